@@ -1,0 +1,3 @@
+module focusnfix
+
+go 1.26
