@@ -100,9 +100,9 @@ def spread(model, gain):
     return model.eval()
 
 
-def text_config(act, eos, **more):
+def text_config(act, eos, hidden=16, **more):
     return CLIPTextConfig(
-        vocab_size=len(VOCAB), hidden_size=16, intermediate_size=40, num_hidden_layers=3, num_attention_heads=2,
+        vocab_size=len(VOCAB), hidden_size=hidden, intermediate_size=40, num_hidden_layers=3, num_attention_heads=2,
         max_position_embeddings=77, hidden_act=act, bos_token_id=BOS, eos_token_id=eos, pad_token_id=1, **more)
 
 
@@ -164,14 +164,14 @@ def make_sdxl():
     folder = HERE / "sdxl"
     pipe = StableDiffusionXLPipeline(
         vae=tiny_vae(scaling_factor=0.13025), text_encoder=spread(CLIPTextModel(text_config("quick_gelu", 2)), 1.2),
-        text_encoder_2=spread(CLIPTextModelWithProjection(text_config("gelu", EOS, projection_dim=24)), 1.2),
+        text_encoder_2=spread(CLIPTextModelWithProjection(text_config("gelu", EOS, 24, projection_dim=20)), 1.2),
         tokenizer=reread_tokenizer(folder / "tokenizer", "<|endoftext|>"),
         tokenizer_2=reread_tokenizer(folder / "tokenizer_2", "!"),
         unet=unet(
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
             attention_head_dim=(2, 4), transformer_layers_per_block=(1, 2), use_linear_projection=True,
-            cross_attention_dim=32, addition_embed_type="text_time", addition_time_embed_dim=8,
-            projection_class_embeddings_input_dim=24 + 6 * 8),
+            cross_attention_dim=40, addition_embed_type="text_time", addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=20 + 6 * 8),
         scheduler=EulerDiscreteScheduler(**BETAS, timestep_spacing="leading", steps_offset=1), add_watermarker=False)
     pipe.to(torch.float16).save_pretrained(folder, max_shard_size="250KB")
     write_tokenizer(folder / "tokenizer", "<|endoftext|>")
