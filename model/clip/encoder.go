@@ -49,7 +49,7 @@ func newLayer(w width, p nn.Params) *layer {
 		heads: w.heads, causal: w.causal, act: quickGELU,
 	}
 	if w.act == "gelu" {
-		l.act = func(x torch.Tensor) torch.Tensor { return x.GELU(false) }
+		l.act = torch.Tensor.GELU
 	}
 	return l
 }

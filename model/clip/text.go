@@ -56,12 +56,14 @@ func (t *Text) Forward(ids [][]int64) TextOutput {
 	}
 	B, N := int64(len(ids)), int64(len(ids[0]))
 	out := torch.Scopes(func() []torch.Tensor {
-		device := t.tokenEmbedding.Weight.Device()
-		tokens := t.tokenEmbedding.Forward(torch.From(flat, B, N).ToDevice(device)) // [B,N,D]
-		positions := t.positionEmbedding.Weight.Narrow(0, 0, N)                     // [N,D]
+		place := func(ids torch.Tensor) torch.Tensor {
+			return ids.ToDevice(t.tokenEmbedding.Weight.Device(), torch.Int64)
+		}
+		tokens := t.tokenEmbedding.Forward(place(torch.From(flat, B, N))) // [B,N,D]
+		positions := t.positionEmbedding.Weight.Narrow(0, 0, N)           // [N,D]
 		states := run(t.layers, tokens.Add(positions))
 		last := t.FinalNorm(states[len(states)-1])
-		pooled := last.Flatten(0, 1).IndexSelect(0, torch.From(t.ends(ids)).ToDevice(device)) // [B,D]
+		pooled := last.Reshape(B*N, t.Config.HiddenSize).IndexSelect(0, place(torch.From(t.ends(ids)))) // [B,D]
 		if t.textProjection != nil {
 			pooled = t.textProjection.Forward(pooled)
 		}

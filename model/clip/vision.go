@@ -59,7 +59,7 @@ func NewVision(cfg VisionConfig, p nn.Params) *Vision {
 func Normalize(image torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		like := func(v []float32) torch.Tensor {
-			return torch.From(v, 3, 1, 1).ToDevice(image.Device()).To(image.DType())
+			return torch.From(v, 3, 1, 1).ToDevice(image.Device(), image.DType())
 		}
 		return image.Sub(like(pixelMean)).Div(like(pixelStd))
 	})
@@ -71,7 +71,7 @@ func (v *Vision) Forward(pixels torch.Tensor) VisionOutput {
 		panic(&torch.Error{Op: "vision encoder", Message: fmt.Sprintf("pixels %v, want [B,3,%d,%d]", pixels, s, s)})
 	}
 	out := torch.Scopes(func() []torch.Tensor {
-		patches := v.patchEmbedding.Forward(pixels).Flatten(2, -1).Transpose(1, 2) // [B,N,D]
+		patches := v.patchEmbedding.Forward(pixels).Flatten(2).Transpose(1, 2) // [B,N,D]
 		class := v.classEmbedding.Expand(patches.Size(0), 1, v.Config.HiddenSize)
 		tokens := torch.Cat([]torch.Tensor{class, patches}, 1).Add(v.positionEmbedding.Weight)
 		states := run(v.layers, v.preLayrnorm.Forward(tokens))

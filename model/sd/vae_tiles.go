@@ -46,7 +46,7 @@ func blendEdge(a, b torch.Tensor, extent, dim int64) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		shape := []int64{1, 1, 1, 1}
 		shape[dim] = extent
-		fade := torch.From(ramp, shape...).ToDevice(b.Device()).To(b.DType())
+		fade := torch.From(ramp, shape...).ToDevice(b.Device(), b.DType())
 		end := a.Narrow(dim, a.Size(dim)-extent, extent)
 		start := b.Narrow(dim, 0, extent)
 		mixed := end.Mul(fade.Neg().AddScalar(1)).Add(start.Mul(fade))
