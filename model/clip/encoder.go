@@ -1,8 +1,6 @@
 package clip
 
 import (
-	"strconv"
-
 	"focusnfix/model/nn"
 	"focusnfix/model/torch"
 )
@@ -30,7 +28,7 @@ type width struct {
 func newLayers(w width, p nn.Params) []*layer {
 	layers := make([]*layer, w.layers)
 	for i := range layers {
-		layers[i] = newLayer(w, p.Sub("layers").Sub(strconv.Itoa(i)))
+		layers[i] = newLayer(w, p.Sub("layers").At(i))
 	}
 	return layers
 }

@@ -1,8 +1,6 @@
 package sd
 
 import (
-	"strconv"
-
 	"focusnfix/model/nn"
 	"focusnfix/model/torch"
 )
@@ -51,10 +49,10 @@ func newVAEEncoder(cfg VAEConfig, p nn.Params) *vaeEncoder {
 	e := &vaeEncoder{convIn: nn.NewConv2d(cfg.InChannels, widths[0], 3, torch.Conv{Padding: 1}, p.Sub("conv_in"))}
 	in := widths[0]
 	for i, out := range widths {
-		level := p.Sub("down_blocks").Sub(strconv.Itoa(i))
+		level := p.Sub("down_blocks").At(i)
 		block := newVAELevel(in, out, cfg.LayersPerBlock, cfg.NormNumGroups, level)
 		if i < last { // padded by hand, on two sides only
-			block.sampler = nn.NewConv2d(out, out, 3, torch.Conv{Stride: 2}, level.Sub("downsamplers").Sub("0").Sub("conv"))
+			block.sampler = nn.NewConv2d(out, out, 3, torch.Conv{Stride: 2}, level.Sub("downsamplers").At(0).Sub("conv"))
 		}
 		e.downBlocks, in = append(e.downBlocks, block), out
 	}
@@ -73,11 +71,11 @@ func newVAEDecoder(cfg VAEConfig, p nn.Params) *vaeDecoder {
 	}
 	in := widths[last]
 	for i := range widths {
-		level, out := p.Sub("up_blocks").Sub(strconv.Itoa(i)), widths[last-i]
+		level, out := p.Sub("up_blocks").At(i), widths[last-i]
 		block := newVAELevel(in, out, cfg.LayersPerBlock+1, cfg.NormNumGroups, level)
 		if i < last {
 			block.doubling = true
-			block.sampler = nn.NewConv2d(out, out, 3, torch.Conv{Padding: 1}, level.Sub("upsamplers").Sub("0").Sub("conv"))
+			block.sampler = nn.NewConv2d(out, out, 3, torch.Conv{Padding: 1}, level.Sub("upsamplers").At(0).Sub("conv"))
 		}
 		d.upBlocks, in = append(d.upBlocks, block), out
 	}
@@ -89,7 +87,7 @@ func newVAEDecoder(cfg VAEConfig, p nn.Params) *vaeDecoder {
 func newVAELevel(in, out int64, layers int, groups int64, p nn.Params) *vaeLevel {
 	l := new(vaeLevel)
 	for j := range layers {
-		l.resnets = append(l.resnets, newResnet(in, out, 0, groups, vaeEps, p.Sub("resnets").Sub(strconv.Itoa(j))))
+		l.resnets = append(l.resnets, newResnet(in, out, 0, groups, vaeEps, p.Sub("resnets").At(j)))
 		in = out
 	}
 	return l
@@ -99,16 +97,16 @@ func newVAEMiddle(cfg VAEConfig, p nn.Params) *vaeMiddle {
 	width := cfg.BlockOutChannels[len(cfg.BlockOutChannels)-1]
 	m := new(vaeMiddle)
 	for i := range m.resnets {
-		m.resnets[i] = newResnet(width, width, 0, cfg.NormNumGroups, vaeEps, p.Sub("resnets").Sub(strconv.Itoa(i)))
+		m.resnets[i] = newResnet(width, width, 0, cfg.NormNumGroups, vaeEps, p.Sub("resnets").At(i))
 	}
 	if cfg.MidBlockAddAttention {
-		p := p.Sub("attentions").Sub("0")
+		p := p.Sub("attentions").At(0)
 		m.attention = &vaeAttention{
 			groupNorm: nn.NewGroupNorm(cfg.NormNumGroups, width, vaeEps, p.Sub("group_norm")),
 			toQ:       nn.NewLinear(width, width, p.Sub("to_q")),
 			toK:       nn.NewLinear(width, width, p.Sub("to_k")),
 			toV:       nn.NewLinear(width, width, p.Sub("to_v")),
-			toOut:     nn.NewLinear(width, width, p.Sub("to_out").Sub("0")),
+			toOut:     nn.NewLinear(width, width, p.Sub("to_out").At(0)),
 		}
 	}
 	return m
