@@ -54,11 +54,12 @@ print(os.path.dirname(s.origin) if s and s.origin else "")' 2>/dev/null || true
 # find_torch sets: from (who named it), home (its folder), include, lib.
 find_torch() {
   if [ -n "${FNF_LIBTORCH:-}" ]; then
-    has_torch "$FNF_LIBTORCH" || die "FNF_LIBTORCH=$FNF_LIBTORCH has no include/ATen/ATen.h with lib/libtorch_cpu.so: point it at an unzipped libtorch or at a pip torch folder"
     from=FNF_LIBTORCH home=$FNF_LIBTORCH
+    has_torch "$home" || die "FNF_LIBTORCH=$home has no include/ATen/ATen.h with lib/libtorch_cpu.so: point it at an unzipped libtorch or at a pip torch folder"
   else
-    home=$(python_torch)
-    from=${PYTHON:-python3}
+    from=${PYTHON:-python3} home=$(python_torch)
+    # Debian's python3-torch only links to the system's libtorch, and lacks its headers of gloo.
+    case $(readlink -f "$home/lib/libtorch_cpu.so") in "$system"/lib*) home= ;; esac
   fi
   if [ -n "$home" ] && has_torch "$home"; then
     include=$home/include lib=$home/lib
@@ -190,7 +191,7 @@ trap 'exit 130' INT TERM
 base=$({
   facts
   stat -L -c '%s %Y' "$lib/libtorch_cpu.so" "$lib/libc10.so"
-  cat "$shim/build.sh" "$shim"/*.h
+  cat "$shim"/*.h
 } | hash)
 stamp=$({
   facts

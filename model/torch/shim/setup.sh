@@ -2,7 +2,7 @@
 # Installs what the shim needs where apt-get is at hand: libtorch if none is found, a C++ compiler,
 # and OpenBLAS for the distribution's libtorch (the reference BLAS is 15 times slower). It prints
 # each command before running it, and asks first where it needs sudo. With nothing missing it says
-# nothing; without apt-get it leaves it to build.sh to say what is missing.
+# nothing; without apt-get it leaves it to build.sh to say what is missing. Arguments go to build.sh.
 set -eu
 
 shim=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -22,7 +22,7 @@ fast_blas() {
 # missing prints the Debian packages to install.
 missing() {
   # Whether there is a compiler is asked below; any command passes for one here.
-  if found=$(CXX=true "$shim/build.sh" --print 2>/dev/null); then
+  if found=$(CXX=true "$shim/build.sh" --print "$@" 2>/dev/null); then
     case $found in *"found by: system"*)
       fast_blas || echo libopenblas0-openmp
       case $found in *"gloo: no"*) echo libgloo-dev ;; esac
@@ -47,7 +47,7 @@ install() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages
 }
 
-packages=$(missing | tr '\n' ' ')
+packages=$(missing "$@" | tr '\n' ' ')
 if [ -z "$packages" ] || ! command -v apt-get >/dev/null 2>&1; then exit 0; fi
 by_hand="run 'apt-get install --no-install-recommends ${packages% }' as root, or set FNF_LIBTORCH to an unzipped libtorch"
 sudo=
