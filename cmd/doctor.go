@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"bufio"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -163,15 +162,14 @@ func shimNote(path string) map[string]string {
 
 // mappedLibraries lists the shared libraries of this process.
 func mappedLibraries() []string {
-	f, err := os.Open("/proc/self/maps")
+	text, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
 	var paths []string
 	last := ""
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		_, path, _ := strings.Cut(lines.Text(), " /")
+	for line := range strings.Lines(string(text)) {
+		_, path, _ := strings.Cut(strings.TrimSpace(line), " /")
 		if strings.Contains(path, ".so") && path != last {
 			paths = append(paths, "/"+path)
 			last = path

@@ -39,8 +39,13 @@ func printReport(w io.Writer, r doctorReport) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "focusnfix %s (%s, %s)\n\n", r.Version, r.Go, r.Platform)
 	for _, l := range lines {
-		row := markStyles[l.mark].Render(l.mark) + " " + label.Render(l.label) + value.Render(l.value) + faint.Render(l.detail)
-		b.WriteString(strings.TrimRight(row, " ") + "\n")
+		row := label.Render(l.label) + value.Render(l.value)
+		if l.detail == "" {
+			row = strings.TrimRight(row, " ")
+		} else {
+			row += faint.Render(l.detail)
+		}
+		fmt.Fprintln(&b, markStyles[l.mark].Render(l.mark), row)
 	}
 	bold := lipgloss.NewStyle().Bold(true)
 	for _, a := range r.Advice {

@@ -277,8 +277,10 @@ func TestSetupInstallsWhatIsMissing(t *testing.T) {
 		{"nothing missing", func(s *sandbox) { s.compiler() }, 0, nil},
 		{"compiler", func(*sandbox) {}, 0, []string{"install -y -qq --no-install-recommends g++"}},
 		{"all", func(s *sandbox) { s.env = append(s.env, "FNF_LIBTORCH=") }, 0, []string{"install -y -qq --no-install-recommends " + all}},
-		{"no package lists", func(s *sandbox) { s.write("bin/apt-cache", "#!/bin/sh\nexit 1\n") }, 0,
-			[]string{"update -qq", "install -y -qq --no-install-recommends g++"}},
+		{
+			"no package lists", func(s *sandbox) { s.write("bin/apt-cache", "#!/bin/sh\nexit 1\n") }, 0,
+			[]string{"update -qq", "install -y -qq --no-install-recommends g++"},
+		},
 		{"no network", func(s *sandbox) { s.write("bin/apt-get", "#!/bin/sh\nexit 100\n") }, 1, nil},
 		{"no apt-get", func(s *sandbox) { os.Remove(s.path("bin/apt-get")) }, 0, nil},
 	} {
