@@ -2,7 +2,7 @@
 
     python schedulers.py        (diffusers 0.42.1, torch 2.15.0, numpy 2.4.6)
 
-The network is replaced by a formula that needs no weights, y = sin(3 x + t / 100), on eight latents; the
+The network is replaced by a formula that needs no weights, y = sin(x + t / 100), on eight latents; the
 noise of every step is drawn from torch.Generator(seed) and kept beside the latents of every step.
 """
 
@@ -57,7 +57,7 @@ CASES = {
 
 
 def model(x, t):
-    return torch.sin(3 * x + float(t) / 100)
+    return torch.sin(x + float(t) / 100)
 
 
 def trajectory(name, cls, extra, steps, eta, seed):
