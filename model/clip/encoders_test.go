@@ -1,14 +1,15 @@
 package clip
 
 import (
-	"math"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"focusnfix/model/nn"
+	"focusnfix/model/nn/nntest"
 	"focusnfix/model/torch"
+	"focusnfix/model/torch/torchtest"
 	"focusnfix/model/weights"
 )
 
@@ -17,87 +18,49 @@ const tolerance = 1e-5
 
 // reference is one folder of testdata/ref: a checkpoint of transformers and what it computes.
 type reference struct {
-	t      *testing.T
+	*testing.T
 	dir    string
-	golden *weights.File
+	golden *nntest.Golden
 }
 
 func openReference(t *testing.T, name string) reference {
 	t.Helper()
-	if err := torch.Load(); err != nil {
-		t.Skip(err)
-	}
 	dir := filepath.Join("testdata", "ref", name)
-	golden, err := weights.Open(filepath.Join(dir, "golden.safetensors"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = golden.Close() })
-	return reference{t, dir, golden}
+	return reference{t, dir, nntest.OpenGolden(t, filepath.Join(dir, "golden.safetensors"))}
 }
 
 func (r reference) config() string { return filepath.Join(r.dir, "config.json") }
 
 // build makes a network of the folder's checkpoint and checks that every tensor was used.
 func (r reference) build(dtype torch.DType, network func(nn.Params)) {
-	r.t.Helper()
+	r.Helper()
 	file, err := weights.Open(filepath.Join(r.dir, "model.safetensors"))
 	if err != nil {
-		r.t.Fatal(err)
+		r.Fatal(err)
 	}
-	r.t.Cleanup(func() { _ = file.Close() })
+	r.Cleanup(func() { _ = file.Close() })
 	source := weights.NewSource(file.Path, file.Tensors)
 	p := nn.FromWeights(source, dtype, torch.CPU)
-	r.t.Cleanup(p.Drop)
-	if err := torch.Run(func() { network(p) }); err != nil {
-		r.t.Fatal(err)
-	}
+	r.Cleanup(p.Drop)
+	torchtest.Run(r, func() { network(p) })
 	if err := source.Done(); err != nil {
-		r.t.Fatal(err)
+		r.Fatal(err)
 	}
 }
 
-func (r reference) floats(name string) ([]float32, []int64) {
-	r.t.Helper()
-	tensor, ok := r.golden.Tensor(name)
-	if !ok {
-		r.t.Fatalf("no golden %s", name)
-	}
-	values, err := tensor.Float32s()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return values, tensor.Shape
-}
+func (r reference) tensor(name string) torch.Tensor { return r.golden.Tensor(r, name) }
 
-func (r reference) tensor(name string) torch.Tensor {
-	values, shape := r.floats(name)
-	return torch.From(values, shape...)
+func (r reference) compare(name string, got torch.Tensor, tolerance float64) {
+	r.Helper()
+	r.golden.Check(r, name, got, tolerance)
 }
 
 func (r reference) ids() [][]int64 {
-	values, shape := r.floats("ids")
-	rows := make([][]int64, shape[0])
-	for i, v := range values {
-		rows[int64(i)/shape[1]] = append(rows[int64(i)/shape[1]], int64(v))
+	var rows [][]int64
+	for _, row := range r.tensor("ids").Unbind(0) {
+		rows = append(rows, row.Ints())
 	}
 	return rows
-}
-
-func (r reference) compare(name string, got torch.Tensor, tolerance float64) {
-	r.t.Helper()
-	want, shape := r.floats(name)
-	if g := torch.ShapeString(got.Shape()); g != torch.ShapeString(shape) {
-		r.t.Fatalf("%s: shape %s, want %s", name, g, torch.ShapeString(shape))
-	}
-	var worst, scale float64
-	for i, v := range got.Floats() {
-		worst = max(worst, math.Abs(float64(v)-float64(want[i])))
-		scale = max(scale, math.Abs(float64(want[i])))
-	}
-	if !(worst <= tolerance*scale) {
-		r.t.Errorf("%s: off by %g of at most %g, want %g of it", name, worst, scale, tolerance)
-	}
 }
 
 func TestTextEncoders(t *testing.T) {
@@ -110,7 +73,7 @@ func TestTextEncoders(t *testing.T) {
 			}
 			var text *Text
 			r.build(torch.Float32, func(p nn.Params) { text = NewText(cfg, p) })
-			err = torch.Run(func() {
+			torchtest.Run(t, func() {
 				out := text.Forward(r.ids())
 				for i, state := range out.States {
 					r.compare("hidden_states."+strconv.Itoa(i), state, tolerance)
@@ -119,9 +82,6 @@ func TestTextEncoders(t *testing.T) {
 				r.compare("pooled", out.Pooled, tolerance)
 				r.compare("clip_skip_1", text.FinalNorm(out.States[len(out.States)-2]), tolerance)
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
 		})
 	}
 }
@@ -135,9 +95,7 @@ func TestTextEncoderBFloat16(t *testing.T) {
 	}
 	var text *Text
 	r.build(torch.BFloat16, func(p nn.Params) { text = NewText(cfg, p) })
-	if err := torch.Run(func() { r.compare("last_hidden_state", text.Forward(r.ids()).Last, 0.05) }); err != nil {
-		t.Fatal(err)
-	}
+	torchtest.Run(t, func() { r.compare("last_hidden_state", text.Forward(r.ids()).Last, 0.05) })
 }
 
 func TestVisionEncoders(t *testing.T) {
@@ -150,7 +108,7 @@ func TestVisionEncoders(t *testing.T) {
 			}
 			var vision *Vision
 			r.build(torch.Float32, func(p nn.Params) { vision = NewVision(cfg, p) })
-			err = torch.Run(func() {
+			torchtest.Run(t, func() {
 				out := vision.Forward(r.tensor("pixels"))
 				last := out.States[len(out.States)-1]
 				r.compare("last_hidden_state", last, tolerance)
@@ -158,9 +116,6 @@ func TestVisionEncoders(t *testing.T) {
 				r.compare("image_embeds", out.Embeds, tolerance)
 				r.compare("image_embeds", vision.Project(last).Select(1, 0), tolerance)
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
 		})
 	}
 }
@@ -178,22 +133,17 @@ func TestWholeCLIP(t *testing.T) {
 		text, vision = NewText(cfg.Text, p), NewVision(cfg.Vision, p)
 		scale = p.Param("logit_scale", nn.Ones)
 	})
-	err = torch.Run(func() {
+	torchtest.Run(t, func() {
 		unit := func(x torch.Tensor) torch.Tensor { return x.Div(x.PowScalar(2).SumKeep(-1).Sqrt()) }
 		image, words := unit(vision.Forward(r.tensor("pixels")).Embeds), unit(text.Forward(r.ids()).Pooled)
 		r.compare("image_embeds", image, tolerance)
 		r.compare("text_embeds", words, tolerance)
 		r.compare("logits_per_image", image.MatMul(words.Transpose(0, 1)).Mul(scale.Exp()), tolerance)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestTextForwardRefuses(t *testing.T) {
-	if err := torch.Load(); err != nil {
-		t.Skip(err)
-	}
+	torchtest.Need(t)
 	cfg := TextConfig{
 		VocabSize: 10, HiddenSize: 4, IntermediateSize: 8, NumHiddenLayers: 1, NumAttentionHeads: 1,
 		MaxPositionEmbeddings: 3, HiddenAct: "gelu", LayerNormEps: 1e-5, EOSTokenID: 9,
@@ -204,9 +154,7 @@ func TestTextForwardRefuses(t *testing.T) {
 	}
 	defer p.Drop()
 	var text *Text
-	if err := torch.Run(func() { text = NewText(cfg, p) }); err != nil {
-		t.Fatal(err)
-	}
+	torchtest.Run(t, func() { text = NewText(cfg, p) })
 	for want, ids := range map[string][][]int64{
 		"no tokens":                    {},
 		"4 tokens, want at most 3":     {{1, 2, 3, 9}},
