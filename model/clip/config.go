@@ -3,11 +3,7 @@
 // Configurations and keys are those of transformers' config.json and model.safetensors.
 package clip
 
-import (
-	"encoding/json"
-	"fmt"
-	"os"
-)
+import "fmt"
 
 // TextConfig is a text encoder's config.json. The zero value of a field that the file leaves out is
 // replaced by transformers' default when it is read.
@@ -114,17 +110,6 @@ func LoadConfig(path string) (Config, error) {
 		return Config{}, err
 	}
 	return cfg, cfg.Vision.validate(path)
-}
-
-func readJSON(path string, into any) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
 }
 
 func (c TextConfig) validate(path string) error {

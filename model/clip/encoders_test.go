@@ -16,23 +16,23 @@ import (
 // tolerance is the project's for layers, relative to the largest element: three layers of float32.
 const tolerance = 1e-5
 
-// reference is one folder of testdata/ref: a checkpoint of transformers and what it computes.
-type reference struct {
+// modelReference is one folder of testdata/ref: a checkpoint of transformers and what it computes.
+type modelReference struct {
 	*testing.T
 	dir    string
 	golden *nntest.Golden
 }
 
-func openReference(t *testing.T, name string) reference {
+func openReference(t *testing.T, name string) modelReference {
 	t.Helper()
 	dir := filepath.Join("testdata", "ref", name)
-	return reference{t, dir, nntest.OpenGolden(t, filepath.Join(dir, "golden.safetensors"))}
+	return modelReference{t, dir, nntest.OpenGolden(t, filepath.Join(dir, "golden.safetensors"))}
 }
 
-func (r reference) config() string { return filepath.Join(r.dir, "config.json") }
+func (r modelReference) config() string { return filepath.Join(r.dir, "config.json") }
 
 // build makes a network of the folder's checkpoint and checks that every tensor was used.
-func (r reference) build(dtype torch.DType, network func(nn.Params)) {
+func (r modelReference) build(dtype torch.DType, network func(nn.Params)) {
 	r.Helper()
 	file, err := weights.Open(filepath.Join(r.dir, "model.safetensors"))
 	if err != nil {
@@ -48,14 +48,14 @@ func (r reference) build(dtype torch.DType, network func(nn.Params)) {
 	}
 }
 
-func (r reference) tensor(name string) torch.Tensor { return r.golden.Tensor(r, name) }
+func (r modelReference) tensor(name string) torch.Tensor { return r.golden.Tensor(r, name) }
 
-func (r reference) compare(name string, got torch.Tensor, tolerance float64) {
+func (r modelReference) compare(name string, got torch.Tensor, tolerance float64) {
 	r.Helper()
 	r.golden.Check(r, name, got, tolerance)
 }
 
-func (r reference) ids() [][]int64 {
+func (r modelReference) ids() [][]int64 {
 	var rows [][]int64
 	for _, row := range r.tensor("ids").Unbind(0) {
 		rows = append(rows, row.Ints())
