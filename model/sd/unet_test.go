@@ -20,7 +20,7 @@ import (
 // products in another order than PyTorch 2.15's kernels, in one layer and through a whole network.
 const (
 	layerTolerance = 1e-5
-	unetTolerance  = 1e-4
+	unetTolerance  = 1e-5
 )
 
 const unetReference = "testdata/ref/unet.safetensors"
