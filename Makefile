@@ -65,7 +65,7 @@ lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) ## go vet, golangci-lint, shellche
 	@$< fmt --diff
 	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run); \
 	else echo "skipped: shellcheck is not installed"; fi
-	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) --dry-run --Werror $$(git ls-files '*.cpp' '*.h'); \
+	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) --dry-run --Werror $$(git ls-files '*.c' '*.cpp' '*.h'); \
 	else echo "skipped: $(CLANG_FORMAT) is not installed"; fi
 
 .PHONY: check
@@ -84,7 +84,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 .PHONY: fmt
 fmt: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) ## format Go and C++
 	@$< fmt
-	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) -i $$(git ls-files '*.cpp' '*.h'); fi
+	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) -i $$(git ls-files '*.c' '*.cpp' '*.h'); fi
 
 .PHONY: golden
 golden: ## rewrite golden files; read the diff before committing it
