@@ -20,14 +20,6 @@ func need(t testing.TB) {
 	}
 }
 
-func run(t testing.TB, f func()) {
-	t.Helper()
-	need(t)
-	if err := Run(f); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // since names the first libtorch that has an operator, where that is later than 1.13.
 var since = map[string]string{"aten::scaled_dot_product_attention": "2.0"}
 
