@@ -119,7 +119,8 @@ func TestCallFrames(t *testing.T) {
 
 // TestLongFrames: lists that outgrow the array of a frame arrive whole.
 func TestLongFrames(t *testing.T) {
-	run(t, func() {
+	need(t)
+	err := Run(func() {
 		var ts []Tensor
 		for i := range 100 {
 			ts = append(ts, Full(float64(i), Float32, CPU, 1))
@@ -128,4 +129,7 @@ func TestLongFrames(t *testing.T) {
 			t.Errorf("sum of 0..99 is %v, want 4950", got)
 		}
 	})
+	if err != nil {
+		t.Error(err)
+	}
 }
