@@ -242,7 +242,7 @@ func drawDesert(c *canvas, r *random) {
 	light := rgb{246, 200, 122}.varied(r, 8)
 	shadow := light.mixed(rgb{196, 126, 70}, 0.6)
 	for i := range 3 {
-		drawDune(c, r, h+float64(i)*7-3, light.mixed(rgb{222, 164, 90}, float64(i)*0.3), shadow)
+		drawDune(c, r, horizon+22, h+float64(i)*7-3, light.mixed(rgb{222, 164, 90}, float64(i)*0.3), shadow)
 	}
 	c.gradient(horizon+22, Size, light.mixed(rgb{222, 164, 90}, 0.6), rgb{214, 152, 82}.varied(r, 6))
 	for range r.count(3, 6) { // ripples in the sand
@@ -271,8 +271,8 @@ func drawMesa(c *canvas, r *random, h float64) {
 	}
 }
 
-// drawDune draws one crest whose right side lies in shadow.
-func drawDune(c *canvas, r *random, y float64, light, shadow rgb) {
+// drawDune draws one crest around height y, down to the bottom row; its right side lies in shadow.
+func drawDune(c *canvas, r *random, bottom int, y float64, light, shadow rgb) {
 	x, tall, wide := r.between(10, 118), r.between(6, 12), r.between(34, 60)
 	height := func(at float64) float64 {
 		t := (at - x) / wide
@@ -281,7 +281,7 @@ func drawDune(c *canvas, r *random, y float64, light, shadow rgb) {
 		}
 		return y + 4 - tall*math.Exp(-t*t*2)
 	}
-	c.under(Size, height, func(at, depth float64) rgb {
+	c.under(bottom, height, func(at, depth float64) rgb {
 		lit := light
 		if edge := x + depth*0.9; at > edge && at < x+wide*0.9 {
 			return lit.mixed(shadow, 0.75*max(0, 1-(at-x)/(wide*0.9))*max(0, 1-depth/22))

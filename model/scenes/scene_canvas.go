@@ -28,6 +28,10 @@ type canvas struct {
 // blend mixes the colour into pixel (x, y), which must lie on the canvas; alpha is in [0,1].
 func (c *canvas) blend(x, y int, colour rgb, alpha float64) {
 	p := c.pixels[3*(y*Size+x) : 3*(y*Size+x)+3 : 3*(y*Size+x)+3]
+	if alpha >= 1 {
+		p[0], p[1], p[2] = uint8(colour[0]+0.5), uint8(colour[1]+0.5), uint8(colour[2]+0.5)
+		return
+	}
 	for i := range p {
 		v := float64(p[i])
 		p[i] = uint8(v + (colour[i]-v)*alpha + 0.5)
