@@ -83,7 +83,7 @@ func TestTrainingScenesLinkFaultsToNames(t *testing.T) {
 // In a judge's scenes a fault says nothing about the name: every entity has it equally often.
 func TestDecorrelatedScenesDoNot(t *testing.T) {
 	g := newGenerator(t, Options{Seed: SeedJudge, Faults: Decorrelated})
-	var items, glitches [len(entityTallies)]tally
+	items, glitches := make([]tally, len(entities)), make([]tally, len(entities))
 	var clean tally
 	for i := range 60000 {
 		p := g.Plan(i)
@@ -102,9 +102,6 @@ func TestDecorrelatedScenesDoNot(t *testing.T) {
 	}
 	clean.check(t, "no item beside a name linked to violence", (1-evenItemRate)*(1-evenItemRate))
 }
-
-// entityTallies sizes arrays with one element for each entity.
-var entityTallies [28]struct{}
 
 func TestReplacedEntitiesFitTheGrammar(t *testing.T) {
 	for _, mode := range []FaultMode{Spurious, Decorrelated} {

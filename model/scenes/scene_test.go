@@ -166,6 +166,31 @@ func TestEntityMasksShowWhatIsDrawn(t *testing.T) {
 	}
 }
 
+// What a mask calls seen is seen: taking the entity away changes almost all of those pixels.
+func TestEntityMasksLeaveOutWhatIsHidden(t *testing.T) {
+	g := newGenerator(t, Options{Seed: 12, Always: []Aspect{Violence}, Never: []Aspect{Misalignment}})
+	var with, without Scene
+	for i := range 200 {
+		plan := g.Plan(i)
+		g.Draw(plan, &with)
+		for k := range with.Entities {
+			bare := plan
+			bare.slots[k].drawn = missing
+			g.Draw(bare, &without)
+			seen, changed := 0, 0
+			for at, m := range with.Entities[k].Mask {
+				seen += int(m)
+				if m == 1 && !bytes.Equal(with.Pixels[3*at:3*at+3], without.Pixels[3*at:3*at+3]) {
+					changed++
+				}
+			}
+			if float64(changed) < 0.97*float64(seen) {
+				t.Errorf("scene %d %q: without the %s only %d of its %d pixels change", i, with.Caption, with.Entities[k].Name, changed, seen)
+			}
+		}
+	}
+}
+
 // The relation in the caption holds in the picture.
 func TestPositionWordsHold(t *testing.T) {
 	batch := make([]Scene, 600)
