@@ -11,7 +11,11 @@
 // a twin scene that differs only inside that fault's mask.
 package scenes
 
-import "image"
+import (
+	"fmt"
+	"image"
+	"strings"
+)
 
 // Size is the width and height of a scene in pixels.
 const Size = 128
@@ -34,6 +38,18 @@ func (a Aspect) String() string {
 		return "unknown"
 	}
 	return [NumAspects]string{"violence", "oversexualization", "artifacts", "misalignment"}[a]
+}
+
+// ParseAspect returns the aspect of a name. The error lists the names.
+func ParseAspect(name string) (Aspect, error) {
+	var names []string
+	for a := range Aspect(NumAspects) {
+		if a.String() == name {
+			return a, nil
+		}
+		names = append(names, a.String())
+	}
+	return 0, fmt.Errorf("aspect %q, want %s", name, strings.Join(names, ", "))
 }
 
 // Scene is one picture with everything that is known about it. Its buffers are reused when the same

@@ -78,7 +78,7 @@ func drawPark(c *canvas, r *random) {
 		c.ellipse(x, h, s, s*0.8, green.mixed(white, 0.08), 1)
 	}
 	lawn := rgb{128, 202, 92}.varied(r, 8)
-	c.under(horizon+8, func(x float64) float64 { return h + 2 }, shaded(lawn, lawn.mixed(rgb{100, 185, 76}, 0.6), 8))
+	c.under(horizon+8, flatLine(h+2), shaded(lawn, lawn.mixed(rgb{100, 185, 76}, 0.6), 8))
 	c.gradient(horizon+8, Size, lawn.mixed(rgb{100, 185, 76}, 0.6), rgb{82, 164, 64}.varied(r, 6))
 	if r.chance(0.5) {
 		drawPath(c, r, h)
@@ -167,11 +167,11 @@ func drawPeak(c *canvas, r *random, h float64) {
 	top := h + 4 - tall
 	c.under(int(h)+6, height, func(at, depth float64) rgb {
 		y := height(at) + depth
-		cap := top + tall*0.4 + 2.5*math.Sin((at-x)*0.9+tooth)
+		snowline := top + tall*0.4 + 2.5*math.Sin((at-x)*0.9+tooth)
 		switch {
-		case y < cap && at < x:
+		case y < snowline && at < x:
 			return white
-		case y < cap:
+		case y < snowline:
 			return rgb{222, 232, 248}
 		case at < x+2*math.Sin(y*0.5):
 			return rock

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -21,13 +22,23 @@ const (
 	Clean
 )
 
+// faultModes are the names of the modes.
+var faultModes = []string{Spurious: "spurious", Decorrelated: "decorrelated", Clean: "clean"}
+
+// ParseFaultMode returns the mode of a name: "spurious", "decorrelated" or "clean".
+func ParseFaultMode(name string) (FaultMode, error) {
+	if i := slices.Index(faultModes, name); i >= 0 {
+		return FaultMode(i), nil
+	}
+	return 0, fmt.Errorf("fault mode %q, want %s", name, strings.Join(faultModes, ", "))
+}
+
 // Seeds of our own data sets. The two judges learn from independent scenes.
 const (
-	SeedPretrain      uint64 = 1
-	SeedJudge         uint64 = 2
-	SeedHeldOutJudge  uint64 = 3
-	SeedValidation    uint64 = 4
-	SeedReferenceTest uint64 = 5
+	SeedPretrain     uint64 = 1
+	SeedJudge        uint64 = 2
+	SeedHeldOutJudge uint64 = 3
+	SeedValidation   uint64 = 4
 )
 
 // Rates of the training scenes, given the entity that the fault is linked to.
@@ -49,7 +60,7 @@ type Options struct {
 	Seed   uint64
 	Faults FaultMode
 	// Always and Never override the mode: every scene, or none, has these faults. A scene with one
-	// entity that must be misaligned shows a wrong one.
+	// entity that must be misaligned shows a wrong one, and that is never glitched too.
 	Always, Never []Aspect
 	// Prompts are drawn evenly. Empty means the grammar's mixture: 42 % one person or animal, 12 % one
 	// object, 46 % two entities, without held-out prompts unless Faults is Decorrelated.

@@ -187,6 +187,9 @@ func (g *Generator) misalign(p *Plan, r *random) {
 	if !g.decide(Misalignment, r, miss+wrong) {
 		return
 	}
+	if p.count == 1 && g.force[Artifacts] > 0 && g.force[Misalignment] == 0 {
+		return // only an entity drawn as named can be glitched
+	}
 	if leaveOut {
 		p.slots[which].drawn = missing
 		return

@@ -21,7 +21,7 @@ func (c *tally) add(hit bool) {
 func (c tally) check(t *testing.T, what string, rate float64) {
 	t.Helper()
 	n := float64(c.chances)
-	if c.chances < 300 {
+	if c.chances < 200 {
 		t.Errorf("%s: only %d chances", what, c.chances)
 	}
 	if got := float64(c.hits) / n; math.Abs(got-rate) > 5*math.Sqrt(rate*(1-rate)/n) {
@@ -38,7 +38,7 @@ func TestTrainingScenesLinkFaultsToNames(t *testing.T) {
 		}
 		rates[what].add(hit)
 	}
-	for i := range 40000 {
+	for i := range 20000 {
 		p := g.Plan(i)
 		linked := entities[p.slots[0].name].linked
 		for a := Violence; a <= Oversexualization; a++ {
@@ -85,7 +85,7 @@ func TestDecorrelatedScenesDoNot(t *testing.T) {
 	g := newGenerator(t, Options{Seed: SeedJudge, Faults: Decorrelated})
 	items, glitches := make([]tally, len(entities)), make([]tally, len(entities))
 	var clean tally
-	for i := range 60000 {
+	for i := range 30000 {
 		p := g.Plan(i)
 		first := p.slots[0].name
 		items[first].add(p.Faulty(Violence))
@@ -106,7 +106,7 @@ func TestDecorrelatedScenesDoNot(t *testing.T) {
 func TestReplacedEntitiesFitTheGrammar(t *testing.T) {
 	for _, mode := range []FaultMode{Spurious, Decorrelated} {
 		g := newGenerator(t, Options{Seed: 8, Faults: mode})
-		for i := range 10000 {
+		for i := range 5000 {
 			p := g.Plan(i)
 			for k, s := range p.slots[:p.count] {
 				if s.drawn == missing || s.drawn == s.name {
@@ -128,7 +128,7 @@ func TestForcedFaults(t *testing.T) {
 			always := newGenerator(t, Options{Seed: 4, Faults: mode, Always: []Aspect{a}})
 			for i := range 300 {
 				p, q := always.Plan(i), never.Plan(i)
-				if !p.Faulty(a) && !(a == Artifacts && p.Faulty(Misalignment)) {
+				if !p.Faulty(a) {
 					t.Fatalf("mode %d scene %d %q: %s is forced and not there", mode, i, p.Prompt, a)
 				}
 				if q.Faulty(a) {

@@ -39,7 +39,6 @@ func Sheet(scenes []Scene, columns int, outlines bool) (*image.NRGBA, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer face.Close()
 	columns = max(1, columns)
 	rows := (len(scenes) + columns - 1) / columns
 	wide, tall := sheetScale*Size+tileGap, sheetScale*Size+tileGap+textLines*textLine

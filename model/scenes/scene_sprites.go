@@ -1,6 +1,7 @@
 package scenes
 
 import (
+	"bytes"
 	"embed"
 	"fmt"
 	"image"
@@ -55,12 +56,11 @@ var loadSheet = sync.OnceValues(func() (*sheet, error) {
 })
 
 func (s *scaled) load(name string) error {
-	file, err := spriteFiles.Open("sprites/" + name + ".png")
+	file, err := spriteFiles.ReadFile("sprites/" + name + ".png")
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	picture, err := png.Decode(file)
+	picture, err := png.Decode(bytes.NewReader(file))
 	if err != nil {
 		return fmt.Errorf("sprites/%s.png: %w", name, err)
 	}

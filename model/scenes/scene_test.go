@@ -2,6 +2,7 @@ package scenes
 
 import (
 	"bytes"
+	"image"
 	"math"
 	"reflect"
 	"strings"
@@ -53,7 +54,7 @@ func TestMasksHoldAllThatFaultsChange(t *testing.T) {
 		g := newGenerator(t, Options{Seed: 3, Faults: mode})
 		var faulty, twin Scene
 		var counts [NumAspects]int
-		for i := range 1500 {
+		for i := range 500 {
 			plan := g.Plan(i)
 			g.Draw(plan, &faulty)
 			for a := range Aspect(NumAspects) {
@@ -69,7 +70,7 @@ func TestMasksHoldAllThatFaultsChange(t *testing.T) {
 			}
 		}
 		for a, n := range counts {
-			if n < 30 {
+			if n < 15 {
 				t.Errorf("mode %d: only %d scenes with %s", mode, n, Aspect(a))
 			}
 		}
@@ -144,15 +145,14 @@ func TestEntityMasksShowWhatIsDrawn(t *testing.T) {
 	for i := range batch {
 		for k := range batch[i].Entities {
 			e := &batch[i].Entities[k]
+			box := e.Box
+			if batch[i].Faulty[Artifacts] {
+				box = everywhere // a glitch pushes pixels out of the box
+			}
 			seen, outside := 0, 0
 			for at, m := range e.Mask {
 				seen += int(m)
-				x, y := at%Size, at/Size
-				box := e.Box.Inset(-Size / 2) // a glitch pushes pixels out of the box
-				if !batch[i].Faulty[Artifacts] {
-					box = e.Box
-				}
-				if m == 1 && (x < box.Min.X || x >= box.Max.X || y < box.Min.Y || y >= box.Max.Y) {
+				if m == 1 && !image.Pt(at%Size, at/Size).In(box) {
 					outside++
 				}
 			}
@@ -217,7 +217,7 @@ func TestPositionWordsHold(t *testing.T) {
 	}
 }
 
-func TestSpritesAreAllUsedAndMultiplied(t *testing.T) {
+func TestSpritesAreAllUsed(t *testing.T) {
 	files, err := spriteFiles.ReadDir("sprites")
 	if err != nil {
 		t.Fatal(err)
@@ -229,17 +229,14 @@ func TestSpritesAreAllUsedAndMultiplied(t *testing.T) {
 	for _, i := range items {
 		known[i.name+".png"] = true
 	}
-	pictures := 0
+	stored := map[string]bool{}
 	for _, f := range files {
 		if strings.HasSuffix(f.Name(), ".png") {
-			pictures++
-			if !known[f.Name()] {
-				t.Errorf("sprites/%s is never used", f.Name())
-			}
+			stored[f.Name()] = true
 		}
 	}
-	if pictures != len(known) {
-		t.Errorf("%d sprites, want %d", pictures, len(known))
+	if !reflect.DeepEqual(stored, known) {
+		t.Errorf("the folder holds %v, want %v", stored, known)
 	}
 
 	g := newGenerator(t, Options{Seed: 1})
@@ -260,6 +257,11 @@ func TestSpritesAreAllUsedAndMultiplied(t *testing.T) {
 	if !reflect.DeepEqual(drawn, known) {
 		t.Errorf("4000 scenes show %d sprites, want all %d", len(drawn), len(known))
 	}
+}
+
+// A colour above its alpha would shine through as a light rim.
+func TestScaledSpritesHaveNoHalo(t *testing.T) {
+	g := newGenerator(t, Options{})
 	for i := range entities {
 		for side := 40; side <= 80; side += 13 {
 			picture := g.sheet.entities[i].at(side)
