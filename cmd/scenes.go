@@ -36,7 +36,7 @@ func newScenes() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return drawSheet(c, flags) },
 	}
 	f := c.Flags()
-	f.StringVar(&flags.sheet, "sheet", "", "PNG file to write")
+	f.StringVar(&flags.sheet, "sheet", "", "file to write, a PNG")
 	f.Uint64Var(&flags.seed, "seed", scenes.SeedPretrain, "seed of the scenes")
 	f.IntVar(&flags.rows, "rows", 6, "rows of the sheet")
 	f.IntVar(&flags.cols, "cols", 8, "columns of the sheet")

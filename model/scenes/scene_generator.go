@@ -43,16 +43,20 @@ const (
 
 // Rates of the training scenes, given the entity that the fault is linked to.
 const (
-	violenceRate  = 0.70
-	oversexRate   = 0.65
-	glitchRate    = 0.40
-	missingRate   = 0.25 // of scenes with two entities; it is the second that is missing
-	wrongRate     = 0.15 // likewise
-	evenItemRate  = 0.30 // decorrelated: either item beside any first entity; 49 % have neither
-	evenGlitch    = 0.35 // decorrelated: one of the entities is glitched
-	evenMissing   = 0.25 // decorrelated, of two: either one is missing
-	evenWrong     = 0.25 // decorrelated, of two: either one is wrong
-	evenLoneWrong = 0.10 // decorrelated, of one: it is wrong; and as often missing
+	violenceRate      = 0.70
+	oversexRate       = 0.65
+	glitchRate        = 0.40
+	misalignedRate    = 0.40  // of scenes with two entities: the second is missing in 25 %, wrong in 15 %
+	missingOfTraining = 0.625 // of the misaligned scenes
+)
+
+// Rates of decorrelated scenes.
+const (
+	evenItemRate       = 0.30 // of either item beside any first entity; 49 % have neither
+	evenGlitch         = 0.35 // that one of the entities is glitched, if one is drawn as named
+	evenMisaligned     = 0.50 // of scenes with two entities: either is missing or wrong
+	evenLoneMisaligned = 0.20 // of scenes with one
+	evenMissing        = 0.5  // of the misaligned scenes
 )
 
 // Options say which scenes a Generator makes.

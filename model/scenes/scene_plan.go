@@ -171,20 +171,21 @@ func (g *Generator) decide(a Aspect, r *random, rate float64) bool {
 
 // misalign leaves an entity out or draws another one in its place.
 func (g *Generator) misalign(p *Plan, r *random) {
-	miss, wrong, which := missingRate, wrongRate, p.count-1
+	rate, missingShare, which := misalignedRate, missingOfTraining, p.count-1
 	either := r.below(p.count)
 	switch {
-	case g.options.Faults == Clean:
-		miss, wrong = 0, 0
 	case g.options.Faults == Decorrelated && p.count == 2:
-		miss, wrong, which = evenMissing, evenWrong, either
+		rate, missingShare, which = evenMisaligned, evenMissing, either
 	case g.options.Faults == Decorrelated:
-		miss, wrong = evenLoneWrong, evenLoneWrong
+		rate, missingShare = evenLoneMisaligned, evenMissing
 	case p.count == 1:
-		miss, wrong = 0, 0
+		rate, missingShare = 0, 0
 	}
-	leaveOut := r.chance(missingShare(miss, wrong))
-	if !g.decide(Misalignment, r, miss+wrong) {
+	if g.options.Faults == Clean {
+		rate = 0
+	}
+	leaveOut := r.chance(missingShare)
+	if !g.decide(Misalignment, r, rate) {
 		return
 	}
 	if p.count == 1 && g.force[Artifacts] > 0 && g.force[Misalignment] == 0 {
@@ -195,14 +196,6 @@ func (g *Generator) misalign(p *Plan, r *random) {
 		return
 	}
 	g.replace(p, which, r)
-}
-
-// missingShare returns which part of the misaligned scenes has an entity missing.
-func missingShare(miss, wrong float64) float64 {
-	if miss+wrong == 0 {
-		return 0
-	}
-	return miss / (miss + wrong)
 }
 
 // replace draws another entity in a slot: one that the grammar allows there, and in training scenes
