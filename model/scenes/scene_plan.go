@@ -198,28 +198,39 @@ func (g *Generator) misalign(p *Plan, r *random) {
 	g.replace(p, which, r)
 }
 
-// replace draws another entity in a slot: one that the grammar allows there, and in training scenes
-// one that no fault is linked to.
+// replace draws another entity in a slot.
 func (g *Generator) replace(p *Plan, which int, r *random) {
-	s := &p.slots[which]
 	for {
-		i := r.below(len(entities))
-		e := entities[i]
-		isSubject, wasObject := e.kind != Object, entities[s.name].kind == Object
-		if i == p.slots[0].name || p.count == 2 && i == p.slots[1].name ||
-			g.options.Faults != Decorrelated && e.linked != noAspect ||
-			which == 1 && e.kind == Person || which == 0 && isSubject == wasObject {
-			continue
+		if i := r.below(len(entities)); g.mayReplace(p, which, i) {
+			p.slots[which].drawn = i
+			return
 		}
-		s.drawn = i
-		return
 	}
 }
 
-// glitchOne tears one entity that is drawn as named: an object that glitches are linked to, or in
-// decorrelated scenes any.
+// mayReplace reports whether entity i can wrongly stand in a slot: the caption does not name it, the
+// grammar allows it there, and it is an object where an object was asked for first. In training
+// scenes no fault is linked to it, so that the rates of linked faults hold.
+func (g *Generator) mayReplace(p *Plan, which, i int) bool {
+	for _, s := range p.slots[:p.count] {
+		if s.name == i {
+			return false
+		}
+	}
+	if g.options.Faults != Decorrelated && entities[i].linked != noAspect {
+		return false
+	}
+	if which == 1 {
+		return entities[i].kind != Person
+	}
+	return (entities[i].kind == Object) == (entities[p.slots[0].name].kind == Object)
+}
+
+// glitchOne tears one entity that is drawn as named: in training scenes an object that glitches are
+// linked to, in decorrelated scenes any. A forced glitch falls on another object or, for want of
+// one, on whatever is there.
 func (g *Generator) glitchOne(p *Plan, r *random) {
-	which, rate := -1, 0.0
+	which, best, rate := -1, 0, 0.0
 	first := r.below(p.count)
 	for k := range p.count {
 		i := (first + k) % p.count
@@ -227,14 +238,17 @@ func (g *Generator) glitchOne(p *Plan, r *random) {
 		if s.drawn != s.name {
 			continue
 		}
-		linked := entities[s.name].linked == Artifacts
-		switch {
+		rank, chance := 1, 0.0
+		switch e := entities[s.name]; {
 		case g.options.Faults == Decorrelated:
-			which, rate = i, evenGlitch
-		case linked && g.options.Faults == Spurious:
-			which, rate = i, glitchRate
-		case which < 0 || linked || entities[s.name].kind == Object && rate == 0:
-			which = i // only if forced
+			chance = evenGlitch
+		case e.linked == Artifacts && g.options.Faults == Spurious:
+			rank, chance = 3, glitchRate
+		case e.kind == Object:
+			rank = 2
+		}
+		if rank > best {
+			which, best, rate = i, rank, chance
 		}
 	}
 	plan := newGlitch(r)
