@@ -33,7 +33,7 @@ build: shim binary ## the shim and build/focusnfix
 
 .PHONY: binary
 binary: ## build/focusnfix alone: needs Go and a C compiler, no libtorch
-	@go build -trimpath -ldflags '-X focusnfix/cmd.version=$(VERSION)' -o build/focusnfix .
+	@go build -ldflags '-X focusnfix/cmd.version=$(VERSION)' -o build/focusnfix .
 
 .PHONY: shim
 shim: ## build/libfnf_torch.so, for the libtorch of this machine
@@ -41,8 +41,9 @@ shim: ## build/libfnf_torch.so, for the libtorch of this machine
 	@model/torch/shim/build.sh
 
 .PHONY: setup
-setup: ## install libtorch, OpenBLAS and a C++ compiler with apt-get, if missing
+setup: ## install libtorch, OpenBLAS and a C++ compiler if missing, and compile the shim
 	@model/torch/shim/setup.sh
+	@model/torch/shim/build.sh
 
 ##@ Check
 
@@ -64,7 +65,7 @@ lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) ## go vet, golangci-lint, shellche
 	@$< fmt --diff
 	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run); \
 	else echo "skipped: shellcheck is not installed"; fi
-	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) --dry-run --Werror $$(git ls-files '*.cpp' '*.h'); \
+	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) --dry-run --Werror $$(git ls-files '*.c' '*.cpp' '*.h'); \
 	else echo "skipped: $(CLANG_FORMAT) is not installed"; fi
 
 .PHONY: check
@@ -83,7 +84,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 .PHONY: fmt
 fmt: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) ## format Go and C++
 	@$< fmt
-	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) -i $$(git ls-files '*.cpp' '*.h'); fi
+	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) -i $$(git ls-files '*.c' '*.cpp' '*.h'); fi
 
 .PHONY: golden
 golden: ## rewrite golden files; read the diff before committing it
@@ -107,7 +108,7 @@ gpu-bundle: binary ## binary and test binaries for bench/gpu.sh, in build/gpu
 	@rm -rf build/gpu && mkdir -p build/gpu && cp build/focusnfix build/gpu/
 	@go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... \
 	| awk '$$1 ~ /\.test$$/ && /focusnfix\/model\/torch/ { sub(/\.test$$/, "", $$1); print $$1 }' \
-	| while read -r pkg; do dir=$${pkg#focusnfix/}; go test -c -trimpath -ldflags '-s -w' -o build/gpu/$${dir//\//-}.test $$pkg; done
+	| while read -r pkg; do go test -c -ldflags '-s -w' -o "build/gpu/$${pkg#focusnfix/}.test" $$pkg; done
 	@du -sh build/gpu
 
 .PHONY: clean

@@ -2,6 +2,7 @@ package core
 
 import (
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,7 @@ var mayImport = map[string][]string{
 	"model/sd":              {"model/torch", "model/weights", "model/nn", "model/clip"},
 	"model/reward":          {"model/torch", "model/weights", "model/nn", "model/clip"},
 	"model/scenes":          {"model/..."},
+	"bench/binding":         {"model/torch"},
 	"presets":               {},
 	"render":                {},
 	"tui":                   {"core", "core/run", "render", "presets"},
@@ -93,6 +95,33 @@ func covers(entry, pkg string) bool {
 		return pkg == dir || strings.HasPrefix(pkg, dir+"/")
 	}
 	return entry == pkg
+}
+
+// A direct dependency is pinned, and has its reason on the page of decision 4; twelve at most.
+func TestDependenciesHaveAReason(t *testing.T) {
+	const page = "../docs/decisions/0004-direct-dependencies.md"
+	reasons, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct := 0
+	for line := range strings.Lines(string(mod)) {
+		words := strings.Fields(strings.TrimPrefix(line, "require "))
+		if len(words) != 2 || !strings.HasPrefix(words[1], "v") {
+			continue // not a module, or an indirect one
+		}
+		direct++
+		if !strings.Contains(string(reasons), "\n| "+words[0]+" |") {
+			t.Errorf("go.mod: %s has no line with its reason in %s", words[0], page)
+		}
+	}
+	if direct == 0 || direct > 12 {
+		t.Errorf("go.mod has %d direct dependencies, want 1 to 12", direct)
+	}
 }
 
 func TestCovers(t *testing.T) {

@@ -85,7 +85,7 @@ func ParseSchedulerConfig(file string, data []byte, name string) (SchedulerConfi
 	if name == "dpm++_karras" {
 		cfg.UseKarrasSigmas = true
 	}
-	if err := errors.Join(refuseSchedulerKeys(keys), cfg.Validate()); err != nil {
+	if err := errors.Join(refuseKeys(keys, plainSchedulerKeys), cfg.Validate()); err != nil {
 		return SchedulerConfig{}, fmt.Errorf("%s: %w", file, err)
 	}
 	return cfg, nil
@@ -97,17 +97,6 @@ var plainSchedulerKeys = map[string]any{
 	"use_lu_lambdas": false, "use_flow_sigmas": false, "interpolation_type": "linear", "timestep_type": "discrete",
 	"sigma_min": nil, "sigma_max": nil, "solver_order": 2.0, "algorithm_type": "dpmsolver++",
 	"solver_type": "midpoint", "variance_type": nil,
-}
-
-func refuseSchedulerKeys(keys map[string]any) error {
-	var errs []error
-	for key, want := range plainSchedulerKeys {
-		if got, ok := keys[key]; ok && got != nil && got != want {
-			errs = append(errs, fmt.Errorf("%s: %v is not supported, want %v", key, got, want))
-		}
-	}
-	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(errs...)
 }
 
 // Validate reports every value that no scheduler here computes.
