@@ -7,6 +7,11 @@ import (
 	"math"
 )
 
+// Entry is t as it is to be written, under its Name.
+func (t Tensor) Entry() Entry {
+	return Entry{Name: t.Name, DType: t.DType, Shape: t.Shape, Data: t.writeTo}
+}
+
 // Cast turns an entry of a float type into one of another, F32, F16 or BF16, rounding to nearest, ties
 // to even, while it is written. Other entries stay as they are. A number beyond the new type's range
 // is an error, not infinity.
