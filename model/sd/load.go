@@ -109,6 +109,23 @@ func openCheckpoint(path string, o LoadOptions) (*checkpoint, error) {
 	return c, nil
 }
 
+func (c *checkpoint) openSingle(path string) error {
+	file, err := weights.Open(path)
+	if err != nil {
+		return err
+	}
+	c.files = append(c.files, file)
+	split, err := weights.SplitCheckpoint(file)
+	if err == nil && len(split.Unknown) > 0 {
+		err = fmt.Errorf("%s: no use for %s", path, strings.Join(split.Unknown[:min(8, len(split.Unknown))], ", "))
+	}
+	if err != nil {
+		return errors.Join(err, c.close())
+	}
+	c.parts = split.Parts
+	return nil
+}
+
 func (c *checkpoint) close() error {
 	var errs []error
 	for _, f := range c.files {
@@ -123,7 +140,7 @@ func (c *checkpoint) config(part, file string) string { return filepath.Join(c.c
 // open gives the weights of one part.
 func (c *checkpoint) open(part string) (*weights.Source, error) {
 	if c.parts != nil {
-		return weights.NewSource(c.files[0].Path, c.parts[part]), nil
+		return weights.NewSource(c.files[0].Path+" ("+part+")", c.parts[part]), nil
 	}
 	file, err := weights.OpenDir(filepath.Join(c.configs, part), c.variant)
 	if err != nil {

@@ -38,6 +38,12 @@ func (p *Pipeline) Close() {
 	}
 }
 
+// NaturalSize is the size of the pictures that the model was trained on, in pixels.
+func (p *Pipeline) NaturalSize() (width, height int64) {
+	side := p.UNet.Config.SampleSize * p.VAE.Config.Factor()
+	return side, side
+}
+
 // Predict is the UNet's output for latents [B,4,h,w] at a timestep, with classifier-free guidance
 // (Ho & Salimans, arXiv 2207.12598) in one batched call if the conditioning has it. Latents and
 // output are float32 whatever the UNet computes in.
@@ -77,13 +83,12 @@ type Request struct {
 	NumSteps int
 	Eta      float64 // DDIM only
 
-	// Progress, if set, is called after every step.
-	Progress func(step, of int)
+	// Progress, if set, is called after every step with the latents so far, which it must not keep.
+	Progress func(step, of int, latents torch.Tensor)
 }
 
 func (p *Pipeline) validate(r Request) error {
-	f := p.VAE.Config.Factor()
-	side := f << (len(p.UNet.Config.BlockOutChannels) - 1) // every level of the UNet halves the latents
+	side := p.VAE.Config.Factor()
 	var errs []error
 	if len(r.Prompts) == 0 || len(r.Prompts) != len(r.Seeds) {
 		errs = append(errs, fmt.Errorf("%d prompts and %d seeds, want as many of both", len(r.Prompts), len(r.Seeds)))
@@ -131,7 +136,7 @@ func (p *Pipeline) Sample(ctx context.Context, r Request) (torch.Tensor, error) 
 		torch.Drop(latents, estimate)
 		latents, estimate = both[0], both[1]
 		if r.Progress != nil {
-			r.Progress(i+1, scheduler.Len())
+			r.Progress(i+1, scheduler.Len(), latents)
 		}
 	}
 	return latents, nil

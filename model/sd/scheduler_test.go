@@ -54,7 +54,7 @@ func (c schedulerCase) scheduler(t *testing.T) *Scheduler {
 	return s
 }
 
-// stand-in for the network, the same as in schedulers.py
+// standIn stands in for the network, as in schedulers.py.
 func standIn(x, timestep float64) float64 { return math.Sin(x + timestep/100) }
 
 func TestAlphasCumprodMatchDiffusers(t *testing.T) {

@@ -165,8 +165,10 @@ func (c UNetConfig) Validate() error {
 		n    int64
 		most int64
 	}{
-		{"in_channels", c.InChannels, 64}, {"out_channels", c.OutChannels, 64},
-		{"norm_num_groups", c.NormNumGroups, 1024}, {"cross_attention_dim", c.CrossAttentionDim, 1 << 16},
+		{"in_channels", c.InChannels, 64},
+		{"out_channels", c.OutChannels, 64},
+		{"norm_num_groups", c.NormNumGroups, 1024},
+		{"cross_attention_dim", c.CrossAttentionDim, 1 << 16},
 	} {
 		if n.n < 1 || n.n > n.most {
 			wrong("%s: %d, want 1 to %d", n.key, n.n, n.most)

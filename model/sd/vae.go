@@ -20,6 +20,10 @@ type VAE struct {
 	quantConv, postQuantConv *nn.Conv2d // nil where the configuration leaves them out
 }
 
+// tileAbove is 1536x1536 pixels: beyond it the widest layer of one decoded picture, 256 channels in
+// float32, takes more than 2.4 GB.
+const tileAbove = 1536 * 1536
+
 // NewVAE builds the autoencoder.
 func NewVAE(cfg VAEConfig, p nn.Params) *VAE {
 	v := &VAE{Config: cfg, encoder: newVAEEncoder(cfg, p.Sub("encoder")), decoder: newVAEDecoder(cfg, p.Sub("decoder"))}
@@ -59,6 +63,9 @@ func (v *VAE) Decode(latents torch.Tensor) torch.Tensor {
 		return v.inTiles(raw, v.Config.SampleSize/v.Config.Factor(), v.Config.SampleSize, v.pixels)
 	})
 }
+
+// dtype is the element type that the VAE computes in.
+func (v *VAE) dtype() torch.DType { return v.decoder.convIn.Weight.DType() }
 
 func (v *VAE) moments(pixels torch.Tensor) torch.Tensor {
 	h := v.encoder.forward(pixels)

@@ -25,11 +25,11 @@ type vaeDecoder struct {
 	convOut     *nn.Conv2d
 }
 
-// vaeLevel is resnets, then a convolution that halves or doubles the sides, or none.
+// vaeLevel is resnets, then what halves or doubles the sides, or neither.
 type vaeLevel struct {
-	resnets  []*resnet
-	sampler  *nn.Conv2d
-	doubling bool
+	resnets     []*resnet
+	downsampler *nn.Conv2d
+	upsampler   *upsampler
 }
 
 // vaeMiddle is resnet, attention over all pixels, resnet.
@@ -52,7 +52,7 @@ func newVAEEncoder(cfg VAEConfig, p nn.Params) *vaeEncoder {
 		level := p.Sub("down_blocks").At(i)
 		block := newVAELevel(in, out, cfg.LayersPerBlock, cfg.NormNumGroups, level)
 		if i < last { // padded by hand, on two sides only
-			block.sampler = nn.NewConv2d(out, out, 3, torch.Conv{Stride: 2}, level.Sub("downsamplers").At(0).Sub("conv"))
+			block.downsampler = nn.NewConv2d(out, out, 3, torch.Conv{Stride: 2}, level.Sub("downsamplers").At(0).Sub("conv"))
 		}
 		e.downBlocks, in = append(e.downBlocks, block), out
 	}
@@ -74,8 +74,7 @@ func newVAEDecoder(cfg VAEConfig, p nn.Params) *vaeDecoder {
 		level, out := p.Sub("up_blocks").At(i), widths[last-i]
 		block := newVAELevel(in, out, cfg.LayersPerBlock+1, cfg.NormNumGroups, level)
 		if i < last {
-			block.doubling = true
-			block.sampler = nn.NewConv2d(out, out, 3, torch.Conv{Padding: 1}, level.Sub("upsamplers").At(0).Sub("conv"))
+			block.upsampler = newUpsampler(out, out, level.Sub("upsamplers").At(0))
 		}
 		d.upBlocks, in = append(d.upBlocks, block), out
 	}
@@ -138,12 +137,12 @@ func (l *vaeLevel) forward(h torch.Tensor) torch.Tensor {
 			h = r.forward(h, torch.Tensor{})
 		}
 		switch {
-		case l.sampler == nil:
-			return h
-		case l.doubling:
-			return l.sampler.Forward(h.UpsampleNearest(2*h.Size(2), 2*h.Size(3)))
+		case l.downsampler != nil:
+			return l.downsampler.Forward(h.Pad(0, 0, 1, 0, 1)) // right and bottom
+		case l.upsampler != nil:
+			return l.upsampler.forward(h, 2*h.Size(2), 2*h.Size(3))
 		}
-		return l.sampler.Forward(h.Pad(0, 0, 1, 0, 1)) // right and bottom
+		return h
 	})
 }
 

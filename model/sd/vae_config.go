@@ -69,6 +69,9 @@ func (c VAEConfig) validate(path string) error {
 		return fmt.Errorf("%s: layers_per_block %d, latent_channels %d, in_channels %d, out_channels %d, want 1 or more",
 			path, c.LayersPerBlock, c.LatentChannels, c.InChannels, c.OutChannels)
 	}
+	if c.SampleSize < c.Factor() {
+		return fmt.Errorf("%s: sample_size %d, want at least %d", path, c.SampleSize, c.Factor())
+	}
 	if c.ScalingFactor <= 0 {
 		return fmt.Errorf("%s: scaling_factor %g, want more than 0", path, c.ScalingFactor)
 	}

@@ -1,69 +1,74 @@
 package sd
 
 import (
-	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"focusnfix/model/nn"
+	"focusnfix/model/nn/nntest"
 	"focusnfix/model/torch"
+	"focusnfix/model/torch/torchtest"
+	"focusnfix/model/weights"
 )
 
 // vaeTolerance is relative to the largest element: about forty layers of float32, each good to 1e-6
 // or so.
 const vaeTolerance = 1e-5
 
-func tinyVAE(t *testing.T) (*VAE, goldenFile) {
+// tinyVAE is the VAE of testdata/ref/vae, and a check against what diffusers computed with it.
+func tinyVAE(t *testing.T) (v *VAE, golden func(name string) torch.Tensor, check func(name string, got torch.Tensor)) {
 	t.Helper()
-	g := openGolden(t, "vae", "golden.safetensors")
-	cfg, err := LoadVAEConfig(filepath.Join("testdata", "ref", "vae", "config.json"))
+	dir := filepath.Join("testdata", "ref", "vae")
+	g := nntest.OpenGolden(t, filepath.Join(dir, "golden.safetensors"))
+	cfg, err := LoadVAEConfig(filepath.Join(dir, "config.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var v *VAE
-	buildFrom(t, func(p nn.Params) { v = NewVAE(cfg, p) }, "vae", "diffusion_pytorch_model.safetensors")
-	return v, g
+	file, err := weights.OpenDir(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = file.Close() })
+	source := weights.NewSource(file.Path, file.Tensors)
+	p := nn.FromWeights(source, torch.Float32, torch.CPU)
+	t.Cleanup(p.Drop)
+	torchtest.Run(t, func() { v = NewVAE(cfg, p) })
+	if err := source.Done(); err != nil {
+		t.Fatal(err)
+	}
+	return v, func(name string) torch.Tensor { return g.Tensor(t, name) },
+		func(name string, got torch.Tensor) { t.Helper(); g.Check(t, name, got, vaeTolerance) }
 }
 
 func TestVAE(t *testing.T) {
-	v, g := tinyVAE(t)
+	v, golden, check := tinyVAE(t)
 	scale := v.Config.ScalingFactor
-	err := torch.Run(func() {
-		posterior := v.Encode(g.tensor("pixels"))
-		g.compare("mean", posterior.Mean.DivScalar(scale), vaeTolerance)
-		g.compare("logvar", posterior.Std.DivScalar(scale).Log().MulScalar(2), vaeTolerance)
-		g.compare("decoded", v.Decode(g.tensor("latents").MulScalar(scale)), vaeTolerance)
-		g.compare("large_decoded", v.Decode(g.tensor("large_latents").MulScalar(scale)), vaeTolerance)
-		noise := posterior.Mean.OnesLike()
-		g.compare("mean", posterior.Sample(noise).Sub(posterior.Std).DivScalar(scale), vaeTolerance)
+	torchtest.Run(t, func() {
+		posterior := v.Encode(golden("pixels"))
+		check("mean", posterior.Mean.DivScalar(scale))
+		check("logvar", posterior.Std.DivScalar(scale).Log().MulScalar(2))
+		check("decoded", v.Decode(golden("latents").MulScalar(scale)))
+		check("large_decoded", v.Decode(golden("large_latents").MulScalar(scale)))
+		check("mean", posterior.Sample(posterior.Mean.OnesLike()).Sub(posterior.Std).DivScalar(scale))
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestVAETiles(t *testing.T) {
-	v, g := tinyVAE(t)
+	v, golden, check := tinyVAE(t)
 	v.TileAbove = v.Config.SampleSize * v.Config.SampleSize
 	scale := v.Config.ScalingFactor
-	err := torch.Run(func() {
-		g.compare("tiled_decoded", v.Decode(g.tensor("large_latents").MulScalar(scale)), vaeTolerance)
-		g.compare("tiled_mean", v.Encode(g.tensor("large_pixels")).Mean.DivScalar(scale), vaeTolerance)
-		g.compare("decoded", v.Decode(g.tensor("latents").MulScalar(scale)), vaeTolerance) // small: whole
+	torchtest.Run(t, func() {
+		check("tiled_decoded", v.Decode(golden("large_latents").MulScalar(scale)))
+		check("tiled_mean", v.Encode(golden("large_pixels")).Mean.DivScalar(scale))
+		check("decoded", v.Decode(golden("latents").MulScalar(scale))) // small: whole
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
-// The gradient of a decoded pixel's square with respect to the latents, against central differences
-// in float64.
+// The gradient of a decoded picture with respect to its latents.
 func TestVAEDecodeGradient(t *testing.T) {
-	if err := torch.Load(); err != nil {
-		t.Skip(err)
-	}
+	torchtest.Need(t)
 	cfg := DefaultVAE()
 	cfg.BlockOutChannels, cfg.NormNumGroups = []int64{4, 8}, 2
 	p, err := nn.Random(3, torch.Float64, torch.CPU)
@@ -71,29 +76,13 @@ func TestVAEDecodeGradient(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Drop()
-	err = torch.Run(func() {
+	torchtest.Run(t, func() {
 		v := NewVAE(cfg, p)
-		start := torch.Linspace(-1, 1, 4*3*3, torch.Float64, torch.CPU).Reshape(1, 4, 3, 3)
-		loss := func(x torch.Tensor) torch.Tensor { return v.Decode(x).PowScalar(2).Sum() }
-		x := start.Leaf()
-		gradient := torch.Grad([]torch.Tensor{loss(x)}, []torch.Tensor{x}, nil)[0].Doubles()
-		const h = 1e-5
-		values := start.Doubles()
-		for i := range values {
-			at := func(d float64) float64 {
-				moved := append([]float64(nil), values...)
-				moved[i] += d
-				return loss(torch.From(moved, 1, 4, 3, 3)).Item()
-			}
-			numeric := (at(h) - at(-h)) / (2 * h)
-			if math.Abs(numeric-gradient[i]) > 1e-6*(1+math.Abs(numeric)) {
-				t.Errorf("element %d: gradient %g, differences give %g", i, gradient[i], numeric)
-			}
-		}
+		latents := torch.Linspace(-1, 1, 4*3*3, torch.Float64, torch.CPU).Reshape(1, 4, 3, 3)
+		torchtest.CheckGrad(t, 1e-6, func(xs []torch.Tensor) torch.Tensor {
+			return v.Decode(xs[0]).PowScalar(2).Sum()
+		}, latents)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestVAEConfigRefuses(t *testing.T) {
