@@ -53,7 +53,9 @@ func TestLocalNormSeesASmallObject(t *testing.T) {
 		base, mask := torch.Zeros(torch.Float32, torch.CPU, 1, 3, 128, 128), torch.Zeros(torch.Float32, torch.CPU, 1, 1, 128, 128)
 		sun, drift := base.Clone(), base.AddScalar(0.05)
 		sun.Narrow(2, 8, 24).Narrow(3, 80, 24).Fill(0.5)
-		ratio := func(norm RegionNorm) float64 { return regionOf(norm, sun, base, mask) / regionOf(norm, drift, base, mask) }
+		ratio := func(norm RegionNorm) float64 {
+			return regionOf(norm, sun, base, mask) / regionOf(norm, drift, base, mask)
+		}
 		if got := ratio(Local) / ratio(RMS); got < 2.2 {
 			t.Errorf("local against RMS: %.2f, want at least 2.2", got)
 		}

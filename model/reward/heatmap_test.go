@@ -48,7 +48,9 @@ func TestSmoothGrad(t *testing.T) {
 // meanBrightness is a reward whose value and gradient are known.
 type meanBrightness struct{}
 
-func (meanBrightness) Score(images torch.Tensor, _ []string) torch.Tensor { return images.Mean(1, 2, 3) }
+func (meanBrightness) Score(images torch.Tensor, _ []string) torch.Tensor {
+	return images.Mean(1, 2, 3)
+}
 func (meanBrightness) Heatmap(images torch.Tensor, _ []string) torch.Tensor {
 	return images.NewZeros(images.Size(0), 1, images.Size(2), images.Size(3))
 }
