@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"model/sd":              {"model/torch", "model/weights", "model/nn", "model/clip"},
 	"model/reward":          {"model/torch", "model/weights", "model/nn", "model/clip"},
 	"model/scenes":          {"model/..."},
+	"bench/binding":         {"model/torch"},
 	"presets":               {},
 	"render":                {},
 	"tui":                   {"core", "core/run", "render", "presets"},

@@ -89,3 +89,47 @@ func TestOperators(t *testing.T) {
 	}
 	t.Logf("libtorch %s: %d operators", Version(), len(operators))
 }
+
+// TestCallFrames: what an operator would not read is refused, never ignored.
+func TestCallFrames(t *testing.T) {
+	need(t)
+	for name, c := range map[string]struct {
+		call func(x Tensor)
+		want string
+	}{
+		"surplus":       {func(x Tensor) { opNeg.one(new(frame).tensor(x).int(1)) }, "too many arguments"},
+		"missing":       {func(Tensor) { opNeg.one(new(frame)) }, "argument 'self' of aten::neg is missing"},
+		"unknown name":  {func(x Tensor) { opSum.one(new(frame).tensor(x).name("typo").int(1)) }, "no argument 'typo'"},
+		"surplus name":  {func(x Tensor) { opNeg.one(new(frame).tensor(x).name("out").tensor(x)) }, "no argument 'out'"},
+		"given twice":   {func(x Tensor) { opSum.one(new(frame).tensor(x).name("self").tensor(x)) }, "no argument 'self'"},
+		"order":         {func(x Tensor) { opSum.one(new(frame).tensor(x).name("dtype").int(6).int(1)) }, "behind one by name"},
+		"bad tag":       {func(Tensor) { f := new(frame); f.put(77); opNeg.one(f) }, "unknown tag"},
+		"short":         {func(Tensor) { f := new(frame); f.put(6 | 9<<8); opFlip.one(f) }, "ends early"},
+		"no such op":    {func(x Tensor) { def("no_such_operator", "").one(new(frame).tensor(x)) }, "has no such operator"},
+		"wrong type":    {func(x Tensor) { opNeg.one(new(frame).string("text")) }, ""},
+		"closed source": {func(Tensor) { (&Generator{handle: 99}).Randn(Float32, 1) }, "the generator was closed"},
+	} {
+		err := Run(func() { c.call(Ones(Float32, CPU, 2)) })
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: error %v, want one line with %q", name, err, c.want)
+		}
+	}
+	operators = slices.DeleteFunc(operators, func(op *operator) bool { return op.name == "aten::no_such_operator" })
+}
+
+// TestLongFrames: lists that outgrow the array of a frame arrive whole.
+func TestLongFrames(t *testing.T) {
+	need(t)
+	err := Run(func() {
+		var ts []Tensor
+		for i := range 100 {
+			ts = append(ts, Full(float64(i), Float32, CPU, 1))
+		}
+		if got := Cat(ts, 0).Sum().Item(); got != 4950 {
+			t.Errorf("sum of 0..99 is %v, want 4950", got)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

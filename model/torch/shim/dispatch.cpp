@@ -41,29 +41,41 @@ struct Reader {
     if (at == end) throw std::runtime_error("the call frame ends early");
     return *at++;
   }
+  const int64_t* words(int64_t n) {
+    if (n < 0 || end - at < n) throw std::runtime_error("the call frame ends early");
+    at += n;
+    return at - n;
+  }
   std::string_view text(int64_t bytes) {
-    int64_t words = (bytes + 7) / 8;
-    if (bytes < 0 || end - at < words) throw std::runtime_error("the call frame ends early");
-    std::string_view s(reinterpret_cast<const char*>(at), size_t(bytes));
-    at += words;
-    return s;
+    return {reinterpret_cast<const char*>(words((bytes + 7) / 8)), size_t(bytes)};
   }
 };
 
-c10::TypePtr without_optional(c10::TypePtr type) {
-  while (type->kind() == TypeKind::OptionalType)
-    type = type->castRaw<c10::OptionalType>()->getElementType();
-  return type;
-}
+// What an argument takes, read once from the schema: walking types costs more than small kernels.
+struct Parameter {
+  TypeKind kind;
+  TypeKind element = TypeKind::AnyType;  // of a list
 
-// The kind of a list's elements, AnyType for what is no list.
-TypeKind element_kind(const c10::TypePtr& type) {
-  if (type->kind() != TypeKind::ListType) return TypeKind::AnyType;
-  return type->castRaw<c10::ListType>()->getElementType()->kind();
-}
+  explicit Parameter(c10::TypePtr type) : kind(TypeKind::AnyType) {
+    while (type->kind() == TypeKind::OptionalType)
+      type = type->castRaw<c10::OptionalType>()->getElementType();
+    kind = type->kind();
+    if (kind == TypeKind::ListType)
+      element = type->castRaw<c10::ListType>()->getElementType()->kind();
+  }
+};
 
-IValue read_int(int64_t v, const c10::TypePtr& type) {
-  switch (type->kind()) {
+struct Operator {
+  c10::OperatorHandle handle;
+  std::vector<Parameter> parameters;
+
+  explicit Operator(const c10::OperatorHandle& h) : handle(h) {
+    for (const auto& argument : h.schema().arguments()) parameters.emplace_back(argument.type());
+  }
+};
+
+IValue read_int(int64_t v, const Parameter& p) {
+  switch (p.kind) {
     case TypeKind::FloatType:
       return double(v);
     case TypeKind::BoolType:
@@ -75,25 +87,41 @@ IValue read_int(int64_t v, const c10::TypePtr& type) {
   }
 }
 
-IValue read_ints(Reader& r, int64_t n, const c10::TypePtr& type) {
-  if (element_kind(type) == TypeKind::FloatType) {
+// Strides, paddings and dilations are nearly always {a, a} with a small a: those are made once.
+// Operators copy their lists, so one may serve all threads.
+constexpr int64_t kPairs = 4;
+
+const IValue* small_pair(const int64_t* words, int64_t n) {
+  static const std::vector<IValue> pairs = [] {
+    std::vector<IValue> made;
+    for (int64_t a = 0; a < kPairs; a++) made.push_back(c10::List<int64_t>({a, a}));
+    return made;
+  }();
+  bool small = n == 2 && words[0] == words[1] && words[0] >= 0 && words[0] < kPairs;
+  return small ? &pairs[size_t(words[0])] : nullptr;
+}
+
+IValue read_ints(Reader& r, int64_t n, const Parameter& p) {
+  if (p.element == TypeKind::FloatType) {
     c10::List<double> list;
     for (int64_t i = 0; i < n; i++) list.push_back(double(r.word()));
     return list;
   }
-  if (element_kind(type) == TypeKind::BoolType) {
+  if (p.element == TypeKind::BoolType) {
     c10::List<bool> list;
     for (int64_t i = 0; i < n; i++) list.push_back(r.word() != 0);
     return list;
   }
+  const int64_t* words = r.words(n);
+  if (const IValue* pair = small_pair(words, n)) return *pair;
   c10::List<int64_t> list;
   list.reserve(n);
-  for (int64_t i = 0; i < n; i++) list.push_back(r.word());
+  for (int64_t i = 0; i < n; i++) list.push_back(words[i]);
   return list;
 }
 
-IValue read_tensors(Reader& r, int64_t n, const c10::TypePtr& type) {
-  if (element_kind(type) == TypeKind::OptionalType) {
+IValue read_tensors(Reader& r, int64_t n, const Parameter& p) {
+  if (p.element == TypeKind::OptionalType) {
     c10::List<c10::optional<at::Tensor>> list;
     for (int64_t i = 0; i < n; i++) {
       uint64_t handle = uint64_t(r.word());
@@ -107,9 +135,8 @@ IValue read_tensors(Reader& r, int64_t n, const c10::TypePtr& type) {
   return list;
 }
 
-IValue read(Reader& r, const c10::Argument& argument) {
+IValue read(Reader& r, const Parameter& p) {
   int64_t head = r.word(), n = head >> 8;
-  c10::TypePtr type = without_optional(argument.type());
   switch (head & 0xff) {
     case FNF_NONE:
       return IValue();
@@ -118,7 +145,7 @@ IValue read(Reader& r, const c10::Argument& argument) {
       return handle ? IValue(fnf::get(handle)) : IValue();
     }
     case FNF_INT:
-      return read_int(r.word(), type);
+      return read_int(r.word(), p);
     case FNF_FLOAT:
       return as_double(r.word());
     case FNF_BOOL:
@@ -126,14 +153,14 @@ IValue read(Reader& r, const c10::Argument& argument) {
     case FNF_STRING:
       return std::string(r.text(n));
     case FNF_INTS:
-      return read_ints(r, n, type);
+      return read_ints(r, n, p);
     case FNF_FLOATS: {
       c10::List<double> list;
       for (int64_t i = 0; i < n; i++) list.push_back(as_double(r.word()));
       return list;
     }
     case FNF_TENSORS:
-      return read_tensors(r, n, type);
+      return read_tensors(r, n, p);
     case FNF_DEVICE:
       return c10::Device(std::string(r.text(n)));
     case FNF_GENERATOR:
@@ -147,15 +174,16 @@ std::string name_of(const c10::FunctionSchema& schema, const c10::Argument& argu
 }
 
 // Puts the frame's values on the stack: first those by position, then those by name.
-void push_arguments(const c10::FunctionSchema& schema, Reader r, torch::jit::Stack& stack) {
+void push_arguments(const Operator& op, Reader r, torch::jit::Stack& stack) {
+  const c10::FunctionSchema& schema = op.handle.schema();
   const auto& arguments = schema.arguments();
-  stack.reserve(arguments.size());
   while (!r.done() && r.tag() != FNF_NAME) {
     if (stack.size() == arguments.size())
       throw std::runtime_error("too many arguments for " + c10::toString(schema));
-    stack.push_back(read(r, arguments[stack.size()]));
+    stack.push_back(read(r, op.parameters[stack.size()]));
   }
   size_t positional = stack.size();
+  if (r.done() && positional == arguments.size()) return;
   std::vector<bool> given(arguments.size(), false);
   for (size_t i = positional; i < arguments.size(); i++)
     stack.push_back(arguments[i].default_value() ? *arguments[i].default_value() : IValue());
@@ -169,7 +197,7 @@ void push_arguments(const c10::FunctionSchema& schema, Reader r, torch::jit::Sta
     if (i == arguments.size())
       throw std::runtime_error("no argument '" + std::string(name) + "' left in " +
                                c10::toString(schema));
-    stack[i] = read(r, arguments[i]);
+    stack[i] = read(r, op.parameters[i]);
     given[i] = true;
   }
   for (size_t i = positional; i < arguments.size(); i++)
@@ -205,9 +233,7 @@ int64_t pop_results(torch::jit::Stack& stack, int64_t* out, int64_t cap) {
   return used;
 }
 
-const c10::OperatorHandle& operator_of(uint64_t op) {
-  return *reinterpret_cast<const c10::OperatorHandle*>(op);
-}
+const Operator& operator_of(uint64_t op) { return *reinterpret_cast<const Operator*>(op); }
 
 }  // namespace
 
@@ -218,11 +244,11 @@ const char* fnf_torch_version(void) { return TORCH_VERSION; }
 char* fnf_op(const char* name, const char* overload, uint64_t* op) {
   return fnf::guard([&] {
     static std::mutex mutex;
-    static std::deque<c10::OperatorHandle> found;  // a deque never moves its elements
+    static std::deque<Operator> found;  // a deque never moves its elements
     auto handle = c10::Dispatcher::singleton().findSchema({name, overload});
     if (!handle) throw std::runtime_error("this libtorch (" TORCH_VERSION ") has no such operator");
     std::lock_guard<std::mutex> lock(mutex);
-    found.push_back(*handle);
+    found.emplace_back(*handle);
     *op = reinterpret_cast<uint64_t>(&found.back());
   });
 }
@@ -230,7 +256,7 @@ char* fnf_op(const char* name, const char* overload, uint64_t* op) {
 char* fnf_op_schema(uint64_t op, char** text) {
   return fnf::guard([&] {
     std::ostringstream s;
-    s << operator_of(op).schema();
+    s << operator_of(op).handle.schema();
     *text = strdup(s.str().c_str());
   });
 }
@@ -239,10 +265,12 @@ char* fnf_call(uint64_t op, const int64_t* frame, int64_t words, int64_t* out, i
                int64_t* used) {
   return fnf::guard([&] {
     fnf::require_scope();
-    torch::jit::Stack stack;
-    push_arguments(operator_of(op).schema(), Reader{frame, frame + words}, stack);
-    operator_of(op).callBoxed(&stack);
+    static thread_local torch::jit::Stack stack;  // keeps its capacity
+    stack.clear();
+    push_arguments(operator_of(op), Reader{frame, frame + words}, stack);
+    operator_of(op).handle.callBoxed(&stack);
     *used = pop_results(stack, out, cap);
+    stack.clear();
   });
 }
 
