@@ -44,6 +44,9 @@ func NewScheduler(cfg SchedulerConfig, numSteps int, eta float64) (*Scheduler, e
 	if !(eta >= 0 && eta <= 1) {
 		return nil, fmt.Errorf("scheduler: eta %g, want 0 to 1", eta)
 	}
+	if highest, last := cfg.highestLeading(numSteps), cfg.NumTrainTimesteps-1; cfg.TimestepSpacing == "leading" && highest > last {
+		return nil, fmt.Errorf("scheduler: steps_offset %d makes the first of %d timesteps %d, want at most %d", cfg.StepsOffset, numSteps, highest, last)
+	}
 	switch cfg.Class {
 	case DDIM:
 		return newDDIM(cfg, numSteps, eta), nil
@@ -52,6 +55,15 @@ func NewScheduler(cfg SchedulerConfig, numSteps int, eta float64) (*Scheduler, e
 	default:
 		return newEuler(cfg, numSteps), nil
 	}
+}
+
+// highestLeading is the first timestep of leading spacing.
+func (c SchedulerConfig) highestLeading(numSteps int) int {
+	spaced := numSteps
+	if c.Class == DPMSolver { // which leaves the lowest out
+		spaced++
+	}
+	return (spaced-1)*(c.NumTrainTimesteps/spaced) + c.StepsOffset
 }
 
 // Len is the number of steps.
