@@ -110,11 +110,7 @@ func writeRandom(t *testing.T, dir, part string) {
 	if failed != nil {
 		t.Fatal(failed)
 	}
-	var entries []weights.Entry
-	for name, tensor := range p.All() {
-		entries = append(entries, weights.Entry{Name: name, DType: weights.F32, Shape: tensor.Shape(), Data: weights.FromBytes(tensor.Bytes())})
-	}
-	if err := weights.Write(filepath.Join(dir, part, "model.safetensors"), nil, entries); err != nil {
+	if err := weights.Write(filepath.Join(dir, part, "model.safetensors"), nil, p.Entries()); err != nil {
 		t.Fatal(err)
 	}
 }
