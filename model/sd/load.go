@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -100,6 +101,9 @@ func openCheckpoint(path string, o LoadOptions) (*checkpoint, error) {
 		}
 	}
 	err = readJSON(filepath.Join(c.configs, "model_index.json"), &c.index)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%s: no model_index.json in it, want a diffusers folder", c.configs)
+	}
 	if err == nil && !strings.HasPrefix(c.index.ClassName, "StableDiffusion") {
 		err = fmt.Errorf("%s: _class_name %q, want StableDiffusionPipeline or StableDiffusionXLPipeline", filepath.Join(c.configs, "model_index.json"), c.index.ClassName)
 	}
