@@ -70,19 +70,7 @@ func (c *checkpoint) tensors(part string) ([]weights.Tensor, error) {
 		return nil, err
 	}
 	c.files = append(c.files, file)
-	tensors := withoutBuffers(file.Tensors)
-	switch part {
-	case "vae":
-		tensors = weights.Rename(tensors, weights.NewVAEName)
-	case "text_encoder", "text_encoder_2":
-		tensors = weights.Rename(tensors, func(name string) string { // transformers 5 leaves it out
-			if strings.HasPrefix(name, "text_model.") || strings.HasPrefix(name, "text_projection.") {
-				return name
-			}
-			return "text_model." + name
-		})
-	}
-	return tensors, nil
+	return withoutBuffers(todaysNames(part, file.Tensors)), nil
 }
 
 // isModelPart tells the parts that a pipeline cannot do without.

@@ -110,11 +110,7 @@ func writeRandom(t *testing.T, dir, part string) {
 	if failed != nil {
 		t.Fatal(failed)
 	}
-	var entries []weights.Entry
-	for name, tensor := range p.All() {
-		entries = append(entries, weights.Entry{Name: name, DType: weights.F32, Shape: tensor.Shape(), Data: weights.FromBytes(tensor.Bytes())})
-	}
-	if err := weights.Write(filepath.Join(dir, part, "model.safetensors"), nil, entries); err != nil {
+	if err := weights.Write(filepath.Join(dir, part, "model.safetensors"), nil, p.Entries()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -201,13 +197,13 @@ func TestConvertRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, try := range map[string]func() error{
-		"is there already":               func() error { return Convert(ref, dir, ConvertOptions{}) },
-		"two layers per block":           func() error { return Convert(ref, filepath.Join(dir, "x.safetensors"), ConvertOptions{}) },
-		"no such file":                   func() error { return Convert(filepath.Join(dir, "none"), filepath.Join(dir, "x"), ConvertOptions{}) },
-		"has no tokenizer":               func() error { return Convert(broken, filepath.Join(dir, "x"), ConvertOptions{}) },
-		"is a Python pickle":             func() error { return Convert(broken, filepath.Join(dir, "x"), ConvertOptions{Config: ref}) },
-		"want F32, F16 or BF16":          func() error { return Convert(ref, filepath.Join(dir, "x"), ConvertOptions{DType: "F8_E4M3"}) },
-		"model_index.json: no such file": func() error { return Convert(dir, filepath.Join(dir, "x"), ConvertOptions{}) },
+		"is there already":          func() error { return Convert(ref, dir, ConvertOptions{}) },
+		"two layers per block":      func() error { return Convert(ref, filepath.Join(dir, "x.safetensors"), ConvertOptions{}) },
+		"no such file":              func() error { return Convert(filepath.Join(dir, "none"), filepath.Join(dir, "x"), ConvertOptions{}) },
+		"has no tokenizer":          func() error { return Convert(broken, filepath.Join(dir, "x"), ConvertOptions{}) },
+		"is a Python pickle":        func() error { return Convert(broken, filepath.Join(dir, "x"), ConvertOptions{Config: ref}) },
+		"want F32, F16 or BF16":     func() error { return Convert(ref, filepath.Join(dir, "x"), ConvertOptions{DType: "F8_E4M3"}) },
+		"no model_index.json in it": func() error { return Convert(dir, filepath.Join(dir, "x"), ConvertOptions{}) },
 		"not a checkpoint of Stable Diffu": func() error {
 			return Convert(filepath.Join(ref, "vae", "diffusion_pytorch_model.safetensors"), filepath.Join(dir, "x"), ConvertOptions{Config: ref})
 		},
