@@ -28,7 +28,6 @@ func (b Box) Fit(src image.Point, step int) image.Point {
 	}
 	h := min(area.Y, divide(area.X*src.Y, src.X))
 	h = max(step, h/step*step)
-	// the height was rounded down: the width follows it only where that keeps the aspect better
 	w := min(area.X, max(1, divide(h*src.X, src.Y)))
 	return image.Pt(w, h)
 }

@@ -125,13 +125,6 @@ func (p *palette) fill(wanted *[blocks]bool, first, step int) {
 	}
 }
 
-// fillOne fills one block.
-func (p *palette) fillOne(bl uint32) {
-	var wanted [blocks]bool
-	wanted[bl] = true
-	p.fill(&wanted, int(bl>>10<<4|bl>>6&3<<2|bl>>2&3), blocks)
-}
-
 // fillBlock sets a block's 64 entries to the nearest of the colours in from.
 func (p *palette) fillBlock(dst, from []uint8, corner [3]int32) {
 	var best [64]int32
@@ -153,6 +146,23 @@ func (p *palette) fillBlock(dst, from []uint8, corner [3]int32) {
 			}
 		}
 	}
+}
+
+// at is the nearest colour to an entry whose block need not be filled.
+func (p *palette) at(r, g, b uint8) uint8 {
+	k := entry(r, g, b)
+	if p.filled[k>>6] {
+		return p.nearest[k]
+	}
+	// the middle of the entry, as fill does, so that it does not matter what is filled
+	middle := [3]int32{int32(r&^3 | 2), int32(g&^3 | 2), int32(b&^3 | 2)}
+	best, at := int32(1<<30), 0
+	for i := range p.n {
+		if e := distance(&p.rgb[i], &middle); e < best {
+			best, at = e, i
+		}
+	}
+	return uint8(at)
 }
 
 // fitScale is the number of parts that sampleError divides one unit of squared error into.

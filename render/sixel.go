@@ -17,6 +17,9 @@ import (
 
 const bandRows = 6
 
+// maxSticky is the largest useful Sticky: one byte is worth any error.
+const maxSticky = 3 * 255 * 255
+
 // Sixel encodes pictures as sixel. The zero value is ready to use: 256 colours, no dithering, lossless
 // but for the palette. It keeps the palette when asked to; it must not be used by two goroutines at once.
 type Sixel struct {
@@ -27,8 +30,8 @@ type Sixel struct {
 	// that costs at most Sticky in squared error (sum of three channels, 0..255) for each byte it saves.
 	// 0 is off; 20 saves about 20 % unseen.
 	Sticky int
-	// Dither is the strength of Floyd-Steinberg error diffusion, 0..1. 0.6 looks best in photos; leave it
-	// 0 for charts, moving pictures and slow connections. Sticky is not used with it.
+	// Dither is the strength of error diffusion, 0..1. 0.6 looks best in photos at rest; 0 is right for
+	// charts, and for moving pictures, where it would shimmer.
 	Dither float32
 	// Keep keeps the palette for the following pictures as long as it suits them: faster, and colours
 	// do not flicker from picture to picture.
@@ -51,11 +54,12 @@ func (s *Sixel) Append(dst []byte, img *image.RGBA) []byte {
 	}
 	w := workspaces.Get().(*workspace)
 	defer workspaces.Put(w)
+	return s.appendWith(w, dst, img)
+}
+
+func (s *Sixel) appendWith(w *workspace, dst []byte, img *image.RGBA) []byte {
 	w.begin(s, img)
 	s.choosePalette(w)
-	if s.Dither > 0 {
-		w.dither(s.Dither)
-	}
 	w.each(w.encodeBands)
 	dst = s.appendHeader(dst, w)
 	for i := range w.workers {
@@ -76,13 +80,7 @@ func (s *Sixel) choosePalette(w *workspace) {
 	}
 	w.palette = s.palette
 	w.each(w.wantBlocks)
-	for i := range w.workers[1:] {
-		for k, v := range &w.workers[i+1].wanted {
-			if v {
-				w.workers[0].wanted[k] = true
-			}
-		}
-	}
+	w.gatherWanted()
 	if s.Keep && s.colors == colors {
 		w.each(w.fillPalette)
 		if s.suits(w.img) {
@@ -128,8 +126,7 @@ type workspace struct {
 	img       *image.RGBA
 	palette   *palette
 	sticky    int32
-	dithered  []uint8 // [h,w] colour numbers; empty without dithering
-	errors    []int32 // dithering's error rows
+	strength  int32 // of dithering, 0..256
 
 	workers []worker
 	all     []worker // workers' memory
@@ -169,7 +166,8 @@ func newWorkspace(cores int) *workspace {
 
 // begin divides the picture's bands among the cores.
 func (w *workspace) begin(s *Sixel, img *image.RGBA) {
-	w.img, w.sticky, w.dithered = img, int32(max(0, s.Sticky)), w.dithered[:0]
+	w.img, w.sticky = img, int32(min(max(0, s.Sticky), maxSticky))
+	w.strength = int32(min(max(s.Dither, 0), 1)*256 + 0.5)
 	bands := (img.Rect.Dy() + bandRows - 1) / bandRows
 	const worthwhile = 1 << 14 // pixels; below it another goroutine costs more than it saves
 	n := min(len(w.all), bands, 1+img.Rect.Dx()*img.Rect.Dy()/worthwhile)
@@ -202,6 +200,34 @@ func (w *workspace) uses(c int) bool {
 	return false
 }
 
+// gatherWanted gives the first worker the wanted blocks of all; with dithering their neighbours, too.
+func (w *workspace) gatherWanted() {
+	all := &w.workers[0].wanted
+	for i := range w.workers[1:] {
+		for k, v := range &w.workers[i+1].wanted {
+			all[k] = all[k] || v
+		}
+	}
+	if w.strength == 0 {
+		return
+	}
+	marked := *all
+	for k, v := range &marked {
+		if !v {
+			continue
+		}
+		for _, axis := range [3]int{1 << 8, 1 << 4, 1} {
+			level := k / axis & 15
+			if level > 0 {
+				all[k-axis] = true
+			}
+			if level < 15 {
+				all[k+axis] = true
+			}
+		}
+	}
+}
+
 // want marks the palette blocks that the worker's bands have colours in.
 func (k *worker) want(w *workspace) {
 	width, height := w.img.Rect.Dx(), w.img.Rect.Dy()
@@ -221,10 +247,10 @@ func (k *worker) encode(w *workspace) {
 			k.out = append(k.out, '-')
 		}
 		k.band.begin(w.img.Rect.Dx())
-		if len(w.dithered) > 0 {
-			k.band.fromDithered(w, b*bandRows)
+		if w.strength > 0 {
+			k.band.fillDithered(w, b*bandRows)
 		} else {
-			k.band.fromPixels(w, b*bandRows)
+			k.band.fill(w, b*bandRows)
 		}
 		k.out = k.band.pack(k.out)
 	}
