@@ -23,19 +23,16 @@ type Kitty struct {
 	// Placeholders makes the picture appear where the text of Row is, so that it moves with the text;
 	// without, it appears at the cursor, which stays where it is.
 	Placeholders bool
-	// Encoding of the pixels.
-	Encoding KittyEncoding
+	// Encoding is how the pixels travel: KittyRaw, KittyZlib or KittyPNG.
+	Encoding int
 	// Tmux wraps every sequence for tmux's passthrough.
 	Tmux bool
 }
 
-// KittyEncoding says how the pixels travel.
-type KittyEncoding int
-
-// Raw is the fastest, for local terminals. Zlib is nearly as fast and a few per cent smaller for photos,
-// 20 times for flat pictures. PNG is the smallest and 10 times as slow: for slow connections.
+// KittyRaw is the fastest, for local terminals. KittyZlib is nearly as fast and a few per cent smaller for photos,
+// 20 times for flat pictures. KittyPNG is the smallest and 10 times as slow: for slow connections.
 const (
-	KittyRaw KittyEncoding = iota
+	KittyRaw = iota
 	KittyZlib
 	KittyPNG
 )

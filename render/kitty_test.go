@@ -69,7 +69,7 @@ func rgb(img image.Image) []byte {
 func TestKittySendsThePicture(t *testing.T) {
 	for _, size := range []image.Point{{1, 1}, {32, 32}, {33, 31}, {64, 16}, {100, 75}} {
 		img := sample(size.X, size.Y, 1)
-		for _, encoding := range []KittyEncoding{KittyRaw, KittyZlib, KittyPNG} {
+		for _, encoding := range []int{KittyRaw, KittyZlib, KittyPNG} {
 			k := Kitty{ID: KittyID(300), Cols: 10, Rows: 5, Encoding: encoding}
 			keys, payloads := kittyCommands(t, string(k.Append(nil, img)))
 			if len(keys) != 1 {
