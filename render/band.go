@@ -32,21 +32,34 @@ type band struct {
 	width    int
 	masks    []uint8 // [256,width], a sixel mask for each colour and column; all zero between bands
 	segments []segment
-	open     [256]int32 // the colour's last segment, -1 if none
+	open     [256]int32 // the colour's last segment; its x1 is set when it is closed
+	last     [256]int32 // the last column of the colour, never if none
 	used     [256]bool  // since the picture's begin
 	heads    []int32    // the first segment that starts at the column, -1 if none
 	starts   []uint64   // bit set of the columns where segments start
-	columns  [2]column  // this one and the one before, by turns
+
+	sticky       int32
+	here         [256]uint8 // the sixel masks of the column at hand
+	this, before column
 }
+
+// never is so far left of the band that no segment is open.
+const never = -1 << 20
 
 // column is the set of colours in a column of the band.
 type column struct {
-	n     int
-	color [8]uint8 // bandRows of them; 8 spares the bounds checks
-	rgb   [8][3]int32
+	n      int
+	colors [8]paint // bandRows of them; 8 spares the bounds checks
 }
 
-func (b *band) begin(width int) {
+type paint struct{ r, g, b, color int32 }
+
+func (p *paint) distance(r, g, b int32) int32 {
+	r, g, b = r-p.r, g-p.g, b-p.b
+	return r*r + g*g + b*b
+}
+
+func (b *band) begin(width int, sticky int32) {
 	if b.width != width {
 		b.width = width
 		b.masks = resize(b.masks, 256*width)
@@ -58,44 +71,60 @@ func (b *band) begin(width int) {
 			b.heads[i] = -1
 		}
 	}
+	b.sticky = sticky
 	b.segments = b.segments[:0]
-	for i := range b.open {
-		b.open[i] = -1
+	for i := range b.last {
+		b.last[i] = never
 	}
-	b.columns[1].n = 0
+	b.this.n, b.before.n = 0, 0
 }
 
 // fill paints the pixels of the band at row y.
 func (b *band) fill(w *workspace, y int) {
 	rows := min(bandRows, w.img.Rect.Dy()-y)
-	here, before := &b.columns[0], &b.columns[1]
-	for x := range b.width {
-		here.n = 0
-		for r := range rows {
-			p := pixel(w.img, x, y+r)
-			c := w.palette.nearest[entry(p[0], p[1], p[2])]
-			b.paint(w, c, int32(x), r, [3]int32{int32(p[0]), int32(p[1]), int32(p[2])}, here, before)
-		}
-		here, before = before, here
+	pal := w.palette
+	var lines [bandRows][]uint8
+	for r := range rows {
+		lines[r] = w.img.Pix[(y+r)*w.img.Stride:]
 	}
+	var nearest [bandRows]uint8
+	for x := range b.width {
+		for r := range rows { // apart from painting, so that the look-ups overlap
+			p := lines[r][4*x : 4*x+3 : 4*x+3]
+			nearest[r] = pal.nearest[entry(p[0], p[1], p[2])]
+		}
+		for r := range rows {
+			c := nearest[r]
+			if b.here[c] == 0 {
+				p := lines[r][4*x : 4*x+3 : 4*x+3]
+				c = b.choose(pal, c, int32(x), int32(p[0]), int32(p[1]), int32(p[2]))
+			}
+			b.here[c] |= 1 << r
+		}
+		b.endColumn(int32(x))
+	}
+	b.closeSegments()
 }
 
 // fillDithered paints the pixels of the band at row y and diffuses their errors.
 func (b *band) fillDithered(w *workspace, y int) {
 	rows := min(bandRows, w.img.Rect.Dy()-y)
-	here, before := &b.columns[0], &b.columns[1]
+	pal := w.palette
 	var errors [2][bandRows + 2][3]int32 // in 1/16; row r is at r+1
 	this, next := &errors[0], &errors[1]
 	for x := range b.width {
-		here.n = 0
 		for r := range rows {
 			px := pixel(w.img, x, y+r)
 			var p [3]int32
 			for k := range 3 {
 				p[k] = min(max(int32(px[k])+(this[r+1][k]+8)>>4, 0), 255)
 			}
-			c := b.paint(w, w.palette.at(uint8(p[0]), uint8(p[1]), uint8(p[2])), int32(x), r, p, here, before)
-			shown := &w.palette.rgb[c]
+			c := pal.at(uint8(p[0]), uint8(p[1]), uint8(p[2]))
+			if b.here[c] == 0 {
+				c = b.choose(pal, c, int32(x), p[0], p[1], p[2])
+			}
+			b.here[c] |= 1 << r
+			shown := &pal.rgb[c]
 			for k := range 3 {
 				e := (p[k] - shown[k]) * w.strength >> 8
 				this[r+2][k] += 7 * e
@@ -108,68 +137,50 @@ func (b *band) fillDithered(w *workspace, y int) {
 			next[1][k] += next[0][k]
 			next[rows][k] += next[rows+1][k] + this[rows+1][k]/2
 		}
-		here, before = before, here
+		b.endColumn(int32(x))
 		this, next = next, this
 		*next = [bandRows + 2][3]int32{}
 	}
+	b.closeSegments()
 }
 
-// paint gives row r (0..5) of column x the colour c, nearest to p, or a cheaper one, and returns it.
-// Columns come in rising order.
-func (b *band) paint(w *workspace, c uint8, x int32, r int, p [3]int32, here, before *column) uint8 {
-	mask := &b.masks[int(c)*b.width+int(x)]
-	if *mask == 0 {
-		if w.sticky == 0 {
-			b.extend(c, x)
-		} else {
-			c = b.choose(w, c, x, &p, here, before)
-			mask = &b.masks[int(c)*b.width+int(x)]
+// choose finds the best colour for the pixel (r,g,b) in column x, which does not have the nearest colour
+// c yet.
+func (b *band) choose(pal *palette, c uint8, x, r, g, bl int32) uint8 {
+	shown := &pal.rgb[c]
+	best := paint{shown[0], shown[1], shown[2], int32(c)}
+	if b.sticky > 0 {
+		price := b.price(c, x)
+		cost := best.distance(r, g, bl) + b.sticky*price
+		found := -1
+		for i := range b.this.n {
+			if e := b.this.colors[i&7].distance(r, g, bl); e < cost {
+				cost, found = e, i
+			}
 		}
-	}
-	*mask |= 1 << r
-	return c
-}
-
-// choose finds the best colour for p in column x, which does not have p's nearest colour c yet.
-func (b *band) choose(w *workspace, c uint8, x int32, p *[3]int32, here, before *column) uint8 {
-	price := b.price(c, x)
-	best := distance(&w.palette.rgb[c], p) + w.sticky*price
-	found := -1
-	for i := range here.n {
-		if e := distance(&here.rgb[i&7], p); e < best {
-			best, found = e, i
-		}
-	}
-	if found >= 0 {
-		c = here.color[found&7]
-	}
-	if price > continued { // else no other colour of the column before is better than c
-		best -= w.sticky * continued
 		again := -1
-		for i := range before.n {
-			if e := distance(&before.rgb[i&7], p); e < best {
-				best, again = e, i
+		if price > continued { // else no other colour of the column before is better than c
+			cost -= b.sticky * continued
+			for i := range b.before.n {
+				if e := b.before.colors[i&7].distance(r, g, bl); e < cost {
+					cost, again = e, i
+				}
 			}
 		}
 		if again >= 0 {
-			c, found = before.color[again&7], -1
+			best = b.before.colors[again&7]
+		} else if found >= 0 {
+			return uint8(b.this.colors[found&7].color)
 		}
 	}
-	if found < 0 {
-		b.extend(c, x)
-		here.color[here.n&7], here.rgb[here.n&7] = c, w.palette.rgb[c]
-		here.n++
-	}
-	return c
+	b.this.colors[b.this.n&7] = best
+	b.this.n++
+	return uint8(best.color)
 }
 
 // price is the bytes that colour c costs in column x, which does not have it yet.
 func (b *band) price(c uint8, x int32) int32 {
-	i := b.open[c]
-	if i < 0 {
-		return fresh
-	}
-	switch gap := x - b.segments[i].x1; {
+	switch gap := x - b.last[c] - 1; {
 	case gap == 0:
 		return continued
 	case gap > maxGap:
@@ -179,18 +190,39 @@ func (b *band) price(c uint8, x int32) int32 {
 	}
 }
 
-// extend makes the colour's segment reach column x, or starts a new one.
-func (b *band) extend(c uint8, x int32) {
-	if i := b.open[c]; i >= 0 && x-b.segments[i].x1 <= maxGap {
-		b.segments[i].x1 = x + 1
-		return
+// endColumn moves the masks of column x to their colours' segments.
+func (b *band) endColumn(x int32) {
+	for i := range b.this.n {
+		c := uint8(b.this.colors[i&7].color)
+		b.masks[int(c)*b.width+int(x)] = b.here[c]
+		b.here[c] = 0
+		if x-b.last[c]-1 > maxGap {
+			b.start(c, x)
+		}
+		b.last[c] = x
 	}
-	i := int32(len(b.segments))
-	b.segments = append(b.segments, segment{x0: x, x1: x + 1, color: int32(c), next: b.heads[x]})
-	b.heads[x] = i
-	b.open[c] = i
+	b.before = b.this
+	b.this.n = 0
+}
+
+// start closes the colour's segment and begins one at column x.
+func (b *band) start(c uint8, x int32) {
+	if b.last[c] != never {
+		b.segments[b.open[c]].x1 = b.last[c] + 1
+	}
+	b.open[c] = int32(len(b.segments))
+	b.segments = append(b.segments, segment{x0: x, color: int32(c), next: b.heads[x]})
+	b.heads[x] = b.open[c]
 	b.starts[x>>6] |= 1 << (x & 63)
 	b.used[c] = true
+}
+
+func (b *band) closeSegments() {
+	for c, last := range b.last {
+		if last != never {
+			b.segments[b.open[c]].x1 = last + 1
+		}
+	}
 }
 
 func distance(a, b *[3]int32) int32 {

@@ -246,7 +246,7 @@ func (k *worker) encode(w *workspace) {
 		if b > 0 {
 			k.out = append(k.out, '-')
 		}
-		k.band.begin(w.img.Rect.Dx())
+		k.band.begin(w.img.Rect.Dx(), w.sticky)
 		if w.strength > 0 {
 			k.band.fillDithered(w, b*bandRows)
 		} else {
