@@ -103,7 +103,7 @@ func (c Chart) valueRange(lines []Line, x0, x1 float64) (lo, hi float64) {
 	e := nothing
 	for _, l := range lines {
 		i := l.Series.search(x0, 0)
-		e = e.join(l.Series.extent(i, l.Series.search(math.Nextafter(x1, math.Inf(1)), i)))
+		e.join([]extent{l.Series.extent(i, l.Series.search(math.Nextafter(x1, math.Inf(1)), i))})
 	}
 	if c.LogY {
 		if e.positive > e.hi {

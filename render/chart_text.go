@@ -113,8 +113,8 @@ func Sparkline(values []float64, cols int, p Profile) string {
 	for k := range means[blank:] {
 		n := cols - blank
 		means[blank+k] = finiteMean(values[k*len(values)/n : (k+1)*len(values)/n])
-		e = e.with(means[blank+k])
 	}
+	e.add(means[blank:])
 	glyphs := &sparks
 	if p == ASCII {
 		glyphs = &asciiSparks

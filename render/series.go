@@ -18,19 +18,35 @@ type extent struct{ lo, hi, positive float64 }
 
 var nothing = extent{math.Inf(1), math.Inf(-1), math.Inf(1)}
 
-func (e extent) with(v float64) extent {
-	if v-v != 0 { // NaN or infinite
-		return e
+// add takes values in. Comparisons rather than min and max: they are faster, and false for NaN.
+func (e *extent) add(values []float64) {
+	for _, v := range values {
+		if v < e.lo && v >= -math.MaxFloat64 {
+			e.lo = v
+		}
+		if v > e.hi && v <= math.MaxFloat64 {
+			e.hi = v
+		}
+		if v > 0 && v < e.positive {
+			e.positive = v
+		}
 	}
-	e.lo, e.hi = min(e.lo, v), max(e.hi, v)
-	if v > 0 {
-		e.positive = min(e.positive, v)
-	}
-	return e
 }
 
-func (e extent) join(o extent) extent {
-	return extent{min(e.lo, o.lo), max(e.hi, o.hi), min(e.positive, o.positive)}
+// join takes other extents in.
+func (e *extent) join(others []extent) {
+	for i := range others {
+		o := &others[i]
+		if o.lo < e.lo {
+			e.lo = o.lo
+		}
+		if o.hi > e.hi {
+			e.hi = o.hi
+		}
+		if o.positive < e.positive {
+			e.positive = o.positive
+		}
+	}
 }
 
 // Len is the number of points.
@@ -62,7 +78,7 @@ func (s *Series) Append(x, y float64) {
 		if j == len(s.levels[k]) {
 			s.levels[k] = append(s.levels[k], nothing)
 		}
-		s.levels[k][j] = s.levels[k][j].with(y)
+		s.levels[k][j].add(s.y[len(s.y)-1:])
 		i = j
 	}
 }
@@ -70,25 +86,13 @@ func (s *Series) Append(x, y float64) {
 // rebuild is the extent of the j-th entry of a level from what lies below it.
 func (s *Series) rebuild(level, j int) extent {
 	e := nothing
-	for i := j * fan; i < min((j+1)*fan, s.entries(level-1)); i++ {
-		e = e.join(s.entry(level-1, i))
+	if level == 0 {
+		e.add(s.y[j*fan : min((j+1)*fan, len(s.y))])
+	} else {
+		below := s.levels[level-1]
+		e.join(below[j*fan : min((j+1)*fan, len(below))])
 	}
 	return e
-}
-
-// entries and entry read a level; level -1 are the points.
-func (s *Series) entries(level int) int {
-	if level < 0 {
-		return len(s.y)
-	}
-	return len(s.levels[level])
-}
-
-func (s *Series) entry(level, i int) extent {
-	if level < 0 {
-		return nothing.with(s.y[i])
-	}
-	return s.levels[level][i]
 }
 
 // truncate keeps the first n points.
@@ -126,20 +130,22 @@ func (s *Series) search(x float64, i int) int {
 // extent is the range of the values of the points i..j-1.
 func (s *Series) extent(i, j int) extent {
 	e := nothing
-	for level := -1; i < j; level++ {
-		if level+1 >= len(s.levels) || j-i < 2*fan {
-			for ; i < j; i++ {
-				e = e.join(s.entry(level, i))
-			}
-			break
-		}
-		for ; i%fan != 0; i++ {
-			e = e.join(s.entry(level, i))
-		}
-		for ; j%fan != 0; j-- {
-			e = e.join(s.entry(level, j-1))
-		}
-		i, j = i/fan, j/fan
+	if len(s.levels) == 0 || j-i < 2*fan {
+		e.add(s.y[i:max(i, j)])
+		return e
 	}
-	return e
+	a, b := (i+fan-1)/fan, j/fan // whole entries of the level above
+	e.add(s.y[i : a*fan])
+	e.add(s.y[b*fan : j])
+	for k := 0; ; k++ {
+		i, j = a, b
+		level := s.levels[k]
+		if k+1 == len(s.levels) || j-i < 2*fan {
+			e.join(level[i:j])
+			return e
+		}
+		a, b = (i+fan-1)/fan, j/fan
+		e.join(level[i : a*fan])
+		e.join(level[b*fan : j])
+	}
 }
