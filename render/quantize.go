@@ -11,9 +11,9 @@ import "image"
 const (
 	histSide = 33 // 32 cells a channel and a zero border, for the cumulative sums
 	histSize = histSide * histSide * histSide
-	// maxSamples bounds the pixels that are counted, so that the sums fit in 32 bits and a large
-	// picture costs no more than a megapixel.
-	maxSamples = 1 << 20
+	// maxSamples is about how many pixels are counted: more do not improve the palette. The sums of so
+	// few fit in 32 bits.
+	maxSamples = 1 << 16
 )
 
 // moment is the number of pixels and the sums of their channels; cumulative after accumulate. Sums may
@@ -47,17 +47,21 @@ type quantizer struct {
 
 func histIndex(r, g, b int) int { return (r*histSide+g)*histSide + b }
 
-// count fills the histogram from the picture, every pixel of it or an even sample.
+// count fills the histogram from the picture's pixels or an even sample of them.
 func (q *quantizer) count(img *image.RGBA) {
 	clear(q.hist[:])
 	w, h := img.Rect.Dx(), img.Rect.Dy()
-	stride := 1
-	for w*h/(stride*stride) > maxSamples {
+	// every stride-th pixel, in the order of reading; with no factor in common with the width it falls on
+	// all columns, so that no thin line is missed
+	stride := 1 + (w*h-1)/maxSamples
+	for commonFactor(stride, w) > 1 {
 		stride++
 	}
-	for y := 0; y < h; y += stride {
+	x := 0
+	for y := range h {
 		row := img.Pix[y*img.Stride : y*img.Stride+4*w]
-		for ; len(row) >= 4; row = row[min(4*stride, len(row)):] {
+		for ; x < w; x += stride {
+			row := row[4*x : 4*x+3 : 4*x+3]
 			r, g, b := uint32(row[0]), uint32(row[1]), uint32(row[2])
 			m := &q.hist[histIndex(int(r>>3+1), int(g>>3+1), int(b>>3+1))]
 			m.n++
@@ -65,7 +69,16 @@ func (q *quantizer) count(img *image.RGBA) {
 			m.g += g
 			m.b += b
 		}
+		x -= w
 	}
+}
+
+// commonFactor is the greatest of a and b.
+func commonFactor(a, b int) int {
+	for b > 0 {
+		a, b = b, a%b
+	}
+	return a
 }
 
 // accumulate turns counts into cumulative sums from the corner (0,0,0).
