@@ -52,6 +52,15 @@ func TestBlocksTwoColours(t *testing.T) {
 	}
 }
 
+// The short cut must agree with the scaler: within the noise of another filter.
+func TestShrinkLooksLikeScale(t *testing.T) {
+	img := photo(t, 512)
+	size := image.Pt(100, 52)
+	if got := psnr(Scale(nil, img, img.Rect, size, false), shrink(img, size)); got < 28 {
+		t.Errorf("%.1f dB", got)
+	}
+}
+
 // Against xterm's table: every colour of the cube and the greys is its own nearest.
 func TestNearest256(t *testing.T) {
 	level := []int{0, 95, 135, 175, 215, 255}

@@ -110,6 +110,21 @@ func TestKittySendsThePicture(t *testing.T) {
 	}
 }
 
+// Alpha is ignored, also where it says that a pixel is transparent.
+func TestKittyIgnoresAlpha(t *testing.T) {
+	img := sample(20, 10, 1)
+	want := rgb(img)
+	img.Pix[3], img.Pix[43] = 0, 100
+	_, payloads := kittyCommands(t, string(Kitty{ID: 1, Encoding: KittyPNG}.Append(nil, img)))
+	decoded, err := png.Decode(bytes.NewReader(payloads[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(rgb(decoded), want) {
+		t.Error("other pixels")
+	}
+}
+
 func TestKittyIDs(t *testing.T) {
 	seen := map[uint32]bool{}
 	for n := range 61440 {
@@ -204,5 +219,31 @@ func TestITerm2(t *testing.T) {
 	}
 	if jpeg := ITerm2(nil, photo(t, 256), 10, 4, 75); len(jpeg) > 40_000 || !bytes.Contains(jpeg[:200], []byte(":/9j/")) {
 		t.Errorf("quality 75: %d bytes, %.80q", len(jpeg), jpeg)
+	}
+}
+
+func BenchmarkProtocols(b *testing.B) {
+	img := photo(b, 512)
+	for _, c := range []struct {
+		name   string
+		encode func(dst []byte) []byte
+	}{
+		{"kitty-raw", func(dst []byte) []byte { return Kitty{ID: 1}.Append(dst, img) }},
+		{"kitty-zlib", func(dst []byte) []byte { return Kitty{ID: 1, Encoding: KittyZlib}.Append(dst, img) }},
+		{"kitty-png", func(dst []byte) []byte { return Kitty{ID: 1, Encoding: KittyPNG}.Append(dst, img) }},
+		{"iterm2-jpeg75", func(dst []byte) []byte { return ITerm2(dst, img, 10, 10, 75) }},
+		{"halfblocks", func(dst []byte) []byte { return append(dst, Blocks{}.Lines(img, 52, 26)[0]...) }},
+		{"quadrants", func(dst []byte) []byte { return append(dst, Blocks{Quadrants: true}.Lines(img, 52, 26)[0]...) }},
+		{"scale", func(dst []byte) []byte { Scale(nil, img, img.Rect, image.Pt(396, 396), false); return dst }},
+		{"scale-fast", func(dst []byte) []byte { Scale(nil, img, img.Rect, image.Pt(396, 396), true); return dst }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			var out []byte
+			for b.Loop() {
+				out = c.encode(out[:0])
+			}
+			b.ReportMetric(float64(len(out)), "sent-bytes")
+		})
 	}
 }

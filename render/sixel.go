@@ -3,6 +3,7 @@ package render
 import (
 	"image"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 )
@@ -17,6 +18,9 @@ import (
 
 const bandRows = 6
 
+// maxHeader bounds the bytes around the bands: 256 times "#123;2;100;100;100", the rest, the terminator.
+const maxHeader = 256*18 + 64
+
 // maxSticky is the largest useful Sticky: one byte is worth any error.
 const maxSticky = 3 * 255 * 255
 
@@ -28,7 +32,7 @@ type Sixel struct {
 	Colors int
 	// Sticky trades fidelity for bytes: a pixel may take a colour that its surroundings use already if
 	// that costs at most Sticky in squared error (sum of three channels, 0..255) for each byte it saves.
-	// 0 is off; 20 saves about 20 % unseen.
+	// 0 is off; on a photo, 5 saves a seventh for nothing, 10 a quarter for 0.5 dB, 20 a third for 1.5 dB.
 	Sticky int
 	// Dither is the strength of error diffusion, 0..1. 0.6 looks best in photos at rest; 0 is right for
 	// charts, and for moving pictures, where it would shimmer.
@@ -61,7 +65,11 @@ func (s *Sixel) appendWith(w *workspace, dst []byte, img *image.RGBA) []byte {
 	w.begin(s, img)
 	s.choosePalette(w)
 	w.each(w.encodeBands)
-	dst = s.appendHeader(dst, w)
+	size := maxHeader
+	for i := range w.workers {
+		size += len(w.workers[i].out)
+	}
+	dst = s.appendHeader(slices.Grow(dst, size), w)
 	for i := range w.workers {
 		dst = append(dst, w.workers[i].out...)
 	}

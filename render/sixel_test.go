@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -208,6 +210,23 @@ func TestSixelAllocatesNothingWhenReused(t *testing.T) {
 			t.Errorf("keep %v, sticky %d, dither %v: %v allocations", s.Keep, s.Sticky, s.Dither, n)
 		}
 	}
+}
+
+func TestSixelAllocatesLittleForOnePicture(t *testing.T) {
+	img := photo(t, 512)
+	new(Sixel).Append(nil, img) // the shared workspace
+	var before, after runtime.MemStats
+	least := uint64(math.MaxUint64) // a collection may empty the pool of workspaces
+	for range 5 {
+		runtime.ReadMemStats(&before)
+		new(Sixel).Append(nil, img)
+		runtime.ReadMemStats(&after)
+		least = min(least, after.TotalAlloc-before.TotalAlloc)
+	}
+	if least > 1<<20 {
+		t.Errorf("%d bytes, want at most 1 MiB", least)
+	}
+	t.Logf("%d bytes", least)
 }
 
 func TestSixelEmpty(t *testing.T) {
