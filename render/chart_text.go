@@ -15,9 +15,20 @@ var (
 
 // write puts labels, axis, guides, rules and dots together: one string a row.
 func (c Chart) write(g *grid, p Plot, lines []Line, yTicks, xTicks []tick) []string {
-	m := lineMarks
+	w := chartWriter{
+		pen: pen{profile: c.Profile, fg: noShade, bg: noShade}, marks: lineMarks, axis: c.Profile.shade(c.Axis),
+		guides: c.Guides, ruled: make([]bool, p.Cols), shades: make([]shade, len(lines)),
+	}
 	if c.Profile == ASCII {
-		m = asciiMarks
+		w.marks = asciiMarks
+	}
+	for i := range lines {
+		w.shades[i] = c.Profile.shade(lines[i].Color)
+	}
+	for _, x := range c.Rules {
+		if k := g.column(x); k >= 0 && k < p.Cols {
+			w.ruled[k] = true
+		}
 	}
 	labels := make([]string, p.Rows)
 	for _, t := range yTicks {
@@ -25,46 +36,55 @@ func (c Chart) write(g *grid, p Plot, lines []Line, yTicks, xTicks []tick) []str
 			labels[r] = clip(t.label, p.Left-1)
 		}
 	}
-	ruled := make([]bool, p.Cols)
-	for _, x := range c.Rules {
-		if k := g.column(x); k >= 0 && k < p.Cols {
-			ruled[k] = true
-		}
-	}
-	shades := make([]shade, len(lines))
-	for i := range lines {
-		shades[i] = c.Profile.shade(lines[i].Color)
-	}
-	axis := c.Profile.shade(c.Axis)
-	w := pen{profile: c.Profile, fg: noShade, bg: noShade}
 	out := make([]string, 0, c.Rows)
-	for y := range p.Rows {
-		if p.Left > 0 {
-			edge := m.axis
-			if labels[y] != "" {
-				edge = m.tick
-			}
-			w.put(strings.Repeat(" ", p.Left-1-utf8.RuneCountInString(labels[y]))+labels[y]+edge, axis, noShade)
-		}
-		for x, cell := range g.cells[y*g.cols : (y+1)*g.cols] {
-			switch {
-			case cell.dots != 0:
-				w.put(g.glyph(cell.dots), shades[cell.line], noShade)
-			case ruled[x]:
-				w.put(m.rule, axis, noShade)
-			case c.Guides && labels[y] != "":
-				w.put(m.guide, axis, noShade)
-			default:
-				w.put(" ", w.fg, noShade)
-			}
-		}
+	for y, label := range labels {
+		w.gutter(label, p.Left)
+		w.cells(g, y, label != "")
 		out = append(out, w.line())
 	}
 	if p.Rows < c.Rows {
-		w.put(xLabels(g, p, xTicks, c.Cols), axis, noShade)
+		w.put(xLabels(g, p, xTicks, c.Cols), w.axis, noShade)
 		out = append(out, w.line())
 	}
 	return out
+}
+
+// chartWriter writes a chart's rows.
+type chartWriter struct {
+	pen
+	marks  marks
+	axis   shade
+	guides bool
+	ruled  []bool  // columns with a rule
+	shades []shade // of the lines
+}
+
+// gutter writes the label, if any, and the axis in left cells.
+func (w *chartWriter) gutter(label string, left int) {
+	if left == 0 {
+		return
+	}
+	edge := w.marks.axis
+	if label != "" {
+		edge = w.marks.tick
+	}
+	w.put(strings.Repeat(" ", left-1-utf8.RuneCountInString(label))+label+edge, w.axis, noShade)
+}
+
+// cells writes row y of the grid.
+func (w *chartWriter) cells(g *grid, y int, labelled bool) {
+	for x, cell := range g.cells[y*g.cols : (y+1)*g.cols] {
+		switch {
+		case cell.dots != 0:
+			w.put(g.glyph(cell.dots), w.shades[cell.line], noShade)
+		case w.ruled[x]:
+			w.put(w.marks.rule, w.axis, noShade)
+		case w.guides && labelled:
+			w.put(w.marks.guide, w.axis, noShade)
+		default:
+			w.put(" ", w.fg, noShade)
+		}
+	}
 }
 
 // xLabels is the row below the plot: each label centred under its value, left out where it would touch

@@ -17,10 +17,14 @@ func ITerm2(dst []byte, img *image.RGBA, cols, rows, quality int) []byte {
 		return dst
 	}
 	var file bytes.Buffer
+	var err error
 	if quality <= 0 {
-		encodePNG(&file, img)
-	} else if err := jpeg.Encode(&file, img, &jpeg.Options{Quality: min(quality, 100)}); err != nil {
-		return dst // larger than JPEG allows: 65,535 pixels a side
+		err = encodePNG(&file, img)
+	} else {
+		err = jpeg.Encode(&file, img, &jpeg.Options{Quality: min(quality, 100)})
+	}
+	if err != nil {
+		return dst // too large for the format: JPEG allows 65,535 pixels a side
 	}
 	dst = append(dst, "\x1b]1337;File=inline=1;size="...)
 	dst = strconv.AppendInt(dst, int64(file.Len()), 10)

@@ -1,11 +1,11 @@
 package render
 
 import (
-	"bytes"
 	"compress/zlib"
 	"encoding/base64"
 	"image"
 	"image/png"
+	"io"
 	"strconv"
 	"strings"
 	"sync"
@@ -59,15 +59,15 @@ func (k Kitty) Append(dst []byte, img *image.RGBA) []byte {
 		w.open, w.close = "\x1bPtmux;\x1b\x1b_G", "\x1b\x1b\\\x1b\\"
 	}
 	w.keys(k, img.Rect.Size())
-	switch k.Encoding {
+	switch k.Encoding { // a kittyWriter never fails, and so nothing that writes to it does
 	case KittyPNG:
-		encodePNG(w, img)
+		_ = encodePNG(w, img)
 	case KittyZlib:
 		w.deflate.Reset(w)
-		writeRGB(w.deflate, img)
-		w.deflate.Close() // a kittyWriter never fails
+		_ = writeRGB(w.deflate, img)
+		_ = w.deflate.Close()
 	default:
-		writeRGB(w, img)
+		_ = writeRGB(w, img)
 	}
 	return w.end()
 }
@@ -182,7 +182,7 @@ func (w *kittyWriter) end() []byte {
 }
 
 // writeRGB writes the pixels as 24-bit RGB.
-func writeRGB(w interface{ Write([]byte) (int, error) }, img *image.RGBA) {
+func writeRGB(w io.Writer, img *image.RGBA) error {
 	var buf [3 * 512]byte
 	width := img.Rect.Dx()
 	n := 0
@@ -191,25 +191,24 @@ func writeRGB(w interface{ Write([]byte) (int, error) }, img *image.RGBA) {
 		for ; len(row) >= 4; row = row[4:] {
 			buf[n], buf[n+1], buf[n+2] = row[0], row[1], row[2]
 			if n += 3; n == len(buf) {
-				w.Write(buf[:])
+				if _, err := w.Write(buf[:]); err != nil {
+					return err
+				}
 				n = 0
 			}
 		}
 	}
-	w.Write(buf[:n])
+	_, err := w.Write(buf[:n])
+	return err
 }
 
 // encodePNG writes the picture, alpha ignored, as PNG.
-func encodePNG(w interface{ Write([]byte) (int, error) }, img *image.RGBA) {
-	var buf bytes.Buffer
+func encodePNG(w io.Writer, img *image.RGBA) error {
 	enc := png.Encoder{CompressionLevel: png.BestSpeed}
-	var src image.Image = img
-	if !img.Opaque() {
-		src = opaque{img} // slower: the encoder does not know it
+	if img.Opaque() {
+		return enc.Encode(w, img)
 	}
-	if err := enc.Encode(&buf, src); err == nil { // no picture of ours is too large
-		w.Write(buf.Bytes())
-	}
+	return enc.Encode(w, opaque{img}) // slower: the encoder does not know the type
 }
 
 // opaque is a picture whose alpha is 255 everywhere, whatever its bytes say.
