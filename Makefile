@@ -1,0 +1,129 @@
+# Everything one does with this repository. `make run` and `make test` start from nothing but git,
+# Go and make on Debian; `make check` is exactly what CI runs.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+# What `make run` passes on: make run ARGS="doctor --json".
+ARGS ?= doctor
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+TOOLS   := build/tools
+GOLANGCI_LINT := v2.15.0
+BENCHSTAT     := v0.0.0-20260908200009-22c9c6c9d4da
+CLANG_FORMAT  ?= clang-format
+
+# One OpenMP thread: repeatable sums, and no spinning on a machine that others use too.
+TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
+# Prints go test's own lines, of -v output, and counts the tests that skipped.
+SUMMARY  := awk -f .ci/summary.awk
+# Packages that neither they nor their tests need libtorch for.
+PURE = $$(go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... | awk '$$1 ~ /\.test$$/ && !/focusnfix\/model\/torch/ { sub(/\.test$$/, "", $$1); print $$1 }')
+BASE ?= main
+
+##@ Use
+
+.PHONY: run
+run: build ## build and run the program (ARGS="doctor --json")
+	@./build/focusnfix $(ARGS)
+
+.PHONY: build
+build: shim binary ## the shim and build/focusnfix
+
+.PHONY: binary
+binary: ## build/focusnfix alone: needs Go and a C compiler, no libtorch
+	@go build -ldflags '-X focusnfix/cmd.version=$(VERSION)' -o build/focusnfix .
+
+.PHONY: shim
+shim: ## build/libfnf_torch.so, for the libtorch of this machine
+	@[[ -f build/shim.stamp ]] || model/torch/shim/setup.sh
+	@model/torch/shim/build.sh
+
+.PHONY: setup
+setup: ## install libtorch, OpenBLAS and a C++ compiler if missing, and compile the shim
+	@model/torch/shim/setup.sh
+	@model/torch/shim/build.sh
+
+##@ Check
+
+.PHONY: test
+test: shim ## every test, libtorch required
+	@$(TEST_ENV) FNF_REQUIRE_TORCH=1 go test -v ./... | $(SUMMARY)
+
+.PHONY: test-pure
+test-pure: ## the tests that need no libtorch
+	@go test $(PURE)
+
+.PHONY: race
+race: ## the same under the race detector
+	@go test -race $(PURE)
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) ## go vet, golangci-lint, shellcheck, and formats
+	@$< run
+	@$< fmt --diff
+	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run); \
+	else echo "skipped: shellcheck is not installed"; fi
+	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) --dry-run --Werror $$(git ls-files '*.c' '*.cpp' '*.h'); \
+	else echo "skipped: $(CLANG_FORMAT) is not installed"; fi
+
+.PHONY: check
+check: lint test race ## what CI runs
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (10s) each
+	@git grep -hno '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' >/dev/null || { echo "no fuzz targets"; exit; }; \
+	git grep -o '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | while IFS=: read -r file name; do \
+		echo "== $${name#func } in $$(dirname $$file)"; \
+		$(TEST_ENV) go test -run '^$$' -fuzz "^$${name#func }\$$" -fuzztime $(or $(FUZZTIME),10s) ./$$(dirname $$file); \
+	done
+
+##@ Work
+
+.PHONY: fmt
+fmt: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) ## format Go and C++
+	@$< fmt
+	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) -i $$(git ls-files '*.c' '*.cpp' '*.h'); fi
+
+.PHONY: golden
+golden: ## rewrite golden files; read the diff before committing it
+	@for dir in $$(git ls-files '*.golden' | sed 's|/testdata/.*||' | sort -u); do go test ./$$dir -update; done
+
+.PHONY: bench
+bench: shim ## every benchmark once
+	@OMP_WAIT_POLICY=passive go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: bench-diff
+bench-diff: shim $(TOOLS)/benchstat-$(BENCHSTAT) ## benchstat of BASE (main) against the working tree, ten runs each
+	@rm -rf build/bench && git worktree prune && git worktree add -f --detach build/bench $(BASE) >/dev/null
+	@cd build/bench && model/torch/shim/build.sh && go test -run '^$$' -bench . -count 10 ./... >../bench-old.txt || true
+	@go test -run '^$$' -bench . -count 10 ./... >build/bench-new.txt
+	@git worktree remove --force build/bench
+	@$(TOOLS)/benchstat-$(BENCHSTAT) build/bench-old.txt build/bench-new.txt
+
+.PHONY: gpu-bundle
+gpu-bundle: binary ## binary and test binaries for bench/gpu.sh, in build/gpu
+	@rm -rf build/gpu && mkdir -p build/gpu && cp build/focusnfix build/gpu/
+	@go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... \
+	| awk '$$1 ~ /\.test$$/ && /focusnfix\/model\/torch/ { sub(/\.test$$/, "", $$1); print $$1 }' \
+	| while read -r pkg; do go test -c -ldflags '-s -w' -o "build/gpu/$${pkg#focusnfix/}.test" $$pkg; done
+	@du -sh build/gpu
+
+.PHONY: clean
+clean: ## remove build/
+	@rm -rf build
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+
+# The version is part of the name: a new pin builds anew. Go's cache makes the second time cheap.
+$(TOOLS)/golangci-lint-%:
+	@echo "building golangci-lint $* (some minutes the first time)"
+	@GOBIN=$(CURDIR)/$(TOOLS)/new go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$*
+	@mv $(TOOLS)/new/golangci-lint $@
+
+$(TOOLS)/benchstat-%:
+	@GOBIN=$(CURDIR)/$(TOOLS)/new go install golang.org/x/perf/cmd/benchstat@$*
+	@mv $(TOOLS)/new/benchstat $@

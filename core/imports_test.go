@@ -1,0 +1,142 @@
+package core
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// mayImport says for each package of the module which others it may import; a path ending in /...
+// stands for all below it. Tensors never reach the screen, and the screen never reaches into
+// training.
+var mayImport = map[string][]string{
+	".":                     {"cmd"},
+	"cmd":                   {"core/...", "model/...", "presets", "render", "tui"},
+	"core":                  {},
+	"core/run":              {"core"},
+	"core/train":            {"core", "model/..."},
+	"core/engine":           {"core", "core/run", "core/train", "model/...", "presets"},
+	"model/torch":           {},
+	"model/torch/torchtest": {"model/torch"}, // for tests only
+	"model/weights":         {"model/torch"},
+	"model/nn":              {"model/torch", "model/weights"},
+	"model/clip":            {"model/torch", "model/weights", "model/nn"},
+	"model/sd":              {"model/torch", "model/weights", "model/nn", "model/clip"},
+	"model/reward":          {"model/torch", "model/weights", "model/nn", "model/clip"},
+	"model/scenes":          {"model/..."},
+	"bench/binding":         {"model/torch"},
+	"presets":               {},
+	"render":                {},
+	"tui":                   {"core", "core/run", "render", "presets"},
+}
+
+func TestImports(t *testing.T) {
+	const module = "focusnfix"
+	for pkg, imports := range packages(t) {
+		name := strings.TrimPrefix(strings.TrimPrefix(pkg, module), "/")
+		if name == "" {
+			name = "."
+		}
+		allowed, known := mayImport[name]
+		if !known {
+			t.Errorf("package %s has no line in mayImport: say there what it may import", name)
+			continue
+		}
+		for _, imported := range imports {
+			ours, isOurs := strings.CutPrefix(imported, module+"/")
+			if isOurs && !slices.ContainsFunc(allowed, func(a string) bool { return covers(a, ours) }) {
+				t.Errorf("%s imports %s, which mayImport does not allow: the code is in the wrong place", name, ours)
+			}
+		}
+	}
+}
+
+// packages returns the imports of every package of the module, tests left out.
+func packages(t *testing.T) map[string][]string {
+	t.Helper()
+	watchSources(t)
+	list := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...")
+	list.Dir = ".."
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	found := map[string][]string{}
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		found[words[0]] = words[1:]
+	}
+	return found
+}
+
+// watchSources reads the module's folders, which tells the go command that this test's cached result
+// is void when a source file changes; it cannot see what `go list` reads.
+func watchSources(t *testing.T) {
+	t.Helper()
+	err := filepath.WalkDir("..", func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && slices.Contains([]string{"build", "runs", "testdata", ".git"}, d.Name()) {
+			return filepath.SkipDir
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// covers reports whether the entry of the table allows the package.
+func covers(entry, pkg string) bool {
+	dir, below := strings.CutSuffix(entry, "/...")
+	if below {
+		return pkg == dir || strings.HasPrefix(pkg, dir+"/")
+	}
+	return entry == pkg
+}
+
+// A direct dependency is pinned, and has its reason on the page of decision 4; twelve at most.
+func TestDependenciesHaveAReason(t *testing.T) {
+	const page = "../docs/decisions/0004-direct-dependencies.md"
+	reasons, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod, err := os.ReadFile("../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct := 0
+	for line := range strings.Lines(string(mod)) {
+		words := strings.Fields(strings.TrimPrefix(line, "require "))
+		if len(words) != 2 || !strings.HasPrefix(words[1], "v") {
+			continue // not a module, or an indirect one
+		}
+		direct++
+		if !strings.Contains(string(reasons), "\n| "+words[0]+" |") {
+			t.Errorf("go.mod: %s has no line with its reason in %s", words[0], page)
+		}
+	}
+	if direct == 0 || direct > 12 {
+		t.Errorf("go.mod has %d direct dependencies, want 1 to 12", direct)
+	}
+}
+
+func TestCovers(t *testing.T) {
+	for _, c := range []struct {
+		entry, pkg string
+		want       bool
+	}{
+		{"core", "core", true},
+		{"core", "core/run", false},
+		{"model/...", "model/sd", true},
+		{"model/...", "model", true},
+		{"model/...", "modelling", false},
+	} {
+		if got := covers(c.entry, c.pkg); got != c.want {
+			t.Errorf("covers(%q, %q) = %v, want %v", c.entry, c.pkg, got, c.want)
+		}
+	}
+}
