@@ -36,28 +36,33 @@ func TestFitProperties(t *testing.T) {
 	for range 5000 {
 		b := Box{1 + rng.IntN(200), 1 + rng.IntN(80), image.Pt(4+rng.IntN(20), 6+rng.IntN(40))}
 		src := image.Pt(1+rng.IntN(2000), 1+rng.IntN(2000))
-		for _, step := range []int{1, 6} {
-			got, area := b.Fit(src, step), b.Size()
-			if got.X < 1 || got.X > area.X || got.Y < step || got.Y > area.Y || got.Y%step != 0 {
-				t.Fatalf("%+v.Fit(%v,%d) = %v", b, src, step, got)
-			}
-			// as large as it can be: one side touches, but for the rounding of the height
-			if got.X < area.X && got.Y <= area.Y-step && got.Y <= divide(area.X*src.Y, src.X)-step {
-				t.Fatalf("%+v.Fit(%v,%d) = %v is too small for %v", b, src, step, got, area)
-			}
-			// the aspect holds as far as whole pixels and steps allow
-			if want := float64(src.X) * float64(got.Y) / float64(src.Y); math.Abs(float64(got.X)-want) > 1 && got.X < area.X && got.X > 1 {
-				t.Fatalf("%+v.Fit(%v,%d) = %v, want width %.1f", b, src, step, got, want)
-			}
-			if cols, rows := b.Cells(got); cols > b.Cols || rows > b.Rows {
-				t.Fatalf("%v covers %dx%d cells of %+v", got, cols, rows, b)
-			}
-		}
+		checkFit(t, b, src, 1)
+		checkFit(t, b, src, 6)
 		r := image.Rectangle{Max: src}.Add(image.Pt(5, 7))
 		fill := b.Fill(r)
 		if fill.Empty() || !fill.In(r) || (fill.Dx() != src.X && fill.Dy() != src.Y) {
 			t.Fatalf("%+v.Fill(%v) = %v", b, r, fill)
 		}
+	}
+}
+
+func checkFit(t *testing.T, b Box, src image.Point, step int) {
+	t.Helper()
+	got, area := b.Fit(src, step), b.Size()
+	if got.X < 1 || got.X > area.X || got.Y < step || got.Y > area.Y || got.Y%step != 0 {
+		t.Fatalf("%+v.Fit(%v,%d) = %v", b, src, step, got)
+	}
+	// as large as it can be: one side touches, but for the rounding of the height
+	if got.X < area.X && got.Y <= min(area.Y, divide(area.X*src.Y, src.X))-step {
+		t.Fatalf("%+v.Fit(%v,%d) = %v is too small for %v", b, src, step, got, area)
+	}
+	// the aspect holds as far as whole pixels and steps allow
+	want := float64(src.X) * float64(got.Y) / float64(src.Y)
+	if math.Abs(float64(got.X)-want) > 1 && got.X < area.X && got.X > 1 {
+		t.Fatalf("%+v.Fit(%v,%d) = %v, want width %.1f", b, src, step, got, want)
+	}
+	if cols, rows := b.Cells(got); cols > b.Cols || rows > b.Rows {
+		t.Fatalf("%v covers %dx%d cells of %+v", got, cols, rows, b)
 	}
 }
 

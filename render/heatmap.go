@@ -70,8 +70,8 @@ func (o Overlay) drawContour(img *image.RGBA) {
 		read(rows[2], y+1)
 		above, here, below := rows[0], rows[1], rows[2]
 		for x, in := range here {
-			left, right := here[max(x-1, 0)], here[min(x+1, width-1)]
-			if in == above[x] && in == below[x] && in == left && in == right {
+			around := [4]bool{above[x], below[x], here[max(x-1, 0)], here[min(x+1, width-1)]}
+			if around == [4]bool{in, in, in, in} {
 				continue
 			}
 			p := pixel(img, x, y)

@@ -67,8 +67,12 @@ func TestColormapAt(t *testing.T) {
 		v    float32
 		want color.RGBA
 	}{
-		{0, color.RGBA{0, 0x72, 0xb2, 255}}, {1, color.RGBA{0xf0, 0xe4, 0x42, 255}},
-		{-3, m[0]}, {7, m[255]}, {float32(math.NaN()), m[0]}, {float32(math.Inf(1)), m[255]},
+		{0, color.RGBA{0, 0x72, 0xb2, 255}},
+		{1, color.RGBA{0xf0, 0xe4, 0x42, 255}},
+		{-3, m[0]},
+		{7, m[255]},
+		{float32(math.NaN()), m[0]},
+		{float32(math.Inf(1)), m[255]},
 	} {
 		if got := m.At(c.v); got != c.want {
 			t.Errorf("At(%v) = %v, want %v", c.v, got, c.want)

@@ -242,8 +242,11 @@ func BenchmarkSixel(b *testing.B) {
 			name string
 			s    Sixel
 		}{
-			{"plain", Sixel{}}, {"sticky=20", Sixel{Sticky: 20}}, {"dither", Sixel{Dither: 0.6}},
-			{"kept", Sixel{Keep: true}}, {"kept,sticky=20", Sixel{Keep: true, Sticky: 20}},
+			{"plain", Sixel{}},
+			{"sticky=20", Sixel{Sticky: 20}},
+			{"dither", Sixel{Dither: 0.6}},
+			{"kept", Sixel{Keep: true}},
+			{"kept,sticky=20", Sixel{Keep: true, Sticky: 20}},
 		} {
 			b.Run(fmt.Sprintf("%d/%s", size, c.name), func(b *testing.B) {
 				b.ReportAllocs()

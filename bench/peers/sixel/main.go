@@ -57,7 +57,7 @@ func compare(photo string, size, rounds int) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // what stays is in the system's temporary folder
 	file := filepath.Join(dir, "photo.png")
 	var buf bytes.Buffer
 	if err := png.Encode(&buf, img); err != nil {
@@ -121,8 +121,14 @@ func peers(size int) []*encoder {
 		{name: "chafa (process)", encode: process("chafa", "-f", "sixels", "--stretch", "-s", cells)},
 	}
 	for _, s := range []render.Sixel{
-		{}, {Sticky: 5}, {Sticky: 10}, {Sticky: 20}, {Dither: 0.6}, {Dither: 0.6, Sticky: 10},
-		{Keep: true}, {Keep: true, Sticky: 20},
+		{},
+		{Sticky: 5},
+		{Sticky: 10},
+		{Sticky: 20},
+		{Dither: 0.6},
+		{Dither: 0.6, Sticky: 10},
+		{Keep: true},
+		{Keep: true, Sticky: 20},
 	} {
 		name := "ours"
 		if s.Sticky > 0 {
@@ -164,12 +170,11 @@ func process(name string, args ...string) func(*image.RGBA, string) ([]byte, err
 }
 
 func load(file string, size int) (*image.RGBA, error) {
-	f, err := os.Open(file)
+	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	full, err := png.Decode(f)
+	full, err := png.Decode(bytes.NewReader(data))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
