@@ -15,6 +15,7 @@ import (
 	"image/png"
 	"log"
 	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,8 +68,12 @@ func compare(photo string, size, rounds int) error {
 		return err
 	}
 	encoders := peers(size)
+	order := slices.Clone(encoders)
+	rng := rand.New(rand.NewPCG(1, 1))
 	for range rounds {
-		for _, e := range encoders {
+		// a new order each round: on a busy machine the scheduler favours whoever comes after a pause
+		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+		for _, e := range order {
 			start := time.Now()
 			out, err := e.encode(img, file)
 			if err != nil {
