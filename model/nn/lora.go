@@ -1,0 +1,77 @@
+package nn
+
+import (
+	"math"
+	"slices"
+
+	"focusnfix/model/torch"
+)
+
+// LoRA is a low-rank update of one layer (Hu et al., arXiv 2106.09685, eq. 3): the layer computes
+// W·x + Scale·Alpha/rank · Up·Down·x. The matrices keep their own element type, float32 in training,
+// over a base of any.
+type LoRA struct {
+	Name  string       // of the layer, as in LoRA files
+	Down  torch.Tensor // A: [rank,in] or [rank,in,h,w]
+	Up    torch.Tensor // B: [out,rank] or [out,rank,1,1]
+	Alpha float64      // the update is divided by rank and multiplied by this
+	Scale float64      // strength at run time; at 0 the layer is what it was, bit for bit
+
+	layer  adaptable
+	merged bool // into the layer's weight
+}
+
+// active tells whether the layer has to add the update to its result.
+func (u *LoRA) active() bool { return u.Scale != 0 && !u.merged }
+
+// Rank is the rank of the update.
+func (u *LoRA) Rank() int64 { return u.Down.Size(0) }
+
+func (u *LoRA) factor() float64 { return u.Scale * u.Alpha / float64(u.Rank()) }
+
+// delta is what the update adds to the layer's weight, in the update's own element type.
+func (u *LoRA) delta() torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		product := u.Up.Flatten(1).MatMul(u.Down.Flatten(1)) // [out, in·h·w]
+		return product.MulScalar(u.factor()).Reshape(u.layer.weight().Shape()...)
+	})
+}
+
+// adaptable is a layer that takes low-rank updates.
+type adaptable interface {
+	weight() *torch.Tensor
+	updateShapes(rank int64) (down, up []int64)
+	list() *updates
+}
+
+// updates are the low-rank updates of one layer.
+type updates struct {
+	loras []*LoRA
+	plain torch.Tensor // the weight before an adapter was merged into it, or none
+}
+
+func (u *updates) list() *updates { return u }
+
+// idle tells whether the layer is to run as if there were no updates.
+func (u *updates) idle() bool { return !slices.ContainsFunc(u.loras, (*LoRA).active) }
+
+// addTo adds every update's share to y; through applies both matrices to the layer's input x.
+func (u *updates) addTo(y, x torch.Tensor, through func(x, down, up torch.Tensor) torch.Tensor) torch.Tensor {
+	for _, lora := range u.loras {
+		if lora.active() {
+			share := through(x.To(lora.Down.DType()), lora.Down, lora.Up).MulScalar(lora.factor())
+			y = y.Add(share.To(y.DType()))
+		}
+	}
+	return y
+}
+
+// downInit is peft's and diffusers' start of Down, kaiming_uniform_ with a = sqrt 5; Up starts at 0, so
+// that a new update changes nothing.
+func downInit(shape []int64) Init {
+	fanIn := int64(1)
+	for _, n := range shape[1:] {
+		fanIn *= n
+	}
+	return Uniform(1 / math.Sqrt(float64(fanIn)))
+}

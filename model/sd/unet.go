@@ -1,0 +1,102 @@
+package sd
+
+import (
+	"fmt"
+
+	"focusnfix/model/nn"
+	"focusnfix/model/torch"
+)
+
+// UNet is diffusers' UNet2DConditionModel (Ronneberger et al., arXiv 1505.04597, with attention as in
+// Rombach et al., arXiv 2112.10752): it tells noise from picture in latents. Fields follow the keys of
+// its checkpoint.
+type UNet struct {
+	Config UNetConfig
+
+	convIn        *nn.Conv2d
+	timeEmbedding *timeEmbedding
+	addEmbedding  *timeEmbedding // nil but for SDXL
+	downBlocks    []*unetBlock
+	midBlock      *unetBlock
+	upBlocks      []*unetBlock
+	convNormOut   *nn.GroupNorm
+	convOut       *nn.Conv2d
+}
+
+// NewUNet builds a UNet of a validated configuration.
+func NewUNet(cfg UNetConfig, p nn.Params) *UNet {
+	widths := cfg.BlockOutChannels
+	time := 4 * widths[0]
+	u := &UNet{
+		Config:        cfg,
+		convIn:        nn.NewConv2d(cfg.InChannels, widths[0], 3, torch.Conv{Padding: 1}, p.Sub("conv_in")),
+		timeEmbedding: newTimeEmbedding(widths[0], time, p.Sub("time_embedding")),
+	}
+	if cfg.AdditionEmbedType != "" {
+		u.addEmbedding = newTimeEmbedding(cfg.AdditionInputDim, time, p.Sub("add_embedding"))
+	}
+	last := len(widths) - 1
+	in := widths[0]
+	for i, out := range widths {
+		l := level{cfg, i, out, time, cfg.DownBlockTypes[i] == crossAttnDown, p.Sub("down_blocks").At(i)}
+		u.downBlocks, in = append(u.downBlocks, newDownBlock(l, in, i == last)), out
+	}
+	u.midBlock = newMidBlock(level{cfg, last, in, time, true, p.Sub("mid_block")})
+	for i := range widths {
+		at := last - i
+		l := level{cfg, at, widths[at], time, cfg.UpBlockTypes[i] == crossAttnUp, p.Sub("up_blocks").At(i)}
+		u.upBlocks, in = append(u.upBlocks, newUpBlock(l, in, widths[max(at-1, 0)], i == last)), widths[at]
+	}
+	u.convNormOut = nn.NewGroupNorm(cfg.NormNumGroups, in, cfg.NormEps, p.Sub("conv_norm_out"))
+	u.convOut = nn.NewConv2d(in, cfg.OutChannels, 3, torch.Conv{Padding: 1}, p.Sub("conv_out"))
+	return u
+}
+
+// Forward predicts noise (or velocity, as it was trained) in latents [B,C,H,W] at one timestep.
+// context is the text encoder's states [B,N,D]; SDXL also takes the pooled text [B,P] and the time
+// ids [B,6], others no tensor. It computes and answers in the element type of its weights.
+func (u *UNet) Forward(latents torch.Tensor, timestep float64, context, pooled, timeIDs torch.Tensor) torch.Tensor {
+	return u.ForwardEach(latents, []float64{timestep}, context, pooled, timeIDs)
+}
+
+// ForwardEach is Forward with a timestep of its own for every picture.
+func (u *UNet) ForwardEach(latents torch.Tensor, timesteps []float64, context, pooled, timeIDs torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		dtype := u.convIn.Weight.DType()
+		context := context.To(dtype)
+		timeAct := u.embedTime(latents, timesteps, pooled, timeIDs).SiLU() // [B,T]
+		x := u.convIn.Forward(latents.To(dtype))
+		skips := []torch.Tensor{x}
+		for _, b := range u.downBlocks {
+			skips = append(skips, b.down(x, timeAct, context)...)
+			x = skips[len(skips)-1]
+		}
+		x = u.midBlock.middle(x, timeAct, context)
+		for _, b := range u.upBlocks {
+			x, skips = b.up(x, timeAct, context, skips)
+		}
+		return u.convOut.Forward(u.convNormOut.Forward(x).SiLU())
+	})
+}
+
+// embedTime is [B,T]; for SDXL it says pooled text and picture sizes, too (arXiv 2307.01952, 2.2).
+func (u *UNet) embedTime(latents torch.Tensor, timesteps []float64, pooled, timeIDs torch.Tensor) torch.Tensor {
+	B := latents.Size(0)
+	if n := int64(len(timesteps)); n != 1 && n != B {
+		panic(&torch.Error{Op: "unet", Message: fmt.Sprintf("%d timesteps for %d pictures", n, B)})
+	}
+	if (u.addEmbedding != nil) != (pooled.Defined() && timeIDs.Defined()) {
+		panic(&torch.Error{Op: "unet", Message: "pooled text and time ids go to SDXL, and only there"})
+	}
+	return torch.Scope(func() torch.Tensor {
+		cfg := u.Config
+		t := torch.From(timesteps).ToDevice(latents.Device(), torch.Float32).Expand(B)
+		embedded := u.timeEmbedding.forward(sinusoids(t, cfg.BlockOutChannels[0], cfg.FlipSinToCos, cfg.FreqShift))
+		if u.addEmbedding == nil {
+			return embedded
+		}
+		sizes := sinusoids(timeIDs.Reshape(B*numTimeIDs), cfg.AdditionTimeEmbedDim, cfg.FlipSinToCos, cfg.FreqShift)
+		added := torch.Cat([]torch.Tensor{pooled.To(torch.Float32), sizes.Reshape(B, numTimeIDs*cfg.AdditionTimeEmbedDim)}, 1)
+		return embedded.Add(u.addEmbedding.forward(added))
+	})
+}

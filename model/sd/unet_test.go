@@ -1,0 +1,284 @@
+package sd
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"focusnfix/model/nn"
+	"focusnfix/model/nn/nntest"
+	"focusnfix/model/torch"
+	"focusnfix/model/torch/torchtest"
+)
+
+// Tolerances are relative to the largest number of the reference: sums of thousands of float32
+// products in another order than PyTorch 2.15's kernels, in one layer and through a whole network.
+const (
+	layerTolerance = 1e-5
+	unetTolerance  = 1e-5
+)
+
+const unetReference = "testdata/ref/unet.safetensors"
+
+// unetGolden is testdata/ref/unet.json, made by the script beside it.
+type unetGolden struct {
+	Configs map[string]json.RawMessage
+	UNet    []struct {
+		Name, Inputs, Arch   string
+		Timestep             float64
+		Batch, Height, Width int64
+		Shapes               map[string][]int64
+	}
+	LoRA []struct {
+		Name, Arch, Targets string
+		Rank                int64
+		Alpha               float64
+		Layers              int
+	}
+	Lists map[string]struct {
+		Config     json.RawMessage
+		Tensors    int
+		Parameters int64
+		SHA256     string
+	}
+}
+
+func readUNetGolden(t testing.TB) unetGolden {
+	t.Helper()
+	data, err := os.ReadFile("testdata/ref/unet.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var golden unetGolden
+	if err := json.Unmarshal(data, &golden); err != nil {
+		t.Fatal(err)
+	}
+	return golden
+}
+
+func (g unetGolden) config(t testing.TB, arch string) UNetConfig {
+	t.Helper()
+	cfg, err := ParseUNetConfig(arch+".json", g.Configs[arch])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// unetInputs are those of unet.py, which hashes them from the architecture's name.
+type unetInputs struct{ latents, text, pooled, timeIDs torch.Tensor }
+
+func newUNetInputs(arch string, cfg UNetConfig, batch, height, width int64) unetInputs {
+	in := unetInputs{
+		latents: nntest.Uniform(arch+".latents", batch, 4, height, width).MulScalar(2),
+		text:    nntest.Uniform(arch+".text", batch, 7, cfg.CrossAttentionDim),
+	}
+	if n := cfg.PooledDim(); n > 0 {
+		in.pooled = nntest.Uniform(arch+".pooled", batch, n)
+		in.timeIDs = torch.From([]float32{128, 96, 4, 8, 128, 128}, 1, 6).Expand(batch, 6)
+	}
+	return in
+}
+
+func (in unetInputs) run(u *UNet, timestep float64) torch.Tensor {
+	return u.Forward(in.latents, timestep, in.text, in.pooled, in.timeIDs)
+}
+
+func TestUNetMatchesDiffusers(t *testing.T) {
+	golden, reference := readUNetGolden(t), nntest.OpenGolden(t, unetReference)
+	for _, c := range golden.UNet {
+		t.Run(c.Name, func(t *testing.T) {
+			torchtest.Run(t, func() {
+				cfg := golden.config(t, c.Arch)
+				params := nntest.NewHashed("")
+				defer params.Drop()
+				u := NewUNet(cfg, params)
+				in := newUNetInputs(c.Inputs, cfg, c.Batch, c.Height, c.Width)
+				reference.Check(t, c.Name, in.run(u, c.Timestep), unetTolerance)
+				torch.NoGrad(func() { reference.Check(t, c.Name, in.run(u, c.Timestep), unetTolerance) })
+				if c.Shapes != nil {
+					checkShapes(t, params, c.Shapes)
+				}
+			})
+		})
+	}
+}
+
+func checkShapes(t *testing.T, params nn.Params, want map[string][]int64) {
+	t.Helper()
+	got := map[string][]int64{}
+	for name, tensor := range params.All() {
+		got[name] = tensor.Shape()
+	}
+	for name, shape := range want {
+		if !slices.Equal(got[name], shape) {
+			t.Errorf("%s: shape %v, want %v", name, got[name], shape)
+		}
+		delete(got, name)
+	}
+	for name := range got {
+		t.Errorf("%s: diffusers has no such parameter", name)
+	}
+}
+
+// weightless gives parameters of any size that take no memory.
+type weightless struct{}
+
+func (weightless) Has(string) bool { return false }
+
+func (weightless) Param(_ string, _ nn.Init, shape []int64) torch.Tensor {
+	return torch.Own(torch.Scope(func() torch.Tensor { return torch.Zeros(torch.Float32, torch.CPU, 1).Expand(shape...) }))
+}
+
+// The full-size SD 1.5, SD 2.1 and SDXL have exactly diffusers' parameters.
+func TestFullSizeParameters(t *testing.T) {
+	golden := readUNetGolden(t)
+	torchtest.Need(t)
+	for name, want := range golden.Lists {
+		cfg, err := ParseUNetConfig(name, want.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		torchtest.Run(t, func() {
+			params := nn.NewParams(weightless{})
+			defer params.Drop()
+			NewUNet(cfg, params)
+			var lines []string
+			var numbers int64
+			for key, tensor := range params.All() {
+				lines = append(lines, fmt.Sprintf("%s %s", key, strings.ReplaceAll(fmt.Sprint(tensor.Shape()), " ", ", ")))
+				numbers += tensor.Numel()
+			}
+			slices.Sort(lines)
+			sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
+			if len(lines) != want.Tensors || numbers != want.Parameters || hex.EncodeToString(sum[:]) != want.SHA256 {
+				t.Errorf("%s: %d tensors of %d numbers, digest %x; want %d of %d, %s", name, len(lines), numbers, sum, want.Tensors, want.Parameters, want.SHA256)
+			}
+		})
+	}
+}
+
+func TestUNetLayersMatchDiffusers(t *testing.T) {
+	reference := nntest.OpenGolden(t, unetReference)
+	at := func(name string) nn.Params { return nntest.NewHashed(name + ".") }
+	torchtest.Run(t, func() {
+		time, text := nntest.Uniform("temb", 2, 48).SiLU(), nntest.Uniform("text", 2, 5, 20)
+		x := nntest.Uniform("x", 2, 32, 8, 6).MulScalar(2)
+		check := func(name string, got torch.Tensor) { t.Helper(); reference.Check(t, name, got, layerTolerance) }
+
+		check("resnet_same", newResnet(32, 32, 48, 8, 1e-5, at("resnet_same")).forward(x, time))
+		check("resnet_wider", newResnet(32, 48, 48, 8, 1e-5, at("resnet_wider")).forward(x, time))
+		check("resnet_no_time", newResnet(32, 32, 0, 8, 1e-6, at("resnet_no_time")).forward(x, torch.Tensor{}))
+		small, tokens := x.DivScalar(100), nntest.Uniform("tokens", 2, 9, 32).DivScalar(100) // so that a norm's eps counts
+		check("transformer_conv", newTransformer(32, 4, 1, 20, 8, false, at("transformer_conv")).forward(small, text))
+		check("transformer_linear", newTransformer(32, 4, 2, 20, 8, true, at("transformer_linear")).forward(small, text))
+		check("block", newTransformerBlock(32, 4, 20, at("block")).forward(tokens, text))
+		check("down", newDownsampler(32, 40, at("down")).Forward(x))
+		up := newUpsampler(32, 40, at("up"))
+		check("up", up.forward(x, 16, 12))
+		check("up_to_15x11", up.forward(x, 15, 11))
+		timesteps := torch.From([]float32{0, 1, 333.25, 999})
+		check("timesteps_32", sinusoids(timesteps, 32, true, 0))
+		check("timesteps_10_unflipped_shift1", sinusoids(timesteps, 10, false, 1))
+	})
+}
+
+// Pictures do not see each other, and each may have its own timestep.
+func TestUNetTimestepOfEachPicture(t *testing.T) {
+	golden := readUNetGolden(t)
+	torchtest.Run(t, func() {
+		cfg := golden.config(t, "small")
+		params := nntest.NewHashed("")
+		defer params.Drop()
+		u := NewUNet(cfg, params)
+		in := newUNetInputs("small", cfg, 2, 16, 16)
+		both := u.ForwardEach(in.latents, []float64{10, 700}, in.text, in.pooled, in.timeIDs)
+		for i, timestep := range []float64{10, 700} {
+			alone := u.Forward(in.latents.Narrow(0, int64(i), 1), timestep, in.text.Narrow(0, int64(i), 1), in.pooled, in.timeIDs)
+			if d := torchtest.MaxDiff(both.Narrow(0, int64(i), 1), alone); d > 1e-5 {
+				t.Errorf("picture %d alone differs by %g", i, d)
+			}
+		}
+		for name, f := range map[string]func(){
+			"three timesteps for two pictures": func() { u.ForwardEach(in.latents, []float64{1, 2, 3}, in.text, in.pooled, in.timeIDs) },
+			"pooled text without SDXL":         func() { u.Forward(in.latents, 1, in.text, in.text, in.text) },
+		} {
+			if err := torch.Run(f); err == nil {
+				t.Errorf("%s: no error", name)
+			}
+		}
+	})
+}
+
+// Half types must come close: they have 8 (bfloat16) bits of mantissa, here through some forty layers.
+func TestUNetInBFloat16(t *testing.T) {
+	golden, reference := readUNetGolden(t), nntest.OpenGolden(t, unetReference)
+	torchtest.Run(t, func() {
+		cfg := golden.config(t, "sd1")
+		params := nn.NewParams(nntest.Hashed{DType: torch.BFloat16})
+		defer params.Drop()
+		u := NewUNet(cfg, params)
+		got := newUNetInputs("sd1", cfg, 2, 16, 16).run(u, 500)
+		if got.DType() != torch.BFloat16 {
+			t.Errorf("result is %v, want bfloat16", got.DType())
+		}
+		reference.Check(t, "sd1", got.To(torch.Float32), 0.05)
+	})
+}
+
+// What is read from a config.json is written so that it reads the same, and what passes Validate has
+// a number for every level.
+func FuzzParseUNetConfig(f *testing.F) {
+	for _, arch := range readUNetGolden(f).Configs {
+		f.Add([]byte(arch))
+	}
+	f.Add([]byte(`{"attention_head_dim":null,"layers_per_block":[1,2,3,4],"norm_eps":1e300}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		cfg, err := ParseUNetConfig("config.json", data)
+		if err != nil {
+			return
+		}
+		for level := range cfg.BlockOutChannels {
+			_ = cfg.LayersPerBlock.At(level) + cfg.AttentionHeadDim.At(level) + cfg.TransformerLayers.At(level)
+		}
+		written, err := json.Marshal(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := ParseUNetConfig("config.json", written)
+		if err != nil || !reflect.DeepEqual(again, cfg) {
+			t.Errorf("written as %s, read as %+v, %v; was %+v", written, again, err, cfg)
+		}
+	})
+}
+
+func TestUNetConfigErrors(t *testing.T) {
+	for name, c := range map[string]struct{ data, want string }{
+		"not JSON":       {`[`, "unet.json: not JSON"},
+		"another class":  {`{"_class_name":"FluxTransformer2DModel"}`, "unet.json: _class_name: FluxTransformer2DModel is not supported, want UNet2DConditionModel"},
+		"act_fn":         {`{"act_fn":"gelu"}`, "act_fn: gelu is not supported, want silu"},
+		"class labels":   {`{"class_embed_type":"timestep"}`, "class_embed_type: timestep is not supported, want null"},
+		"list":           {`{"only_cross_attention":[true,false]}`, "only_cross_attention: [true false] is not supported, want false"},
+		"block types":    {`{"down_block_types":["AttnDownBlock2D","DownBlock2D","DownBlock2D","DownBlock2D"]}`, `down_block_types[0]: "AttnDownBlock2D" is not supported`},
+		"levels":         {`{"block_out_channels":[32,64]}`, "2, 4 and 4 levels, want as many of each"},
+		"groups":         {`{"block_out_channels":[320,640,1280,1281]}`, "block_out_channels[3]: 1281, want a multiple of norm_num_groups, 32"},
+		"heads":          {`{"attention_head_dim":7}`, "block_out_channels[0]: 320 cannot be split into 7 heads"},
+		"too many heads": {`{"attention_head_dim":[8,8]}`, "attention_head_dim: 2 numbers, want 1 or 4"},
+		"no layers":      {`{"layers_per_block":0}`, "layers_per_block: [0], want numbers from 1 to 4096"},
+		"wrong type":     {`{"layers_per_block":"two"}`, "cannot unmarshal"},
+		"channels":       {`{"in_channels":0}`, "in_channels: 0, want 1 to 64"},
+		"addition":       {`{"addition_embed_type":"image"}`, `addition_embed_type: "image" is not supported, want null or text_time`},
+		"addition size":  {`{"addition_embed_type":"text_time","addition_time_embed_dim":256,"projection_class_embeddings_input_dim":1536}`, "projection_class_embeddings_input_dim: 256, 1536"},
+	} {
+		_, err := ParseUNetConfig("unet.json", []byte(c.data))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %s", name, err, c.want)
+		}
+	}
+}

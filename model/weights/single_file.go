@@ -1,0 +1,283 @@
+package weights
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Kind is a family of Stable Diffusion models that share one architecture.
+type Kind string
+
+// The families that the model packages implement.
+const (
+	SD1  Kind = "SD 1"
+	SD2  Kind = "SD 2"
+	SDXL Kind = "SDXL"
+)
+
+// kindOfContext tells the kind by the width of the text states that a UNet attends to.
+func kindOfContext(width int64) (Kind, bool) {
+	kind, ok := map[int64]Kind{768: SD1, 1024: SD2, 2048: SDXL}[width]
+	return kind, ok
+}
+
+// Checkpoint is a single-file checkpoint taken apart: tensors by part of the model
+// (unet, vae, text_encoder, text_encoder_2), named as in a diffusers folder.
+type Checkpoint struct {
+	Kind    Kind
+	Parts   map[string][]Tensor
+	Unknown []string // keys that belong to no part and are not known to be useless
+}
+
+// The prefixes of the two large parts in a single file.
+const (
+	unetPrefix = "model.diffusion_model."
+	vaePrefix  = "first_stage_model."
+)
+
+// useless are keys that no model needs: training state, buffers that follow from the
+// configuration, the second copy of averaged weights.
+var useless = []string{
+	"model_ema.", "betas", "alphas_cumprod", "sqrt_", "log_one_minus_alphas_cumprod", "posterior_", "logvar",
+	"lvlb_weights", "denoiser.", "cond_stage_model.logit_scale", "cond_stage_model.model.logit_scale",
+	"cond_stage_model.model.attn_mask", "conditioner.embedders.1.model.logit_scale",
+	"conditioner.embedders.1.model.attn_mask", "first_stage_model.loss.", "first_stage_model.model_ema.",
+	"edm_", "global_step", "epoch", "v_pred", "ztsnr",
+}
+
+// SplitCheckpoint takes a single-file checkpoint apart without copying: tensors that
+// differ from diffusers' only in shape, or are a slice of a fused one, become windows
+// into the same bytes. Only OpenCLIP's text_projection comes out Transposed. The kind
+// follows from the UNet; whether a model predicts noise or velocity cannot be told.
+func SplitCheckpoint(f *File) (*Checkpoint, error) {
+	c := &Checkpoint{Parts: map[string][]Tensor{}}
+	for _, t := range f.Tensors {
+		if strings.HasPrefix(t.Key, unetPrefix) && strings.HasSuffix(t.Key, ".attn2.to_k.weight") && len(t.Shape) == 2 {
+			c.Kind, _ = kindOfContext(t.Shape[1])
+		}
+	}
+	if c.Kind == "" {
+		return nil, fmt.Errorf("%s: not a checkpoint of Stable Diffusion 1, 2 or XL base", f.Path)
+	}
+	for _, t := range f.Tensors {
+		part, tensors, err := c.place(t)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%s: %s: %w", f.Path, t.Key, err)
+		case part != "":
+			c.Parts[part] = append(c.Parts[part], tensors...)
+		case !slices.ContainsFunc(useless, func(p string) bool { return strings.HasPrefix(t.Key, p) }):
+			c.Unknown = append(c.Unknown, t.Key)
+		}
+	}
+	return c, nil
+}
+
+// place says which part t belongs to, and as what; part is "" if to none.
+func (c *Checkpoint) place(t Tensor) (part string, as []Tensor, err error) {
+	one := func(part, name string, ok bool) (string, []Tensor, error) {
+		if !ok {
+			return "", nil, nil
+		}
+		t.Name = name
+		return part, []Tensor{t}, nil
+	}
+	if name, ok := strings.CutPrefix(t.Key, unetPrefix); ok {
+		name, ok = unetFromLDM(name)
+		return one("unet", name, ok)
+	}
+	if name, ok := strings.CutPrefix(t.Key, vaePrefix); ok {
+		name, ok = vaeName(name, ldmName, diffusersName)
+		if strings.Contains(name, ".attentions.") && len(t.Shape) > 2 { // 1x1 convolutions
+			t.Shape = t.Shape[:2]
+		}
+		return one("vae", name, ok)
+	}
+	for _, p := range []struct {
+		prefix, part string
+		kind         Kind
+	}{
+		{"cond_stage_model.transformer.", "text_encoder", SD1},
+		{"conditioner.embedders.0.transformer.", "text_encoder", SDXL},
+	} {
+		if name, ok := strings.CutPrefix(t.Key, p.prefix); ok && c.Kind == p.kind {
+			if !strings.HasPrefix(name, "text_model.") { // as some merging programs leave it
+				name = "text_model." + name
+			}
+			return one(p.part, name, true)
+		}
+	}
+	if name, ok := strings.CutPrefix(t.Key, "cond_stage_model.model."); ok && c.Kind == SD2 {
+		if strings.HasPrefix(name, "transformer.resblocks.23.") || name == "text_projection" || name == "logit_scale" {
+			return "text_encoder", nil, nil // SD 2 reads the layer before the last
+		}
+		as, err := openCLIP(t, name)
+		return partOf("text_encoder", as), as, err
+	}
+	if name, ok := strings.CutPrefix(t.Key, "conditioner.embedders.1.model."); ok && c.Kind == SDXL {
+		as, err := openCLIP(t, name)
+		return partOf("text_encoder_2", as), as, err
+	}
+	return "", nil, nil
+}
+
+// partOf is part if it got any tensors.
+func partOf(part string, as []Tensor) string {
+	if len(as) == 0 {
+		return ""
+	}
+	return part
+}
+
+// openCLIP names a tensor of OpenCLIP's text encoder; the query, key and value
+// weights, stored as one, become three.
+func openCLIP(t Tensor, name string) ([]Tensor, error) {
+	for _, suffix := range []string{"weight", "bias"} {
+		layer, ok := strings.CutSuffix(name, ".attn.in_proj_"+suffix)
+		if !ok {
+			continue
+		}
+		rest, ok := strings.CutPrefix(layer, openCLIPLayers.ldm)
+		if !ok || len(t.Shape) == 0 || t.Shape[0]%3 != 0 || t.DType.Bits()%8 != 0 {
+			return nil, fmt.Errorf("%s %s cannot be cut into query, key and value", t.DType, shapeString(t.Shape))
+		}
+		var three []Tensor
+		for i, proj := range []string{"q_proj", "k_proj", "v_proj"} {
+			cut := t.rows(int64(i)*t.Shape[0]/3, t.Shape[0]/3)
+			cut.Name = openCLIPLayers.diffusers + rest + ".self_attn." + proj + "." + suffix
+			three = append(three, cut)
+		}
+		return three, nil
+	}
+	renamed, ok := openCLIPName(name, ldmName, diffusersName)
+	if !ok {
+		return nil, nil
+	}
+	t.Name = renamed
+	if name == "text_projection" {
+		if len(t.Shape) != 2 {
+			return nil, fmt.Errorf("shape %s, want a matrix", shapeString(t.Shape))
+		}
+		t.Shape = []int64{t.Shape[1], t.Shape[0]}
+		t.Transposed = true
+	}
+	return []Tensor{t}, nil
+}
+
+// rows is the window on n rows of t from row at.
+func (t Tensor) rows(at, n int64) Tensor {
+	size := int64(len(t.Bytes)) / max(1, t.Shape[0])
+	t.Shape = append([]int64{n}, t.Shape[1:]...)
+	t.Offset += at * size
+	t.Bytes = t.Bytes[at*size : (at+n)*size : (at+n)*size]
+	return t
+}
+
+// JoinCheckpoint is the way back from SplitCheckpoint: the entries, for Write, of the
+// single file that holds the given parts. What has no place in it is an error.
+func JoinCheckpoint(kind Kind, parts map[string][]Tensor) ([]Entry, error) {
+	var entries []Entry
+	for _, part := range sortedKeys(parts) {
+		names := map[string]Tensor{}
+		for _, t := range parts[part] {
+			names[t.Name] = t
+		}
+		for _, name := range sortedKeys(names) {
+			e, ok := names[name].joined(kind, part, names)
+			if !ok {
+				return nil, fmt.Errorf("%s: %s: has no place in a single file of %s", part, name, kind)
+			}
+			if e.Name != "" {
+				entries = append(entries, e)
+			}
+		}
+	}
+	return entries, nil
+}
+
+// joined is the entry that holds t, which is a tensor of part among all its tensors.
+// The entry has no name for a key or value weight, which goes with its query's.
+func (t Tensor) joined(kind Kind, part string, all map[string]Tensor) (e Entry, ok bool) {
+	e = Entry{DType: t.DType, Shape: t.Shape, Data: t.writeTo}
+	prefix := ""
+	switch {
+	case part == "unet":
+		prefix = unetPrefix
+		e.Name, ok = unetToLDM(t.Name, func(block string) bool {
+			_, ok := all[block+".attentions.0.norm.weight"]
+			return ok
+		})
+	case part == "vae":
+		prefix = vaePrefix
+		e.Name, ok = vaeName(t.Name, diffusersName, ldmName)
+		if strings.Contains(t.Name, ".attentions.") && len(t.Shape) == 2 {
+			e.Shape = append(slices.Clone(t.Shape), 1, 1)
+		}
+	case part == "text_encoder" && kind == SD1:
+		prefix, e.Name, ok = "cond_stage_model.transformer.", t.Name, true
+	case part == "text_encoder" && kind == SDXL:
+		prefix, e.Name, ok = "conditioner.embedders.0.transformer.", t.Name, true
+	case part == "text_encoder" && kind == SD2, part == "text_encoder_2" && kind == SDXL:
+		prefix = "cond_stage_model.model."
+		if kind == SDXL {
+			prefix = "conditioner.embedders.1.model."
+		}
+		e, ok = t.joinedOpenCLIP(all)
+	}
+	if e.Name != "" {
+		e.Name = prefix + e.Name
+	}
+	return e, ok
+}
+
+// joinedOpenCLIP fuses the three projections and turns text_projection.
+func (t Tensor) joinedOpenCLIP(all map[string]Tensor) (e Entry, ok bool) {
+	e = Entry{DType: t.DType, Shape: t.Shape, Data: t.writeTo}
+	if layer, proj, found := strings.Cut(t.Name, ".self_attn."); found && proj != "out_proj.weight" && proj != "out_proj.bias" {
+		proj, suffix, _ := strings.Cut(proj, ".")
+		if proj == "k_proj" || proj == "v_proj" {
+			return Entry{}, true
+		}
+		e.Name = openCLIPLayers.ldm + strings.TrimPrefix(layer, openCLIPLayers.diffusers) + ".attn.in_proj_" + suffix
+		e.Shape = append([]int64{3 * t.Shape[0]}, t.Shape[1:]...)
+		e.Data = func(w io.Writer) error {
+			for _, proj := range []string{"q_proj.", "k_proj.", "v_proj."} {
+				if err := all[layer+".self_attn."+proj+suffix].writeTo(w); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		return e, true
+	}
+	e.Name, ok = openCLIPName(t.Name, diffusersName, ldmName)
+	if e.Name == "text_projection" {
+		t.Transposed, t.Shape = !t.Transposed, []int64{t.Shape[1], t.Shape[0]}
+		e.Shape, e.Data = t.Shape, t.writeTo
+	}
+	return e, ok
+}
+
+// writeTo writes the tensor row by row, turning it if it is Transposed.
+func (t Tensor) writeTo(w io.Writer) error {
+	if !t.Transposed {
+		_, err := w.Write(t.Bytes)
+		return err
+	}
+	width := t.DType.Bits() / 8
+	rows, cols := int(t.Shape[0]), int(t.Shape[1]) // stored as [cols,rows]
+	line := make([]byte, 0, cols*width)
+	for r := range rows {
+		line = line[:0]
+		for c := range cols {
+			at := (c*rows + r) * width
+			line = append(line, t.Bytes[at:at+width]...)
+		}
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
