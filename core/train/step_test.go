@@ -61,7 +61,7 @@ func newTiny(t testing.TB) tiny {
 		t.Fatal(err)
 	}
 	m := tiny{pipeline: p}
-	if m.adapter, err = nn.NewAdapter(p.UNetParams, 2, 4, 0, want); err != nil {
+	if m.adapter, err = nn.NewAdapter(p.Params("unet"), 2, 4, 0, want); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.adapter.Remove)
