@@ -331,3 +331,25 @@ func FuzzParseIndex(f *testing.F) {
 		}
 	})
 }
+
+// A header length may look like the beginning of a pickle (80 02) or of a web page (20 3c).
+func TestHeaderLengthLikeSomethingElse(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.safetensors")
+	for _, length := range []int{0x280, 0x380, 0x580, 0x3c20, 0x3c28} {
+		e := Entry{Name: "n", DType: U8, Shape: []int64{1}, Data: FromBytes([]byte{7})}
+		e.Name = strings.Repeat("n", length-len(`{"":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}`))
+		if err := Write(path, nil, []Entry{e}); err != nil {
+			t.Fatal(err)
+		}
+		f, err := Open(path)
+		if err != nil {
+			t.Fatalf("header of %#x bytes: %v", length, err)
+		}
+		if got := binary.LittleEndian.Uint64(f.maps[0]); got != uint64(length) {
+			t.Errorf("header of %#x bytes, want %#x", got, length)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package core
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"image"
+	"image/png"
+	"io"
+	"unicode/utf8"
+)
+
+// PNGText is one text entry of a PNG file: a Latin-1 keyword of 1 to 79 bytes and a UTF-8 text.
+type PNGText struct{ Key, Text string }
+
+// WritePNG writes m as PNG with text entries after the header (PNG third edition, 11.3.3). A text
+// that Latin-1 can hold becomes tEXt, as most readers expect; any other becomes iTXt.
+func WritePNG(w io.Writer, m image.Image, texts ...PNGText) error {
+	var plain bytes.Buffer
+	if err := png.Encode(&plain, m); err != nil {
+		return err
+	}
+	const header = 8 + 4 + 4 + 13 + 4 // signature, then IHDR: length, type, data, checksum
+	out := append([]byte(nil), plain.Bytes()[:header]...)
+	for _, t := range texts {
+		chunk, err := t.chunk()
+		if err != nil {
+			return err
+		}
+		out = append(out, chunk...)
+	}
+	_, err := w.Write(append(out, plain.Bytes()[header:]...))
+	return err
+}
+
+func (t PNGText) chunk() ([]byte, error) {
+	if len(t.Key) == 0 || len(t.Key) > 79 {
+		return nil, fmt.Errorf("png text keyword %q: %d bytes, want 1 to 79", t.Key, len(t.Key))
+	}
+	kind, body := "tEXt", []byte(t.Key+"\x00")
+	if latin, ok := toLatin1(t.Text); ok {
+		body = append(body, latin...)
+	} else {
+		kind = "iTXt"
+		body = append(body, 0, 0, 0, 0) // not compressed; no language, no translated keyword
+		body = append(body, t.Text...)
+	}
+	chunk := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
+	chunk = append(append(chunk, kind...), body...)
+	return binary.BigEndian.AppendUint32(chunk, crc32.ChecksumIEEE(chunk[4:])), nil
+}
+
+func toLatin1(s string) ([]byte, bool) {
+	out := make([]byte, 0, len(s))
+	for _, r := range s {
+		if r > 255 || r == 0 {
+			return nil, false
+		}
+		out = append(out, byte(r))
+	}
+	return out, utf8.ValidString(s)
+}
+
+// ReadPNGText returns the tEXt and uncompressed iTXt entries of a PNG file, in file order. Broken
+// chunks are an error, never a panic; picture data is not decoded.
+func ReadPNGText(data []byte) ([]PNGText, error) {
+	if !bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")) {
+		return nil, errors.New("not a png file")
+	}
+	var texts []PNGText
+	for data = data[8:]; len(data) >= 12; {
+		n := int(binary.BigEndian.Uint32(data))
+		if n < 0 || n > len(data)-12 {
+			return texts, fmt.Errorf("png chunk %q: %d bytes, but only %d are left", data[4:8], n, len(data)-12)
+		}
+		if t, ok := parseText(string(data[4:8]), data[8:8+n]); ok {
+			texts = append(texts, t)
+		}
+		data = data[12+n:]
+	}
+	return texts, nil
+}
+
+func parseText(kind string, body []byte) (PNGText, bool) {
+	key, rest, found := bytes.Cut(body, []byte{0})
+	if !found {
+		return PNGText{}, false
+	}
+	switch kind {
+	case "tEXt":
+		runes := make([]rune, len(rest))
+		for i, b := range rest {
+			runes[i] = rune(b)
+		}
+		return PNGText{string(key), string(runes)}, true
+	case "iTXt":
+		if len(rest) < 2 || rest[0] != 0 { // compressed
+			return PNGText{}, false
+		}
+		_, rest, found = bytes.Cut(rest[2:], []byte{0}) // language
+		if found {
+			_, rest, found = bytes.Cut(rest, []byte{0}) // translated keyword
+		}
+		return PNGText{string(key), string(rest)}, found
+	}
+	return PNGText{}, false
+}

@@ -1,0 +1,76 @@
+package core
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/png"
+	"testing"
+)
+
+func testPicture() image.Image {
+	m := image.NewRGBA(image.Rect(0, 0, 5, 3))
+	for i := range 15 {
+		m.Set(i%5, i/5, color.RGBA{uint8(i * 17), uint8(255 - i), 80, 255})
+	}
+	return m
+}
+
+func TestPNGTextRoundTrip(t *testing.T) {
+	texts := []PNGText{
+		{"parameters", "a chef\nSteps: 20, Seed: 1"},
+		{"parameters", "an été in Paris"},
+		{"parameters", "猫, a cat 🐈"},
+		{"empty", ""},
+	}
+	var file bytes.Buffer
+	if err := WritePNG(&file, testPicture(), texts...); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadPNGText(file.Bytes())
+	if err != nil || len(got) != len(texts) {
+		t.Fatalf("got %v, %v", got, err)
+	}
+	for i := range texts {
+		if got[i] != texts[i] {
+			t.Errorf("entry %d: got %q, want %q", i, got[i], texts[i])
+		}
+	}
+	m, err := png.Decode(&file) // checks every chunk's checksum
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, _, _, _ := m.At(4, 2).RGBA(); r>>8 != 14*17 {
+		t.Errorf("last pixel: red %d, want %d", r>>8, 14*17)
+	}
+}
+
+func TestPNGTextKind(t *testing.T) {
+	for text, kind := range map[string]string{"plain": "tEXt", "é": "tEXt", "猫": "iTXt"} {
+		var file bytes.Buffer
+		if err := WritePNG(&file, testPicture(), PNGText{"k", text}); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(file.Bytes(), []byte(kind)) {
+			t.Errorf("%q: no %s chunk", text, kind)
+		}
+	}
+}
+
+func TestPNGTextRefusesKeyword(t *testing.T) {
+	for _, key := range []string{"", string(make([]byte, 80))} {
+		if err := WritePNG(&bytes.Buffer{}, testPicture(), PNGText{key, "x"}); err == nil {
+			t.Errorf("keyword of %d bytes accepted", len(key))
+		}
+	}
+}
+
+func FuzzReadPNGText(f *testing.F) {
+	var file bytes.Buffer
+	if err := WritePNG(&file, testPicture(), PNGText{"parameters", "猫"}); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(file.Bytes())
+	f.Add([]byte("\x89PNG\r\n\x1a\n\xff\xff\xff\xfftEXt\x00\x00\x00\x00"))
+	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = ReadPNGText(data) })
+}

@@ -1,0 +1,305 @@
+package sd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"focusnfix/model/clip"
+	"focusnfix/model/nn"
+	"focusnfix/model/torch"
+	"focusnfix/model/weights"
+)
+
+// LoadOptions say how a model is loaded. The zero value takes the first GPU, or the CPU, and the
+// element type that suits it.
+type LoadOptions struct {
+	Device    torch.Device // "" is the first CUDA device, or the CPU where there is none
+	DType     torch.DType  // 0 is float16 on a GPU, float32 on the CPU
+	Variant   string       // of a folder's files: "fp16"; "" takes the plain ones if they are there
+	Scheduler string       // one of SchedulerNames; "" is what the folder says
+
+	// Config is the diffusers folder that a single file takes its configuration and tokenizer from:
+	// one of the same kind of model, its weights are not read.
+	Config string
+	// Prediction replaces the scheduler's prediction_type: "epsilon" or "v_prediction", which no
+	// single file tells.
+	Prediction string
+}
+
+// modelIndex is what we read of model_index.json.
+type modelIndex struct {
+	ClassName     string `json:"_class_name"`
+	TextEncoder2  []any  `json:"text_encoder_2"`
+	ZerosForEmpty *bool  `json:"force_zeros_for_empty_prompt"`
+}
+
+// Load opens a diffusers folder, or a single file of the ldm and sgm programs with the folder
+// o.Config beside it. Weights are mapped and converted on their way to the device, one copy at most.
+func Load(path string, o LoadOptions) (*Pipeline, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	from, err := openCheckpoint(path, o)
+	if err != nil {
+		return nil, err
+	}
+	p, err := from.load(o)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("load %s: %w", path, err), from.close())
+	}
+	p.Name = strings.TrimSuffix(filepath.Base(filepath.Clean(path)), ".safetensors")
+	return p, from.close()
+}
+
+func (o LoadOptions) withDefaults() (LoadOptions, error) {
+	if err := torch.Load(); err != nil {
+		return o, err
+	}
+	if o.Device == "" {
+		o.Device = torch.DefaultDevice()
+	}
+	if o.DType == 0 {
+		o.DType = torch.Float16
+		if o.Device == torch.CPU {
+			o.DType = torch.Float32
+		}
+	}
+	if o.DType == torch.Float16 && o.Device == torch.CPU {
+		return o, errors.New("float16 does not run on the CPU, want float32 or bfloat16")
+	}
+	return o, nil
+}
+
+// checkpoint is where a model's parts lie: configs in a folder, weights there or in a single file.
+type checkpoint struct {
+	configs string
+	index   modelIndex
+	parts   map[string][]weights.Tensor // of a single file, named as in a folder; nil for a folder
+	variant string
+	files   []*weights.File
+}
+
+func openCheckpoint(path string, o LoadOptions) (*checkpoint, error) {
+	c := &checkpoint{configs: path, variant: o.Variant}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		if o.Config == "" {
+			return nil, fmt.Errorf("%s: a single file has no tokenizer and no configuration: name a diffusers folder of the same kind of model as config", path)
+		}
+		c.configs = o.Config
+		if err := c.openSingle(path); err != nil {
+			return nil, err
+		}
+	}
+	err = readJSON(filepath.Join(c.configs, "model_index.json"), &c.index)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%s: no model_index.json in it, want a diffusers folder", c.configs)
+	}
+	if err == nil && !strings.HasPrefix(c.index.ClassName, "StableDiffusion") {
+		err = fmt.Errorf("%s: _class_name %q, want StableDiffusionPipeline or StableDiffusionXLPipeline", filepath.Join(c.configs, "model_index.json"), c.index.ClassName)
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
+}
+
+func (c *checkpoint) openSingle(path string) error {
+	file, err := weights.Open(path)
+	if err != nil {
+		return err
+	}
+	c.files = append(c.files, file)
+	split, err := weights.SplitCheckpoint(file)
+	if err == nil && len(split.Unknown) > 0 {
+		err = fmt.Errorf("%s: no use for %s", path, strings.Join(split.Unknown[:min(8, len(split.Unknown))], ", "))
+	}
+	if err != nil {
+		return errors.Join(err, c.close())
+	}
+	c.parts = split.Parts
+	return nil
+}
+
+func (c *checkpoint) close() error {
+	var errs []error
+	for _, f := range c.files {
+		errs = append(errs, f.Close())
+	}
+	c.files = nil
+	return errors.Join(errs...)
+}
+
+func (c *checkpoint) config(part, file string) string { return filepath.Join(c.configs, part, file) }
+
+// open gives the weights of one part.
+func (c *checkpoint) open(part string) (*weights.Source, error) {
+	if c.parts != nil {
+		return weights.NewSource(c.files[0].Path+" ("+part+")", c.parts[part]), nil
+	}
+	file, err := weights.OpenDir(filepath.Join(c.configs, part), c.variant)
+	if err != nil {
+		return nil, err
+	}
+	c.files = append(c.files, file)
+	return weights.NewSource(file.Path, todaysNames(part, file.Tensors)), nil
+}
+
+// todaysNames gives the tensors of a part the names that LoRA files and most folders use.
+func todaysNames(part string, tensors []weights.Tensor) []weights.Tensor {
+	switch part {
+	case "vae":
+		return weights.Rename(tensors, weights.NewVAEName)
+	case "text_encoder", "text_encoder_2":
+		return weights.Rename(tensors, func(name string) string { // transformers 5 leaves it out
+			if strings.HasPrefix(name, "text_model.") || strings.HasPrefix(name, "text_projection.") {
+				return name
+			}
+			return "text_model." + name
+		})
+	}
+	return tensors
+}
+
+// ignored are buffers that old programs saved beside the weights.
+var ignored = []string{"*position_ids", "*num_batches_tracked"}
+
+// build makes one part of the pipeline, in the given element type, and reports everything in its
+// weights that does not fit.
+func (c *checkpoint) build(p *Pipeline, part string, dtype torch.DType, network func(nn.Params)) error {
+	source, err := c.open(part)
+	if err != nil {
+		return err
+	}
+	params := nn.FromWeights(source, dtype, p.device)
+	p.params[part] = params
+	if err := torch.Run(func() { network(params) }); err != nil {
+		return err
+	}
+	return source.Done(ignored...)
+}
+
+func (c *checkpoint) load(o LoadOptions) (p *Pipeline, err error) {
+	p = &Pipeline{device: o.Device, dtype: o.DType, params: map[string]nn.Params{}}
+	defer func() {
+		if err != nil {
+			p.Close()
+			p = nil
+		}
+	}()
+	if err = c.loadEncoders(p); err != nil {
+		return p, err
+	}
+	if err = c.loadVAE(p); err != nil {
+		return p, err
+	}
+	config, err := LoadUNetConfig(c.config("unet", "config.json"))
+	if err != nil {
+		return p, err
+	}
+	if err = c.build(p, "unet", p.dtype, func(params nn.Params) { p.UNet = NewUNet(config, params) }); err != nil {
+		return p, err
+	}
+	if err = c.loadScheduler(p, o); err != nil {
+		return p, err
+	}
+	p.zerosForEmpty = p.XL() && (c.index.ZerosForEmpty == nil || *c.index.ZerosForEmpty)
+	return p, p.fits(c.configs)
+}
+
+func (c *checkpoint) loadEncoders(p *Pipeline) error {
+	names := []string{""}
+	if len(c.index.TextEncoder2) == 2 && c.index.TextEncoder2[0] != nil {
+		names = append(names, "_2")
+	}
+	for _, suffix := range names {
+		config, err := clip.LoadTextConfig(c.config("text_encoder"+suffix, "config.json"))
+		if err != nil {
+			return err
+		}
+		var e Encoder
+		if e.Tokenizer, err = clip.LoadTokenizer(filepath.Join(c.configs, "tokenizer"+suffix)); err != nil {
+			return err
+		}
+		if err = c.build(p, "text_encoder"+suffix, p.dtype, func(params nn.Params) { e.Text = clip.NewText(config, params) }); err != nil {
+			return err
+		}
+		for _, id := range e.Tokenizer.Encode("").IDs { // start, end and padding are the last of a vocabulary
+			if id >= config.VocabSize {
+				return fmt.Errorf("%s: has a token %d, want less than %d: the tokenizer is another model's",
+					filepath.Join(c.configs, "tokenizer"+suffix), id, config.VocabSize)
+			}
+		}
+		p.Encoders = append(p.Encoders, e)
+	}
+	return nil
+}
+
+func (c *checkpoint) loadVAE(p *Pipeline) error {
+	config, err := LoadVAEConfig(c.config("vae", "config.json"))
+	if err != nil {
+		return err
+	}
+	dtype := p.dtype
+	if dtype == torch.Float16 && config.ForceUpcast {
+		dtype = torch.Float32
+	}
+	err = c.build(p, "vae", dtype, func(params nn.Params) { p.VAE = NewVAE(config, params) })
+	if err == nil {
+		p.VAE.TileAbove = tileAbove
+	}
+	return err
+}
+
+func (c *checkpoint) loadScheduler(p *Pipeline, o LoadOptions) error {
+	path := c.config("scheduler", "scheduler_config.json")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if p.Scheduler, err = ParseSchedulerConfig(path, text, o.Scheduler); err != nil {
+		return err
+	}
+	if o.Prediction != "" {
+		p.Scheduler.PredictionType = o.Prediction
+	}
+	return p.Scheduler.Validate()
+}
+
+// fits checks that the parts belong together.
+func (p *Pipeline) fits(path string) error {
+	var width int64
+	for i, e := range p.Encoders {
+		width += e.Text.Config.HiddenSize
+		if n := int64(e.Tokenizer.Length()); n > e.Text.Config.MaxPositionEmbeddings {
+			return fmt.Errorf("%s: tokenizer %d gives %d tokens, its text encoder takes %d", path, i+1, n, e.Text.Config.MaxPositionEmbeddings)
+		}
+	}
+	if want := p.UNet.Config.CrossAttentionDim; width != want {
+		return fmt.Errorf("%s: text encoders of width %d, the unet's cross_attention_dim wants %d", path, width, want)
+	}
+	if c := p.UNet.Config; c.InChannels != p.VAE.Config.LatentChannels {
+		return fmt.Errorf("%s: unet takes %d channels, the vae has %d: an inpainting or editing model cannot be drawn with", path, c.InChannels, p.VAE.Config.LatentChannels)
+	}
+	return nil
+}
+
+func readJSON(path string, into any) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+package sd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"focusnfix/model/nn"
+	"focusnfix/model/torch"
+)
+
+// Pipeline is a whole Stable Diffusion model: SD 1.x, SD 2.x or SDXL.
+type Pipeline struct {
+	Name      string // of the folder or file it was loaded from
+	Encoders  []Encoder
+	UNet      *UNet
+	VAE       *VAE
+	Scheduler SchedulerConfig
+
+	zerosForEmpty bool
+	dtype         torch.DType // of the UNet and the text encoders
+	device        torch.Device
+	params        map[string]nn.Params // by part: unet, vae, text_encoder, text_encoder_2
+}
+
+// XL tells whether the model is an SDXL, which has two text encoders.
+func (p *Pipeline) XL() bool { return len(p.Encoders) > 1 }
+
+// Device is where the model computes.
+func (p *Pipeline) Device() torch.Device { return p.device }
+
+// Params is the inventory of one part, unet or text_encoder say, for low-rank updates.
+func (p *Pipeline) Params(part string) nn.Params { return p.params[part] }
+
+// Close frees the model's weights.
+func (p *Pipeline) Close() {
+	for _, params := range p.params {
+		params.Drop()
+	}
+}
+
+// NaturalSize is the size of the pictures that the model was trained on, in pixels.
+func (p *Pipeline) NaturalSize() (width, height int64) {
+	side := p.UNet.Config.SampleSize * p.VAE.Config.Factor()
+	return side, side
+}
+
+// Predict is the UNet's output for latents [B,4,h,w] at a timestep, with classifier-free guidance
+// (Ho & Salimans, arXiv 2207.12598) in one batched call if the conditioning has it. Latents and
+// output are float32 whatever the UNet computes in.
+func (p *Pipeline) Predict(latents torch.Tensor, timestep float64, c Conditioning) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		x := latents.To(p.dtype)
+		if c.Guided() {
+			x = torch.Cat([]torch.Tensor{x, x}, 0)
+		}
+		out := p.UNet.Forward(x, timestep, c.Context, c.Pooled, c.TimeIDs).To(torch.Float32)
+		if !c.Guided() {
+			return out
+		}
+		halves := out.Chunk(2, 0)
+		return halves[0].Add(halves[1].Sub(halves[0]).MulScalar(c.GuidanceScale))
+	})
+}
+
+// Decode maps latents [B,4,h,w] to images [B,3,H,W] in [0,1], float32, one at a time to save memory.
+func (p *Pipeline) Decode(latents torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		var images []torch.Tensor
+		for i := range latents.Size(0) {
+			images = append(images, torch.Scope(func() torch.Tensor {
+				pixels := p.VAE.Decode(latents.Narrow(0, i, 1).To(p.VAE.dtype())).To(torch.Float32)
+				return pixels.MulScalar(0.5).AddScalar(0.5).Clamp(0, 1)
+			}))
+		}
+		return torch.Cat(images, 0)
+	})
+}
+
+// Request asks for pictures.
+type Request struct {
+	Wording
+	Seeds    []uint64 // one per picture: the same seed gives the same picture in any batch
+	NumSteps int
+	Eta      float64 // DDIM only
+
+	// Progress, if set, is called after every step with the latents so far, which it must not keep.
+	Progress func(step, of int, latents torch.Tensor)
+}
+
+func (p *Pipeline) validate(r Request) error {
+	side := p.VAE.Config.Factor()
+	var errs []error
+	if len(r.Prompts) == 0 || len(r.Prompts) != len(r.Seeds) {
+		errs = append(errs, fmt.Errorf("%d prompts and %d seeds, want as many of both", len(r.Prompts), len(r.Seeds)))
+	}
+	if r.Width <= 0 || r.Height <= 0 || r.Width%side != 0 || r.Height%side != 0 {
+		errs = append(errs, fmt.Errorf("size %dx%d, want multiples of %d", r.Width, r.Height, side))
+	}
+	return errors.Join(errs...)
+}
+
+// Sample draws the latents [B,4,h,w] of pictures, float32, inside an open scope. Noise is what
+// torch's CPU generator gives for each picture's seed, so that it is the same on every device and in
+// Python.
+func (p *Pipeline) Sample(ctx context.Context, r Request) (torch.Tensor, error) {
+	if err := p.validate(r); err != nil {
+		return torch.Tensor{}, err
+	}
+	scheduler, err := NewScheduler(p.Scheduler, r.NumSteps, r.Eta)
+	if err != nil {
+		return torch.Tensor{}, err
+	}
+	noise, err := p.newNoise(r)
+	if err != nil {
+		return torch.Tensor{}, err
+	}
+	defer noise.close()
+	c, err := p.Condition(r.Wording)
+	if err != nil {
+		return torch.Tensor{}, err
+	}
+	latents := noise.draw().MulScalar(scheduler.InitNoiseSigma)
+	var estimate, fresh torch.Tensor
+	for i, timestep := range scheduler.Timesteps {
+		if err := ctx.Err(); err != nil {
+			return torch.Tensor{}, err
+		}
+		both := torch.Scopes(func() []torch.Tensor {
+			output := p.Predict(scheduler.ScaleInput(i, latents), timestep, c)
+			if fresh = (torch.Tensor{}); scheduler.NeedsNoise(i) {
+				fresh = noise.draw()
+			}
+			next, estimate := scheduler.Step(i, latents, output, estimate, fresh)
+			return []torch.Tensor{next, estimate}
+		})
+		torch.Drop(latents, estimate)
+		latents, estimate = both[0], both[1]
+		if r.Progress != nil {
+			r.Progress(i+1, scheduler.Len(), latents)
+		}
+	}
+	return latents, nil
+}
+
+// noise draws for every picture from a generator of its own.
+type noise struct {
+	generators []*torch.Generator
+	shape      []int64
+	device     torch.Device
+}
+
+func (p *Pipeline) newNoise(r Request) (*noise, error) {
+	f := p.VAE.Config.Factor()
+	n := &noise{shape: []int64{1, p.VAE.Config.LatentChannels, r.Height / f, r.Width / f}, device: p.device}
+	for _, seed := range r.Seeds {
+		g, err := torch.NewGenerator(torch.CPU, seed)
+		if err != nil {
+			n.close()
+			return nil, err
+		}
+		n.generators = append(n.generators, g)
+	}
+	return n, nil
+}
+
+func (n *noise) draw() torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		each := make([]torch.Tensor, len(n.generators))
+		for i, g := range n.generators {
+			each[i] = g.Randn(torch.Float32, n.shape...)
+		}
+		return torch.Cat(each, 0).ToDevice(n.device, torch.Float32)
+	})
+}
+
+func (n *noise) close() {
+	for _, g := range n.generators {
+		g.Close()
+	}
+}

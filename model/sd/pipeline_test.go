@@ -1,0 +1,246 @@
+package sd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"focusnfix/model/nn/nntest"
+	"focusnfix/model/torch"
+	"focusnfix/model/torch/torchtest"
+)
+
+// pipelineCase is one of testdata/ref/pipelines.json.
+type pipelineCase struct {
+	Name, Folder, Scheduler string
+	Prompt                  []string
+	Negative                *string
+	Seeds                   []uint64
+	Steps                   int
+	Guidance, Eta           float64
+	ClipSkip                *int `json:"clip_skip"`
+	Height, Width           int64
+	LoRA                    float64 // strength of the file of the case's name; 0 is none
+}
+
+func readCases(t *testing.T) []pipelineCase {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "ref", "pipelines.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []pipelineCase
+	if err := json.Unmarshal(text, &cases); err != nil {
+		t.Fatal(err)
+	}
+	return cases
+}
+
+func (c pipelineCase) request() Request {
+	r := Request{
+		Wording:  Wording{GuidanceScale: c.Guidance, Width: c.Width, Height: c.Height},
+		NumSteps: c.Steps, Eta: c.Eta, Seeds: c.Seeds,
+	}
+	if c.Negative != nil {
+		r.Negative = *c.Negative
+	}
+	if c.ClipSkip != nil {
+		r.ClipSkip = *c.ClipSkip
+	}
+	for i := range c.Seeds { // diffusers draws all pictures of one prompt before the next
+		r.Prompts = append(r.Prompts, c.Prompt[i*len(c.Prompt)/len(c.Seeds)])
+	}
+	return r
+}
+
+func loadTiny(t testing.TB, folder string, o LoadOptions) *Pipeline {
+	t.Helper()
+	torchtest.Need(t)
+	o.Device = torch.CPU
+	p, err := Load(filepath.Join("testdata", "ref", folder), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// From prompt to pixels as diffusers draws it: folder, tokenizer, text encoders, guidance, scheduler,
+// VAE. One step of the UNet is held to 1e-4 of the largest latent; over four steps guidance of 3 to
+// 7.5 multiplies differences, so final latents are held to 1e-3 and pictures to 2/255.
+func TestPipelines(t *testing.T) {
+	torchtest.Need(t)
+	golden := nntest.OpenGolden(t, filepath.Join("testdata", "ref", "pipelines.safetensors"))
+	for _, c := range readCases(t) {
+		t.Run(c.Name, func(t *testing.T) {
+			name := c.Scheduler
+			if name == "dpm++" {
+				name = "dpm++_karras"
+			}
+			p := loadTiny(t, c.Folder, LoadOptions{Scheduler: name})
+			if c.LoRA != 0 {
+				if _, err := p.AttachLoRA(filepath.Join("testdata", "ref", c.Name+".safetensors"), c.LoRA); err != nil {
+					t.Fatal(err)
+				}
+			}
+			torchtest.Run(t, func() {
+				torch.NoGrad(func() {
+					var first torch.Tensor
+					r := c.request()
+					latents, err := p.Sample(context.Background(), r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					r.Progress = func(step, _ int, latents torch.Tensor) {
+						if step == 1 {
+							first = latents.Clone()
+						}
+					}
+					again, err := p.Sample(context.Background(), r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					golden.Check(t, c.Name+".after_1", first, 1e-4)
+					golden.Check(t, c.Name+".latents", latents, 1e-3)
+					if d := torchtest.MaxDiff(again, latents); d != 0 {
+						t.Errorf("the same request again differs by %g", d)
+					}
+					if d := torchtest.MaxDiff(p.Decode(latents), golden.Tensor(t, c.Name+".images")); !(d <= 2.0/255) {
+						t.Errorf("picture differs by %.3g/255, want at most 2/255", 255*d)
+					}
+				})
+			})
+		})
+	}
+}
+
+// A seed is torch.manual_seed's, so that Python's noise is ours.
+func TestNoiseIsPythons(t *testing.T) {
+	p := loadTiny(t, "sd1", LoadOptions{})
+	golden := nntest.OpenGolden(t, filepath.Join("testdata", "ref", "pipelines.safetensors"))
+	torchtest.Run(t, func() {
+		n, err := p.newNoise(Request{Wording: Wording{Width: 32, Height: 32}, Seeds: []uint64{7}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer n.close()
+		golden.Check(t, "noise.7", n.draw(), 0)
+	})
+}
+
+func tinyRequest(seeds ...uint64) Request {
+	r := Request{Wording: Wording{GuidanceScale: 3, Width: 32, Height: 32}, NumSteps: 2, Seeds: seeds}
+	for range seeds {
+		r.Prompts = append(r.Prompts, "a chef")
+	}
+	return r
+}
+
+// A picture depends on its own seed only, not on the batch it is drawn in. Matrix products of other
+// sizes may round otherwise: 1/255.
+func TestSeedPerPicture(t *testing.T) {
+	p := loadTiny(t, "sd1", LoadOptions{})
+	both, err := p.Generate(context.Background(), tinyRequest(3, 4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone, err := p.Generate(context.Background(), tinyRequest(4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range alone[0].Pix {
+		if d := int(v) - int(both[1].Pix[i]); d < -1 || d > 1 {
+			t.Fatalf("byte %d: %d alone, %d in a batch", i, v, both[1].Pix[i])
+		}
+	}
+	if string(both[0].Pix) == string(both[1].Pix) {
+		t.Error("two seeds gave one picture")
+	}
+}
+
+func TestGenerateStops(t *testing.T) {
+	p := loadTiny(t, "sd1", LoadOptions{})
+	ctx, cancel := context.WithCancel(context.Background())
+	r := tinyRequest(1)
+	r.NumSteps = 5
+	var steps []int
+	r.Progress = func(step, _ int, _ torch.Tensor) {
+		steps = append(steps, step)
+		if step == 2 {
+			cancel()
+		}
+	}
+	pictures, err := p.Generate(ctx, r)
+	if !errors.Is(err, context.Canceled) || pictures != nil || len(steps) != 2 {
+		t.Errorf("got %d pictures, %v, steps %v", len(pictures), err, steps)
+	}
+}
+
+// Drawing leaves no tensor behind.
+func TestGenerateFrees(t *testing.T) {
+	p := loadTiny(t, "sdxl", LoadOptions{})
+	before := torch.Live()
+	if _, err := p.Generate(context.Background(), tinyRequest(1)); err != nil {
+		t.Fatal(err)
+	}
+	if after := torch.Live(); after != before {
+		t.Errorf("%d tensors before, %d after", before, after)
+	}
+}
+
+func TestGenerateRefuses(t *testing.T) {
+	p := loadTiny(t, "sd1", LoadOptions{})
+	for want, change := range map[string]func(*Request){
+		"size 33x32, want multiples of 2": func(r *Request) { r.Width = 33 },
+		"1 prompts and 0 seeds":           func(r *Request) { r.Seeds = nil },
+		"0 steps, want 1 to 999":          func(r *Request) { r.NumSteps = 0 },
+		"clip skip 3, want 0 to 2":        func(r *Request) { r.ClipSkip = 3 },
+		"eta 2, want 0 to 1":              func(r *Request) { r.Eta = 2 },
+		"size 0x32, want multiples of 2":  func(r *Request) { r.Width = 0 },
+	} {
+		r := tinyRequest(1)
+		change(&r)
+		if _, err := p.Generate(context.Background(), r); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
+func TestLostWords(t *testing.T) {
+	p := loadTiny(t, "sdxl", LoadOptions{})
+	r := tinyRequest(1)
+	r.Prompts[0] = strings.Repeat("chef ", 80) + "zebra"
+	var lost []string
+	r.Lost = func(_, words string) { lost = append(lost, words) }
+	if _, err := p.Generate(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
+	if len(lost) != 1 || !strings.HasSuffix(strings.TrimSpace(lost[0]), "zebra") {
+		t.Errorf("lost %q, want the end of the prompt, once", lost)
+	}
+}
+
+// bfloat16 halves the memory; the picture is another one in detail but not in kind.
+func TestBFloat16(t *testing.T) {
+	p, exact := loadTiny(t, "sd1", LoadOptions{DType: torch.BFloat16}), loadTiny(t, "sd1", LoadOptions{})
+	got, err := p.Generate(context.Background(), tinyRequest(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := exact.Generate(context.Background(), tinyRequest(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for i, v := range got[0].Pix {
+		d := float64(v) - float64(want[0].Pix[i])
+		sum += d * d
+	}
+	if mse := sum / float64(len(got[0].Pix)); mse > 30*30 || mse == 0 {
+		t.Errorf("mean square difference %g of 255², want more than 0 and at most 900", mse)
+	}
+}

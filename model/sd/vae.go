@@ -1,0 +1,92 @@
+package sd
+
+import (
+	"focusnfix/model/nn"
+	"focusnfix/model/torch"
+)
+
+// VAE is the autoencoder between pixels [B,3,H,W] in [-1,1] and latents [B,4,H/f,W/f], f being
+// Config.Factor (AutoencoderKL of Rombach et al., arXiv 2112.10752). Latents here are always scaled
+// by ScalingFactor, as the UNet sees them.
+type VAE struct {
+	Config VAEConfig
+
+	// TileAbove is the number of pixels of a picture above which it is mapped in overlapping tiles
+	// of Config.SampleSize, which bounds memory; 0 is never.
+	TileAbove int64
+
+	encoder                  *vaeEncoder
+	decoder                  *vaeDecoder
+	quantConv, postQuantConv *nn.Conv2d // nil where the configuration leaves them out
+}
+
+// tileAbove is 1536x1536 pixels: beyond it the widest layer of one decoded picture, 256 channels in
+// float32, takes more than 2.4 GB.
+const tileAbove = 1536 * 1536
+
+// NewVAE builds the autoencoder.
+func NewVAE(cfg VAEConfig, p nn.Params) *VAE {
+	v := &VAE{Config: cfg, encoder: newVAEEncoder(cfg, p.Sub("encoder")), decoder: newVAEDecoder(cfg, p.Sub("decoder"))}
+	if cfg.UseQuantConv {
+		v.quantConv = nn.NewConv2d(2*cfg.LatentChannels, 2*cfg.LatentChannels, 1, torch.Conv{}, p.Sub("quant_conv"))
+	}
+	if cfg.UsePostQuantConv {
+		v.postQuantConv = nn.NewConv2d(cfg.LatentChannels, cfg.LatentChannels, 1, torch.Conv{}, p.Sub("post_quant_conv"))
+	}
+	return v
+}
+
+// Posterior is the distribution of latents that Encode finds for a picture; both [B,4,H/f,W/f] and
+// scaled.
+type Posterior struct{ Mean, Std torch.Tensor }
+
+// Sample draws latents; noise is normal and of Mean's shape.
+func (p Posterior) Sample(noise torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor { return p.Mean.Add(p.Std.Mul(noise)) })
+}
+
+// Encode maps pixels [B,3,H,W] in [-1,1], sides multiples of the factor, to latents.
+func (v *VAE) Encode(pixels torch.Tensor) Posterior {
+	out := torch.Scopes(func() []torch.Tensor {
+		moments := v.inTiles(pixels, v.Config.SampleSize, v.Config.SampleSize/v.Config.Factor(), v.moments)
+		halves := moments.Chunk(2, 1)
+		std := halves[1].Clamp(-30, 20).MulScalar(0.5).Exp()
+		return []torch.Tensor{halves[0].MulScalar(v.Config.ScalingFactor), std.MulScalar(v.Config.ScalingFactor)}
+	})
+	return Posterior{Mean: out[0], Std: out[1]}
+}
+
+// Decode maps latents to pixels, about [-1,1] but not clamped.
+func (v *VAE) Decode(latents torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		raw := latents.DivScalar(v.Config.ScalingFactor)
+		return v.inTiles(raw, v.Config.SampleSize/v.Config.Factor(), v.Config.SampleSize, v.pixels)
+	})
+}
+
+// dtype is the element type that the VAE computes in.
+func (v *VAE) dtype() torch.DType { return v.decoder.convIn.Weight.DType() }
+
+func (v *VAE) moments(pixels torch.Tensor) torch.Tensor {
+	h := v.encoder.forward(pixels)
+	if v.quantConv != nil {
+		h = v.quantConv.Forward(h)
+	}
+	return h
+}
+
+func (v *VAE) pixels(raw torch.Tensor) torch.Tensor {
+	if v.postQuantConv != nil {
+		raw = v.postQuantConv.Forward(raw)
+	}
+	return v.decoder.forward(raw)
+}
+
+// inTiles maps x through f whole, or in tiles if the picture is large.
+func (v *VAE) inTiles(x torch.Tensor, side, to int64, f func(torch.Tensor) torch.Tensor) torch.Tensor {
+	H, W := x.Size(2)*v.Config.SampleSize/side, x.Size(3)*v.Config.SampleSize/side // pixels
+	if v.TileAbove <= 0 || H*W <= v.TileAbove || max(H, W) <= v.Config.SampleSize {
+		return f(x)
+	}
+	return tiles(x, side, to, f)
+}

@@ -1,0 +1,79 @@
+package sd
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+)
+
+// VAEConfig is the vae/config.json of a diffusers folder (AutoencoderKL).
+type VAEConfig struct {
+	InChannels       int64   `json:"in_channels"`
+	OutChannels      int64   `json:"out_channels"`
+	BlockOutChannels []int64 `json:"block_out_channels"` // from the picture to the latents
+	LayersPerBlock   int     `json:"layers_per_block"`
+	LatentChannels   int64   `json:"latent_channels"`
+	NormNumGroups    int64   `json:"norm_num_groups"`
+	SampleSize       int64   `json:"sample_size"`    // pixels; the size of a tile
+	ScalingFactor    float64 `json:"scaling_factor"` // latents are the encoder's output times this
+	ForceUpcast      bool    `json:"force_upcast"`   // overflows in float16 (SDXL)
+
+	UseQuantConv         bool `json:"use_quant_conv"`
+	UsePostQuantConv     bool `json:"use_post_quant_conv"`
+	MidBlockAddAttention bool `json:"mid_block_add_attention"`
+}
+
+// DefaultVAE is what diffusers assumes for keys that a config.json leaves out.
+func DefaultVAE() VAEConfig {
+	return VAEConfig{
+		InChannels: 3, OutChannels: 3, BlockOutChannels: []int64{64}, LayersPerBlock: 1, LatentChannels: 4,
+		NormNumGroups: 32, SampleSize: 32, ScalingFactor: 0.18215, ForceUpcast: true,
+		UseQuantConv: true, UsePostQuantConv: true, MidBlockAddAttention: true,
+	}
+}
+
+// LoadVAEConfig reads a vae/config.json and refuses what this package does not build.
+func LoadVAEConfig(path string) (VAEConfig, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return VAEConfig{}, err
+	}
+	cfg := struct {
+		VAEConfig
+		ClassName string   `json:"_class_name"`
+		ActFn     string   `json:"act_fn"`
+		Shift     *float64 `json:"shift_factor"`
+	}{VAEConfig: DefaultVAE(), ClassName: "AutoencoderKL", ActFn: "silu"}
+	if err := json.Unmarshal(text, &cfg); err != nil {
+		return VAEConfig{}, fmt.Errorf("%s: %w", path, err)
+	}
+	if cfg.ClassName != "AutoencoderKL" || cfg.ActFn != "silu" || cfg.Shift != nil {
+		return VAEConfig{}, fmt.Errorf("%s: _class_name %s, act_fn %s, want AutoencoderKL with silu and no shift_factor", path, cfg.ClassName, cfg.ActFn)
+	}
+	return cfg.VAEConfig, cfg.VAEConfig.validate(path)
+}
+
+// Factor is how many pixels a latent pixel spans on each side.
+func (c VAEConfig) Factor() int64 { return 1 << (len(c.BlockOutChannels) - 1) }
+
+func (c VAEConfig) validate(path string) error {
+	if len(c.BlockOutChannels) == 0 || len(c.BlockOutChannels) > 8 {
+		return fmt.Errorf("%s: block_out_channels has %d levels, want 1 to 8", path, len(c.BlockOutChannels))
+	}
+	for _, n := range c.BlockOutChannels {
+		if c.NormNumGroups <= 0 || n <= 0 || n%c.NormNumGroups != 0 {
+			return fmt.Errorf("%s: block_out_channels %d with norm_num_groups %d, want a positive multiple", path, n, c.NormNumGroups)
+		}
+	}
+	if c.LayersPerBlock < 1 || c.LatentChannels < 1 || c.InChannels < 1 || c.OutChannels < 1 {
+		return fmt.Errorf("%s: layers_per_block %d, latent_channels %d, in_channels %d, out_channels %d, want 1 or more",
+			path, c.LayersPerBlock, c.LatentChannels, c.InChannels, c.OutChannels)
+	}
+	if c.SampleSize < c.Factor() {
+		return fmt.Errorf("%s: sample_size %d, want at least %d", path, c.SampleSize, c.Factor())
+	}
+	if c.ScalingFactor <= 0 {
+		return fmt.Errorf("%s: scaling_factor %g, want more than 0", path, c.ScalingFactor)
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+package sd
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"focusnfix/model/nn"
+	"focusnfix/model/nn/nntest"
+	"focusnfix/model/torch"
+	"focusnfix/model/torch/torchtest"
+	"focusnfix/model/weights"
+)
+
+// vaeTolerance is relative to the largest element: about forty layers of float32, each good to 1e-6
+// or so.
+const vaeTolerance = 1e-5
+
+// tinyVAE is the VAE of testdata/ref/vae, and a check against what diffusers computed with it.
+func tinyVAE(t *testing.T) (v *VAE, golden func(name string) torch.Tensor, check func(name string, got torch.Tensor)) {
+	t.Helper()
+	dir := filepath.Join("testdata", "ref", "vae")
+	g := nntest.OpenGolden(t, filepath.Join(dir, "golden.safetensors"))
+	cfg, err := LoadVAEConfig(filepath.Join(dir, "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := weights.OpenDir(dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = file.Close() })
+	source := weights.NewSource(file.Path, file.Tensors)
+	p := nn.FromWeights(source, torch.Float32, torch.CPU)
+	t.Cleanup(p.Drop)
+	torchtest.Run(t, func() { v = NewVAE(cfg, p) })
+	if err := source.Done(); err != nil {
+		t.Fatal(err)
+	}
+	return v, func(name string) torch.Tensor { return g.Tensor(t, name) },
+		func(name string, got torch.Tensor) { t.Helper(); g.Check(t, name, got, vaeTolerance) }
+}
+
+func TestVAE(t *testing.T) {
+	v, golden, check := tinyVAE(t)
+	scale := v.Config.ScalingFactor
+	torchtest.Run(t, func() {
+		posterior := v.Encode(golden("pixels"))
+		check("mean", posterior.Mean.DivScalar(scale))
+		check("logvar", posterior.Std.DivScalar(scale).Log().MulScalar(2))
+		check("decoded", v.Decode(golden("latents").MulScalar(scale)))
+		check("large_decoded", v.Decode(golden("large_latents").MulScalar(scale)))
+		check("mean", posterior.Sample(posterior.Mean.OnesLike()).Sub(posterior.Std).DivScalar(scale))
+	})
+}
+
+func TestVAETiles(t *testing.T) {
+	v, golden, check := tinyVAE(t)
+	v.TileAbove = v.Config.SampleSize * v.Config.SampleSize
+	scale := v.Config.ScalingFactor
+	torchtest.Run(t, func() {
+		check("tiled_decoded", v.Decode(golden("large_latents").MulScalar(scale)))
+		check("tiled_mean", v.Encode(golden("large_pixels")).Mean.DivScalar(scale))
+		check("decoded", v.Decode(golden("latents").MulScalar(scale))) // small: whole
+	})
+}
+
+// The gradient of a decoded picture with respect to its latents.
+func TestVAEDecodeGradient(t *testing.T) {
+	torchtest.Need(t)
+	cfg := DefaultVAE()
+	cfg.BlockOutChannels, cfg.NormNumGroups = []int64{4, 8}, 2
+	p, err := nn.Random(3, torch.Float64, torch.CPU)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Drop()
+	torchtest.Run(t, func() {
+		v := NewVAE(cfg, p)
+		latents := torch.Linspace(-1, 1, 4*3*3, torch.Float64, torch.CPU).Reshape(1, 4, 3, 3)
+		torchtest.CheckGrad(t, 1e-6, func(xs []torch.Tensor) torch.Tensor {
+			return v.Decode(xs[0]).PowScalar(2).Sum()
+		}, latents)
+	})
+}
+
+func TestVAEConfigRefuses(t *testing.T) {
+	for name, tc := range map[string]struct{ text, want string }{
+		"other class":  {`{"_class_name": "AutoencoderTiny"}`, "_class_name AutoencoderTiny, act_fn silu, want AutoencoderKL"},
+		"shift":        {`{"shift_factor": 0.1}`, "no shift_factor"},
+		"no levels":    {`{"block_out_channels": []}`, "block_out_channels has 0 levels"},
+		"groups":       {`{"block_out_channels": [48], "norm_num_groups": 32}`, "block_out_channels 48 with norm_num_groups 32"},
+		"layers":       {`{"layers_per_block": 0}`, "layers_per_block 0"},
+		"scale":        {`{"scaling_factor": 0}`, "scaling_factor 0, want more than 0"},
+		"tile":         {`{"block_out_channels": [64,64,64,64], "sample_size": 4}`, "sample_size 4, want at least 8"},
+		"wrong syntax": {`{"sample_size": "big"}`, "cannot unmarshal string"},
+	} {
+		path := filepath.Join(t.TempDir(), "config.json")
+		if err := os.WriteFile(path, []byte(tc.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := LoadVAEConfig(path)
+		if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.HasPrefix(err.Error(), path) {
+			t.Errorf("%s: error %v, want %s: %s", name, err, path, tc.want)
+		}
+	}
+}
