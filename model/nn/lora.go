@@ -73,5 +73,5 @@ func downInit(shape []int64) Init {
 	for _, n := range shape[1:] {
 		fanIn *= n
 	}
-	return Uniform(1 / math.Sqrt(float64(fanIn)))
+	return uniform(1 / math.Sqrt(float64(fanIn)))
 }
