@@ -50,7 +50,10 @@ func (p *PerLevel) UnmarshalJSON(data []byte) error {
 		*p = PerLevel{one}
 		return nil
 	}
-	return json.Unmarshal(data, (*[]int64)(p))
+	if err := json.Unmarshal(data, (*[]int64)(p)); err != nil {
+		return fmt.Errorf("%s is not supported for a level, want a number or a list of numbers", data)
+	}
+	return nil
 }
 
 // MarshalJSON writes one number where that is all.
