@@ -3,6 +3,7 @@ package sd
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"focusnfix/model/torch"
 )
@@ -70,6 +71,11 @@ func (s *Scheduler) Len() int { return len(s.table) }
 
 // NeedsNoise tells whether step i adds noise.
 func (s *Scheduler) NeedsNoise(i int) bool { return s.table[i].noise != 0 }
+
+// Multistep tells whether a step needs the estimate of the one before.
+func (s *Scheduler) Multistep() bool {
+	return slices.ContainsFunc(s.table, func(w stepWeights) bool { return w.previous != 0 })
+}
 
 // ScaleInput makes the UNet's input of step i from the latents.
 func (s *Scheduler) ScaleInput(i int, latents torch.Tensor) torch.Tensor {
