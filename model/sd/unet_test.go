@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -228,6 +229,32 @@ func TestUNetInBFloat16(t *testing.T) {
 			t.Errorf("result is %v, want bfloat16", got.DType())
 		}
 		reference.Check(t, "sd1", got.To(torch.Float32), 0.05)
+	})
+}
+
+// What is read from a config.json is written so that it reads the same, and what passes Validate has
+// a number for every level.
+func FuzzParseUNetConfig(f *testing.F) {
+	for _, arch := range readUNetGolden(f).Configs {
+		f.Add([]byte(arch))
+	}
+	f.Add([]byte(`{"attention_head_dim":null,"layers_per_block":[1,2,3,4],"norm_eps":1e300}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		cfg, err := ParseUNetConfig("config.json", data)
+		if err != nil {
+			return
+		}
+		for level := range cfg.BlockOutChannels {
+			_ = cfg.LayersPerBlock.At(level) + cfg.AttentionHeadDim.At(level) + cfg.TransformerLayers.At(level)
+		}
+		written, err := json.Marshal(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := ParseUNetConfig("config.json", written)
+		if err != nil || !reflect.DeepEqual(again, cfg) {
+			t.Errorf("written as %s, read as %+v, %v; was %+v", written, again, err, cfg)
+		}
 	})
 }
 
