@@ -93,7 +93,7 @@ func openCheckpoint(path string, o LoadOptions) (*checkpoint, error) {
 	}
 	if !info.IsDir() {
 		if o.Config == "" {
-			return nil, fmt.Errorf("%s: a single file has no tokenizer and no configuration: name a diffusers folder of the same kind of model as config", path)
+			return nil, fmt.Errorf("%s: a single file has no tokenizer and no configuration, want a diffusers folder of the same kind of model as config", path)
 		}
 		c.configs = o.Config
 		if err := c.openSingle(path); err != nil {
