@@ -1,10 +1,8 @@
 package sd
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +10,6 @@ import (
 	"focusnfix/model/clip"
 	"focusnfix/model/nn"
 	"focusnfix/model/torch"
-	"focusnfix/model/weights"
 )
 
 // LoadOptions say how a model is loaded. The zero value takes the first GPU, or the CPU, and the
@@ -31,13 +28,6 @@ type LoadOptions struct {
 	Prediction string
 }
 
-// modelIndex is what we read of model_index.json.
-type modelIndex struct {
-	ClassName     string `json:"_class_name"`
-	TextEncoder2  []any  `json:"text_encoder_2"`
-	ZerosForEmpty *bool  `json:"force_zeros_for_empty_prompt"`
-}
-
 // Load opens a diffusers folder, or a single file of the ldm and sgm programs with the folder
 // o.Config beside it. Weights are mapped and converted on their way to the device, one copy at most.
 func Load(path string, o LoadOptions) (*Pipeline, error) {
@@ -51,7 +41,7 @@ func Load(path string, o LoadOptions) (*Pipeline, error) {
 	}
 	p, err := from.load(o)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("load %s: %w", path, err), from.close())
+		return nil, errors.Join(fmt.Errorf("load model: %w", err), from.close())
 	}
 	p.Name = strings.TrimSuffix(filepath.Base(filepath.Clean(path)), ".safetensors")
 	return p, from.close()
@@ -63,6 +53,12 @@ func (o LoadOptions) withDefaults() (LoadOptions, error) {
 	}
 	if o.Device == "" {
 		o.Device = torch.DefaultDevice()
+	}
+	if o.Device == "cuda" {
+		o.Device = torch.CUDA(0)
+	}
+	if gpus := torch.CUDACount(); o.Device != torch.CPU && !isGPU(o.Device, gpus) {
+		return o, fmt.Errorf("device %q: want cpu, or cuda:0 and up; this libtorch can use %d GPUs", o.Device, gpus)
 	}
 	if o.DType == 0 {
 		o.DType = torch.Float16
@@ -76,98 +72,14 @@ func (o LoadOptions) withDefaults() (LoadOptions, error) {
 	return o, nil
 }
 
-// checkpoint is where a model's parts lie: configs in a folder, weights there or in a single file.
-type checkpoint struct {
-	configs string
-	index   modelIndex
-	parts   map[string][]weights.Tensor // of a single file, named as in a folder; nil for a folder
-	variant string
-	files   []*weights.File
-}
-
-func openCheckpoint(path string, o LoadOptions) (*checkpoint, error) {
-	c := &checkpoint{configs: path, variant: o.Variant}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.IsDir() {
-		if o.Config == "" {
-			return nil, fmt.Errorf("%s: a single file has no tokenizer and no configuration: name a diffusers folder of the same kind of model as config", path)
-		}
-		c.configs = o.Config
-		if err := c.openSingle(path); err != nil {
-			return nil, err
+// isGPU tells whether d is one of the first n CUDA devices.
+func isGPU(d torch.Device, n int) bool {
+	for i := range n {
+		if d == torch.CUDA(i) {
+			return true
 		}
 	}
-	err = readJSON(filepath.Join(c.configs, "model_index.json"), &c.index)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%s: no model_index.json in it, want a diffusers folder", c.configs)
-	}
-	if err == nil && !strings.HasPrefix(c.index.ClassName, "StableDiffusion") {
-		err = fmt.Errorf("%s: _class_name %q, want StableDiffusionPipeline or StableDiffusionXLPipeline", filepath.Join(c.configs, "model_index.json"), c.index.ClassName)
-	}
-	if err != nil {
-		return nil, errors.Join(err, c.close())
-	}
-	return c, nil
-}
-
-func (c *checkpoint) openSingle(path string) error {
-	file, err := weights.Open(path)
-	if err != nil {
-		return err
-	}
-	c.files = append(c.files, file)
-	split, err := weights.SplitCheckpoint(file)
-	if err == nil && len(split.Unknown) > 0 {
-		err = fmt.Errorf("%s: no use for %s", path, strings.Join(split.Unknown[:min(8, len(split.Unknown))], ", "))
-	}
-	if err != nil {
-		return errors.Join(err, c.close())
-	}
-	c.parts = split.Parts
-	return nil
-}
-
-func (c *checkpoint) close() error {
-	var errs []error
-	for _, f := range c.files {
-		errs = append(errs, f.Close())
-	}
-	c.files = nil
-	return errors.Join(errs...)
-}
-
-func (c *checkpoint) config(part, file string) string { return filepath.Join(c.configs, part, file) }
-
-// open gives the weights of one part.
-func (c *checkpoint) open(part string) (*weights.Source, error) {
-	if c.parts != nil {
-		return weights.NewSource(c.files[0].Path+" ("+part+")", c.parts[part]), nil
-	}
-	file, err := weights.OpenDir(filepath.Join(c.configs, part), c.variant)
-	if err != nil {
-		return nil, err
-	}
-	c.files = append(c.files, file)
-	return weights.NewSource(file.Path, todaysNames(part, file.Tensors)), nil
-}
-
-// todaysNames gives the tensors of a part the names that LoRA files and most folders use.
-func todaysNames(part string, tensors []weights.Tensor) []weights.Tensor {
-	switch part {
-	case "vae":
-		return weights.Rename(tensors, weights.NewVAEName)
-	case "text_encoder", "text_encoder_2":
-		return weights.Rename(tensors, func(name string) string { // transformers 5 leaves it out
-			if strings.HasPrefix(name, "text_model.") || strings.HasPrefix(name, "text_projection.") {
-				return name
-			}
-			return "text_model." + name
-		})
-	}
-	return tensors
+	return false
 }
 
 // ignored are buffers that old programs saved beside the weights.
@@ -230,14 +142,14 @@ func (c *checkpoint) loadEncoders(p *Pipeline) error {
 		if e.Tokenizer, err = clip.LoadTokenizer(filepath.Join(c.configs, "tokenizer"+suffix)); err != nil {
 			return err
 		}
-		if err = c.build(p, "text_encoder"+suffix, p.dtype, func(params nn.Params) { e.Text = clip.NewText(config, params) }); err != nil {
-			return err
-		}
 		for _, id := range e.Tokenizer.Encode("").IDs { // start, end and padding are the last of a vocabulary
 			if id >= config.VocabSize {
 				return fmt.Errorf("%s: has a token %d, want less than %d: the tokenizer is another model's",
 					filepath.Join(c.configs, "tokenizer"+suffix), id, config.VocabSize)
 			}
+		}
+		if err = c.build(p, "text_encoder"+suffix, p.dtype, func(params nn.Params) { e.Text = clip.NewText(config, params) }); err != nil {
+			return err
 		}
 		p.Encoders = append(p.Encoders, e)
 	}
@@ -289,17 +201,6 @@ func (p *Pipeline) fits(path string) error {
 	}
 	if c := p.UNet.Config; c.InChannels != p.VAE.Config.LatentChannels {
 		return fmt.Errorf("%s: unet takes %d channels, the vae has %d: an inpainting or editing model cannot be drawn with", path, c.InChannels, p.VAE.Config.LatentChannels)
-	}
-	return nil
-}
-
-func readJSON(path string, into any) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }

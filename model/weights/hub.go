@@ -21,12 +21,13 @@ import (
 
 // PullOptions say what to fetch and from where; the zero value is the usual.
 type PullOptions struct {
-	Revision string // branch, tag or commit; "" is main
-	Variant  string // "fp16" for half-size weights, where there are any
-	Endpoint string // of the hub; "" is $HF_ENDPOINT, else https://huggingface.co
-	Token    string // for private and gated repositories; "" is $HF_TOKEN
-	Parallel int    // files at a time; 0 is 4
-	Retries  int    // per file, counted from the last byte that came; 0 is 5, negative none
+	Revision  string // branch, tag or commit; "" is main
+	Variant   string // "fp16" for half-size weights, where there are any
+	Endpoint  string // of the hub; "" is $HF_ENDPOINT, else https://huggingface.co
+	Token     string // for private and gated repositories; "" is $HF_TOKEN
+	NoWeights bool   // take only configuration and tokenizer, for a single-file checkpoint
+	Parallel  int    // files at a time; 0 is 4
+	Retries   int    // per file, counted from the last byte that came; 0 is 5, negative none
 
 	Backoff time.Duration // wait before the first retry, doubled for each one more; 0 is 500 ms
 	Stall   time.Duration // silence after which a connection is given up; 0 is 30 s
@@ -59,6 +60,9 @@ func Pull(ctx context.Context, repo, dir string, o PullOptions) error {
 	chosen, err := chooseFiles(repo, files, o.Variant)
 	if err != nil {
 		return err
+	}
+	if o.NoWeights {
+		chosen = slices.DeleteFunc(chosen, func(f hubFile) bool { return strings.Contains(f.path, ".safetensors") })
 	}
 	for _, f := range chosen {
 		p.progress.Total += f.size
@@ -133,7 +137,7 @@ func (p *puller) list(ctx context.Context) ([]hubFile, error) {
 		if err != nil {
 			return false, err
 		}
-		defer response.Body.Close()
+		defer func() { _ = response.Body.Close() }() // only read
 		raw, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
 		if err != nil {
 			return false, err

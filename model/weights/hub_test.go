@@ -57,6 +57,25 @@ func TestPullFetchesWhatIsNeeded(t *testing.T) {
 	h.checkFolder(half, want)
 }
 
+func TestPullWithoutWeights(t *testing.T) {
+	h, o := newHub(t)
+	o.NoWeights = true
+	dir := t.TempDir()
+	if err := Pull(t.Context(), "some/model", dir, o); err != nil {
+		t.Fatal(err)
+	}
+	for path := range h.files {
+		if strings.Contains(path, ".safetensors") && h.count(path) > 0 {
+			t.Errorf("fetched %s", path)
+		}
+	}
+	for _, path := range []string{"model_index.json", "unet/config.json", "tokenizer/vocab.json"} {
+		if h.count(path) != 1 {
+			t.Errorf("fetched %s %d times, want once", path, h.count(path))
+		}
+	}
+}
+
 func TestPullTakesTheTopOfOtherRepositories(t *testing.T) {
 	h, o := newHub(t)
 	h.files = map[string][]byte{}
