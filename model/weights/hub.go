@@ -268,8 +268,6 @@ func (p *puller) moved(file string, n int64) {
 // finalError is one that trying again cannot mend.
 type finalError struct{ error }
 
-func (e *finalError) Unwrap() error { return e.error }
-
 // retry calls attempt until it succeeds or fails for good; attempt says whether it got
 // any further, which starts the count again.
 func (p *puller) retry(ctx context.Context, attempt func() (further bool, err error)) error {
