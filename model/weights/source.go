@@ -13,7 +13,7 @@ const anyLength = -1
 
 // Source hands out the tensors below one prefix of a checkpoint, as a model's
 // constructor walks down its own structure, and notes for the whole checkpoint what
-// was asked for. Done then says what did not fit.
+// was asked for. Done then says what did not fit. Not for use by several goroutines.
 type Source struct {
 	ledger *ledger
 	prefix string // "" or ends with a dot
