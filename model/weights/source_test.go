@@ -19,6 +19,23 @@ func tensorsNamed(names ...string) []Tensor {
 	return tensors
 }
 
+// A model's constructor walks down its own structure and reports at the end.
+func ExampleSource() {
+	f, err := Open("testdata/ref/sharded/model.safetensors.index.json")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer f.Close()
+	checkpoint := NewSource("model", f.Tensors)
+	weight, err := checkpoint.Sub("layers.4").Tensor("weight", 4, 8)
+	fmt.Println(weight.Name, weight.DType, weight.Shape, filepath.Base(weight.Path), weight.Offset, err)
+	fmt.Println(checkpoint.Done("layers.[0-2].*"))
+	// Output:
+	// layers.4.weight F32 [4 8] model-00003-of-00003.safetensors 112 <nil>
+	// model: no use for layers.3.weight; the model differs from its config.json, or is of another kind
+}
+
 func TestSourceTakesByPrefix(t *testing.T) {
 	s := NewSource("unet.safetensors", tensorsNamed("conv_in.weight", "down.0.a", "down.0.b.c", "down.1.a"))
 	down := s.Sub("down").Sub("0")
