@@ -61,7 +61,7 @@ race: ## the same under the race detector
 
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) ## go vet, golangci-lint, shellcheck, and formats
-	@$< run
+	@$< run --allow-parallel-runners
 	@$< fmt --diff
 	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run); \
 	else echo "skipped: shellcheck is not installed"; fi

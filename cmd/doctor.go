@@ -128,6 +128,12 @@ func (r doctorReport) improvements() []advice {
 			"python3 -m venv venv && venv/bin/pip install torch && PYTHON=venv/bin/python make shim",
 		})
 	}
+	if len(r.CUDA) > 1 && !r.Torch.NCCL {
+		as = append(as, advice{
+			"there are several GPUs, but the shim was compiled without NCCL: CUDA's crt headers are missing",
+			"python3 -m pip install nvidia-cuda-crt && make shim",
+		})
+	}
 	return as
 }
 

@@ -195,27 +195,25 @@ func TestLoadTokenizerErrors(t *testing.T) {
 	}
 }
 
-func TestLearnTokenizer(t *testing.T) {
-	corpus := []string{
-		"a chef and a tree in the park", "A CHEF'S kitchen", "a pirate, a parrot and a palm tree on the beach",
-		"two astronauts in the city", "the city park at night", "an old tree in the snow", "3 cats and 12 dogs",
-	}
+var learnCorpus = []string{
+	"a chef and a tree in the park", "A CHEF'S kitchen", "a pirate, a parrot and a palm tree on the beach",
+	"two astronauts in the city", "the city park at night", "an old tree in the snow", "3 cats and 12 dogs",
+}
+
+// transformers reads testdata/learned for the reference ids; the order of the texts
+// does not matter.
+func TestLearnTokenizerIsDeterministic(t *testing.T) {
+	corpus := slices.Clone(learnCorpus)
+	slices.Reverse(corpus)
 	got, err := LearnTokenizer(corpus, 560, 24)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *update {
-		if err := got.Save("testdata/learned"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	slices.Reverse(corpus)
-	again, err := LearnTokenizer(corpus, 560, 24)
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
-	if err := again.Save(dir); err != nil {
+	if *update {
+		dir = "testdata/learned"
+	}
+	if err := got.Save(dir); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"} {
@@ -227,6 +225,13 @@ func TestLearnTokenizer(t *testing.T) {
 		if err != nil || !bytes.Equal(saved, kept) {
 			t.Errorf("%s differs from testdata/learned, %v", name, err)
 		}
+	}
+}
+
+func TestLearnTokenizer(t *testing.T) {
+	got, err := LearnTokenizer(learnCorpus, 560, 24)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if len(got.pieces) != 560 || got.Length() != 24 {
 		t.Errorf("%d pieces, length %d, want 560 and 24", len(got.pieces), got.Length())

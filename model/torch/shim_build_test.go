@@ -225,8 +225,16 @@ func TestBuildReadsTheLibrary(t *testing.T) {
 			s.write("torch/lib/libc10.so", "_ZN3c105ErrorC1ENS_14SourceLocationESs")
 		}, []string{"c++11 abi: 0\n", "CXX11_ABI=0"}},
 		{"cuda without nccl", func(s *sandbox) { s.write("torch/lib/libtorch_cuda.so", "") }, []string{"cuda: yes\n", "-ltorch_cuda", "nccl: no\n"}},
+		{"nccl without the compiler's headers", func(s *sandbox) {
+			s.write("torch/lib/libtorch_cuda.so", "")
+			s.write("nvidia/cu13/include/cuda_runtime_api.h", "")
+			s.write("nvidia/nccl/include/nccl.h", "")
+			s.write("torch/include/torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp", "")
+			s.env = append(s.env, "CUDA_HOME="+s.path("nowhere"))
+		}, []string{"cuda: yes\n", "nccl: no\n"}},
 		{"cuda with nccl", func(s *sandbox) {
 			s.write("torch/lib/libtorch_cuda.so", "")
+			s.write("nvidia/cu13/include/crt/host_config.h", "")
 			s.write("nvidia/cu13/include/cuda_runtime_api.h", "")
 			s.write("nvidia/nccl/include/nccl.h", "")
 			s.write("torch/include/torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp", "")

@@ -137,7 +137,7 @@ func (p *puller) list(ctx context.Context) ([]hubFile, error) {
 		if err != nil {
 			return false, err
 		}
-		defer response.Body.Close()
+		defer func() { _ = response.Body.Close() }() // only read
 		raw, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
 		if err != nil {
 			return false, err

@@ -147,10 +147,10 @@ func nestedName(flat string) string {
 // dialect has none. textPrefix is kohya's for the first text encoder.
 func (d Dialect) keys(m LoRAModule, textPrefix string) (down, up, alpha string) {
 	name := m.Name()
-	switch {
-	case d == PEFT:
+	switch d {
+	case PEFT:
 		return name + ".lora_A.weight", name + ".lora_B.weight", ""
-	case d == Kohya:
+	case Kohya:
 		prefix := map[string]string{"unet": "lora_unet_", "text_encoder": textPrefix, "text_encoder_2": "lora_te2_"}
 		flat := prefix[m.Component] + strings.ReplaceAll(m.Path, ".", "_")
 		return flat + ".lora_down.weight", flat + ".lora_up.weight", flat + ".alpha"

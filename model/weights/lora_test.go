@@ -88,21 +88,28 @@ func TestReadLoRAMatchesDiffusers(t *testing.T) {
 	}
 }
 
-func TestWriteLoRANamesAsDiffusersDoes(t *testing.T) {
-	refs := readLoRAReference(t)
-	lora, err := ReadLoRA(refs["peft"].file())
+// writeReference writes the modules of the PEFT file, with alphas 1, 2 and 3, in a
+// dialect and opens the result.
+func writeReference(t *testing.T, ref loraReference, dialect Dialect) (*LoRA, *File) {
+	t.Helper()
+	lora, err := ReadLoRA(ref.file())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range lora.Modules {
 		lora.Modules[i].Alpha = float64(1 + i%3)
 	}
+	path := filepath.Join(t.TempDir(), "lora.safetensors")
+	if err := WriteLoRA(path, dialect, lora.Modules, map[string]string{"run": "r1"}); err != nil {
+		t.Fatal(err)
+	}
+	return lora, open(t, path)
+}
+
+func TestWriteLoRANamesAsDiffusersDoes(t *testing.T) {
+	refs := readLoRAReference(t)
 	for _, dialect := range []Dialect{PEFT, Diffusers, Kohya} {
-		path := filepath.Join(t.TempDir(), "lora.safetensors")
-		if err := WriteLoRA(path, dialect, lora.Modules, map[string]string{"run": "r1"}); err != nil {
-			t.Fatal(err)
-		}
-		f := open(t, path)
+		_, f := writeReference(t, refs["peft"], dialect)
 		for _, tensor := range f.Tensors {
 			// diffusers writes lora_te1_ even for models with one text encoder.
 			key := strings.Replace(tensor.Name, "lora_te_", "lora_te1_", 1)
@@ -114,17 +121,24 @@ func TestWriteLoRANamesAsDiffusersDoes(t *testing.T) {
 		if len(f.Tensors) != len(refs[string(dialect)].Shapes) {
 			t.Errorf("%s: %d tensors, want %d", dialect, len(f.Tensors), len(refs[string(dialect)].Shapes))
 		}
+	}
+}
+
+func TestWriteLoRAIsReadBack(t *testing.T) {
+	refs := readLoRAReference(t)
+	for _, dialect := range []Dialect{PEFT, Diffusers, Kohya} {
+		lora, f := writeReference(t, refs["peft"], dialect)
 		again, err := ReadLoRA(f)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if again.Dialect != dialect || f.Metadata["run"] != "r1" {
+			t.Errorf("%s: dialect %s, metadata %v", dialect, again.Dialect, f.Metadata)
 		}
 		for i, m := range again.Modules {
 			if want := lora.Modules[i]; m.Name() != want.Name() || m.Alpha != want.Alpha || !bytes.Equal(m.Up.Bytes, want.Up.Bytes) {
 				t.Errorf("%s: read back %s alpha %v, want %s %v", dialect, m.Name(), m.Alpha, want.Name(), want.Alpha)
 			}
-		}
-		if f.Metadata["run"] != "r1" {
-			t.Errorf("%s: metadata %v", dialect, f.Metadata)
 		}
 		if version := f.Metadata["ss_base_model_version"]; dialect == Kohya && version != "sd_v1" {
 			t.Errorf("ss_base_model_version %q, want sd_v1", version)
@@ -281,7 +295,7 @@ func FuzzParseLoRAKey(f *testing.F) {
 
 func FuzzAdapterMetadata(f *testing.F) {
 	f.Add(`{"unet.lora_alpha":2,"unet.alpha_pattern":{"a":1},"unet.use_rslora":true}`)
-	f.Fuzz(func(t *testing.T, text string) {
+	f.Fuzz(func(_ *testing.T, text string) {
 		if meta, err := readAdapterMetadata(text); err == nil {
 			meta.alpha(&LoRAModule{Component: "unet", Path: "a", Down: Tensor{Shape: []int64{4, 1}}})
 		}

@@ -117,7 +117,7 @@ func mapFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, describe(path, err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // the mapping stays
 	info, err := file.Stat()
 	if err != nil {
 		return nil, describe(path, err)

@@ -1,0 +1,133 @@
+package train
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"focusnfix/model/sd"
+	"focusnfix/model/torch"
+)
+
+// Pair is what one picture comes from.
+type Pair struct {
+	Prompt string
+	Seed   uint64
+}
+
+// Reference is what training compares the tuned model's picture of a pair with. It depends on the
+// model, the sampler, the pair and the rewards only, so it is made once, kept on disk, and can be
+// looked at and edited before training.
+type Reference struct {
+	Pair
+	Latents  torch.Tensor            // x_0 of the base model, [1,4,h,w]: Î₀ is decoded from it exactly
+	Heatmaps map[string]torch.Tensor // by aspect, [1,1,H,W] in [0,1]
+	Mask     torch.Tensor            // M, [1,1,H,W] in {0,1}
+	Edited   bool                    // a person changed the mask
+}
+
+// Coverage is the share of the picture that the mask covers.
+func (r *Reference) Coverage() (share float64) {
+	torch.Scope(func() torch.Tensor { share = r.Mask.Mean().Item(); return torch.Tensor{} })
+	return share
+}
+
+// tensors are those of r, for ownership.
+func (r *Reference) tensors() []torch.Tensor {
+	all := []torch.Tensor{r.Latents, r.Mask}
+	for _, h := range r.Heatmaps {
+		all = append(all, h)
+	}
+	return all
+}
+
+// own lets r outlive the scope it was made in; drop ends it.
+func (r *Reference) own() {
+	for _, t := range r.tensors() {
+		torch.Own(t)
+	}
+}
+
+func (r *Reference) drop() { torch.Drop(r.tensors()...) }
+
+// localizer finds faults in pictures of the base model.
+type localizer struct {
+	sampler *sampler
+	aspects []Aspect
+}
+
+// references draws the pairs with the untuned model, which the caller has seen to, and finds their
+// faults. All tensors lie on the CPU, in the open scope.
+func (l *localizer) references(pairs []Pair) ([]*Reference, error) {
+	prompts, seeds := make([]string, len(pairs)), make([]uint64, len(pairs))
+	for i, p := range pairs {
+		prompts[i], seeds[i] = p.Prompt, p.Seed
+	}
+	st, err := l.sampler.begin(prompts, seeds)
+	if err != nil {
+		return nil, err
+	}
+	references := make([]*Reference, len(pairs))
+	torch.NoGrad(func() {
+		latents := l.sampler.draw(st).latents
+		image := l.sampler.pipeline.Decode(latents)
+		heatmaps := l.heatmaps(image, prompts)
+		for i, p := range pairs {
+			one := func(t torch.Tensor) torch.Tensor {
+				return t.Narrow(0, int64(i), 1).ToDevice(torch.CPU, torch.Float32).Clone()
+			}
+			r := &Reference{Pair: p, Latents: one(latents), Heatmaps: map[string]torch.Tensor{}}
+			for name, heat := range heatmaps {
+				r.Heatmaps[name] = one(heat)
+			}
+			r.Mask = l.mask(r.Heatmaps)
+			references[i] = r
+		}
+	})
+	return references, nil
+}
+
+// heatmaps are [B,1,H,W] by aspect, for images [B,3,H,W].
+func (l *localizer) heatmaps(image torch.Tensor, prompts []string) map[string]torch.Tensor {
+	maps := map[string]torch.Tensor{}
+	for _, a := range l.aspects {
+		heat := a.Reward.Heatmap(image, prompts)
+		want := []int64{image.Size(0), 1, image.Size(2), image.Size(3)}
+		if torch.ShapeString(heat.Shape()) != torch.ShapeString(want) {
+			panic(&torch.Error{Op: "reward " + a.Name, Message: fmt.Sprintf("heatmap %v, want %s", heat, torch.ShapeString(want))})
+		}
+		maps[a.Name] = heat.Clamp(0, 1)
+	}
+	return maps
+}
+
+// mask is the union of every aspect's.
+func (l *localizer) mask(heatmaps map[string]torch.Tensor) torch.Tensor {
+	var masks []torch.Tensor
+	for _, a := range l.aspects {
+		masks = append(masks, a.Mask.mask(heatmaps[a.Name]))
+	}
+	return union(masks)
+}
+
+// key names everything that a pair's latents and heatmaps depend on, as a short hash. The mask rule is
+// not part of it: another threshold makes a new mask from the same heatmaps.
+func (l *localizer) key(model string, p Pair) string {
+	rewards := map[string]string{}
+	for _, a := range l.aspects {
+		rewards[a.Name] = a.Model
+	}
+	text, err := json.Marshal(struct {
+		Model     string
+		Sampling  Sampling
+		Scheduler sd.SchedulerConfig
+		Pair      Pair
+		Rewards   map[string]string
+	}{model, l.sampler.sampling, l.sampler.pipeline.Scheduler, p, rewards})
+	if err != nil {
+		panic(err) // plain structs of numbers and strings
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
