@@ -29,7 +29,7 @@ func newConvert() *cobra.Command {
   focusnfix convert sdxl.safetensors --config sdxl-folder -o my-sdxl
   focusnfix convert pytorch_lora_weights.safetensors --lora-format kohya -o lora.safetensors`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(_ *cobra.Command, args []string) error {
 			if out == "" {
 				return usageError{errors.New("-o is missing: want a folder, or a file that ends in .safetensors")}
 			}

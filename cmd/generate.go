@@ -112,10 +112,8 @@ func (g *generateFlags) validate() error {
 	if !(g.eta >= 0 && g.eta <= 1) {
 		wrong("--eta %g: want 0 to 1", g.eta)
 	}
-	if g.size != "" {
-		if n, err := fmt.Sscanf(g.size+"\n", "%dx%d\n", &g.width, &g.height); n != 2 || err != nil || g.width <= 0 || g.height <= 0 {
-			wrong("--size %s: want WIDTHxHEIGHT, as 512x768", g.size)
-		}
+	if g.size != "" && !g.parseSize() {
+		wrong("--size %s: want WIDTHxHEIGHT, as 512x768", g.size)
 	}
 	if g.out != "" && !strings.EqualFold(filepath.Ext(g.out), ".png") {
 		wrong("-o %s: want a name that ends in .png", g.out)
@@ -127,6 +125,11 @@ func (g *generateFlags) validate() error {
 		g.seed = uint64(rand.Uint32())
 	}
 	return nil
+}
+
+func (g *generateFlags) parseSize() bool {
+	n, err := fmt.Sscanf(g.size+"\n", "%dx%d\n", &g.width, &g.height)
+	return n == 2 && err == nil && g.width > 0 && g.height > 0
 }
 
 func (g *generateFlags) request(prompt string, first, n int) sd.Request {

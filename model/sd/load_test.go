@@ -76,17 +76,23 @@ func TestLoadRefuses(t *testing.T) {
 		damage     func(dir string)
 		want       []string
 	}{
-		{"missing key", "sd1", func(dir string) { editWeights(t, filepath.Join(dir, unet), without("conv_in.bias")) },
-			[]string{"diffusion_pytorch_model.safetensors: missing conv_in.bias"}},
+		{
+			"missing key", "sd1", func(dir string) { editWeights(t, filepath.Join(dir, unet), without("conv_in.bias")) },
+			[]string{"diffusion_pytorch_model.safetensors: missing conv_in.bias"},
+		},
 		{"spare key", "sd1", func(dir string) {
 			editWeights(t, filepath.Join(dir, unet), func(entries []weights.Entry) []weights.Entry {
 				return append(entries, weights.Entry{Name: "controlnet.weight", DType: weights.F32, Shape: []int64{1}, Data: weights.FromBytes(make([]byte, 4))})
 			})
 		}, []string{"diffusion_pytorch_model.safetensors: no use for controlnet.weight"}},
-		{"wrong shape", "sd1", func(dir string) { edit(t, `"in_channels": 4`, `"in_channels": 9`, dir, "unet", "config.json") },
-			[]string{"conv_in.weight: shape [16,4,3,3], want [16,9,3,3]"}},
-		{"unknown scheduler", "sd1", func(dir string) { edit(t, "PNDMScheduler", "LCMScheduler", dir, "scheduler", "scheduler_config.json") },
-			[]string{"scheduler_config.json", `"LCMScheduler" is not supported`}},
+		{
+			"wrong shape", "sd1", func(dir string) { edit(t, `"in_channels": 4`, `"in_channels": 9`, dir, "unet", "config.json") },
+			[]string{"conv_in.weight: shape [16,4,3,3], want [16,9,3,3]"},
+		},
+		{
+			"unknown scheduler", "sd1", func(dir string) { edit(t, "PNDMScheduler", "LCMScheduler", dir, "scheduler", "scheduler_config.json") },
+			[]string{"scheduler_config.json", `"LCMScheduler" is not supported`},
+		},
 		{"truncated shard", "sdxl", func(dir string) {
 			shard := filepath.Join(dir, "unet", "diffusion_pytorch_model-00002-of-00003.safetensors")
 			if err := os.Truncate(shard, 100_000); err != nil {
@@ -98,15 +104,19 @@ func TestLoadRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, []string{"diffusion_pytorch_model-00003-of-00003.safetensors"}},
-		{"wrong tokenizer", "sd1", func(dir string) {
-			edit(t, `"vocab_size": 551`, `"vocab_size": 500`, dir, "text_encoder", "config.json")
+		{
+			"wrong tokenizer", "sd1", func(dir string) {
+				edit(t, `"vocab_size": 551`, `"vocab_size": 500`, dir, "text_encoder", "config.json")
+			},
+			[]string{"tokenizer: has a token 549, want less than 500", "another model's"},
 		},
-			[]string{"tokenizer: has a token 549, want less than 500", "another model's"}},
 		{"narrow encoder", "sd1", func(dir string) {
 			edit(t, `"cross_attention_dim": 16`, `"cross_attention_dim": 24`, dir, "unet", "config.json")
 		}, []string{"attn2.to_k.weight: shape [16,16], want [16,24]"}},
-		{"not a pipeline", "sd1", func(dir string) { edit(t, `"StableDiffusionPipeline"`, `"FluxPipeline"`, dir, "model_index.json") },
-			[]string{`model_index.json: _class_name "FluxPipeline", want StableDiffusionPipeline`}},
+		{
+			"not a pipeline", "sd1", func(dir string) { edit(t, `"StableDiffusionPipeline"`, `"FluxPipeline"`, dir, "model_index.json") },
+			[]string{`model_index.json: _class_name "FluxPipeline", want StableDiffusionPipeline`},
+		},
 		{"no encoder", "sd1", func(dir string) {
 			if err := os.RemoveAll(filepath.Join(dir, "text_encoder")); err != nil {
 				t.Fatal(err)

@@ -50,7 +50,7 @@ func LoadVAEConfig(path string) (VAEConfig, error) {
 	if cfg.ClassName != "AutoencoderKL" || cfg.ActFn != "silu" || cfg.Shift != nil {
 		return VAEConfig{}, fmt.Errorf("%s: _class_name %s, act_fn %s, want AutoencoderKL with silu and no shift_factor", path, cfg.ClassName, cfg.ActFn)
 	}
-	return cfg.VAEConfig, cfg.VAEConfig.validate(path)
+	return cfg.VAEConfig, cfg.validate(path)
 }
 
 // Factor is how many pixels a latent pixel spans on each side.
