@@ -249,54 +249,61 @@ func (m *model) move(t token) bool {
 // edit carries out a CSI that changes cells, the pen or the region.
 func (m *model) edit(t token) {
 	n := t.param(0, 1)
-	w, h := m.Width(), m.Height()
-	row := uv.Rect(0, m.y, w, 1)
+	row := uv.Rect(0, m.y, m.Width(), 1)
 	switch t.final {
 	case 'm':
 		m.sgr(t.raw)
+		return
+	case 'b':
+		for range min(n, m.Width()*m.Height()) {
+			m.put(m.last.Content, m.last.Width)
+		}
+		return
 	case 'X':
 		m.fill(m.x, m.y, n)
 	case 'K':
-		switch t.param(0, 0) {
-		case 0:
-			m.fill(m.x, m.y, w)
-		case 1:
-			m.fill(0, m.y, m.x+1)
-		case 2:
-			m.fill(0, m.y, w)
-		}
+		m.eraseLine(t.param(0, 0))
 	case 'J':
 		m.eraseScreen(t.param(0, 0))
 	case '@':
 		m.InsertCellArea(m.x, m.y, n, m.blank(), row)
 	case 'P':
 		m.DeleteCellArea(m.x, m.y, n, m.blank(), row)
-	case 'L', 'M':
-		if m.y < m.top || m.y >= m.bottom {
-			return
-		}
-		if t.final == 'L' {
-			n = -n
-		}
-		m.x = 0
-		m.scroll(m.y, n)
-	case 'S':
-		m.scroll(m.top, n)
-	case 'T':
-		m.scroll(m.top, -n)
-	case 'b':
-		for range min(n, w*h) {
-			m.put(m.last.Content, m.last.Width)
-		}
+	case 'L', 'M', 'S', 'T':
+		m.scrollBy(t.final, n)
 	case 'r':
-		top, bottom := t.param(0, 1)-1, min(t.param(1, h), h)
+		top, bottom := t.param(0, 1)-1, min(t.param(1, m.Height()), m.Height())
 		if top < bottom-1 {
 			m.top, m.bottom = top, bottom
 			m.x, m.y = 0, 0
 		}
 	}
-	if t.final != 'm' {
-		m.wrap = m.wrap && t.final == 'b'
+	m.wrap = false
+}
+
+// scrollBy carries out IL, DL, SU and SD. The first two do nothing outside the region.
+func (m *model) scrollBy(final byte, n int) {
+	from := m.top
+	if final == 'L' || final == 'M' {
+		if m.y < m.top || m.y >= m.bottom {
+			return
+		}
+		from, m.x = m.y, 0
+	}
+	if final == 'L' || final == 'T' {
+		n = -n
+	}
+	m.scroll(from, n)
+}
+
+func (m *model) eraseLine(how int) {
+	switch how {
+	case 0:
+		m.fill(m.x, m.y, m.Width())
+	case 1:
+		m.fill(0, m.y, m.x+1)
+	case 2:
+		m.fill(0, m.y, m.Width())
 	}
 }
 

@@ -14,7 +14,7 @@ func TestModelAgainstEmulator(t *testing.T) {
 	const w, h = 20, 8
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 7))
-		n := func(max int) int { return 1 + rng.IntN(max) }
+		n := func(most int) int { return 1 + rng.IntN(most) }
 		steps := []func() string{
 			func() string { return strings.Repeat("abcdefghij"[rng.IntN(10):], 1) },
 			func() string { return "\x1b[" + fmt.Sprint(n(w-4)) + "G日本" }, // the emulator wraps wide glyphs wrongly

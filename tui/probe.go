@@ -40,7 +40,7 @@ func NewProbe(tty *os.File, images, cellSize string, getenv func(string) string)
 		images = getenv("FNF_IMAGES")
 	}
 	var err error
-	if p.images, p.forced, err = ParseProtocol(images); err != nil {
+	if p.images, p.forced, err = parseProtocol(images); err != nil {
 		return nil, err
 	}
 	if cellSize != "" {
@@ -83,6 +83,9 @@ func (p *Probe) Query() string {
 
 // Terminal is what is known up to now.
 func (p *Probe) Terminal() Terminal { return p.term }
+
+// Size is the terminal's columns and rows, or zero.
+func (p *Probe) Size() (cols, rows int) { return p.term.cells.X, p.term.cells.Y }
 
 // Answered says whether the terminal has answered the whole burst.
 func (p *Probe) Answered() bool { return p.fences > 0 }
@@ -173,6 +176,37 @@ func (p *Probe) conclude() {
 func windowSize(tty *os.File) (w, h int, ok bool) {
 	w, h, err := uv.NewSizeNotifier(tty).GetSize()
 	return w, h, err == nil
+}
+
+// IsTerminal says whether f is a terminal.
+func IsTerminal(f *os.File) bool {
+	_, _, ok := windowSize(f)
+	return ok
+}
+
+// Facts asks the terminal that f, the program's output, writes to, and lists what follows for pictures. If
+// f is no terminal, only the environment is read.
+func Facts(ctx context.Context, f *os.File, getenv func(string) string) ([]Fact, error) {
+	p, err := NewProbe(f, "", "", getenv)
+	if err != nil {
+		return nil, err
+	}
+	if IsTerminal(f) {
+		p.AskTTY(ctx)
+	}
+	t := p.Terminal()
+	return t.Report(), nil
+}
+
+// AskTTY runs [Probe.Ask] on the process's terminal, if it has one. What is not known by then stays as
+// the environment has it.
+func (p *Probe) AskTTY(ctx context.Context) {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return
+	}
+	defer tty.Close() //nolint:errcheck // it was only read
+	_ = p.Ask(ctx, tty)
 }
 
 // windowPixels is the terminal's size in cells and in pixels (TIOCGWINSZ); zero where it does not say.

@@ -19,8 +19,8 @@ var protocolNames = []string{"off", "blocks", "sixel", "iterm2", "kitty", "kitty
 
 func (p Protocol) String() string { return protocolNames[p] }
 
-// ParseProtocol reads the value of --images and FNF_IMAGES. The second result is false for "auto" and "".
-func ParseProtocol(s string) (Protocol, bool, error) {
+// parseProtocol reads the value of --images and FNF_IMAGES. The second result is false for "auto" and "".
+func parseProtocol(s string) (Protocol, bool, error) {
 	if s == "" || s == "auto" {
 		return Off, false, nil
 	}

@@ -85,11 +85,11 @@ func (s *Screen) Write(p []byte) (int, error) {
 		return 0, s.err
 	}
 	s.followSize()
-	b := append(s.held, p...)
-	if !s.composing && bytes.IndexByte(b, leadByte) >= 0 {
+	s.held = append(s.held, p...)
+	if !s.composing && bytes.IndexByte(s.held, leadByte) >= 0 {
 		s.startComposing()
 	}
-	s.held = append(s.held[:0], s.consume(b)...)
+	s.held = append(s.held[:0], s.consume(s.held)...)
 	if s.busy {
 		s.behind = true
 		return len(p), nil
@@ -207,36 +207,49 @@ func (s *Screen) consume(b []byte) []byte {
 
 // step carries out one token and passes it on unless the frame is composed from the model.
 func (s *Screen) step(t token) {
-	if t.kind == tokenCSI && t.prefix == '?' && t.inter == 0 && (t.final == 'h' || t.final == 'l') {
-		switch on := t.final == 'h'; t.param(0, 0) {
-		case 47, 1047, 1049:
-			s.switchScreen(t, on)
-			return
-		case 25:
-			s.cursorOn = on
-		case 2026:
-			if s.composing && s.alt {
-				s.synced = true
-				return
-			}
-		}
+	if t.isMode() && s.mode(t) {
+		return
 	}
 	s.model.apply(t)
 	switch {
 	case s.composing && s.alt && t.isScreen():
-		if t.kind == tokenCSI && t.final == 'J' && t.param(0, 0) == 2 {
-			s.wipe = true
-		}
-	case t.kind == tokenText && s.composing:
+		s.wipe = s.wipe || t.erasesAll()
+	case s.composing && t.kind == tokenText:
 		s.pending.Write(withoutPictures(t.raw))
 	default:
 		s.pending.Write(t.raw)
 	}
 	if t.kind == tokenEscape && t.inter == 0 && t.final == 'c' { // full reset
-		s.alt, s.wipe = false, false
+		s.alt = false
 		s.stopComposing()
 		s.clearModel()
 	}
+}
+
+// isMode says whether the token sets or resets a private mode.
+func (t token) isMode() bool {
+	return t.kind == tokenCSI && t.prefix == '?' && t.inter == 0 && (t.final == 'h' || t.final == 'l')
+}
+
+// erasesAll says whether the token is ED 2.
+func (t token) erasesAll() bool { return t.kind == tokenCSI && t.final == 'J' && t.param(0, 0) == 2 }
+
+// mode follows the modes that matter here. It returns true when nothing is left to do with the token.
+func (s *Screen) mode(t token) bool {
+	on := t.final == 'h'
+	switch t.param(0, 0) {
+	case 47, 1047, 1049:
+		s.switchScreen(t, on)
+		return true
+	case 25:
+		s.cursorOn = on
+	case 2026:
+		if s.composing && s.alt {
+			s.synced = true
+			return true
+		}
+	}
+	return false
 }
 
 // switchScreen enters or leaves the alternate screen. Pictures do not outlive it.

@@ -128,35 +128,43 @@ func (t *Terminal) keepsPixelsUnderText() bool { return t.is("konsole") && t.Pro
 
 // choose decides on the protocol. Forced is the user's.
 func (t *Terminal) choose(forced Protocol, isForced bool) {
-	set := func(p Protocol, why string, args ...any) { t.Protocol, t.Reason = p, fmt.Sprintf(why, args...) }
 	mux := t.mux()
 	switch {
+	case isForced && forced == Kitty && mux == "tmux":
+		t.set(KittyCells, "chosen by the user")
 	case isForced:
-		if forced == Kitty && mux == "tmux" {
-			forced = KittyCells
-		}
-		set(forced, "chosen by the user")
+		t.set(forced, "chosen by the user")
 	case t.attributes == nil && t.name == "":
-		set(Blocks, "the terminal has not answered")
+		t.set(Blocks, "the terminal has not answered")
 	case mux == "screen":
-		set(Blocks, "GNU screen passes no pictures on")
+		t.set(Blocks, "GNU screen passes no pictures on")
 	case mux == "tmux" && t.kitty && (t.env.kittyFamily || t.is("kitty", "ghostty")):
-		set(KittyCells, "the terminal around tmux has kitty graphics")
+		t.set(KittyCells, "the terminal around tmux has kitty graphics")
 	case mux == "tmux":
-		set(Blocks, "inside tmux")
-	case t.is("iterm2", "wezterm", "mintty", "vscode", "warp"):
-		set(ITerm2, "%s has iTerm2's protocol", t.displayName())
-	case t.kitty && (t.is("kitty", "ghostty") || t.is("konsole") && !t.env.ssh):
-		// Konsole has sixel too, which takes fewer bytes, but does not let text cover pixels.
-		set(Kitty, "%s has kitty graphics", t.displayName())
-	case t.sixel():
-		set(Sixel, "the terminal has sixel")
-	case t.kitty:
-		set(Kitty, "the terminal answers kitty's query")
+		t.set(Blocks, "inside tmux")
 	default:
-		set(Blocks, "the terminal has neither sixel nor kitty graphics")
+		t.chooseDirect()
 	}
 }
+
+// chooseDirect decides for a terminal that nothing stands before.
+func (t *Terminal) chooseDirect() {
+	switch {
+	case t.is("iterm2", "wezterm", "mintty", "vscode", "warp"):
+		t.set(ITerm2, t.displayName()+" has iTerm2's protocol")
+	case t.kitty && (t.is("kitty", "ghostty") || t.is("konsole") && !t.env.ssh):
+		// Konsole has sixel too, which takes fewer bytes, but does not let text cover pixels.
+		t.set(Kitty, t.displayName()+" has kitty graphics")
+	case t.sixel():
+		t.set(Sixel, "the terminal has sixel")
+	case t.kitty:
+		t.set(Kitty, "the terminal answers kitty's query")
+	default:
+		t.set(Blocks, "the terminal has neither sixel nor kitty graphics")
+	}
+}
+
+func (t *Terminal) set(p Protocol, why string) { t.Protocol, t.Reason = p, why }
 
 func (t *Terminal) displayName() string {
 	if t.name != "" {
@@ -170,7 +178,9 @@ func (t *Terminal) displayName() string {
 
 // Fact is one line of doctor's report: what was found and, if it could be better, what to change.
 type Fact struct {
-	Name, Value, Hint string
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	Hint  string `json:"hint,omitempty"`
 }
 
 // Report lists the facts about pictures in this terminal.
