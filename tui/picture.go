@@ -23,12 +23,17 @@ type Picture struct {
 // pixels says whether the picture is drawn by a graphics protocol and not as text.
 func (p Picture) pixels() bool { return p.protocol >= Sixel }
 
-// kittyNumbers counts the pictures that were encoded for kitty. It starts anywhere, so that another
-// program's pictures in the same terminal are not replaced.
+// kittyNumbers counts the pictures that were encoded for kitty. The first number is any, so that
+// another program's pictures in the same terminal are not replaced.
 var (
 	kittyNumbers atomic.Int64
-	kittyFirst   = rand.IntN(1 << 16)
+	kittyFirst   = rand.IntN(kittyIDs)
 )
+
+// kittyIDs is how many of render's numbers are below 1<<31: Konsole takes those above for one and the same.
+const kittyIDs = 128 * 240
+
+func newKittyID() uint32 { return render.KittyID((kittyFirst + int(kittyNumbers.Add(1))) % kittyIDs) }
 
 // Encode scales img to fit into cols x rows cells, its aspect kept, and encodes it for the terminal and
 // for what the line can carry. It takes milliseconds: call it in a command, never in Update or View. An
@@ -90,7 +95,7 @@ func encodePixels(img image.Image, box render.Box, protocol Protocol, level leve
 	case ITerm2:
 		data = render.ITerm2(nil, scaled, c, r, level.quality)
 	default:
-		pic.id = render.KittyID(kittyFirst + int(kittyNumbers.Add(1)))
+		pic.id = newKittyID()
 		k := render.Kitty{ID: pic.id, Encoding: level.kitty}
 		if protocol == KittyCells {
 			k.Placeholders, k.Tmux, pic.scaled = true, true, true

@@ -185,15 +185,16 @@ func IsTerminal(f *os.File) bool {
 }
 
 // Facts asks the terminal that f, the program's output, writes to, and lists what follows for pictures. If
-// f is no terminal, only the environment is read.
+// f is not a terminal, that is the only fact.
 func Facts(ctx context.Context, f *os.File, getenv func(string) string) ([]Fact, error) {
 	p, err := NewProbe(f, "", "", getenv)
 	if err != nil {
 		return nil, err
 	}
-	if IsTerminal(f) {
-		p.AskTTY(ctx)
+	if !IsTerminal(f) {
+		return []Fact{{Name: "terminal", Value: "the output is not a terminal"}}, nil
 	}
+	p.AskTTY(ctx)
 	t := p.Terminal()
 	return t.Report(), nil
 }

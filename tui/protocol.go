@@ -29,5 +29,5 @@ func parseProtocol(s string) (Protocol, bool, error) {
 			return Protocol(i), true, nil
 		}
 	}
-	return Off, false, fmt.Errorf("images: %q: want auto, kitty, sixel, iterm2, blocks or off", s)
+	return Off, false, fmt.Errorf("picture protocol %q: want auto, kitty, sixel, iterm2, blocks or off", s)
 }
