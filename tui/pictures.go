@@ -44,9 +44,13 @@ const (
 // keepBefore is how many pictures may take another's place between two frames without being seen.
 const keepBefore = 3
 
-// NewPictures returns an empty set that encodes for term.
+// NewPictures returns an empty set that encodes for term. Over ssh it starts with fewer bytes a picture.
 func NewPictures(term Terminal) *Pictures {
-	return &Pictures{byName: map[string]*shelved{}, previous: map[string][]*shelved{}, next: firstCell, term: term}
+	p := &Pictures{byName: map[string]*shelved{}, previous: map[string][]*shelved{}, next: firstCell, term: term}
+	if term.env.ssh {
+		p.budget.at = 1
+	}
+	return p
 }
 
 // SetTerminal makes the following pictures for term: what [Probe.Terminal] says after [Probe.Update]
@@ -77,8 +81,8 @@ func (p *Pictures) Show(name string, pic Picture) {
 		s.base, s.view = base, cellText(base, pic.Cols, pic.Rows)
 	}
 	if old := p.byName[name]; old != nil {
-		before := append(p.previous[name], old)
-		p.previous[name] = slices.Clone(before[max(len(before)-keepBefore, 0):])
+		before := p.previous[name]
+		p.previous[name] = append(slices.Clone(before[max(len(before)+1-keepBefore, 0):]), old)
 	}
 	p.byName[name] = s
 }

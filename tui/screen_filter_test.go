@@ -131,9 +131,7 @@ func (r *rig) flush() {
 		r.t.Fatal(err)
 	}
 	r.buf.Reset()
-	if err := r.screen.Flush(); err != nil {
-		r.t.Fatal(err)
-	}
+	settle(r.t, r.screen)
 }
 
 // want is what the terminal must show at x, y.

@@ -237,11 +237,11 @@ func (t *Terminal) hint() string {
 	case t.Reason == "chosen by the user":
 		return ""
 	case t.attributes == nil && t.name == "":
-		return "the terminal answers no queries; if it can show pictures, say how with --images"
+		return "the terminal answers no queries; if it can show pictures, say how: FNF_IMAGES=sixel, kitty or iterm2"
 	case t.mux() == "tmux" && t.outer == "":
-		return "for pictures from kitty or Ghostty: tmux set -g allow-passthrough on; if tmux itself has sixel (3.4 and later): --images sixel"
+		return "for pictures from kitty or Ghostty: tmux set -g allow-passthrough on; if tmux itself has sixel (3.4 and later): FNF_IMAGES=sixel"
 	case t.mux() == "tmux" && t.sixel():
-		return "this tmux has sixel: try --images sixel"
+		return "this tmux has sixel: try FNF_IMAGES=sixel"
 	case t.mux() == "tmux":
 		return "pictures inside tmux need kitty 0.28 or Ghostty around it, not " + t.outer
 	case t.mux() == "screen":
