@@ -103,12 +103,12 @@ bench-diff: shim $(TOOLS)/benchstat-$(BENCHSTAT) ## benchstat of BASE (main) aga
 	@$(TOOLS)/benchstat-$(BENCHSTAT) build/bench-old.txt build/bench-new.txt
 
 .PHONY: gpu-bundle
-gpu-bundle: binary ## binary and test binaries for bench/gpu.sh, in build/gpu
+gpu-bundle: binary ## binary and test binaries for bench/gpu.sh, in build/gpu.tar.gz
 	@rm -rf build/gpu && mkdir -p build/gpu && cp build/focusnfix build/gpu/
 	@go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... \
 	| awk '$$1 ~ /\.test$$/ && /focusnfix\/model\/torch/ { sub(/\.test$$/, "", $$1); print $$1 }' \
 	| while read -r pkg; do go test -c -ldflags '-s -w' -o "build/gpu/$${pkg#focusnfix/}.test" $$pkg; done
-	@du -sh build/gpu
+	@tar -C build -czf build/gpu.tar.gz gpu && rm -r build/gpu && du -h build/gpu.tar.gz
 
 .PHONY: clean
 clean: ## remove build/

@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"presets":               {},
 	"render":                {},
 	"tui":                   {"core", "core/run", "render", "presets"},
+	"tui/internal/demo":     {"tui"}, // the program of the terminal tests
 }
 
 func TestImports(t *testing.T) {

@@ -33,24 +33,6 @@ func (r *Reference) Coverage() (share float64) {
 	return share
 }
 
-// tensors are those of r, for ownership.
-func (r *Reference) tensors() []torch.Tensor {
-	all := []torch.Tensor{r.Latents, r.Mask}
-	for _, h := range r.Heatmaps {
-		all = append(all, h)
-	}
-	return all
-}
-
-// own lets r outlive the scope it was made in; drop ends it.
-func (r *Reference) own() {
-	for _, t := range r.tensors() {
-		torch.Own(t)
-	}
-}
-
-func (r *Reference) drop() { torch.Drop(r.tensors()...) }
-
 // localizer finds faults in pictures of the base model.
 type localizer struct {
 	sampler *sampler

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -96,15 +97,14 @@ func (s *store) loadTensors(dir string, r *Reference) error {
 // honourEdit takes mask.png for the mask if somebody changed it since it was written.
 func (s *store) honourEdit(dir string, r *Reference, meta referenceMeta) error {
 	path := filepath.Join(dir, "mask.png")
-	file, err := os.Open(path)
+	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	picture, err := png.Decode(file)
+	picture, err := png.Decode(bytes.NewReader(data))
 	if err != nil {
 		return fmt.Errorf("%s: %w; remove it to take the heatmap's own mask", path, err)
 	}

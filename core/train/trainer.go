@@ -50,9 +50,19 @@ type Trainer struct {
 	objective *objective
 	store     *store
 	random    *torch.Generator // of copies and of reward augmentation
+	kept      map[Pair]kept    // references in memory
 	step      int
 	skipped   int // steps in a row whose loss or gradient was not a number
 }
+
+// kept is what a step needs of a reference, owned, on the CPU.
+type kept struct {
+	baseImage, mask torch.Tensor // [1,3,H,W] and [1,1,H,W]
+	coverage        float64
+}
+
+// maxKept bounds the memory that base pictures may take, in bytes; more are decoded anew at each step.
+const maxKept = 1 << 30
 
 // StepResult is one step of training.
 type StepResult struct {
@@ -74,7 +84,7 @@ func New(p *sd.Pipeline, o Options, random *torch.Generator) (*Trainer, error) {
 	if o.Alpha == 0 {
 		o.Alpha = float64(o.Rank)
 	}
-	t := &Trainer{Options: o, pipeline: p, random: random}
+	t := &Trainer{Options: o, pipeline: p, random: random, kept: map[Pair]kept{}}
 	s, err := newSampler(p, o.Sampling, o.BackpropSteps)
 	if err != nil {
 		return nil, err
@@ -131,6 +141,9 @@ func (o Options) validate() error {
 func (t *Trainer) Close() {
 	t.optimizer.Drop()
 	t.adapter.Remove()
+	for _, k := range t.kept {
+		torch.Drop(k.baseImage, k.mask)
+	}
 }
 
 // Done is the number of finished steps.
@@ -196,20 +209,50 @@ func (t *Trainer) decodeBase(references []*Reference) (image torch.Tensor) {
 	return image
 }
 
+// keep is the reference of a pair as a step needs it, from memory if it was asked for before.
+func (t *Trainer) keep(p Pair) (kept, error) {
+	if k, ok := t.kept[p]; ok {
+		return k, nil
+	}
+	var k kept
+	var err error
+	both := torch.Scopes(func() []torch.Tensor {
+		var r *Reference
+		if r, err = t.Reference(p); err != nil {
+			err = fmt.Errorf("reference of %q, seed %d: %w", p.Prompt, p.Seed, err)
+			return nil
+		}
+		k.coverage = r.Coverage()
+		return []torch.Tensor{t.decodeBase([]*Reference{r}).ToDevice(torch.CPU, torch.Float32), r.Mask}
+	})
+	if err != nil {
+		return k, err
+	}
+	k.baseImage, k.mask = both[0], both[1]
+	const bytes, channels = 4, 4 // of float32; RGB and mask
+	if all := int64(len(t.kept)+1) * bytes * channels * t.Sampling.Width * t.Sampling.Height; all <= maxKept {
+		torch.Own(k.baseImage)
+		torch.Own(k.mask)
+		t.kept[p] = k
+	}
+	return k, nil
+}
+
 // batch puts pairs together for one differentiation, and tells how much each mask covers.
 func (t *Trainer) batch(pairs []Pair) (b batch, coverage []float64, err error) {
-	references := make([]*Reference, len(pairs))
-	masks, seeds := make([]torch.Tensor, len(pairs)), make([]uint64, len(pairs))
-	for i, p := range pairs {
-		if references[i], err = t.Reference(p); err != nil {
-			return b, nil, fmt.Errorf("reference of %q, seed %d: %w", p.Prompt, p.Seed, err)
+	var images, masks []torch.Tensor
+	var seeds []uint64
+	for _, p := range pairs {
+		k, err := t.keep(p)
+		if err != nil {
+			return b, nil, err
 		}
-		masks[i], seeds[i] = references[i].Mask, p.Seed
-		b.prompts = append(b.prompts, p.Prompt)
-		coverage = append(coverage, references[i].Coverage())
+		b.prompts, seeds = append(b.prompts, p.Prompt), append(seeds, p.Seed)
+		images, masks, coverage = append(images, k.baseImage), append(masks, k.mask), append(coverage, k.coverage)
 	}
-	b.mask = torch.Cat(masks, 0).ToDevice(t.pipeline.Device(), torch.Float32)
-	b.baseImage = t.decodeBase(references)
+	device := t.pipeline.Device()
+	b.baseImage = torch.Cat(images, 0).ToDevice(device, torch.Float32)
+	b.mask = torch.Cat(masks, 0).ToDevice(device, torch.Float32)
 	b.start, err = t.objective.sampler.begin(b.prompts, seeds)
 	return b, coverage, err
 }

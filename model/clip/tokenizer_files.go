@@ -58,6 +58,9 @@ func newTokenizer(vocab map[string]int64, merges []pair, cfg *tokenizerConfig) (
 		if id >= int64(len(t.pieces)) {
 			t.pieces = append(t.pieces, make([]string, id+1-int64(len(t.pieces)))...)
 		}
+		if t.pieces[id] != "" {
+			return nil, fmt.Errorf("vocab.json: %q and %q: both have id %d", piece, t.pieces[id], id)
+		}
 		t.pieces[id] = piece
 	}
 	tokens, err := cfg.specials()
@@ -170,9 +173,11 @@ func readVocabulary(dir string) (map[string]int64, []pair, error) {
 	path := filepath.Join(dir, "vocab.json")
 	err := readJSON(path, &vocab)
 	if errors.Is(err, fs.ErrNotExist) {
-		if vocab, merges, err := readTokenizerJSON(filepath.Join(dir, "tokenizer.json")); !errors.Is(err, fs.ErrNotExist) {
-			return vocab, merges, err
+		vocab, merges, err := readTokenizerJSON(filepath.Join(dir, "tokenizer.json"))
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%s: no vocab.json and no tokenizer.json; is it the tokenizer folder of a model?", dir)
 		}
+		return vocab, merges, err
 	}
 	if err != nil {
 		return nil, nil, err

@@ -167,7 +167,8 @@ func TestLoadTokenizerErrors(t *testing.T) {
 		"merges.txt": "#version: 0.2\na b</w>\n",
 	}
 	for _, c := range []struct{ file, text, want string }{
-		{"vocab.json", "", "vocab.json: no such file"},
+		{"vocab.json", "", ": no vocab.json and no tokenizer.json; is it the tokenizer folder of a model?"},
+		{"vocab.json", `{"a":0,"b</w>":0,"ab</w>":1}`, "both have id 0"},
 		{"merges.txt", "", "merges.txt: no such file"},
 		{"vocab.json", `{"a":"x"}`, "vocab.json: json: cannot unmarshal"},
 		{"vocab.json", `{"a":0,"b</w>":1,"ab</w>":2}`, `special token "<|startoftext|>" is not in the vocabulary`},

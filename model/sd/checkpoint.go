@@ -94,23 +94,7 @@ func (c *checkpoint) open(part string) (*weights.Source, error) {
 		return nil, err
 	}
 	c.files = append(c.files, file)
-	return weights.NewSource(file.Path, todaysNames(part, file.Tensors)), nil
-}
-
-// todaysNames gives the tensors of a part the names that LoRA files and most folders use.
-func todaysNames(part string, tensors []weights.Tensor) []weights.Tensor {
-	switch part {
-	case "vae":
-		return weights.Rename(tensors, weights.NewVAEName)
-	case "text_encoder", "text_encoder_2":
-		return weights.Rename(tensors, func(name string) string { // transformers 5 leaves it out
-			if strings.HasPrefix(name, "text_model.") || strings.HasPrefix(name, "text_projection.") {
-				return name
-			}
-			return "text_model." + name
-		})
-	}
-	return tensors
+	return weights.NewSource(file.Path, weights.Rename(file.Tensors, weights.Canonical(part))), nil
 }
 
 func readJSON(path string, into any) error {

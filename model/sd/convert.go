@@ -70,7 +70,7 @@ func (c *checkpoint) tensors(part string) ([]weights.Tensor, error) {
 		return nil, err
 	}
 	c.files = append(c.files, file)
-	return withoutBuffers(todaysNames(part, file.Tensors)), nil
+	return withoutBuffers(weights.Rename(file.Tensors, weights.Canonical(part))), nil
 }
 
 // isModelPart tells the parts that a pipeline cannot do without.

@@ -100,6 +100,8 @@ type puller struct {
 
 var repoName = regexp.MustCompile(`^[\w-][\w.-]*(/[\w-][\w.-]*)?$`)
 
+var hexSum = regexp.MustCompile(`^[0-9a-f]*$`)
+
 func newPuller(repo, dir string, o PullOptions) (*puller, error) {
 	if !repoName.MatchString(repo) {
 		return nil, fmt.Errorf("%q: not the name of a repository, want owner/name", repo)
@@ -153,7 +155,7 @@ func (p *puller) list(ctx context.Context) ([]hubFile, error) {
 	p.commit = cmp.Or(answer.Commit, p.Revision)
 	var files []hubFile
 	for _, s := range answer.Siblings {
-		if !filepath.IsLocal(s.Name) || strings.Contains(s.Name, `\`) || s.Size < 0 {
+		if !filepath.IsLocal(s.Name) || strings.Contains(s.Name, `\`) || s.Size < 0 || !hexSum.MatchString(s.Blob+s.LFS.SHA256) {
 			return nil, fmt.Errorf("%s: the hub names a file %q, which is refused", p.repo, s.Name)
 		}
 		files = append(files, hubFile{s.Name, s.Size, s.LFS.SHA256, s.Blob})
@@ -271,8 +273,6 @@ func (p *puller) moved(file string, n int64) {
 
 // finalError is one that trying again cannot mend.
 type finalError struct{ error }
-
-func (e *finalError) Unwrap() error { return e.error }
 
 // retry calls attempt until it succeeds or fails for good; attempt says whether it got
 // any further, which starts the count again.

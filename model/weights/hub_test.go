@@ -348,12 +348,17 @@ func TestPullRefusesWhatItCannotUse(t *testing.T) {
 			t.Errorf("%s %s: %v, want %s", c.repo, c.files, err, c.want)
 		}
 	}
-	h, o := newHub(t)
-	h.list = func(w http.ResponseWriter) bool {
-		fmt.Fprint(w, "<html>")
-		return true
-	}
-	if err := Pull(t.Context(), "some/model", t.TempDir(), o); err == nil || !strings.Contains(err.Error(), "does not answer as a hub does") {
-		t.Errorf("web page: %v", err)
+	for answer, want := range map[string]string{
+		"<html>": "does not answer as a hub does",
+		`{"siblings":[{"rfilename":"model.safetensors","lfs":{"sha256":"../../x"}}]}`: `a file "model.safetensors", which is refused`,
+	} {
+		h, o := newHub(t)
+		h.list = func(w http.ResponseWriter) bool {
+			fmt.Fprint(w, answer)
+			return true
+		}
+		if err := Pull(t.Context(), "some/model", t.TempDir(), o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", answer, err, want)
+		}
 	}
 }

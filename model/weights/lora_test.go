@@ -281,6 +281,25 @@ func TestReadLoRAErrors(t *testing.T) {
 	}
 }
 
+func TestLoRAModule(t *testing.T) {
+	for name, want := range map[string]string{
+		"base_model.model.mid_block.attentions.0.proj_in":            "unet.mid_block.attentions.0.proj_in",
+		"base_model.model.text_model.encoder.layers.0.mlp.fc1":       "text_encoder.text_model.encoder.layers.0.mlp.fc1",
+		"text_model.encoder.layers.0.self_attn.to_out.0":             "text_encoder.text_model.encoder.layers.0.self_attn.out_proj",
+		"text_encoder.encoder.layers.0.self_attn.q_proj":             "text_encoder.text_model.encoder.layers.0.self_attn.q_proj",
+		"lora_te_text_model_encoder_layers_11_self_attn_out_proj":    "text_encoder.text_model.encoder.layers.11.self_attn.out_proj",
+		"lora_te1_text_model_encoder_layers_0_mlp_fc2":               "text_encoder.text_model.encoder.layers.0.mlp.fc2",
+		"lora_te2_text_projection":                                   "text_encoder_2.text_projection",
+		"lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q": "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q",
+		"lora_unet_output_blocks_2_2_conv":                           "unet.up_blocks.0.upsamplers.0.conv",
+		"lora_unet_something_new":                                    "unet.something.new",
+	} {
+		if component, module := loraModule(name); component+"."+module != want {
+			t.Errorf("%s: %s.%s, want %s", name, component, module, want)
+		}
+	}
+}
+
 func FuzzParseLoRAKey(f *testing.F) {
 	f.Add("lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.lora_down.weight")
 	f.Add("text_encoder.text_model.encoder.layers.0.self_attn.to_out_lora.up.weight")

@@ -54,8 +54,8 @@ print(os.path.dirname(s.origin) if s and s.origin else "")' 2>/dev/null || true
 # find_torch sets: from (who named it), home (its folder), include, lib.
 find_torch() {
   if [ -n "${FNF_LIBTORCH:-}" ]; then
-    from=FNF_LIBTORCH home=$FNF_LIBTORCH
-    has_torch "$home" || die "FNF_LIBTORCH=$home has no include/ATen/ATen.h with lib/libtorch_cpu.so: point it at an unzipped libtorch or at a pip torch folder"
+    from=FNF_LIBTORCH home=$(readlink -m "$FNF_LIBTORCH")
+    has_torch "$home" || die "FNF_LIBTORCH=$FNF_LIBTORCH has no include/ATen/ATen.h with lib/libtorch_cpu.so: point it at an unzipped libtorch or at a pip torch folder"
   else
     from=${PYTHON:-python3} home=$(python_torch)
     # Debian's python3-torch only links to the system's libtorch, and lacks its headers of gloo.
