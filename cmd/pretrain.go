@@ -1,0 +1,71 @@
+package cmd
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"focusnfix/model/scenes"
+	"focusnfix/model/torch"
+)
+
+// pretrainFlags are the flags of `focusnfix pretrain`.
+type pretrainFlags struct {
+	options       scenes.PretrainOptions
+	device, dtype string
+}
+
+func newPretrain() *cobra.Command {
+	var flags pretrainFlags
+	c := &cobra.Command{
+		Use:   "pretrain " + strings.Join(scenes.PretrainStages(), "|"),
+		Short: "Make the shipped model from its scenes",
+		Long: "Makes one stage of the shipped model, or all: the autoencoder (vae), text encoder and UNet (unet), the\n" +
+			"judges of visible faults (judge) and of missing or wrong things (alignment). A stage needs those before it.\n" +
+			"The folder OUT/model is then a diffusers folder with the judges beside it.",
+		Example: "focusnfix pretrain all --out build/pretrain --minutes 25\n" +
+			"focusnfix pretrain vae --out build/pretrain --device cpu --threads 2 --resume",
+		Args:      cobra.ExactArgs(1),
+		ValidArgs: scenes.PretrainStages(),
+		RunE:      func(c *cobra.Command, args []string) error { return flags.run(c, args[0]) },
+	}
+	f := c.Flags()
+	f.StringVar(&flags.options.Out, "out", "build/pretrain", "folder for the model, checkpoints, events and sheets")
+	f.StringVar(&flags.device, "device", "", "cpu, cuda or cuda:N (default: the first GPU, or the CPU)")
+	f.StringVar(&flags.dtype, "dtype", "", "float32 or bfloat16 (default: bfloat16 on a GPU, float32 on the CPU)")
+	f.Uint64Var(&flags.options.Seed, "seed", 0, "of weights, scenes and chance; 0 is the shipped model's")
+	f.IntVar(&flags.options.Threads, "threads", 0, "threads on the CPU (default: one a processor)")
+	f.IntVar(&flags.options.Steps, "steps", 0, "steps of every network (default: each its own)")
+	f.IntVar(&flags.options.Batch, "batch", 0, "scenes a step (default: each network its own)")
+	f.Float64Var(&flags.options.Minutes, "minutes", 0, "time of the whole call, shared out among the networks (default: no limit)")
+	f.BoolVar(&flags.options.Resume, "resume", false, "go on from the checkpoints in OUT")
+	return c
+}
+
+// run makes the stage.
+func (f *pretrainFlags) run(c *cobra.Command, stage string) error {
+	o := f.options
+	o.Device = torch.Device(f.device)
+	if f.dtype != "" {
+		dtype, err := parseDType(f.dtype)
+		if err != nil {
+			return err
+		}
+		o.DType = dtype
+	}
+	if o.Steps < 0 || o.Batch < 0 || o.Threads < 0 || o.Minutes < 0 {
+		return usageError{fmt.Errorf("--steps, --batch, --threads and --minutes: want 0 or more")}
+	}
+	bars := map[string]*progress{}
+	o.Report = func(stage string, done, of int, numbers string) {
+		if bars[stage] == nil {
+			bars[stage] = newProgress(c.ErrOrStderr(), stage)
+		}
+		bars[stage].show(done, of)
+		if numbers != "" {
+			fmt.Fprintf(c.ErrOrStderr(), "\t%s", numbers)
+		}
+	}
+	return scenes.Pretrain(c.Context(), stage, o)
+}
