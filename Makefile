@@ -97,8 +97,7 @@ bench: shim ## every benchmark once
 .PHONY: bench-diff
 bench-diff: shim $(TOOLS)/benchstat-$(BENCHSTAT) ## benchstat of BASE (main) against the working tree, ten runs each
 	@rm -rf build/bench && git worktree prune && git worktree add -f --detach build/bench $(BASE) >/dev/null
-	@ln -s ../libfnf_torch.so build/bench/libfnf_torch.so
-	@cd build/bench && go test -run '^$$' -bench . -count 10 ./... >../bench-old.txt || true
+	@cd build/bench && model/torch/shim/build.sh && go test -run '^$$' -bench . -count 10 ./... >../bench-old.txt || true
 	@go test -run '^$$' -bench . -count 10 ./... >build/bench-new.txt
 	@git worktree remove --force build/bench
 	@$(TOOLS)/benchstat-$(BENCHSTAT) build/bench-old.txt build/bench-new.txt

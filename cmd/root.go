@@ -4,13 +4,14 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"charm.land/fang/v2"
+	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
 )
 
@@ -40,7 +41,7 @@ func newRoot() *cobra.Command {
 		Long: "Focus-N-Fix fine-tunes a text-to-image diffusion model with LoRA so that it repairs only the\n" +
 			"faulty region of its pictures, and shows the work in the terminal.",
 	}
-	root.AddCommand(newDoctor(), newScenes())
+	root.AddCommand(newGenerate(), newConvert(), newDoctor(), newScenes())
 	return root
 }
 
@@ -49,25 +50,34 @@ func newRoot() *cobra.Command {
 // others with usageError.
 func execute(ctx context.Context, root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	started := false
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.Version = version
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	root.SetHelpFunc(styledHelp)
 	onRun(root, func() { started = true })
-	err := fang.Execute(ctx, root,
-		fang.WithVersion(version),
-		fang.WithoutManpage(),
-		fang.WithErrorHandler(func(w io.Writer, styles fang.Styles, err error) {
-			printError(w, styles, err, !started)
-		}))
+	err := root.ExecuteContext(ctx)
 	var usage usageError
 	switch {
 	case err == nil:
 		return exitDone
 	case !started || errors.As(err, &usage):
+		printError(stderr, err, "focusnfix --help shows the commands, focusnfix COMMAND --help their flags")
 		return exitUsage
 	default:
+		printError(stderr, err, "")
 		return exitFailed
 	}
+}
+
+// styledHelp prints help through fang. Nothing else does: fang asks the terminal for its background
+// before it prints an error, which takes seconds where the terminal does not answer.
+func styledHelp(c *cobra.Command, _ []string) {
+	path := strings.Fields(c.CommandPath())
+	root := c.Root()
+	root.SetArgs(append(path[1:], "--help"))
+	_ = fang.Execute(c.Context(), root, fang.WithVersion(version), fang.WithoutManpage())
 }
 
 // onRun calls f when a command of the tree begins its own work.
@@ -101,15 +111,16 @@ func (e hintedError) Hint() string { return e.hint }
 // Unwrap returns the reason.
 func (e hintedError) Unwrap() error { return e.error }
 
-// printError writes one line with the reason and, where the error knows one, a line with the hint.
-func printError(w io.Writer, styles fang.Styles, err error, usage bool) {
-	fmt.Fprintln(w, styles.ErrorHeader.UnsetMargins().UnsetPadding().SetString("error:").String(), err)
+// printError writes one line with the reason and one with a hint: the error's own, or else the
+// one given, or none.
+func printError(w io.Writer, err error, hint string) {
 	var hinted interface{ Hint() string }
-	var misuse usageError
-	switch {
-	case errors.As(err, &hinted):
-		fmt.Fprintln(w, "hint: ", hinted.Hint())
-	case usage || errors.As(err, &misuse):
-		fmt.Fprintln(w, "hint:  focusnfix --help shows the commands, focusnfix COMMAND --help their flags")
+	if errors.As(err, &hinted) {
+		hint = hinted.Hint()
 	}
+	text := lipgloss.NewStyle().Foreground(lipgloss.Red).Bold(true).Render("error:") + " " + err.Error() + "\n"
+	if hint != "" {
+		text += lipgloss.NewStyle().Faint(true).Render("hint:") + "  " + hint + "\n"
+	}
+	_, _ = lipgloss.Fprint(w, text) // nobody is left to tell
 }

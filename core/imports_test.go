@@ -24,11 +24,13 @@ var mayImport = map[string][]string{
 	"model/torch/torchtest": {"model/torch"}, // for tests only
 	"model/weights":         {"model/torch"},
 	"model/nn":              {"model/torch", "model/weights"},
+	"model/nn/nntest":       {"model/torch/...", "model/weights", "model/nn"}, // for tests only
 	"model/clip":            {"model/torch", "model/weights", "model/nn"},
 	"model/sd":              {"model/torch", "model/weights", "model/nn", "model/clip"},
 	"model/reward":          {"model/torch", "model/weights", "model/nn", "model/clip"},
 	"model/scenes":          {"model/..."},
 	"bench/binding":         {"model/torch"},
+	"bench/unet":            {"model/torch", "model/nn", "model/sd"},
 	"presets":               {},
 	"render":                {},
 	"tui":                   {"core", "core/run", "render", "presets"},

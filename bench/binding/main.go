@@ -9,6 +9,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -259,8 +260,7 @@ func (p *peer) measure(w workload) float64 {
 }
 
 func (p *peer) close() {
-	p.in.Close()
-	if err := p.cmd.Wait(); err != nil {
+	if err := errors.Join(p.in.Close(), p.cmd.Wait()); err != nil {
 		log.Print(err)
 	}
 }

@@ -38,19 +38,25 @@ func LoadTokenizer(dir string) (*Tokenizer, error) {
 	return t, nil
 }
 
+// maxVocabulary is far more than CLIP's 49408 tokens.
+const maxVocabulary = 1 << 20
+
 // newTokenizer checks that all parts fit each other.
 func newTokenizer(vocab map[string]int64, merges []pair, cfg *tokenizerConfig) (*Tokenizer, error) {
 	model, err := newBPE(vocab, merges)
 	if err != nil {
 		return nil, err
 	}
-	t := &Tokenizer{length: cfg.length(), bpe: model, pieces: make(map[int64]string, len(vocab))}
+	t := &Tokenizer{length: cfg.length(), bpe: model}
 	if t.length < 3 {
 		return nil, fmt.Errorf("tokenizer_config.json: model_max_length %d, want 3 or more", t.length)
 	}
 	for piece, id := range vocab {
-		if id < 0 || id > 1<<31-1 {
-			return nil, fmt.Errorf("vocab.json: %q: id %d is out of range", piece, id)
+		if id < 0 || id >= maxVocabulary {
+			return nil, fmt.Errorf("vocab.json: %q: id %d, want 0 to %d", piece, id, maxVocabulary-1)
+		}
+		if id >= int64(len(t.pieces)) {
+			t.pieces = append(t.pieces, make([]string, id+1-int64(len(t.pieces)))...)
 		}
 		t.pieces[id] = piece
 	}

@@ -36,7 +36,7 @@ func LearnTokenizer(texts []string, vocabSize, length int) (*Tokenizer, error) {
 		}
 		merges = append(merges, best)
 		for i := range corpus {
-			corpus[i].pieces = merge(corpus[i].pieces, best)
+			corpus[i].pieces = joinPair(corpus[i].pieces, best)
 		}
 	}
 	cfg := &tokenizerConfig{
@@ -92,6 +92,16 @@ func spellWords(texts []string) []spelledWord {
 	return corpus
 }
 
+// spell is word as one piece per byte, the last one marked.
+func spell(word string) []string {
+	pieces := make([]string, len(word))
+	for i := range len(word) {
+		pieces[i] = string(byteRunes[word[i]])
+	}
+	pieces[len(word)-1] += endOfWord
+	return pieces
+}
+
 // mostFrequent counts neighbours over the corpus; ok is false when there are none.
 func mostFrequent(corpus []spelledWord) (best pair, ok bool) {
 	counts := map[pair]int{}
@@ -109,8 +119,8 @@ func mostFrequent(corpus []spelledWord) (best pair, ok bool) {
 	return best, most > 0
 }
 
-// merge joins every p in pieces, left to right.
-func merge(pieces []string, p pair) []string {
+// joinPair joins every p in pieces, left to right.
+func joinPair(pieces []string, p pair) []string {
 	out := pieces[:0]
 	for i := 0; i < len(pieces); i++ {
 		if i+1 < len(pieces) && pieces[i] == p.left && pieces[i+1] == p.right {
@@ -155,14 +165,17 @@ func (t *Tokenizer) Save(dir string) error {
 func (t *Tokenizer) vocabJSON() []byte {
 	var b bytes.Buffer
 	b.WriteByte('{')
-	for i, id := range slices.Sorted(maps.Keys(t.pieces)) {
-		if i > 0 {
+	for id, piece := range t.pieces {
+		if piece == "" {
+			continue
+		}
+		if b.Len() > 1 {
 			b.WriteByte(',')
 		}
-		quoted, _ := json.Marshal(t.pieces[id]) // text always marshals
+		quoted, _ := json.Marshal(piece) // text always marshals
 		b.Write(quoted)
 		b.WriteByte(':')
-		b.WriteString(strconv.FormatInt(id, 10))
+		b.WriteString(strconv.Itoa(id))
 	}
 	b.WriteString("}\n")
 	return b.Bytes()
@@ -170,9 +183,9 @@ func (t *Tokenizer) vocabJSON() []byte {
 
 // mergesText is the merges by rank under the line that other programs expect.
 func (t *Tokenizer) mergesText() []byte {
-	lines := make([]string, len(t.bpe.ranks))
-	for p, rank := range t.bpe.ranks {
-		lines[rank] = p.left + " " + p.right
+	lines := make([]string, len(t.bpe.merges))
+	for i, p := range t.bpe.merges {
+		lines[i] = p.left + " " + p.right
 	}
 	return []byte("#version: 0.2\n" + strings.Join(lines, "\n") + "\n")
 }

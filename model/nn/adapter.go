@@ -35,7 +35,16 @@ func NewAdapter(p Params, rank int64, alpha float64, seed uint64, want func(laye
 	if err == nil && len(a.LoRAs) == 0 {
 		err = fmt.Errorf("lora: the targets pick no layer of the network")
 	}
-	return a, err
+	return a.unless(err)
+}
+
+// unless takes a half-attached adapter off the network again.
+func (a *Adapter) unless(err error) (*Adapter, error) {
+	if err != nil {
+		a.Remove()
+		return nil, err
+	}
+	return a, nil
 }
 
 func newLoRA(name string, layer adaptable, rank int64, alpha float64, g *torch.Generator) *LoRA {
@@ -67,7 +76,7 @@ func LoadAdapter(p Params, loras []*LoRA) (*Adapter, error) {
 			a.attach(&LoRA{Name: u.Name, Alpha: u.Alpha, Scale: u.Scale, layer: layer, Down: place(u.Down), Up: place(u.Up)})
 		}
 	})
-	return a, err
+	return a.unless(err)
 }
 
 // checkLoRAs refuses updates of layers that the network lacks or that have other shapes: a LoRA for

@@ -123,6 +123,12 @@ func TestIdleAdapterChangesNothing(t *testing.T) {
 		if l, _ := net.forward(); l.Equal(linear) {
 			t.Error("loaded: the result did not change")
 		}
+		full, _ := net.forward()
+		loaded.SetScale(0.5)
+		half, _ := net.forward()
+		if d := torchtest.MaxDiff(half, full.Add(linear).MulScalar(0.5)); d > 1e-5 {
+			t.Errorf("scale 0.5: differs from the mean of off and on by %g", d)
+		}
 		loaded.SetScale(0)
 		same("scale 0")
 		loaded.SetScale(1)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -100,6 +101,9 @@ func openCheckpoint(path string, o LoadOptions) (*checkpoint, error) {
 		}
 	}
 	err = readJSON(filepath.Join(c.configs, "model_index.json"), &c.index)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%s: no model_index.json in it, want a diffusers folder", c.configs)
+	}
 	if err == nil && !strings.HasPrefix(c.index.ClassName, "StableDiffusion") {
 		err = fmt.Errorf("%s: _class_name %q, want StableDiffusionPipeline or StableDiffusionXLPipeline", filepath.Join(c.configs, "model_index.json"), c.index.ClassName)
 	}
@@ -147,11 +151,23 @@ func (c *checkpoint) open(part string) (*weights.Source, error) {
 		return nil, err
 	}
 	c.files = append(c.files, file)
-	tensors := file.Tensors
-	if part == "vae" {
-		tensors = weights.Rename(tensors, weights.NewVAEName)
+	return weights.NewSource(file.Path, todaysNames(part, file.Tensors)), nil
+}
+
+// todaysNames gives the tensors of a part the names that LoRA files and most folders use.
+func todaysNames(part string, tensors []weights.Tensor) []weights.Tensor {
+	switch part {
+	case "vae":
+		return weights.Rename(tensors, weights.NewVAEName)
+	case "text_encoder", "text_encoder_2":
+		return weights.Rename(tensors, func(name string) string { // transformers 5 leaves it out
+			if strings.HasPrefix(name, "text_model.") || strings.HasPrefix(name, "text_projection.") {
+				return name
+			}
+			return "text_model." + name
+		})
 	}
-	return weights.NewSource(file.Path, tensors), nil
+	return tensors
 }
 
 // ignored are buffers that old programs saved beside the weights.
@@ -159,21 +175,21 @@ var ignored = []string{"*position_ids", "*num_batches_tracked"}
 
 // build makes one part of the pipeline, in the given element type, and reports everything in its
 // weights that does not fit.
-func (c *checkpoint) build(p *Pipeline, part string, dtype torch.DType, network func(nn.Params)) (nn.Params, error) {
+func (c *checkpoint) build(p *Pipeline, part string, dtype torch.DType, network func(nn.Params)) error {
 	source, err := c.open(part)
 	if err != nil {
-		return nn.Params{}, err
+		return err
 	}
 	params := nn.FromWeights(source, dtype, p.device)
-	p.params = append(p.params, params)
+	p.params[part] = params
 	if err := torch.Run(func() { network(params) }); err != nil {
-		return nn.Params{}, err
+		return err
 	}
-	return params, source.Done(ignored...)
+	return source.Done(ignored...)
 }
 
 func (c *checkpoint) load(o LoadOptions) (p *Pipeline, err error) {
-	p = &Pipeline{device: o.Device, dtype: o.DType}
+	p = &Pipeline{device: o.Device, dtype: o.DType, params: map[string]nn.Params{}}
 	defer func() {
 		if err != nil {
 			p.Close()
@@ -190,8 +206,7 @@ func (c *checkpoint) load(o LoadOptions) (p *Pipeline, err error) {
 	if err != nil {
 		return p, err
 	}
-	p.UNetParams, err = c.build(p, "unet", p.dtype, func(params nn.Params) { p.UNet = NewUNet(config, params) })
-	if err != nil {
+	if err = c.build(p, "unet", p.dtype, func(params nn.Params) { p.UNet = NewUNet(config, params) }); err != nil {
 		return p, err
 	}
 	if err = c.loadScheduler(p, o); err != nil {
@@ -215,8 +230,14 @@ func (c *checkpoint) loadEncoders(p *Pipeline) error {
 		if e.Tokenizer, err = clip.LoadTokenizer(filepath.Join(c.configs, "tokenizer"+suffix)); err != nil {
 			return err
 		}
-		if _, err = c.build(p, "text_encoder"+suffix, p.dtype, func(params nn.Params) { e.Text = clip.NewText(config, params) }); err != nil {
+		if err = c.build(p, "text_encoder"+suffix, p.dtype, func(params nn.Params) { e.Text = clip.NewText(config, params) }); err != nil {
 			return err
+		}
+		for _, id := range e.Tokenizer.Encode("").IDs { // start, end and padding are the last of a vocabulary
+			if id >= config.VocabSize {
+				return fmt.Errorf("%s: has a token %d, want less than %d: the tokenizer is another model's",
+					filepath.Join(c.configs, "tokenizer"+suffix), id, config.VocabSize)
+			}
 		}
 		p.Encoders = append(p.Encoders, e)
 	}
@@ -232,7 +253,7 @@ func (c *checkpoint) loadVAE(p *Pipeline) error {
 	if dtype == torch.Float16 && config.ForceUpcast {
 		dtype = torch.Float32
 	}
-	_, err = c.build(p, "vae", dtype, func(params nn.Params) { p.VAE = NewVAE(config, params) })
+	err = c.build(p, "vae", dtype, func(params nn.Params) { p.VAE = NewVAE(config, params) })
 	if err == nil {
 		p.VAE.TileAbove = tileAbove
 	}

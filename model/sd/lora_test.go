@@ -85,6 +85,37 @@ func TestUNetLoRAMatchesPEFT(t *testing.T) {
 	}
 }
 
+// A fresh adapter changes no bit of the output; its up matrices get a gradient at once, its down
+// matrices one of exactly zero.
+func TestFreshAdapter(t *testing.T) {
+	golden := readUNetGolden(t)
+	torchtest.Run(t, func() {
+		cfg := golden.config(t, "small")
+		params := nntest.NewHashed("")
+		defer params.Drop()
+		u := NewUNet(cfg, params)
+		in := newUNetInputs("small", cfg, 1, 16, 16)
+		plain := in.run(u, 500)
+		adapter, err := nn.NewAdapter(params, 4, 4, 1, targets(t, "all"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer adapter.Remove()
+		adapter.SetTrainable(true)
+		out := in.run(u, 500)
+		if !out.Equal(plain) {
+			t.Error("the output changed")
+		}
+		keys, tensors := adapter.Tensors()
+		for i, grad := range torch.Grad([]torch.Tensor{out.Square().Sum()}, tensors, nil) {
+			largest := grad.Abs().Max().Item()
+			if isUp := i%2 == 1; math.IsNaN(largest) || math.IsInf(largest, 0) || (largest != 0) != isUp {
+				t.Errorf("%s: largest gradient %g", keys[i], largest)
+			}
+		}
+	})
+}
+
 func TestLoRATargetsRefusesUnknownGroups(t *testing.T) {
 	_, err := LoRATargets([]string{"attention", "text"})
 	if want := `lora targets: "text" is unknown, want attention, feedforward, convolution or time`; err == nil || err.Error() != want {

@@ -17,12 +17,10 @@ type Pipeline struct {
 	VAE       *VAE
 	Scheduler SchedulerConfig
 
-	UNetParams nn.Params // for low-rank updates
-
 	zerosForEmpty bool
 	dtype         torch.DType // of the UNet and the text encoders
 	device        torch.Device
-	params        []nn.Params
+	params        map[string]nn.Params // by part: unet, vae, text_encoder, text_encoder_2
 }
 
 // XL tells whether the model is an SDXL, which has two text encoders.
@@ -30,6 +28,9 @@ func (p *Pipeline) XL() bool { return len(p.Encoders) > 1 }
 
 // Device is where the model computes.
 func (p *Pipeline) Device() torch.Device { return p.device }
+
+// Params is the inventory of one part, unet or text_encoder say, for low-rank updates.
+func (p *Pipeline) Params(part string) nn.Params { return p.params[part] }
 
 // Close frees the model's weights.
 func (p *Pipeline) Close() {

@@ -24,6 +24,7 @@ type pipelineCase struct {
 	Guidance, Eta           float64
 	ClipSkip                *int `json:"clip_skip"`
 	Height, Width           int64
+	LoRA                    float64 // strength of the file of the case's name; 0 is none
 }
 
 func readCases(t *testing.T) []pipelineCase {
@@ -81,6 +82,11 @@ func TestPipelines(t *testing.T) {
 				name = "dpm++_karras"
 			}
 			p := loadTiny(t, c.Folder, LoadOptions{Scheduler: name})
+			if c.LoRA != 0 {
+				if _, err := p.AttachLoRA(filepath.Join("testdata", "ref", c.Name+".safetensors"), c.LoRA); err != nil {
+					t.Fatal(err)
+				}
+			}
 			torchtest.Run(t, func() {
 				torch.NoGrad(func() {
 					var first torch.Tensor

@@ -37,11 +37,13 @@ func newResnet(in, out, timeChannels, groups int64, eps float64, p nn.Params) *r
 // tensor.
 func (r *resnet) forward(x, timeAct torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		h := r.conv1.Forward(r.norm1.Forward(x).SiLU())
-		if r.timeEmbProj != nil {
-			h = h.Add(r.timeEmbProj.Forward(timeAct).Unsqueeze(-1).Unsqueeze(-1)) // [B,out,1,1]
-		}
-		h = r.conv2.Forward(r.norm2.Forward(h).SiLU())
+		h := torch.Scope(func() torch.Tensor { return r.conv1.Forward(r.norm1.Forward(x).SiLU()) })
+		h = torch.Scope(func() torch.Tensor {
+			if r.timeEmbProj != nil {
+				h = h.Add(r.timeEmbProj.Forward(timeAct).Unsqueeze(-1).Unsqueeze(-1)) // [B,out,1,1]
+			}
+			return r.conv2.Forward(r.norm2.Forward(h).SiLU())
+		})
 		if r.convShortcut != nil {
 			x = r.convShortcut.Forward(x)
 		}

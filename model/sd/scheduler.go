@@ -3,6 +3,7 @@ package sd
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"focusnfix/model/torch"
 )
@@ -43,6 +44,9 @@ func NewScheduler(cfg SchedulerConfig, numSteps int, eta float64) (*Scheduler, e
 	if !(eta >= 0 && eta <= 1) {
 		return nil, fmt.Errorf("scheduler: eta %g, want 0 to 1", eta)
 	}
+	if highest, last := cfg.highestLeading(numSteps), cfg.NumTrainTimesteps-1; cfg.TimestepSpacing == "leading" && highest > last {
+		return nil, fmt.Errorf("scheduler: steps_offset %d makes the first of %d timesteps %d, want at most %d", cfg.StepsOffset, numSteps, highest, last)
+	}
 	switch cfg.Class {
 	case DDIM:
 		return newDDIM(cfg, numSteps, eta), nil
@@ -53,11 +57,25 @@ func NewScheduler(cfg SchedulerConfig, numSteps int, eta float64) (*Scheduler, e
 	}
 }
 
+// highestLeading is the first timestep of leading spacing.
+func (c SchedulerConfig) highestLeading(numSteps int) int {
+	spaced := numSteps
+	if c.Class == DPMSolver { // which leaves the lowest out
+		spaced++
+	}
+	return (spaced-1)*(c.NumTrainTimesteps/spaced) + c.StepsOffset
+}
+
 // Len is the number of steps.
 func (s *Scheduler) Len() int { return len(s.table) }
 
 // NeedsNoise tells whether step i adds noise.
 func (s *Scheduler) NeedsNoise(i int) bool { return s.table[i].noise != 0 }
+
+// Multistep tells whether a step needs the estimate of the one before.
+func (s *Scheduler) Multistep() bool {
+	return slices.ContainsFunc(s.table, func(w stepWeights) bool { return w.previous != 0 })
+}
 
 // ScaleInput makes the UNet's input of step i from the latents.
 func (s *Scheduler) ScaleInput(i int, latents torch.Tensor) torch.Tensor {

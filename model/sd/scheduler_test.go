@@ -54,7 +54,7 @@ func (c schedulerCase) scheduler(t *testing.T) *Scheduler {
 	return s
 }
 
-// stand-in for the network, the same as in schedulers.py
+// standIn stands in for the network, as in schedulers.py.
 func standIn(x, timestep float64) float64 { return math.Sin(x + timestep/100) }
 
 func TestAlphasCumprodMatchDiffusers(t *testing.T) {
@@ -253,11 +253,49 @@ func TestSchedulerConfigErrors(t *testing.T) {
 			t.Errorf("%d steps were taken", numSteps)
 		}
 	}
+	cfg := schedulerDefaults(DDIM)
+	cfg.StepsOffset = 300
+	_, err := NewScheduler(cfg, 10, 0)
+	if want := "scheduler: steps_offset 300 makes the first of 10 timesteps 1200, want at most 999"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
 	for _, eta := range []float64{-0.1, 1.1, math.NaN()} {
 		if _, err := NewScheduler(schedulerDefaults(DDIM), 10, eta); err == nil {
 			t.Errorf("eta %g was taken", eta)
 		}
 	}
+}
+
+// Whatever a valid configuration says, a schedule has finite numbers.
+func FuzzParseSchedulerConfig(f *testing.F) {
+	data, err := os.ReadFile("testdata/ref/schedulers.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	var golden schedulerGolden
+	if err := json.Unmarshal(data, &golden); err != nil {
+		f.Fatal(err)
+	}
+	for _, c := range golden.Cases {
+		f.Add([]byte(c.Config), uint8(c.NumSteps))
+	}
+	f.Add([]byte(`{"_class_name":"DDIMScheduler","steps_offset":999}`), uint8(10))
+	f.Fuzz(func(t *testing.T, data []byte, numSteps uint8) {
+		cfg, err := ParseSchedulerConfig("scheduler_config.json", data, "")
+		if err != nil || cfg.NumTrainTimesteps > 5000 {
+			return
+		}
+		s, err := NewScheduler(cfg, int(numSteps), 0.5)
+		if err != nil {
+			return
+		}
+		for i, w := range s.table {
+			sum := w.input + w.estimateLatents + w.estimateOutput + w.latents + w.output + w.previous + w.noise + s.Timesteps[i]
+			if math.IsNaN(sum) || math.IsInf(sum, 0) {
+				t.Fatalf("step %d of %d: %+v, timestep %g of %+v", i, numSteps, w, s.Timesteps[i], cfg)
+			}
+		}
+	})
 }
 
 // A name replaces the file's class as diffusers' from_config does: explicit keys stay, and SD 1.x's

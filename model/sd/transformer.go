@@ -93,9 +93,11 @@ func newTransformerBlock(channels, heads, context int64, p nn.Params) *transform
 // forward keeps the shape of x [B,N,C]; context is [B,M,D].
 func (b *transformerBlock) forward(x, context torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		normed := b.norm1.Forward(x)
-		x := x.Add(b.attn1.forward(normed, normed))
-		x = x.Add(b.attn2.forward(b.norm2.Forward(x), context))
+		x := torch.Scope(func() torch.Tensor {
+			normed := b.norm1.Forward(x)
+			return x.Add(b.attn1.forward(normed, normed))
+		})
+		x = torch.Scope(func() torch.Tensor { return x.Add(b.attn2.forward(b.norm2.Forward(x), context)) })
 		return x.Add(b.ff.forward(b.norm3.Forward(x)))
 	})
 }

@@ -43,6 +43,9 @@ type PerLevel []int64
 // UnmarshalJSON reads 2 or [1, 2, 10].
 func (p *PerLevel) UnmarshalJSON(data []byte) error {
 	var one int64
+	if string(data) == "null" { // as if the key were not there
+		return nil
+	}
 	if json.Unmarshal(data, &one) == nil {
 		*p = PerLevel{one}
 		return nil
@@ -65,6 +68,13 @@ func (p PerLevel) At(level int) int64 {
 	}
 	return p[level]
 }
+
+// What no UNet exceeds; a configuration that does is broken.
+const (
+	maxLevels = 16
+	maxWidth  = 1 << 16
+	maxLayers = 4096 // of one kind, heads included
+)
 
 // Block types.
 const (
@@ -146,9 +156,9 @@ func (c UNetConfig) Validate() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	levels := len(c.BlockOutChannels)
-	if levels == 0 || len(c.DownBlockTypes) != levels || len(c.UpBlockTypes) != levels {
-		wrong("block_out_channels, down_block_types, up_block_types: %d, %d and %d levels, want as many of each and at least one",
-			levels, len(c.DownBlockTypes), len(c.UpBlockTypes))
+	if levels < 1 || levels > maxLevels || len(c.DownBlockTypes) != levels || len(c.UpBlockTypes) != levels {
+		wrong("block_out_channels, down_block_types, up_block_types: %d, %d and %d levels, want as many of each, 1 to %d",
+			levels, len(c.DownBlockTypes), len(c.UpBlockTypes), maxLevels)
 	}
 	for key, p := range map[string]PerLevel{
 		"layers_per_block": c.LayersPerBlock, "attention_head_dim": c.AttentionHeadDim, "transformer_layers_per_block": c.TransformerLayers,
@@ -156,8 +166,8 @@ func (c UNetConfig) Validate() error {
 		if len(p) != 1 && len(p) != levels {
 			wrong("%s: %d numbers, want 1 or %d", key, len(p), levels)
 		}
-		if slices.ContainsFunc(p, func(n int64) bool { return n < 1 || n > 4096 }) {
-			wrong("%s: %v, want numbers from 1 to 4096", key, []int64(p))
+		if slices.ContainsFunc(p, func(n int64) bool { return n < 1 || n > maxLayers }) {
+			wrong("%s: %v, want numbers from 1 to %d", key, []int64(p), maxLayers)
 		}
 	}
 	for _, n := range []struct {
@@ -165,8 +175,10 @@ func (c UNetConfig) Validate() error {
 		n    int64
 		most int64
 	}{
-		{"in_channels", c.InChannels, 64}, {"out_channels", c.OutChannels, 64},
-		{"norm_num_groups", c.NormNumGroups, 1024}, {"cross_attention_dim", c.CrossAttentionDim, 1 << 16},
+		{"in_channels", c.InChannels, 64},
+		{"out_channels", c.OutChannels, 64},
+		{"norm_num_groups", c.NormNumGroups, 1024},
+		{"cross_attention_dim", c.CrossAttentionDim, maxWidth},
 	} {
 		if n.n < 1 || n.n > n.most {
 			wrong("%s: %d, want 1 to %d", n.key, n.n, n.most)
@@ -181,7 +193,7 @@ func (c UNetConfig) Validate() error {
 func (c UNetConfig) validateLevels() (errs []error) {
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	for i, channels := range c.BlockOutChannels {
-		if channels < 2 || channels > 1<<16 || channels%c.NormNumGroups != 0 {
+		if channels < 2 || channels > maxWidth || channels%c.NormNumGroups != 0 {
 			wrong("block_out_channels[%d]: %d, want a multiple of norm_num_groups, %d", i, channels, c.NormNumGroups)
 		} else if channels%c.AttentionHeadDim.At(i) != 0 {
 			wrong("block_out_channels[%d]: %d cannot be split into %d heads (attention_head_dim)", i, channels, c.AttentionHeadDim.At(i))
@@ -197,7 +209,8 @@ func (c UNetConfig) validateLevels() (errs []error) {
 	case c.AdditionEmbedType == "":
 	case c.AdditionEmbedType != "text_time":
 		wrong("addition_embed_type: %q is not supported, want null or text_time", c.AdditionEmbedType)
-	case c.AdditionTimeEmbedDim < 2 || c.AdditionTimeEmbedDim%2 != 0 || c.PooledDim() < 1:
+	case c.AdditionTimeEmbedDim < 2 || c.AdditionTimeEmbedDim > maxWidth || c.AdditionTimeEmbedDim%2 != 0 ||
+		c.PooledDim() < 1 || c.PooledDim() > maxWidth:
 		wrong("addition_time_embed_dim, projection_class_embeddings_input_dim: %d, %d, want an even number and more than six times as much",
 			c.AdditionTimeEmbedDim, c.AdditionInputDim)
 	}

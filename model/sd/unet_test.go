@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -174,9 +175,10 @@ func TestUNetLayersMatchDiffusers(t *testing.T) {
 		check("resnet_same", newResnet(32, 32, 48, 8, 1e-5, at("resnet_same")).forward(x, time))
 		check("resnet_wider", newResnet(32, 48, 48, 8, 1e-5, at("resnet_wider")).forward(x, time))
 		check("resnet_no_time", newResnet(32, 32, 0, 8, 1e-6, at("resnet_no_time")).forward(x, torch.Tensor{}))
-		check("transformer_conv", newTransformer(32, 4, 1, 20, 8, false, at("transformer_conv")).forward(x, text))
-		check("transformer_linear", newTransformer(32, 4, 2, 20, 8, true, at("transformer_linear")).forward(x, text))
-		check("block", newTransformerBlock(32, 4, 20, at("block")).forward(nntest.Uniform("tokens", 2, 9, 32), text))
+		small, tokens := x.DivScalar(100), nntest.Uniform("tokens", 2, 9, 32).DivScalar(100) // so that a norm's eps counts
+		check("transformer_conv", newTransformer(32, 4, 1, 20, 8, false, at("transformer_conv")).forward(small, text))
+		check("transformer_linear", newTransformer(32, 4, 2, 20, 8, true, at("transformer_linear")).forward(small, text))
+		check("block", newTransformerBlock(32, 4, 20, at("block")).forward(tokens, text))
 		check("down", newDownsampler(32, 40, at("down")).Forward(x))
 		up := newUpsampler(32, 40, at("up"))
 		check("up", up.forward(x, 16, 12))
@@ -227,6 +229,32 @@ func TestUNetInBFloat16(t *testing.T) {
 			t.Errorf("result is %v, want bfloat16", got.DType())
 		}
 		reference.Check(t, "sd1", got.To(torch.Float32), 0.05)
+	})
+}
+
+// What is read from a config.json is written so that it reads the same, and what passes Validate has
+// a number for every level.
+func FuzzParseUNetConfig(f *testing.F) {
+	for _, arch := range readUNetGolden(f).Configs {
+		f.Add([]byte(arch))
+	}
+	f.Add([]byte(`{"attention_head_dim":null,"layers_per_block":[1,2,3,4],"norm_eps":1e300}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		cfg, err := ParseUNetConfig("config.json", data)
+		if err != nil {
+			return
+		}
+		for level := range cfg.BlockOutChannels {
+			_ = cfg.LayersPerBlock.At(level) + cfg.AttentionHeadDim.At(level) + cfg.TransformerLayers.At(level)
+		}
+		written, err := json.Marshal(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := ParseUNetConfig("config.json", written)
+		if err != nil || !reflect.DeepEqual(again, cfg) {
+			t.Errorf("written as %s, read as %+v, %v; was %+v", written, again, err, cfg)
+		}
 	})
 }
 

@@ -106,7 +106,7 @@ func TestCallFrames(t *testing.T) {
 		"bad tag":       {func(Tensor) { f := new(frame); f.put(77); opNeg.one(f) }, "unknown tag"},
 		"short":         {func(Tensor) { f := new(frame); f.put(6 | 9<<8); opFlip.one(f) }, "ends early"},
 		"no such op":    {func(x Tensor) { def("no_such_operator", "").one(new(frame).tensor(x)) }, "has no such operator"},
-		"wrong type":    {func(x Tensor) { opNeg.one(new(frame).string("text")) }, ""},
+		"wrong type":    {func(Tensor) { opNeg.one(new(frame).string("text")) }, ""},
 		"closed source": {func(Tensor) { (&Generator{handle: 99}).Randn(Float32, 1) }, "the generator was closed"},
 	} {
 		err := Run(func() { c.call(Ones(Float32, CPU, 2)) })

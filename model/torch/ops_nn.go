@@ -18,6 +18,7 @@ var (
 	opSiLU          = def("silu", "")
 	opGELU          = def("gelu", "")
 	opReLU          = def("relu", "")
+	opHardtanh      = def("hardtanh", "")
 	opLeakyReLU     = def("leaky_relu", "")
 	opSoftplus      = def("softplus", "")
 	opSoftmax       = def("softmax", "int")
@@ -125,6 +126,9 @@ func (t Tensor) GELUTanh() Tensor {
 
 // ReLU is max(t, 0).
 func (t Tensor) ReLU() Tensor { return opReLU.one(new(frame).tensor(t)) }
+
+// ReLU6 is min(max(t, 0), 6), without gradient at the two bends.
+func (t Tensor) ReLU6() Tensor { return opHardtanh.one(new(frame).tensor(t).float(0).float(6)) }
 
 // LeakyReLU is t, times slope where it is negative.
 func (t Tensor) LeakyReLU(slope float64) Tensor {

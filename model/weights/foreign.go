@@ -13,6 +13,8 @@ import (
 func refuseForeign(path string, data []byte) error {
 	head := data[:min(len(data), 512)]
 	switch {
+	case beginsAsSafetensors(head):
+		return nil
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")), // torch.save since 1.6
 		head[0] == 0x80 && head[1] >= 2 && head[1] <= 5: // pickle protocols 2 to 5
 		return pickleError(path)
@@ -24,6 +26,12 @@ func refuseForeign(path string, data []byte) error {
 		return fmt.Errorf("%s: is a web page, not a checkpoint; was the download a log-in page?", path)
 	}
 	return nil
+}
+
+// beginsAsSafetensors tells a header length of less than 4 GiB and a brace. A length may look like
+// anything: 640 begins as a pickle does, 15392 as a web page after a space.
+func beginsAsSafetensors(head []byte) bool {
+	return len(head) > 8 && head[8] == '{' && string(head[4:8]) == "\x00\x00\x00\x00"
 }
 
 // isPickleName reports the file names that PyTorch's pickles have.

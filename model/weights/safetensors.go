@@ -140,6 +140,16 @@ func mapFile(path string) ([]byte, error) {
 	return data, nil
 }
 
+// Parse reads a safetensors file that is in memory already, embedded in the program say; name stands
+// for its path in errors. Its tensors have no file to map: their numbers are in Bytes.
+func Parse(name string, data []byte) (*File, error) {
+	metadata, tensors, err := parse(name, data)
+	if err != nil {
+		return nil, err
+	}
+	return &File{Path: name, Metadata: metadata, Tensors: tensors}, nil
+}
+
 // parse reads the header in data, the content of the file at path.
 func parse(path string, data []byte) (map[string]string, []Tensor, error) {
 	if len(data) < 8 {

@@ -2,7 +2,7 @@
 folders, and what diffusers draws with them, prompt to pixels, float32.
 
     python pipelines.py     (in this folder; torch 2.15.0, diffusers 0.42.1, transformers 5.23.0,
-                             seed 20261123)
+                             peft 0.21.2, seed 20261123)
 
 The folders differ in layout on purpose, as those on people's disks do:
   sd1    SD 1.x: PNDM scheduler, old names in the VAE's attention, text_model. prefix and position_ids
@@ -27,6 +27,8 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 from vae import tiny_vae
@@ -101,9 +103,10 @@ def spread(model, gain):
 
 
 def text_config(act, eos, hidden=16, **more):
-    return CLIPTextConfig(
+    config = dict(
         vocab_size=len(VOCAB), hidden_size=hidden, intermediate_size=40, num_hidden_layers=3, num_attention_heads=2,
-        max_position_embeddings=77, hidden_act=act, bos_token_id=BOS, eos_token_id=eos, pad_token_id=1, **more)
+        max_position_embeddings=77, hidden_act=act, bos_token_id=BOS, eos_token_id=eos, pad_token_id=1)
+    return CLIPTextConfig(**{**config, **more})
 
 
 def unet(**more):
@@ -192,6 +195,8 @@ CASES = [
     dict(name="sdxl_euler", folder="sdxl", scheduler="euler", guidance=5.0, height=24, width=40),
     dict(name="sdxl_zeros", folder="sdxl", scheduler="euler", guidance=5.0, negative=None, height=40, width=24),
     dict(name="sdxl_clip_skip", folder="sdxl", scheduler="ddim", guidance=5.0, clip_skip=1),
+    dict(name="sd1_lora", folder="sd1", scheduler="ddim", guidance=3.0, lora=0.8),
+    dict(name="sdxl_lora", folder="sdxl", scheduler="euler", guidance=3.0, lora=1.0),
 ]
 SCHEDULERS = {
     "ddim": lambda c: DDIMScheduler.from_config(c, clip_sample=False),
@@ -201,10 +206,43 @@ SCHEDULERS = {
 }
 
 
+UNET_TARGETS = [
+    "to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2", "conv1", "conv2",
+    "time_emb_proj"]
+
+
+def add_lora(name, pipe):
+    """Saves a random LoRA, alpha unlike rank, on every kind of layer, and loads it as a user does."""
+    unet = LoraConfig(r=2, lora_alpha=3, target_modules=UNET_TARGETS, init_lora_weights=False)
+    text = LoraConfig(r=3, lora_alpha=1, target_modules=["q_proj", "out_proj", "fc1"], init_lora_weights=False)
+    layers = dict(unet_lora_layers=lora_state(pipe.unet, unet), unet_lora_adapter_metadata=metadata(unet))
+    if name == "sd1_lora":
+        layers |= dict(text_encoder_lora_layers=lora_state(pipe.text_encoder, text), text_encoder_lora_adapter_metadata=metadata(text))
+    type(pipe).save_lora_weights(HERE, weight_name=f"{name}.safetensors", **layers)
+    pipe.load_lora_weights(HERE, weight_name=f"{name}.safetensors")
+
+
+def lora_state(model, config):
+    model.add_adapter(config)
+    for key, p in model.named_parameters():
+        if "lora_" in key:
+            p.data = 0.3 * torch.randn_like(p) / p[0].numel() ** 0.5
+    state = {k: v.detach().clone() for k, v in get_peft_model_state_dict(model).items()}
+    delete = getattr(model, "delete_adapters", None) or model.delete_adapter  # diffusers', transformers'
+    delete("default")
+    return state
+
+
+def metadata(config):
+    return dict(r=config.r, lora_alpha=config.lora_alpha, target_modules=sorted(config.target_modules))
+
+
 @torch.no_grad()
 def draw(pipe, own_scheduler, case, golden):
     """Runs one case; the pipeline draws its own latents from the seeds."""
     pipe.scheduler = SCHEDULERS[case["scheduler"]](own_scheduler)
+    if case["lora"]:
+        add_lora(case["name"], pipe)
     n = len(case["seeds"]) // len(case["prompt"])
     trace = {}
 
@@ -219,7 +257,8 @@ def draw(pipe, own_scheduler, case, golden):
         prompt=case["prompt"], negative_prompt=negative, num_images_per_prompt=n,
         generator=[torch.Generator("cpu").manual_seed(s) for s in case["seeds"]], eta=case["eta"],
         num_inference_steps=case["steps"], guidance_scale=case["guidance"], clip_skip=case["clip_skip"],
-        height=case["height"], width=case["width"], callback_on_step_end=first)
+        height=case["height"], width=case["width"], callback_on_step_end=first,
+        cross_attention_kwargs={"scale": case["lora"]} if case["lora"] else None)
     latents = pipe(**call, output_type="latent").images
     call["generator"] = [torch.Generator("cpu").manual_seed(s) for s in case["seeds"]]
     images = pipe(**call, output_type="pt").images
@@ -239,7 +278,7 @@ def main():
     golden = {}
     golden["noise.7"] = torch.randn(1, 4, 16, 16, generator=torch.Generator("cpu").manual_seed(7))
     for case in CASES:
-        defaults = dict(prompt=[PROMPT], negative=NEGATIVE, seeds=[7, 8], steps=4, eta=0.0, clip_skip=None, height=32, width=32)
+        defaults = dict(prompt=[PROMPT], negative=NEGATIVE, seeds=[7, 8], steps=4, eta=0.0, clip_skip=None, lora=None, height=32, width=32)
         case |= defaults | case
         pipes[case["folder"]].set_progress_bar_config(disable=True)
         draw(pipes[case["folder"]], configs[case["folder"]], case, golden)

@@ -49,6 +49,7 @@ CASES = {
         "DPMSolverMultistepScheduler", dict(timestep_spacing="leading", steps_offset=1, **V), 9, 0.0),
     "dpm_2m_trailing": ("DPMSolverMultistepScheduler", dict(timestep_spacing="trailing"), 16, 0.0),
     "dpm_2m_sigma_min_20": ("DPMSolverMultistepScheduler", dict(final_sigmas_type="sigma_min"), 20, 0.0),
+    "dpm_2m_sigma_min_14": ("DPMSolverMultistepScheduler", dict(final_sigmas_type="sigma_min"), 14, 0.0),
     "dpm_2m_no_lower_order": (
         "DPMSolverMultistepScheduler", dict(lower_order_final=False, final_sigmas_type="sigma_min"), 6, 0.0),
     "dpm_2m_euler_at_final": (

@@ -1,0 +1,68 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"focusnfix/model/sd"
+	"focusnfix/model/weights"
+)
+
+// dtypeNames are the element types that weights can be written in.
+var dtypeNames = map[string]weights.DType{"": "", "float32": weights.F32, "bfloat16": weights.BF16, "float16": weights.F16}
+
+// loraDialects are the names of --lora-format.
+var loraDialects = []weights.Dialect{weights.PEFT, weights.Diffusers, weights.Kohya}
+
+func newConvert() *cobra.Command {
+	var out, dtype, dialect string
+	var shard float64
+	var o sd.ConvertOptions
+	c := &cobra.Command{
+		Use:   "convert MODEL -o OUT",
+		Short: "Turn a diffusers folder into a single file or back, change element types, rewrite a LoRA file",
+		Example: `  focusnfix convert stable-diffusion-v1-5 -o sd15.safetensors --dtype float16
+  focusnfix convert sdxl.safetensors --config sdxl-folder -o my-sdxl
+  focusnfix convert pytorch_lora_weights.safetensors --lora-format kohya -o lora.safetensors`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if out == "" {
+				return usageError{errors.New("-o is missing: want a folder, or a file that ends in .safetensors")}
+			}
+			if dialect != "" {
+				return convertLoRA(args[0], out, weights.Dialect(dialect))
+			}
+			known := false
+			if o.DType, known = dtypeNames[dtype]; !known {
+				return usageError{fmt.Errorf("--dtype %s: want float32, bfloat16 or float16", dtype)}
+			}
+			if !(shard > 0) {
+				return usageError{fmt.Errorf("--shard %g: want more than 0 GB", shard)}
+			}
+			o.ShardBytes = uint64(shard * 1e9)
+			return sd.Convert(args[0], out, o)
+		},
+	}
+	f := c.Flags()
+	f.StringVarP(&out, "out", "o", "", "folder to write, or file that ends in .safetensors")
+	f.StringVar(&dtype, "dtype", "", "element type of the weights: float32, bfloat16 or float16 (default: as they are)")
+	f.StringVar(&o.Config, "config", "", "diffusers folder with the configuration and tokenizer of a single file")
+	f.StringVar(&o.Variant, "variant", "", "files of a folder to take, such as fp16")
+	f.Float64Var(&shard, "shard", 10, "gigabytes that one file of a folder holds at most")
+	f.StringVar(&dialect, "lora-format", "", "dialect to rewrite a LoRA file in: peft, diffusers or kohya")
+	return c
+}
+
+func convertLoRA(from, to string, dialect weights.Dialect) error {
+	if !slices.Contains(loraDialects, dialect) {
+		return usageError{fmt.Errorf("--lora-format %s: want peft, diffusers or kohya", dialect)}
+	}
+	if !strings.HasSuffix(to, ".safetensors") {
+		return usageError{fmt.Errorf("-o %s: want a name that ends in .safetensors", to)}
+	}
+	return sd.ConvertLoRA(from, to, dialect)
+}

@@ -1,0 +1,180 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"focusnfix/core"
+	"focusnfix/model/sd"
+	"focusnfix/model/torch"
+)
+
+// generateFlags are the flags of `focusnfix generate`.
+type generateFlags struct {
+	model             modelFlags
+	negative          string
+	seed              uint64
+	steps, count      int
+	batch, clipSkip   int
+	guidance, eta     float64
+	size, out         string
+	width, height     int64 // of size; 0 is the model's own
+	randomSeed, quiet bool
+}
+
+func newGenerate() *cobra.Command {
+	g := new(generateFlags)
+	c := &cobra.Command{
+		Use:   "generate PROMPT",
+		Short: "Draw a picture from a prompt",
+		Example: `  focusnfix generate "a chef in the park" --model stable-diffusion-v1-5
+  focusnfix generate "a chef in the park" --model sdxl.safetensors --config sdxl-folder --lora fix.safetensors:0.8 -n 4`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			g.randomSeed = !c.Flags().Changed("seed")
+			return g.run(c, args[0])
+		},
+	}
+	f := c.Flags()
+	g.model.add(c)
+	f.StringVar(&g.negative, "negative", "", "what the picture should not show")
+	f.Uint64Var(&g.seed, "seed", 0, "of the first picture; each next one has one more (default: random)")
+	f.IntVar(&g.steps, "steps", 30, "denoising steps")
+	f.Float64Var(&g.guidance, "guidance", 7.5, "scale of classifier-free guidance; 1 is none")
+	f.Float64Var(&g.eta, "eta", 0, "noise of DDIM: 0 deterministic, 1 as noisy as DDPM")
+	f.IntVar(&g.clipSkip, "clip-skip", 0, "last layers of the text encoder to leave out")
+	f.StringVar(&g.size, "size", "", "pixels, as 512x768 (default: what the model was trained on)")
+	f.IntVarP(&g.count, "count", "n", 1, "number of pictures")
+	f.IntVar(&g.batch, "batch", 1, "pictures drawn at once; more is faster on a GPU and takes more memory")
+	f.StringVarP(&g.out, "out", "o", "", "picture to write, ending in .png; of several, the seed goes before that (default: SEED.png)")
+	f.BoolVarP(&g.quiet, "quiet", "q", false, "no progress bar")
+	return c
+}
+
+// run draws the pictures, batch by batch, and prints the name of each file.
+func (g *generateFlags) run(c *cobra.Command, prompt string) error {
+	if err := g.validate(); err != nil {
+		return err
+	}
+	p, err := g.model.open()
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	if g.width == 0 {
+		g.width, g.height = p.NaturalSize()
+	}
+	bar := newProgress(c.ErrOrStderr(), "draw")
+	warned := map[string]bool{}
+	for first := 0; first < g.count; first += g.batch {
+		request := g.request(prompt, first, min(g.batch, g.count-first))
+		request.Lost = func(prompt, words string) {
+			if !warned[prompt] {
+				fmt.Fprintf(c.ErrOrStderr(), "warning: the prompt is too long for the model; it does not see: %s\n", words)
+			}
+			warned[prompt] = true
+		}
+		if !g.quiet {
+			rounds := (g.count + g.batch - 1) / g.batch
+			request.Progress = func(step, of int, _ torch.Tensor) { bar.show(first/g.batch*of+step, rounds*of) }
+		}
+		pictures, err := p.Generate(c.Context(), request)
+		if err != nil {
+			return err
+		}
+		for i, picture := range pictures {
+			if err := g.save(c.OutOrStdout(), p, picture, request, i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// validate checks what can be checked before a model is loaded.
+func (g *generateFlags) validate() error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if g.steps < 1 || g.steps > 999 {
+		wrong("--steps %d: want 1 to 999", g.steps)
+	}
+	if g.count < 1 || g.batch < 1 {
+		wrong("-n %d --batch %d: want 1 or more", g.count, g.batch)
+	}
+	if !(g.eta >= 0 && g.eta <= 1) {
+		wrong("--eta %g: want 0 to 1", g.eta)
+	}
+	if g.size != "" {
+		if n, err := fmt.Sscanf(g.size+"\n", "%dx%d\n", &g.width, &g.height); n != 2 || err != nil || g.width <= 0 || g.height <= 0 {
+			wrong("--size %s: want WIDTHxHEIGHT, as 512x768", g.size)
+		}
+	}
+	if g.out != "" && !strings.EqualFold(filepath.Ext(g.out), ".png") {
+		wrong("-o %s: want a name that ends in .png", g.out)
+	}
+	if len(errs) > 0 {
+		return usageError{errors.Join(errs...)}
+	}
+	if g.randomSeed {
+		g.seed = uint64(rand.Uint32())
+	}
+	return nil
+}
+
+func (g *generateFlags) request(prompt string, first, n int) sd.Request {
+	r := sd.Request{
+		Wording: sd.Wording{
+			Negative: g.negative, GuidanceScale: g.guidance, ClipSkip: g.clipSkip, Width: g.width, Height: g.height,
+		},
+		NumSteps: g.steps, Eta: g.eta,
+	}
+	for i := range n {
+		r.Prompts = append(r.Prompts, prompt)
+		r.Seeds = append(r.Seeds, g.seed+uint64(first+i))
+	}
+	return r
+}
+
+func (g *generateFlags) save(out io.Writer, p *sd.Pipeline, picture image.Image, r sd.Request, i int) error {
+	how := core.Parameters{
+		Prompt: r.Prompts[i], Negative: r.Negative, Steps: r.NumSteps, Sampler: samplerName(p.Scheduler),
+		GuidanceScale: r.GuidanceScale, Seed: r.Seeds[i], Width: int(r.Width), Height: int(r.Height), Model: p.Name,
+		Eta: r.Eta, ClipSkip: r.ClipSkip, Version: "focusnfix " + version,
+	}
+	for _, l := range g.model.loras {
+		file, scale := splitLoRA(l)
+		name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+		how.LoRA = append(how.LoRA, core.LoRAUse{Name: name, Scale: scale})
+	}
+	path := g.fileName(r.Seeds[i])
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	err = core.WritePNG(file, picture, core.PNGText{Key: core.ParametersKey, Text: how.String()})
+	if err := errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	fmt.Fprintln(out, path)
+	return nil
+}
+
+// fileName is where the picture of a seed goes.
+func (g *generateFlags) fileName(seed uint64) string {
+	switch {
+	case g.out == "":
+		return fmt.Sprintf("%d.png", seed)
+	case g.count == 1:
+		return g.out
+	}
+	ending := filepath.Ext(g.out)
+	return fmt.Sprintf("%s-%d%s", strings.TrimSuffix(g.out, ending), seed, ending)
+}

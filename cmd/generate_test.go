@@ -1,0 +1,101 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"focusnfix/core"
+	"focusnfix/model/torch/torchtest"
+)
+
+const tinyModel = "../model/sd/testdata/ref/sd1"
+
+// run executes one command line as the program does.
+func run(args ...string) (code int, stdout, stderr string) {
+	var out, err strings.Builder
+	code = execute(context.Background(), newRoot(), args, &out, &err)
+	return code, out.String(), err.String()
+}
+
+func TestGenerateWritesPictures(t *testing.T) {
+	torchtest.Need(t)
+	dir := t.TempDir()
+	code, stdout, stderr := run("generate", "a chef", "-m", tinyModel, "--steps", "2", "--size", "32x24", "--seed", "5", "-n", "3", "--batch", "2",
+		"--negative", "blood", "--lora", tinyModel+"_lora.safetensors:0.5", "-o", filepath.Join(dir, "x.png"), "--device", "cpu")
+	if code != exitDone {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	want := []string{"x-5.png", "x-6.png", "x-7.png"}
+	if got := strings.Fields(stdout); len(got) != 3 || filepath.Base(got[0]) != want[0] || filepath.Base(got[2]) != want[2] {
+		t.Errorf("printed %q, want %v", got, want)
+	}
+	if !strings.Contains(stderr, "draw 4/4") {
+		t.Errorf("progress %q, want it to end at 4/4: two batches of two steps", stderr)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "x-6.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture, err := png.Decode(bytes.NewReader(data))
+	if err != nil || picture.Bounds().Dx() != 32 || picture.Bounds().Dy() != 24 {
+		t.Errorf("picture %v, %v", picture.Bounds(), err)
+	}
+	texts, err := core.ReadPNGText(data)
+	const how = "a chef <lora:sd1_lora:0.5>\nNegative prompt: blood\nSteps: 2, Sampler: DDIM, CFG scale: 7.5, Seed: 6, Size: 32x24, Model: sd1, Version: focusnfix "
+	if err != nil || len(texts) != 1 || texts[0].Key != "parameters" || !strings.HasPrefix(texts[0].Text, how) {
+		t.Errorf("text %q, %v, want %q", texts, err, how)
+	}
+}
+
+func TestGenerateRefuses(t *testing.T) {
+	for want, args := range map[string]string{
+		"--model is missing":                         "generate x",
+		"--size 3x: want WIDTHxHEIGHT":               "generate x -m m --size 3x",
+		"--size 3x4x5: want":                         "generate x -m m --size 3x4x5",
+		"--steps 0: want 1 to 999":                   "generate x -m m --steps 0",
+		"-n 0 --batch 1: want 1 or more":             "generate x -m m -n 0",
+		"-o x.jpg: want a name that ends in .png":    "generate x -m m -o x.jpg",
+		"--scheduler pndm: want one of ddim":         "generate x -m m --scheduler pndm",
+		"--dtype int8: want float32":                 "generate x -m m --dtype int8",
+		"-o is missing":                              "convert m",
+		"--lora-format loha: want peft":              "convert m -o x.safetensors --lora-format loha",
+		"-o x: want a name that ends in .safetensor": "convert m -o x --lora-format peft",
+		"--shard 0: want more than 0":                "convert m -o x --shard 0",
+	} {
+		code, _, stderr := run(strings.Fields(args)...)
+		if code != exitUsage || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit code %d, %q, want %d, %q", args, code, stderr, exitUsage, want)
+		}
+	}
+}
+
+func TestConvertLoRAFile(t *testing.T) {
+	torchtest.Need(t)
+	file := filepath.Join(t.TempDir(), "kohya.safetensors")
+	if code, _, stderr := run("convert", tinyModel+"_lora.safetensors", "--lora-format", "kohya", "-o", file); code != exitDone {
+		t.Fatal(stderr)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil || !bytes.Contains(data, []byte("lora_unet_down_blocks_0_attentions_0")) {
+		t.Errorf("no kohya names in it, %v", err)
+	}
+}
+
+func TestSplitLoRA(t *testing.T) {
+	for in, want := range map[string]struct {
+		file  string
+		scale float64
+	}{
+		"a.safetensors": {"a.safetensors", 1}, "a.safetensors:0.5": {"a.safetensors", 0.5}, "C:x": {"C:x", 1},
+		"dir:1/a.safetensors:-1": {"dir:1/a.safetensors", -1}, ":2": {":2", 1},
+	} {
+		if file, scale := splitLoRA(in); file != want.file || scale != want.scale {
+			t.Errorf("%s: %s, %g, want %v", in, file, scale, want)
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"focusnfix/model/sd"
+	"focusnfix/model/torch"
+)
+
+// modelFlags choose a model and how it is loaded.
+type modelFlags struct {
+	path, config, variant, scheduler, prediction, dtype, device string
+	loras                                                       []string
+}
+
+func (m *modelFlags) add(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVarP(&m.path, "model", "m", "", "diffusers folder, or single .safetensors file")
+	f.StringVar(&m.config, "config", "", "diffusers folder with the configuration and tokenizer of a single file")
+	f.StringVar(&m.variant, "variant", "", "files of a folder to take, such as fp16")
+	f.StringVar(&m.prediction, "prediction", "", "what the UNet predicts, where the model does not say: epsilon or v_prediction")
+	f.StringVar(&m.scheduler, "scheduler", "", "sampler: "+strings.Join(sd.SchedulerNames(), ", ")+" (default: what the model says)")
+	f.StringVar(&m.dtype, "dtype", "", "element type: float32, bfloat16 or float16 (default: float16 on a GPU, float32 on the CPU)")
+	f.StringVar(&m.device, "device", "", "where to compute: cpu, cuda or cuda:N (default: the first GPU, or the CPU)")
+	f.StringArrayVar(&m.loras, "lora", nil, "file of low-rank updates to draw with, as FILE or FILE:SCALE; may be repeated")
+}
+
+// open loads the model and attaches its LoRA files.
+func (m *modelFlags) open() (*sd.Pipeline, error) {
+	options, err := m.options()
+	if err != nil {
+		return nil, err
+	}
+	p, err := sd.Load(m.path, options)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range m.loras {
+		file, scale := splitLoRA(l)
+		if _, err := p.AttachLoRA(file, scale); err != nil {
+			p.Close()
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (m *modelFlags) options() (sd.LoadOptions, error) {
+	o := sd.LoadOptions{
+		Device: torch.Device(m.device), Variant: m.variant, Scheduler: m.scheduler, Config: m.config, Prediction: m.prediction,
+	}
+	if m.path == "" {
+		return o, usageError{errors.New("--model is missing: want a diffusers folder or a .safetensors file")}
+	}
+	if m.scheduler != "" && !slices.Contains(sd.SchedulerNames(), m.scheduler) {
+		return o, usageError{fmt.Errorf("--scheduler %s: want one of %s", m.scheduler, strings.Join(sd.SchedulerNames(), ", "))}
+	}
+	if m.dtype != "" {
+		dtype, err := parseDType(m.dtype)
+		if err != nil {
+			return o, err
+		}
+		o.DType = dtype
+	}
+	return o, nil
+}
+
+func parseDType(name string) (torch.DType, error) {
+	for _, d := range []torch.DType{torch.Float32, torch.BFloat16, torch.Float16} {
+		if d.String() == name {
+			return d, nil
+		}
+	}
+	return 0, usageError{fmt.Errorf("--dtype %s: want float32, bfloat16 or float16", name)}
+}
+
+// splitLoRA takes FILE:SCALE apart; without a scale it is 1.
+func splitLoRA(s string) (file string, scale float64) {
+	if i := strings.LastIndexByte(s, ':'); i > 0 {
+		if scale, err := strconv.ParseFloat(s[i+1:], 64); err == nil {
+			return s[:i], scale
+		}
+	}
+	return s, 1
+}
+
+// samplerName is what AUTOMATIC1111's web UI calls a scheduler.
+func samplerName(c sd.SchedulerConfig) string {
+	name := map[string]string{
+		sd.DDIM: "DDIM", sd.Euler: "Euler", sd.EulerAncestral: "Euler a", sd.DPMSolver: "DPM++ 2M",
+	}[c.Class]
+	if c.UseKarrasSigmas {
+		name += " Karras"
+	}
+	return name
+}

@@ -1,0 +1,101 @@
+package train
+
+import (
+	"fmt"
+
+	"focusnfix/model/sd"
+	"focusnfix/model/torch"
+)
+
+// Sampling says how pictures are drawn, for base and tuned model alike.
+type Sampling struct {
+	NumSteps      int     // denoising steps of one picture
+	GuidanceScale float64 // 1 is no guidance
+	Eta           float64 // DDIM's
+	Negative      string  // prompt
+	Width, Height int64   // pixels
+}
+
+// recomputeFrom is the number of recorded denoising steps from which their activations are computed
+// again in the backward pass instead of kept: memory is then that of one step, for a third more time.
+const recomputeFrom = 4
+
+// sampler draws latents so that the gradient of a loss at their end reaches the UNet's parameters
+// through the last backpropSteps steps.
+type sampler struct {
+	pipeline      *sd.Pipeline
+	scheduler     *sd.Scheduler
+	sampling      Sampling
+	backpropSteps int // K of DRaFT-K; 0 records nothing
+}
+
+func newSampler(p *sd.Pipeline, s Sampling, backpropSteps int) (*sampler, error) {
+	scheduler, err := sd.NewScheduler(p.Scheduler, s.NumSteps, s.Eta)
+	if err != nil {
+		return nil, err
+	}
+	if scheduler.Multistep() {
+		return nil, fmt.Errorf("sample.scheduler: %s uses the step before, which training cuts off; want ddim or euler", p.Scheduler.Class)
+	}
+	if backpropSteps < 0 || backpropSteps > s.NumSteps {
+		return nil, fmt.Errorf("train.backprop_steps: %d, want 0 to sample.num_steps, %d", backpropSteps, s.NumSteps)
+	}
+	return &sampler{p, scheduler, s, backpropSteps}, nil
+}
+
+// start is what a batch of pictures begins with; no LoRA weight has a part in it.
+type start struct {
+	conditioning sd.Conditioning
+	latents      torch.Tensor   // x_T, [B,4,h,w]
+	noise        []torch.Tensor // of each step; no tensor where none is added
+}
+
+// begin encodes prompts and draws the noise of their seeds. The same seeds give the same noise, so
+// that base and tuned picture differ by the weights alone, with eta > 0 too.
+func (s *sampler) begin(prompts []string, seeds []uint64) (st start, err error) {
+	torch.NoGrad(func() {
+		st.conditioning, err = s.pipeline.Condition(sd.Wording{
+			Prompts: prompts, Negative: s.sampling.Negative, GuidanceScale: s.sampling.GuidanceScale,
+			Width: s.sampling.Width, Height: s.sampling.Height,
+		})
+		if err == nil {
+			st.latents, st.noise, err = s.pipeline.Noise(seeds, s.sampling.Width, s.sampling.Height, s.scheduler)
+		}
+	})
+	return st, err
+}
+
+// denoise is step i: latents to latents, [B,4,h,w].
+func (s *sampler) denoise(st start, i int, latents torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		output := s.pipeline.Predict(s.scheduler.ScaleInput(i, latents), s.scheduler.Timesteps[i], st.conditioning)
+		next, _ := s.scheduler.Step(i, latents, output, torch.Tensor{}, st.noise[i])
+		return next
+	})
+}
+
+// trajectory is a drawn batch.
+type trajectory struct {
+	latents torch.Tensor // x_0, [B,4,h,w]; a leaf that carries no history
+	// backward turns the gradient at latents into those of params, summed over the recorded steps.
+	backward func(grad torch.Tensor, params []torch.Tensor) []torch.Tensor
+}
+
+// draw walks all steps, the first ones without recording.
+func (s *sampler) draw(st start) trajectory {
+	first := s.scheduler.Len() - s.backpropSteps // of the recorded steps
+	x := st.latents
+	torch.NoGrad(func() {
+		x = torch.Checkpoint(first, x, func(i int, x torch.Tensor) torch.Tensor { return s.denoise(st, i, x) }).Last()
+	})
+	if s.backpropSteps >= recomputeFrom {
+		chain := torch.Checkpoint(s.backpropSteps, x, func(i int, x torch.Tensor) torch.Tensor { return s.denoise(st, first+i, x) })
+		return trajectory{chain.Last().Leaf(), chain.Backward}
+	}
+	for i := first; i < s.scheduler.Len(); i++ {
+		x = s.denoise(st, i, x)
+	}
+	return trajectory{x.Leaf(), func(grad torch.Tensor, params []torch.Tensor) []torch.Tensor {
+		return torch.Grad([]torch.Tensor{x}, params, []torch.Tensor{grad})
+	}}
+}

@@ -1,0 +1,112 @@
+package train
+
+import (
+	"fmt"
+	"math"
+
+	"focusnfix/model/reward"
+	"focusnfix/model/torch"
+)
+
+// Aspect is one kind of fault that training repairs.
+type Aspect struct {
+	Name   string
+	Reward reward.Reward
+	Weight float64 // w_a
+}
+
+// Region is the term that holds a picture outside its mask.
+type Region struct {
+	Weight float64 // 0 is plain DRaFT
+	Norm   RegionNorm
+}
+
+// batch is what one step trains on: B pictures that the base model drew.
+type batch struct {
+	prompts         []string
+	start           start
+	baseImage, mask torch.Tensor // [B,3,H,W] in [0,1] and [B,1,H,W] in {0,1}
+}
+
+// Measured is what a step found out about its pictures, one number a picture, before it changed the
+// weights.
+type Measured struct {
+	Rewards map[string][]float64 // by aspect
+	Region  []float64            // of the region term, not weighted
+	Outside []float64            // PSNR outside the mask against the base picture, dB
+	Loss    float64              // −J, averaged
+}
+
+// Finite tells whether the loss is a number that training can follow.
+func (m Measured) Finite() bool { return !math.IsNaN(m.Loss) && !math.IsInf(m.Loss, 0) }
+
+// objective is the method without its optimizer.
+type objective struct {
+	sampler *sampler
+	aspects []Aspect
+	region  Region
+}
+
+// gradients draws a batch and differentiates its loss, −J averaged over the pictures, with respect to
+// params. The tuned pictures [B,3,H,W] come with it, without history.
+func (o *objective) gradients(b batch, params []torch.Tensor) (m Measured, image torch.Tensor, grads []torch.Tensor) {
+	kept := torch.Scopes(func() []torch.Tensor {
+		drawn := o.sampler.draw(b.start)
+		image := o.sampler.pipeline.Decode(drawn.latents)
+		var loss torch.Tensor
+		loss, m = o.loss(image, b)
+		atLatents := torch.Grad([]torch.Tensor{loss}, []torch.Tensor{drawn.latents}, nil)[0]
+		return append([]torch.Tensor{image.Detach()}, drawn.backward(atLatents, params)...)
+	})
+	return m, kept[0], kept[1:]
+}
+
+// loss is −J of images [B,3,H,W], averaged.
+func (o *objective) loss(image torch.Tensor, b batch) (torch.Tensor, Measured) {
+	m := Measured{Rewards: map[string][]float64{}}
+	loss := torch.Scope(func() torch.Tensor {
+		total := image.NewZeros(image.Size(0)) // J, [B]
+		for _, a := range o.aspects {
+			score := a.Reward.Score(image, b.prompts)
+			if got := score.Shape(); len(got) != 1 || got[0] != image.Size(0) {
+				panic(&torch.Error{Op: "reward " + a.Name, Message: fmt.Sprintf("score %v for %v, want one number a picture", score, image)})
+			}
+			m.Rewards[a.Name] = score.Detach().Doubles()
+			total = total.AddScaled(score, a.Weight)
+		}
+		region := regionLoss(o.region.Norm, image, b.baseImage, b.mask)
+		m.Region, m.Outside = region.Detach().Doubles(), outsidePSNR(image.Detach(), b.baseImage, b.mask)
+		if o.region.Weight != 0 {
+			total = total.AddScaled(region, -o.region.Weight)
+		}
+		loss := total.Mean().Neg()
+		m.Loss = loss.Item()
+		return loss
+	})
+	return loss, m
+}
+
+// maxPSNR stands for pictures that are equal, in dB: their difference is below one in 8-bit files.
+const maxPSNR = 99
+
+// outsidePSNR is the peak signal-to-noise ratio of each picture over the pixels outside its mask, dB;
+// maxPSNR where the mask leaves none.
+func outsidePSNR(image, baseImage, mask torch.Tensor) []float64 {
+	var squares, pixels []float64
+	torch.NoGrad(func() {
+		torch.Scope(func() torch.Tensor {
+			outside := mask.SubFromScalar(1)
+			squares = image.Sub(baseImage).Mul(outside).Square().Sum(1, 2, 3).Doubles()
+			pixels = outside.Sum(1, 2, 3).MulScalar(float64(image.Size(1))).Doubles()
+			return torch.Tensor{}
+		})
+	})
+	psnr := make([]float64, len(squares))
+	for i := range psnr {
+		psnr[i] = maxPSNR
+		if squares[i] > 0 && pixels[i] > 0 {
+			psnr[i] = min(maxPSNR, -10*math.Log10(squares[i]/pixels[i]))
+		}
+	}
+	return psnr
+}

@@ -1,0 +1,231 @@
+package train
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"strings"
+	"testing"
+
+	"focusnfix/model/nn"
+	"focusnfix/model/nn/nntest"
+	"focusnfix/model/sd"
+	"focusnfix/model/torch"
+	"focusnfix/model/torch/torchtest"
+)
+
+// reference is testdata/ref/draft.json: the same steps by diffusers, peft and PyTorch, in float64.
+type reference struct {
+	Steps []struct {
+		BackpropSteps int `json:"backprop_steps"`
+		Norm          RegionNorm
+		Loss          float64
+		Rewards       map[string][]float64
+		Gradients     map[string][]float64 // the first six numbers, then the norm
+	}
+	Losses []float64
+}
+
+func readReference(t *testing.T) (r reference) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/ref/draft.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+const tinySide = 32 // pixels
+
+// tiny is the model of model/sd's references with LoRA weights, as draft.py makes it.
+type tiny struct {
+	pipeline *sd.Pipeline
+	adapter  *nn.Adapter
+	names    []string
+	params   []torch.Tensor
+}
+
+func newTiny(t testing.TB) tiny {
+	t.Helper()
+	torchtest.Need(t)
+	p, err := sd.Load("../../model/sd/testdata/ref/sd1", sd.LoadOptions{Device: torch.CPU, DType: torch.Float32, Scheduler: "ddim"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	want, err := sd.LoRATargets([]string{"attention"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := tiny{pipeline: p}
+	if m.adapter, err = nn.NewAdapter(p.Params("unet"), 2, 4, 0, want); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.adapter.Remove)
+	m.names, m.params = m.adapter.Tensors()
+	m.adapter.SetTrainable(true)
+	return m
+}
+
+// hash gives the LoRA weights the numbers of draft.py.
+func (m tiny) hash() {
+	torch.NoGrad(func() {
+		for i, name := range m.names {
+			scale := 1.0
+			if strings.Contains(name, "lora_B") {
+				scale = 0.3
+			}
+			m.params[i].CopyFrom(nntest.Weight("draft."+name, m.params[i].Shape()...).MulScalar(scale))
+		}
+	})
+}
+
+func (m tiny) sampler(t testing.TB, backpropSteps int) *sampler {
+	t.Helper()
+	s, err := newSampler(m.pipeline, Sampling{NumSteps: 5, GuidanceScale: 3, Width: tinySide, Height: tinySide}, backpropSteps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// batch is the one of draft.py: a picture with a mask and one without.
+func (m tiny) batch(t testing.TB, s *sampler) batch {
+	t.Helper()
+	b := batch{prompts: []string{"a chef in the park", "a red cat and a tree"}}
+	var err error
+	if b.start, err = s.begin(b.prompts, []uint64{7, 8}); err != nil {
+		t.Fatal(err)
+	}
+	b.baseImage = nntest.Uniform("draft.base", 2, 3, tinySide, tinySide).AddScalar(1).DivScalar(2)
+	b.mask = torch.Zeros(torch.Float32, torch.CPU, 2, 1, tinySide, tinySide)
+	b.mask.Narrow(0, 0, 1).Narrow(2, 8, 12).Narrow(3, 4, 26).Fill(1)
+	return b
+}
+
+// bright and patterned are rewards with simple formulas.
+type bright struct{}
+
+func (bright) Score(images torch.Tensor, _ []string) torch.Tensor { return images.Mean(1, 2, 3) }
+func (bright) Heatmap(images torch.Tensor, _ []string) torch.Tensor {
+	return images.Narrow(1, 0, 1).ZerosLike()
+}
+func (bright) Close() {}
+
+type patterned struct{ bright }
+
+func (patterned) Score(images torch.Tensor, _ []string) torch.Tensor {
+	return images.Mul(nntest.Uniform("draft.pattern", 3, tinySide, tinySide)).Sum(1, 2, 3).Sigmoid()
+}
+
+func tinyAspects() []Aspect {
+	return []Aspect{{"bright", bright{}, 1}, {"pattern", patterned{}, 0.5}}
+}
+
+// TestStepMatchesPyTorch compares loss, rewards and gradients of one step with those of diffusers,
+// peft and PyTorch, for truncated, recomputed and full back-propagation and for each norm. Ours are
+// float32: their sums are good to about 1e-4 of a gradient's norm.
+func TestStepMatchesPyTorch(t *testing.T) {
+	m, ref := newTiny(t), readReference(t)
+	for _, want := range ref.Steps {
+		torchtest.Run(t, func() {
+			m.hash()
+			o := &objective{m.sampler(t, want.BackpropSteps), tinyAspects(), Region{12, want.Norm}}
+			got, _, grads := o.gradients(m.batch(t, o.sampler), m.params)
+			if math.Abs(got.Loss-want.Loss) > 1e-4*math.Abs(want.Loss) {
+				t.Errorf("K %d, %s: loss %g, want %g", want.BackpropSteps, want.Norm, got.Loss, want.Loss)
+			}
+			for aspect, scores := range want.Rewards {
+				for i, score := range scores {
+					if math.Abs(got.Rewards[aspect][i]-score) > 1e-4 {
+						t.Errorf("K %d: reward %s of picture %d is %g, want %g", want.BackpropSteps, aspect, i, got.Rewards[aspect][i], score)
+					}
+				}
+			}
+			for i, name := range m.names {
+				checkGradient(t, want.Norm, want.BackpropSteps, name, grads[i].Flatten(0).Doubles(), want.Gradients[name])
+			}
+		})
+	}
+}
+
+func checkGradient(t *testing.T, norm RegionNorm, k int, name string, got, want []float64) {
+	t.Helper()
+	if len(want) < 2 {
+		t.Errorf("%s: not in the reference", name)
+		return
+	}
+	size, first := want[len(want)-1], want[:len(want)-1]
+	sum := 0.0
+	for _, g := range got {
+		sum += g * g
+	}
+	if d := math.Abs(math.Sqrt(sum) - size); d > 1e-3*size {
+		t.Errorf("K %d, %s: %s: norm %g, want %g", k, norm, name, math.Sqrt(sum), size)
+	}
+	for i, w := range first {
+		if math.Abs(got[i]-w) > 1e-3*size {
+			t.Errorf("K %d, %s: %s: number %d is %g, want %g", k, norm, name, i, got[i], w)
+		}
+	}
+}
+
+// TestRecomputeEqualsPlain: computing activations again changes no bit of a gradient.
+func TestRecomputeEqualsPlain(t *testing.T) {
+	m := newTiny(t)
+	torchtest.Run(t, func() {
+		m.hash()
+		s := m.sampler(t, recomputeFrom)
+		st := m.batch(t, s).start
+		recomputed := s.draw(st)
+		x := st.latents
+		torch.NoGrad(func() { x = s.denoise(st, 0, x) })
+		for i := 1; i < 5; i++ {
+			x = s.denoise(st, i, x)
+		}
+		seed := x.Detach().Tanh()
+		want := torch.Grad([]torch.Tensor{x}, m.params, []torch.Tensor{seed})
+		for i, got := range recomputed.backward(seed, m.params) {
+			if !got.Equal(want[i]) {
+				t.Errorf("%s: gradients differ by %g", m.names[i], torchtest.MaxDiff(got, want[i]))
+			}
+		}
+	})
+}
+
+// TestFirstStep: before training Î is Î₀ exactly, the region term is zero, and every gradient is
+// finite for each norm.
+func TestFirstStep(t *testing.T) {
+	m := newTiny(t)
+	for _, norm := range []RegionNorm{RMS, Frobenius, Local} {
+		torchtest.Run(t, func() {
+			o := &objective{m.sampler(t, 2), tinyAspects(), Region{10, norm}}
+			b := m.batch(t, o.sampler)
+			torch.NoGrad(func() {
+				m.adapter.SetScale(0)
+				b.baseImage = m.pipeline.Decode(o.sampler.draw(b.start).latents)
+				m.adapter.SetScale(1)
+			})
+			got, image, grads := o.gradients(b, m.params)
+			if !image.Equal(b.baseImage) {
+				t.Errorf("%s: the picture differs from the base picture by %g", norm, torchtest.MaxDiff(image, b.baseImage))
+			}
+			if got.Region[0] != 0 || got.Region[1] != 0 || got.Outside[0] != maxPSNR {
+				t.Errorf("%s: region term %v and PSNR %v, want 0 and %d", norm, got.Region, got.Outside, maxPSNR)
+			}
+			moved := false
+			for i, g := range grads {
+				if !g.IsFinite().All().Equal(torch.Scalar(true)) {
+					t.Errorf("%s: %s: the gradient is not finite", norm, m.names[i])
+				}
+				moved = moved || g.Abs().Max().Item() > 0
+			}
+			if !moved {
+				t.Errorf("%s: every gradient is zero", norm)
+			}
+		})
+	}
+}

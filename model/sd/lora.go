@@ -1,0 +1,116 @@
+package sd
+
+import (
+	"errors"
+	"strings"
+
+	"focusnfix/model/nn"
+	"focusnfix/model/torch"
+	"focusnfix/model/weights"
+)
+
+// AttachLoRA reads a LoRA file of any dialect and adds its updates, at the given strength, to the
+// model's UNet and text encoders. It returns one adapter for every part that the file updates.
+func (p *Pipeline) AttachLoRA(path string, scale float64) ([]*nn.Adapter, error) {
+	file, err := weights.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	lora, err := weights.ReadLoRA(file)
+	shapes := p.weightShapes()
+	if err == nil {
+		err = lora.Check(func(part, layer string) ([]int64, bool) {
+			shape, ok := shapes[part+"."+layer]
+			return shape, ok
+		})
+	}
+	var adapters []*nn.Adapter
+	if err == nil {
+		adapters, err = p.attach(lora, scale, shapes)
+	}
+	return adapters, errors.Join(err, file.Close())
+}
+
+// weightShapes are those of all parts' weights, by part and layer.
+func (p *Pipeline) weightShapes() map[string][]int64 {
+	shapes := map[string][]int64{}
+	for part, params := range p.params {
+		for name, t := range params.All() {
+			if layer, ok := strings.CutSuffix(name, ".weight"); ok {
+				shapes[part+"."+layer] = t.Shape()
+			}
+		}
+	}
+	return shapes
+}
+
+func (p *Pipeline) attach(lora *weights.LoRA, scale float64, shapes map[string][]int64) (adapters []*nn.Adapter, err error) {
+	var tensors []weights.Tensor
+	for _, m := range lora.Modules {
+		m.Down.Name, m.Up.Name = m.Name()+".down", m.Name()+".up"
+		tensors = append(tensors, m.Down, m.Up)
+	}
+	read := nn.FromWeights(weights.NewSource(lora.Path, tensors), torch.Float32, torch.CPU)
+	defer read.Drop()
+	failed := torch.Run(func() {
+		byPart := map[string][]*nn.LoRA{}
+		for _, m := range lora.Modules {
+			shape := shapes[m.Name()]
+			matrix := func(name string, t weights.Tensor, want ...int64) torch.Tensor {
+				return read.Param(m.Name()+name, nn.Zeros, t.Shape...).Reshape(want...)
+			}
+			down, up := append([]int64{m.Rank()}, shape[1:]...), []int64{shape[0], m.Rank()}
+			if len(shape) == 4 { // a 1x1 convolution may come as a linear layer, and the other way round
+				up = append(up, 1, 1)
+			}
+			byPart[m.Component] = append(byPart[m.Component], &nn.LoRA{
+				Name: m.Path, Alpha: m.Alpha, Scale: scale, Down: matrix(".down", m.Down, down...), Up: matrix(".up", m.Up, up...),
+			})
+		}
+		for _, part := range []string{"unet", "text_encoder", "text_encoder_2"} {
+			if len(byPart[part]) == 0 || err != nil {
+				continue
+			}
+			var adapter *nn.Adapter
+			if adapter, err = nn.LoadAdapter(p.params[part], byPart[part]); err == nil {
+				adapters = append(adapters, adapter)
+			}
+		}
+	})
+	return adapters, errors.Join(failed, err)
+}
+
+// SaveLoRA writes the adapter of a part (unet, text_encoder, ...) in a dialect; extra goes into the
+// file's header.
+func SaveLoRA(path string, dialect weights.Dialect, part string, adapter *nn.Adapter, extra map[string]string) error {
+	var modules []weights.LoRAModule
+	err := torch.Run(func() {
+		for _, u := range adapter.LoRAs {
+			modules = append(modules, weights.LoRAModule{
+				Component: part, Path: u.Name, Alpha: u.Alpha, Down: float32Tensor(u.Down), Up: float32Tensor(u.Up),
+			})
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return weights.WriteLoRA(path, dialect, modules, extra)
+}
+
+func float32Tensor(t torch.Tensor) weights.Tensor {
+	bytes := t.Detach().ToDevice(torch.CPU, torch.Float32).Contiguous().Bytes()
+	return weights.Tensor{DType: weights.F32, Shape: t.Shape(), Bytes: bytes}
+}
+
+// ConvertLoRA rewrites a LoRA file in another dialect.
+func ConvertLoRA(from, to string, dialect weights.Dialect) error {
+	file, err := weights.Open(from)
+	if err != nil {
+		return err
+	}
+	lora, err := weights.ReadLoRA(file)
+	if err == nil {
+		err = weights.WriteLoRA(to, dialect, lora.Modules, nil)
+	}
+	return errors.Join(err, file.Close())
+}

@@ -1,0 +1,303 @@
+package weights
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// PullOptions say what to fetch and from where; the zero value is the usual.
+type PullOptions struct {
+	Revision string // branch, tag or commit; "" is main
+	Variant  string // "fp16" for half-size weights, where there are any
+	Endpoint string // of the hub; "" is $HF_ENDPOINT, else https://huggingface.co
+	Token    string // for private and gated repositories; "" is $HF_TOKEN
+	Parallel int    // files at a time; 0 is 4
+	Retries  int    // per file, counted from the last byte that came; 0 is 5, negative none
+
+	Backoff time.Duration // wait before the first retry, doubled for each one more; 0 is 500 ms
+	Stall   time.Duration // silence after which a connection is given up; 0 is 30 s
+
+	// Progress, if set, is called now and then, never by two at once.
+	Progress func(PullProgress)
+}
+
+// PullProgress is how far Pull has come.
+type PullProgress struct {
+	File        string // the one that moved last
+	Done, Total int64  // bytes, of all files
+}
+
+// Pull fetches a model from a hub that speaks Hugging Face's protocol into dir: of a
+// diffusers folder the parts that Stable Diffusion needs, of another repository what
+// lies at its top. Weights come as safetensors only. Every file is checked against the
+// hub's own sum and appears under its name when it is whole; model_index.json comes
+// last. Files that are there and right are kept, and what an interrupted Pull has left
+// is continued.
+func Pull(ctx context.Context, repo, dir string, o PullOptions) error {
+	p, err := newPuller(repo, dir, o)
+	if err != nil {
+		return err
+	}
+	files, err := p.list(ctx)
+	if err != nil {
+		return err
+	}
+	chosen, err := chooseFiles(repo, files, o.Variant)
+	if err != nil {
+		return err
+	}
+	for _, f := range chosen {
+		p.progress.Total += f.size
+	}
+	last := slices.IndexFunc(chosen, func(f hubFile) bool { return f.path == "model_index.json" })
+	if last >= 0 {
+		index := chosen[last]
+		if err := p.fetchAll(ctx, slices.Delete(chosen, last, last+1)); err != nil {
+			return err
+		}
+		chosen = []hubFile{index}
+	}
+	return p.fetchAll(ctx, chosen)
+}
+
+// hubFile is one file of a repository.
+type hubFile struct {
+	path   string
+	size   int64
+	sha256 string // of large files
+	blob   string // git's name of small ones: SHA-1 of a line and the content
+}
+
+// puller is one Pull under way.
+type puller struct {
+	PullOptions
+	repo, dir string
+	commit    string
+	client    *http.Client
+
+	mu       sync.Mutex
+	progress PullProgress
+	reported time.Time
+}
+
+var repoName = regexp.MustCompile(`^[\w-][\w.-]*(/[\w-][\w.-]*)?$`)
+
+func newPuller(repo, dir string, o PullOptions) (*puller, error) {
+	if !repoName.MatchString(repo) {
+		return nil, fmt.Errorf("%q: not the name of a repository, want owner/name", repo)
+	}
+	o.Revision = cmp.Or(o.Revision, "main")
+	o.Endpoint = strings.TrimSuffix(cmp.Or(o.Endpoint, os.Getenv("HF_ENDPOINT"), "https://huggingface.co"), "/")
+	o.Token = cmp.Or(o.Token, os.Getenv("HF_TOKEN"))
+	o.Parallel = cmp.Or(max(0, o.Parallel), 4)
+	o.Retries = max(0, cmp.Or(o.Retries, 5))
+	o.Backoff = cmp.Or(o.Backoff, 500*time.Millisecond)
+	o.Stall = cmp.Or(o.Stall, 30*time.Second)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DisableCompression = true // ranges and sizes are those of the file
+	transport.ResponseHeaderTimeout = o.Stall
+	return &puller{PullOptions: o, repo: repo, dir: dir, client: &http.Client{Transport: transport}}, nil
+}
+
+// list asks the hub what the repository holds, and for the commit, so that all files
+// are of one state even if somebody pushes meanwhile.
+func (p *puller) list(ctx context.Context) ([]hubFile, error) {
+	address := fmt.Sprintf("%s/api/models/%s/revision/%s?blobs=true", p.Endpoint, p.repo, url.PathEscape(p.Revision))
+	var answer struct {
+		Commit   string `json:"sha"`
+		Siblings []struct {
+			Name string `json:"rfilename"`
+			Size int64  `json:"size"`
+			Blob string `json:"blobId"`
+			LFS  struct {
+				SHA256 string `json:"sha256"`
+			} `json:"lfs"`
+		} `json:"siblings"`
+	}
+	err := p.retry(ctx, func() (bool, error) {
+		response, err := p.get(ctx, address, 0)
+		if err != nil {
+			return false, err
+		}
+		defer response.Body.Close()
+		raw, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
+		if err != nil {
+			return false, err
+		}
+		if err := json.Unmarshal(raw, &answer); err != nil {
+			return false, &finalError{fmt.Errorf("%s does not answer as a hub does: %w", p.Endpoint, err)}
+		}
+		return false, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.repo, err)
+	}
+	p.commit = cmp.Or(answer.Commit, p.Revision)
+	var files []hubFile
+	for _, s := range answer.Siblings {
+		if !filepath.IsLocal(s.Name) || strings.Contains(s.Name, `\`) || s.Size < 0 {
+			return nil, fmt.Errorf("%s: the hub names a file %q, which is refused", p.repo, s.Name)
+		}
+		files = append(files, hubFile{s.Name, s.Size, s.LFS.SHA256, s.Blob})
+	}
+	return files, nil
+}
+
+// neededParts are the folders of a diffusers folder that the model packages read.
+var neededParts = []string{"unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"}
+
+// neededFiles are the small files to take from each folder, beside the weights.
+var neededFiles = []string{
+	"model_index.json", "config.json", "scheduler_config.json", "preprocessor_config.json", "vocab.json", "merges.txt",
+	"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+}
+
+// chooseFiles picks what to fetch, small files first.
+func chooseFiles(repo string, files []hubFile, variant string) ([]hubFile, error) {
+	folders := map[string][]string{} // file names by folder
+	for _, f := range files {
+		folder, name := path.Split(f.path)
+		folders[strings.TrimSuffix(folder, "/")] = append(folders[strings.TrimSuffix(folder, "/")], name)
+	}
+	wanted := []string{""}
+	if slices.Contains(folders[""], "model_index.json") {
+		wanted = append(wanted, neededParts...)
+	}
+	take := map[string]bool{}
+	for _, folder := range wanted {
+		names := folders[folder]
+		if len(wanted) > 1 && folder == "" {
+			names = []string{"model_index.json"} // single files often lie beside it
+		}
+		weights, err := chooseShards(names, variant)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path.Join(repo, folder), err)
+		}
+		for _, name := range names {
+			if slices.Contains(neededFiles, name) || slices.Contains(weights, name) {
+				take[path.Join(folder, name)] = true
+			}
+		}
+	}
+	chosen := slices.DeleteFunc(slices.Clone(files), func(f hubFile) bool { return !take[f.path] })
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("%s: holds no model that can be read: no model_index.json, no .safetensors", repo)
+	}
+	slices.SortFunc(chosen, func(a, b hubFile) int {
+		return cmp.Or(cmp.Compare(a.size, b.size), strings.Compare(a.path, b.path))
+	})
+	return chosen, nil
+}
+
+// chooseShards lists the weights files to fetch from one folder, none if it has none.
+func chooseShards(names []string, variant string) ([]string, error) {
+	best := chooseWeights(names, variant)
+	if best == "" {
+		for _, name := range names {
+			if isPickleName(name) {
+				return nil, fmt.Errorf("%s is a Python pickle and there are no safetensors; look for another revision or repository", name)
+			}
+		}
+		return nil, nil
+	}
+	list := []string{best}
+	if strings.HasSuffix(best, ".json") {
+		found, _ := weightsVariant(best)
+		for _, name := range names {
+			if of, ok := weightsVariant(name); ok && of == found && isShard.MatchString(name) {
+				list = append(list, name)
+			}
+		}
+	}
+	return list, nil
+}
+
+// fetchAll fetches several files at a time and stops them all at the first failure.
+func (p *puller) fetchAll(ctx context.Context, files []hubFile) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	slots := make(chan struct{}, p.Parallel)
+	var wait sync.WaitGroup
+	for _, f := range files {
+		wait.Go(func() {
+			select {
+			case slots <- struct{}{}:
+				defer func() { <-slots }()
+			case <-ctx.Done():
+				return
+			}
+			if err := p.fetch(ctx, f); err != nil && ctx.Err() == nil {
+				cancel(err)
+			}
+		})
+	}
+	wait.Wait()
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return nil
+}
+
+// moved adds n bytes of a file to the progress; they are negative when it starts over.
+func (p *puller) moved(file string, n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.progress.File = file
+	p.progress.Done += n
+	now := time.Now()
+	if p.Progress != nil && (now.Sub(p.reported) > 100*time.Millisecond || p.progress.Done == p.progress.Total) {
+		p.reported = now
+		p.Progress(p.progress)
+	}
+}
+
+// finalError is one that trying again cannot mend.
+type finalError struct{ error }
+
+func (e *finalError) Unwrap() error { return e.error }
+
+// retry calls attempt until it succeeds or fails for good; attempt says whether it got
+// any further, which starts the count again.
+func (p *puller) retry(ctx context.Context, attempt func() (further bool, err error)) error {
+	for failures := 0; ; failures++ {
+		further, err := attempt()
+		var final *finalError
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.As(err, &final):
+			return final.error
+		case further:
+			failures = 0
+		}
+		if failures >= p.Retries {
+			return fmt.Errorf("gave up after %d attempts: %w", failures+1, err)
+		}
+		wait := p.Backoff << min(failures, 6)
+		var busy *busyError
+		if errors.As(err, &busy) {
+			wait = max(wait, busy.wait)
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

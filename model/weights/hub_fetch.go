@@ -1,0 +1,242 @@
+package weights
+
+import (
+	"context"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// busyError is an answer that says to come back later.
+type busyError struct {
+	error
+	wait time.Duration
+}
+
+// fetch brings one file into the folder, unless it is there and right.
+func (p *puller) fetch(ctx context.Context, f hubFile) error {
+	target := filepath.Join(p.dir, filepath.FromSlash(f.path))
+	if err := os.MkdirAll(filepath.Dir(target), 0o777); err != nil {
+		return describe(target, err)
+	}
+	if have, err := f.verified(target); err != nil || have {
+		p.moved(f.path, f.size)
+		return err
+	}
+	part := f.partName(target)
+	err := p.retry(ctx, func() (bool, error) { return p.attempt(ctx, f, part) })
+	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return fmt.Errorf("%s: %w", f.path, err)
+	}
+	if err := os.Rename(part, target); err != nil {
+		return describe(target, err)
+	}
+	return syncDir(filepath.Dir(target))
+}
+
+// partName is where a file grows. It carries the sum, so that a part of another
+// revision is never continued.
+func (f hubFile) partName(target string) string {
+	sum := f.sha256 + f.blob
+	return filepath.Join(filepath.Dir(target), fmt.Sprintf(".%s.%.12s.part", filepath.Base(target), sum))
+}
+
+// newHash is how the hub sums this file; nil if it gave no sum.
+func (f hubFile) newHash() (sum hash.Hash, want string) {
+	switch {
+	case f.sha256 != "":
+		return sha256.New(), f.sha256
+	case f.blob != "":
+		sum = sha1.New() // not for safety: it is how git names what it stores
+		fmt.Fprintf(sum, "blob %d\x00", f.size)
+		return sum, f.blob
+	}
+	return nil, ""
+}
+
+// verified reports whether the file at path is this one.
+func (f hubFile) verified(path string) (bool, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, describe(path, err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil || info.Size() != f.size {
+		return false, err
+	}
+	sum, want := f.newHash()
+	if sum == nil {
+		return true, nil
+	}
+	if _, err := io.Copy(sum, file); err != nil {
+		return false, describe(path, err)
+	}
+	return hex.EncodeToString(sum.Sum(nil)) == want, nil
+}
+
+// attempt continues the file at part, and checks it once it is whole. It reports
+// whether any bytes came.
+func (p *puller) attempt(ctx context.Context, f hubFile, part string) (further bool, err error) {
+	file, err := os.OpenFile(part, os.O_CREATE|os.O_RDWR, 0o666)
+	if err != nil {
+		return false, &finalError{describe(part, err)}
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	start, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return false, &finalError{describe(part, err)}
+	}
+	if start > f.size {
+		start = 0
+	}
+	counted := start
+	p.moved(f.path, counted)
+	defer func() {
+		if err != nil {
+			p.moved(f.path, -counted) // the next attempt counts what the part holds again
+		}
+	}()
+	if start < f.size || f.size == 0 {
+		n, err := p.download(ctx, f, file, &start)
+		counted = start + n
+		if err != nil {
+			return n > 0, err
+		}
+	}
+	right, err := f.verified(part)
+	if err != nil {
+		return false, &finalError{err}
+	}
+	if !right {
+		err := errors.Join(errors.New("wrong bytes: the sum is not the hub's; is there a proxy in between, or a broken disk?"), file.Truncate(0))
+		if start == 0 { // not the fault of what was there before
+			err = &finalError{err}
+		}
+		return false, err
+	}
+	if err := file.Sync(); err != nil {
+		return false, &finalError{describe(part, err)}
+	}
+	return true, nil
+}
+
+// download appends what is missing to file from *start, which becomes 0 if the hub
+// does not continue where it was asked to. It returns the number of bytes that came.
+func (p *puller) download(ctx context.Context, f hubFile, file *os.File, start *int64) (int64, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var segments []string
+	for s := range strings.SplitSeq(f.path, "/") {
+		segments = append(segments, url.PathEscape(s))
+	}
+	address := fmt.Sprintf("%s/%s/resolve/%s/%s", p.Endpoint, p.repo, url.PathEscape(p.commit), strings.Join(segments, "/"))
+	response, err := p.get(ctx, address, *start)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	continues := fmt.Sprintf("bytes %d-", *start)
+	if *start > 0 && (response.StatusCode != http.StatusPartialContent ||
+		!strings.HasPrefix(response.Header.Get("Content-Range"), continues)) {
+		p.moved(f.path, -*start)
+		*start = 0
+		if response.StatusCode == http.StatusPartialContent || response.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+			return 0, errors.Join(errors.New("the hub answered with another range"), file.Truncate(0))
+		}
+	}
+	if err := file.Truncate(*start); err != nil {
+		return 0, &finalError{describe(file.Name(), err)}
+	}
+	if _, err := file.Seek(*start, io.SeekStart); err != nil {
+		return 0, &finalError{describe(file.Name(), err)}
+	}
+	silence := time.AfterFunc(p.Stall, func() { cancel(fmt.Errorf("no data for %s", p.Stall)) })
+	defer silence.Stop()
+	total, buffer := int64(0), make([]byte, 256<<10)
+	for {
+		n, readErr := response.Body.Read(buffer)
+		silence.Reset(p.Stall)
+		if *start+total+int64(n) > f.size {
+			return total, errors.Join(fmt.Errorf("the hub sent more than the %d bytes it announced", f.size), file.Truncate(0))
+		}
+		if _, err := file.Write(buffer[:n]); err != nil {
+			return total, &finalError{describe(file.Name(), err)}
+		}
+		total += int64(n)
+		p.moved(f.path, int64(n))
+		switch {
+		case errors.Is(readErr, io.EOF) && *start+total == f.size:
+			return total, nil
+		case errors.Is(readErr, io.EOF):
+			return total, io.ErrUnexpectedEOF
+		case readErr != nil && ctx.Err() != nil:
+			return total, context.Cause(ctx)
+		case readErr != nil:
+			return total, readErr
+		}
+	}
+}
+
+// get asks for address from byte start on. The token goes to the hub, and not to the
+// storage on another host that it may lead to: net/http sees to that.
+func (p *puller) get(ctx context.Context, address string, start int64) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, &finalError{err}
+	}
+	if p.Token != "" {
+		request.Header.Set("Authorization", "Bearer "+p.Token)
+	}
+	if start > 0 {
+		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", start))
+	}
+	response, err := p.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	switch code := response.StatusCode; {
+	case code == http.StatusOK, code == http.StatusPartialContent, code == http.StatusRequestedRangeNotSatisfiable && start > 0:
+		return response, nil
+	default:
+		defer response.Body.Close()
+		return nil, statusError(response, p.Token != "")
+	}
+}
+
+// statusError says what a refusal means and what to do about it.
+func statusError(response *http.Response, hasToken bool) error {
+	err := fmt.Errorf("the hub answered %s", response.Status)
+	switch code := response.StatusCode; {
+	case code == http.StatusUnauthorized && !hasToken:
+		return &finalError{fmt.Errorf("%w: misspelt, private or gated; set HF_TOKEN to a token that may read it", err)}
+	case code == http.StatusUnauthorized, code == http.StatusForbidden:
+		return &finalError{fmt.Errorf("%w: the token may not read it; accept its licence on the hub's page or use another token", err)}
+	case code == http.StatusNotFound:
+		return &finalError{fmt.Errorf("%w: no such repository, revision or file", err)}
+	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
+		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
+		return &busyError{err, time.Duration(min(max(seconds, 0), 60)) * time.Second}
+	case code >= 500, code == http.StatusRequestTimeout:
+		return err
+	}
+	return &finalError{err}
+}

@@ -1,0 +1,340 @@
+package weights
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPullFetchesWhatIsNeeded(t *testing.T) {
+	h, o := newHub(t)
+	dir := t.TempDir()
+	var last PullProgress
+	o.Progress = func(p PullProgress) { last = p }
+	if err := Pull(t.Context(), "some/model", dir, o); err != nil {
+		t.Fatal(err)
+	}
+	h.checkFolder(dir, plainFiles)
+	if last.Done != last.Total || last.Total < 1<<20 {
+		t.Errorf("progress ended at %+v", last)
+	}
+	if final := h.requests[len(h.requests)-1]; final != "model_index.json " {
+		t.Errorf("the last request was %s, want model_index.json", final)
+	}
+	before := len(h.requests)
+	if err := os.WriteFile(filepath.Join(dir, "vae/config.json"), []byte("edited"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Pull(t.Context(), "some/model", dir, o); err != nil {
+		t.Fatal(err)
+	}
+	h.checkFolder(dir, plainFiles)
+	if again := h.requests[before:]; !slices.Equal(again, []string{"vae/config.json "}) {
+		t.Errorf("fetched again: %q, want the edited file alone", again)
+	}
+
+	o.Variant = "fp16"
+	half := t.TempDir()
+	if err := Pull(t.Context(), "some/model", half, o); err != nil {
+		t.Fatal(err)
+	}
+	want := slices.DeleteFunc(slices.Clone(plainFiles), func(f string) bool {
+		return strings.HasPrefix(f, "text_encoder/model") || f == bigPath
+	})
+	want = append(want, "text_encoder/model.fp16.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors")
+	slices.Sort(want)
+	h.checkFolder(half, want)
+}
+
+func TestPullTakesTheTopOfOtherRepositories(t *testing.T) {
+	h, o := newHub(t)
+	h.files = map[string][]byte{}
+	for _, path := range strings.Fields("config.json model.safetensors pytorch_model.bin tf_model.h5 vocab.json unet/config.json") {
+		h.files[path] = []byte(path)
+	}
+	dir := t.TempDir()
+	if err := Pull(t.Context(), "some/model", dir, o); err != nil {
+		t.Fatal(err)
+	}
+	h.checkFolder(dir, []string{"config.json", "model.safetensors", "vocab.json"})
+}
+
+func TestPullContinuesAfterDroppedConnections(t *testing.T) {
+	h, o := newHub(t)
+	o.Retries = 1 // every attempt gets further, which starts the count again
+	h.serve = func(w http.ResponseWriter, r *http.Request, path string, count int) bool {
+		if path != bigPath || count >= 5 {
+			return false
+		}
+		hijackAfter(t, w, r, h, 100_000)
+		return true
+	}
+	dir := t.TempDir()
+	var last PullProgress
+	o.Progress = func(p PullProgress) { last = p }
+	if err := Pull(t.Context(), "some/model", dir, o); err != nil {
+		t.Fatal(err)
+	}
+	h.checkFolder(dir, plainFiles)
+	if last.Done != last.Total {
+		t.Errorf("progress ended at %+v", last)
+	}
+	if n := h.count(bigPath); n != 6 {
+		t.Errorf("%d requests, want 6", n)
+	}
+	if !slices.Contains(h.requests, bigPath+" bytes=100000-") {
+		t.Errorf("no request continued at byte 100000: %q", h.requests)
+	}
+}
+
+func TestPullWhenTheHubIgnoresRange(t *testing.T) {
+	h, o := newHub(t)
+	h.serve = func(w http.ResponseWriter, r *http.Request, path string, count int) bool {
+		if path != bigPath {
+			return false
+		}
+		r.Header.Del("Range")
+		if count == 0 {
+			hijackAfter(t, w, r, h, 300_000)
+		}
+		h.send(w, r, h.files[path])
+		return true
+	}
+	dir := t.TempDir()
+	if err := Pull(t.Context(), "some/model", dir, o); err != nil {
+		t.Fatal(err)
+	}
+	h.checkFolder(dir, plainFiles)
+}
+
+func TestPullDropsABadPart(t *testing.T) {
+	for name, part := range map[string][]byte{"wrong": make([]byte, 5000), "too long": make([]byte, 2<<20), "whole but wrong": make([]byte, 1<<20)} {
+		h, o := newHub(t)
+		dir := t.TempDir()
+		target := filepath.Join(dir, bigPath)
+		if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		f := hubFile{sha256: fmt.Sprintf("%x", sha256.Sum256(h.files[bigPath]))}
+		if err := os.WriteFile(f.partName(target), part, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := Pull(t.Context(), "some/model", dir, o); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		h.checkFolder(dir, plainFiles)
+	}
+}
+
+func TestPullRefusesWrongBytes(t *testing.T) {
+	for _, path := range []string{bigPath, "vae/config.json"} { // by SHA-256 and by git's sum
+		h, o := newHub(t)
+		h.serve = func(w http.ResponseWriter, r *http.Request, asked string, _ int) bool {
+			if asked != path {
+				return false
+			}
+			h.send(w, r, bytes.ToUpper(h.files[path]))
+			return true
+		}
+		dir := t.TempDir()
+		err := Pull(t.Context(), "some/model", dir, o)
+		if err == nil || err.Error() != path+": wrong bytes: the sum is not the hub's; is there a proxy in between, or a broken disk?" {
+			t.Errorf("%v", err)
+		}
+		for _, name := range []string{path, "model_index.json"} {
+			if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s is there: %v", name, err)
+			}
+		}
+		if n := h.count(path); n != 1 {
+			t.Errorf("%s: %d requests, want 1", path, n)
+		}
+	}
+}
+
+func TestPullRefusesMoreBytesThanAnnounced(t *testing.T) {
+	h, o := newHub(t)
+	h.serve = func(w http.ResponseWriter, r *http.Request, path string, _ int) bool {
+		if path != "vae/config.json" {
+			return false
+		}
+		h.send(w, r, append(slices.Clone(h.files[path]), "more"...))
+		return true
+	}
+	o.Retries = -1
+	err := Pull(t.Context(), "some/model", t.TempDir(), o)
+	if err == nil || err.Error() != "vae/config.json: gave up after 1 attempts: the hub sent more than the 26 bytes it announced" {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestPullReadsRefusals(t *testing.T) {
+	for _, c := range []struct {
+		code  int
+		token string
+		want  string
+	}{
+		{401, "", "401 Unauthorized: misspelt, private or gated; set HF_TOKEN to a token that may read it"},
+		{401, "x", "401 Unauthorized: the token may not read it; accept its licence on the hub's page or use another token"},
+		{403, "x", "403 Forbidden: the token may not read it; accept its licence on the hub's page or use another token"},
+		{404, "x", "404 Not Found: no such repository, revision or file"},
+		{418, "x", "418 I'm a teapot"},
+		{500, "x", "500 Internal Server Error"},
+	} {
+		t.Setenv("HF_TOKEN", c.token)
+		h, o := newHub(t)
+		o.Token, o.Retries = "", 2
+		asked := 0
+		h.list = func(w http.ResponseWriter) bool {
+			asked++
+			w.WriteHeader(c.code)
+			return true
+		}
+		want, times := "some/model: the hub answered "+c.want, 1
+		if c.code == 500 {
+			want, times = "some/model: gave up after 3 attempts: the hub answered "+c.want, 3
+		}
+		if err := Pull(t.Context(), "some/model", t.TempDir(), o); err == nil || err.Error() != want || asked != times {
+			t.Errorf("%d: %v after %d requests, want %s after %d", c.code, err, asked, want, times)
+		}
+	}
+}
+
+func TestPullComesBackWhenTheHubIsBusy(t *testing.T) {
+	h, o := newHub(t)
+	h.serve = func(w http.ResponseWriter, _ *http.Request, _ string, count int) bool {
+		if count >= 2 {
+			return false
+		}
+		w.Header().Set("Retry-After", "0")
+		w.WriteHeader([]int{429, 503}[count])
+		return true
+	}
+	dir := t.TempDir()
+	if err := Pull(t.Context(), "some/model", dir, o); err != nil {
+		t.Fatal(err)
+	}
+	h.checkFolder(dir, plainFiles)
+}
+
+func TestPullGivesUpASilentConnection(t *testing.T) {
+	h, o := newHub(t)
+	o.Stall = 200 * time.Millisecond
+	h.serve = func(w http.ResponseWriter, r *http.Request, path string, count int) bool {
+		if path == bigPath && count == 0 {
+			h.hang(w, r, path)
+			return true
+		}
+		return false
+	}
+	dir := t.TempDir()
+	if err := Pull(t.Context(), "some/model", dir, o); err != nil {
+		t.Fatal(err)
+	}
+	h.checkFolder(dir, plainFiles)
+	if !slices.Contains(h.requests, bigPath+" bytes=524288-") {
+		t.Errorf("no request continued at the middle: %q", h.requests)
+	}
+}
+
+func TestPullStopsAndContinuesLater(t *testing.T) {
+	h, o := newHub(t)
+	dir := t.TempDir()
+	part := hubFile{sha256: fmt.Sprintf("%x", sha256.Sum256(h.files[bigPath]))}.partName(filepath.Join(dir, bigPath))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	reason := errors.New("stopped by hand")
+	h.serve = func(w http.ResponseWriter, r *http.Request, path string, count int) bool {
+		if path != bigPath || count > 0 {
+			return false
+		}
+		go func() {
+			for range 500 { // until half of the file is on the disk
+				if info, err := os.Stat(part); err == nil && info.Size() >= 1<<19 {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			cancel(reason)
+		}()
+		h.hang(w, r, path)
+		return true
+	}
+	if err := Pull(ctx, "some/model", dir, o); !errors.Is(err, reason) {
+		t.Fatalf("%v, want %v", err, reason)
+	}
+	if err := Pull(t.Context(), "some/model", dir, o); err != nil {
+		t.Fatal(err)
+	}
+	h.checkFolder(dir, plainFiles)
+	if !slices.Contains(h.requests, bigPath+" bytes=524288-") {
+		t.Errorf("the second Pull did not continue: %q", h.requests)
+	}
+}
+
+func TestPullKeepsTheTokenFromOtherHosts(t *testing.T) {
+	h, o := newHub(t)
+	storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			t.Error("the storage got the token")
+		}
+		h.send(w, r, h.files[bigPath])
+	}))
+	defer storage.Close()
+	h.serve = func(w http.ResponseWriter, r *http.Request, path string, _ int) bool {
+		if r.Header.Get("Authorization") != "Bearer secret" {
+			t.Errorf("%s: authorization %q", path, r.Header.Get("Authorization"))
+		}
+		if path != bigPath {
+			return false
+		}
+		http.Redirect(w, r, strings.Replace(storage.URL, "127.0.0.1", "localhost", 1)+"/x", http.StatusFound)
+		return true
+	}
+	dir := t.TempDir()
+	if err := Pull(t.Context(), "some/model", dir, o); err != nil {
+		t.Fatal(err)
+	}
+	h.checkFolder(dir, plainFiles)
+}
+
+func TestPullRefusesWhatItCannotUse(t *testing.T) {
+	for _, c := range []struct{ repo, files, want string }{
+		{"../etc", "", `"../etc": not the name of a repository, want owner/name`},
+		{"a/b/c", "", `"a/b/c": not the name of a repository, want owner/name`},
+		{"some/model", "../x.safetensors", `some/model: the hub names a file "../x.safetensors", which is refused`},
+		{"some/model", "/etc/x.safetensors", `some/model: the hub names a file "/etc/x.safetensors", which is refused`},
+		{"some/model", "README.md", "some/model: holds no model that can be read: no model_index.json, no .safetensors"},
+		{
+			"some/model", "model_index.json unet/config.json unet/diffusion_pytorch_model.bin",
+			"some/model/unet: diffusion_pytorch_model.bin is a Python pickle and there are no safetensors; look for another revision or repository",
+		},
+	} {
+		h, o := newHub(t)
+		h.files = map[string][]byte{}
+		for _, path := range strings.Fields(c.files) {
+			h.files[path] = []byte(path)
+		}
+		if err := Pull(t.Context(), c.repo, t.TempDir(), o); err == nil || err.Error() != c.want {
+			t.Errorf("%s %s: %v, want %s", c.repo, c.files, err, c.want)
+		}
+	}
+	h, o := newHub(t)
+	h.list = func(w http.ResponseWriter) bool {
+		fmt.Fprint(w, "<html>")
+		return true
+	}
+	if err := Pull(t.Context(), "some/model", t.TempDir(), o); err == nil || !strings.Contains(err.Error(), "does not answer as a hub does") {
+		t.Errorf("web page: %v", err)
+	}
+}

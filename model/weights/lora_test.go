@@ -1,0 +1,289 @@
+package weights
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"encoding/json"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// loraReference is one file in testdata/ref/lora.json.gz.
+type loraReference struct {
+	Shapes map[string][]int64
+	Read   map[string]string // "unet.MODULE.lora_A.weight" by key
+}
+
+func readLoRAReference(t testing.TB) map[string]loraReference {
+	t.Helper()
+	packed, err := os.Open("testdata/ref/lora.json.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packed.Close()
+	unpacked, err := gzip.NewReader(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all struct{ Files map[string]loraReference }
+	if err := json.NewDecoder(unpacked).Decode(&all); err != nil {
+		t.Fatal(err)
+	}
+	if len(all.Files) != 7 {
+		t.Fatalf("%d files, want 7", len(all.Files))
+	}
+	return all.Files
+}
+
+func floatTensor(key string, shape []int64, value float32) Tensor {
+	count := int64(1)
+	for _, n := range shape {
+		count *= n
+	}
+	one := binary.LittleEndian.AppendUint32(nil, math.Float32bits(value))
+	return Tensor{Name: key, Key: key, DType: F32, Shape: shape, Path: "x", Bytes: bytes.Repeat(one, int(count))}
+}
+
+// file makes a File of the reference; every alpha is 3.
+func (r loraReference) file() *File {
+	f := &File{Path: "x"}
+	for _, key := range sortedKeys(r.Shapes) {
+		f.Tensors = append(f.Tensors, floatTensor(key, r.Shapes[key], 3))
+	}
+	return f
+}
+
+func TestReadLoRAMatchesDiffusers(t *testing.T) {
+	for name, ref := range readLoRAReference(t) {
+		got, err := ReadLoRA(ref.file())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if want := strings.Fields(name)[0]; !strings.HasPrefix(string(got.Dialect), want) {
+			t.Errorf("%s: dialect %s", name, got.Dialect)
+		}
+		read := map[string]string{}
+		for _, m := range got.Modules {
+			read[m.Down.Key], read[m.Up.Key] = m.Name()+".lora_A.weight", m.Name()+".lora_B.weight"
+			if want := map[bool]float64{true: 3, false: float64(m.Rank())}[got.Dialect == Kohya]; m.Alpha != want {
+				t.Errorf("%s: %s: alpha %v, want %v", name, m.Name(), m.Alpha, want)
+			}
+		}
+		for key, want := range ref.Read {
+			want = strings.Replace(want, "text_encoder.encoder.", "text_encoder.text_model.encoder.", 1)
+			if read[key] != want {
+				t.Errorf("%s: %s is %q, want %q", name, key, read[key], want)
+			}
+		}
+		if len(read) != len(ref.Read) {
+			t.Errorf("%s: %d matrices, want %d", name, len(read), len(ref.Read))
+		}
+	}
+}
+
+func TestWriteLoRANamesAsDiffusersDoes(t *testing.T) {
+	refs := readLoRAReference(t)
+	lora, err := ReadLoRA(refs["peft"].file())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range lora.Modules {
+		lora.Modules[i].Alpha = float64(1 + i%3)
+	}
+	for _, dialect := range []Dialect{PEFT, Diffusers, Kohya} {
+		path := filepath.Join(t.TempDir(), "lora.safetensors")
+		if err := WriteLoRA(path, dialect, lora.Modules, map[string]string{"run": "r1"}); err != nil {
+			t.Fatal(err)
+		}
+		f := open(t, path)
+		for _, tensor := range f.Tensors {
+			// diffusers writes lora_te1_ even for models with one text encoder.
+			key := strings.Replace(tensor.Name, "lora_te_", "lora_te1_", 1)
+			want, ok := refs[string(dialect)].Shapes[key]
+			if !ok || !slices.Equal(tensor.Shape, want) {
+				t.Errorf("%s: %s %v, want %v", dialect, tensor.Name, tensor.Shape, want)
+			}
+		}
+		if len(f.Tensors) != len(refs[string(dialect)].Shapes) {
+			t.Errorf("%s: %d tensors, want %d", dialect, len(f.Tensors), len(refs[string(dialect)].Shapes))
+		}
+		again, err := ReadLoRA(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, m := range again.Modules {
+			if want := lora.Modules[i]; m.Name() != want.Name() || m.Alpha != want.Alpha || !bytes.Equal(m.Up.Bytes, want.Up.Bytes) {
+				t.Errorf("%s: read back %s alpha %v, want %s %v", dialect, m.Name(), m.Alpha, want.Name(), want.Alpha)
+			}
+		}
+		if f.Metadata["run"] != "r1" {
+			t.Errorf("%s: metadata %v", dialect, f.Metadata)
+		}
+		if version := f.Metadata["ss_base_model_version"]; dialect == Kohya && version != "sd_v1" {
+			t.Errorf("ss_base_model_version %q, want sd_v1", version)
+		}
+	}
+}
+
+// The file was saved by diffusers with lora_alpha 2 and alpha_pattern attn2.to_v: 8.
+func TestReadLoRATakesAlphaFromTheHeader(t *testing.T) {
+	lora, err := ReadLoRA(open(t, "testdata/ref/peft.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, m := range lora.Modules {
+		got[m.Path[strings.LastIndex(m.Path, "attn2.")+6:]] = m.Alpha
+	}
+	if want := map[string]float64{"to_k": 2, "to_q": 2, "to_v": 8, "to_out.0": 2}; !maps.Equal(got, want) {
+		t.Errorf("alphas %v, want %v", got, want)
+	}
+}
+
+func TestAdapterMetadata(t *testing.T) {
+	m := &LoRAModule{Component: "unet", Path: "a.to_v", Down: floatTensor("", []int64{4, 1}, 0)}
+	for text, want := range map[string]float64{
+		"":                                   4,
+		`{"r":4}`:                            4,
+		`{"lora_alpha":2}`:                   2,
+		`{"unet.lora_alpha":6}`:              6,
+		`{"text_encoder.lora_alpha":6}`:      4,
+		`{"lora_alpha":2,"use_rslora":true}`: 4, // 2 · √4
+		`{"lora_alpha":2,"alpha_pattern":{"^a.to_v":9}}`: 9,
+		`{"lora_alpha":2,"alpha_pattern":{"o_v":9}}`:     2,
+	} {
+		meta, err := readAdapterMetadata(text)
+		if err != nil || meta.alpha(m) != want {
+			t.Errorf("%s: alpha %v, %v, want %v", text, meta.alpha(m), err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		`{`:                         "unexpected end",
+		`{"unet.use_dora":true}`:    "only plain LoRA",
+		`{"alpha_pattern":{"(":1}}`: "alpha_pattern",
+	} {
+		if _, err := readAdapterMetadata(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// shapesOf is the model's side of Check.
+func shapesOf(ref layout) func(component, path string) ([]int64, bool) {
+	return func(component, path string) ([]int64, bool) {
+		at, ok := ref.Parts[component][path+".weight"]
+		return at.Shape, ok
+	}
+}
+
+func TestCheckFindsALoRAForAnotherModel(t *testing.T) {
+	models := readLayouts(t)
+	file := &File{Path: "xl.safetensors"}
+	for name, origin := range models[SDXL].Parts["unet"] {
+		if module, ok := strings.CutSuffix(name, ".weight"); ok && strings.Contains(name, ".attn") {
+			file.Tensors = append(
+				file.Tensors,
+				floatTensor("unet."+module+".lora_A.weight", []int64{1, origin.Shape[1]}, 0),
+				floatTensor("unet."+module+".lora_B.weight", []int64{origin.Shape[0], 1}, 0))
+		}
+	}
+	lora, err := ReadLoRA(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lora.Check(shapesOf(models[SDXL])); err != nil {
+		t.Error(err)
+	}
+	for _, kind := range []Kind{SD1, SD2} {
+		err := lora.Check(shapesOf(models[kind]))
+		if err == nil {
+			t.Errorf("fits %s", kind)
+			continue
+		}
+		for _, want := range []string{
+			"xl.safetensors: ", " of 560 modules do not fit the model: unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k ([640,1]·[1,2048] for [640,",
+			"unet.down_blocks.1.attentions.0.transformer_blocks.1.attn1.to_k,", " more; it was made for SDXL",
+		} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %s", kind, err, want)
+			}
+		}
+	}
+}
+
+func TestLoRAFits(t *testing.T) {
+	for _, c := range []struct {
+		down, up, weight []int64
+		want             bool
+	}{
+		{[]int64{4, 8}, []int64{6, 4}, []int64{6, 8}, true},
+		{[]int64{4, 8}, []int64{6, 4}, []int64{6, 8, 1, 1}, true},
+		{[]int64{4, 8, 1, 1}, []int64{6, 4, 1, 1}, []int64{6, 8}, true},
+		{[]int64{4, 8, 3, 3}, []int64{6, 4, 1, 1}, []int64{6, 8, 3, 3}, true},
+		{[]int64{4, 8, 3, 3}, []int64{6, 4, 1, 1}, []int64{6, 8}, false},
+		{[]int64{4, 8}, []int64{6, 4}, []int64{6, 9}, false},
+		{[]int64{4, 8}, []int64{6, 4}, []int64{7, 8}, false},
+		{[]int64{4, 8}, []int64{6, 4}, nil, false},
+	} {
+		m := LoRAModule{Down: Tensor{Shape: c.down}, Up: Tensor{Shape: c.up}}
+		if got := m.fits(c.weight); got != c.want {
+			t.Errorf("%v·%v for %v: %v, want %v", c.up, c.down, c.weight, got, c.want)
+		}
+	}
+}
+
+func TestReadLoRAErrors(t *testing.T) {
+	down, up := floatTensor("unet.a.lora_A.weight", []int64{4, 8}, 0), floatTensor("unet.a.lora_B.weight", []int64{6, 4}, 0)
+	for _, c := range []struct {
+		tensors []Tensor
+		meta    string
+		want    string
+	}{
+		{nil, "", "x: holds no LoRA"},
+		{[]Tensor{down}, "", "x: unet.a: one of its two matrices is missing"},
+		{[]Tensor{down, floatTensor("unet.a.lora_B.weight", []int64{6, 5}, 0)}, "", "x: unet.a: shapes [4,8] and [6,5] have no common rank"},
+		{[]Tensor{down, floatTensor("unet.a.lora_B.weight", []int64{6}, 0)}, "", "x: unet.a: shapes [4,8] and [6] are not those of a LoRA"},
+		{[]Tensor{down, up, floatTensor("lora_unet_a.lora_up.weight", []int64{6, 4}, 0)}, "", "x: unet.a: both unet.a.lora_B.weight and lora_unet_a.lora_up.weight stand for it"},
+		{[]Tensor{down, up, floatTensor("lora_unet_a.hada_w1_a", nil, 0)}, "", "x: no plain LoRA: cannot read lora_unet_a.hada_w1_a"},
+		{[]Tensor{down, up, floatTensor("unet.a.lora_B.bias", nil, 0)}, "", "x: no plain LoRA: cannot read unet.a.lora_B.bias"},
+		{[]Tensor{down, up, floatTensor("unet.a.alpha", []int64{2}, 0)}, "", "x: unet.a.alpha: F32 [2], want one number"},
+		{[]Tensor{down, up, floatTensor("unet.a.alpha", nil, float32(math.Inf(1)))}, "", "x: unet.a.alpha: F32 [], want one number"},
+		{[]Tensor{down, up}, "{", "x: lora_adapter_metadata: unexpected end of JSON input"},
+	} {
+		f := &File{Path: "x", Tensors: c.tensors, Metadata: map[string]string{"lora_adapter_metadata": c.meta}}
+		if _, err := ReadLoRA(f); err == nil || err.Error() != c.want {
+			t.Errorf("error %v, want %s", err, c.want)
+		}
+	}
+	if err := WriteLoRA("x", attnProcs, nil, nil); err == nil || !strings.Contains(err.Error(), "want peft, diffusers or kohya") {
+		t.Errorf("unwritable dialect: %v", err)
+	}
+}
+
+func FuzzParseLoRAKey(f *testing.F) {
+	f.Add("lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.lora_down.weight")
+	f.Add("text_encoder.text_model.encoder.layers.0.self_attn.to_out_lora.up.weight")
+	f.Add("base_model.model.unet.a.processor.to_q_lora.down.weight")
+	f.Fuzz(func(t *testing.T, key string) {
+		k, ok := parseLoRAKey(key)
+		if ok && (k.module == "" || k.component == "" || k.role == 0) {
+			t.Errorf("%q: %+v", key, k)
+		}
+	})
+}
+
+func FuzzAdapterMetadata(f *testing.F) {
+	f.Add(`{"unet.lora_alpha":2,"unet.alpha_pattern":{"a":1},"unet.use_rslora":true}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		if meta, err := readAdapterMetadata(text); err == nil {
+			meta.alpha(&LoRAModule{Component: "unet", Path: "a", Down: Tensor{Shape: []int64{4, 1}}})
+		}
+	})
+}
