@@ -2,7 +2,9 @@ package cmd
 
 import (
 	"fmt"
+	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,8 +23,9 @@ func newPretrain() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "pretrain " + strings.Join(scenes.PretrainStages(), "|"),
 		Short: "Make the shipped model from its scenes",
-		Long: "Makes one stage of the shipped model, or all: the autoencoder (vae), text encoder and UNet (unet), the\n" +
-			"judges of visible faults (judge) and of missing or wrong things (alignment). A stage needs those before it.\n" +
+		Long: "Makes one stage of the shipped model, or all: the network whose features the autoencoder's loss compares\n" +
+			"(sight), the autoencoder (vae), text encoder and UNet (unet), the judges of visible faults (judge) and of\n" +
+			"missing or wrong things (alignment). A stage needs those before it.\n" +
 			"The folder OUT/model is then a diffusers folder with the judges beside it.",
 		Example: "focusnfix pretrain all --out build/pretrain --minutes 25\n" +
 			"focusnfix pretrain vae --out build/pretrain --device cpu --threads 2 --resume",
@@ -57,15 +60,37 @@ func (f *pretrainFlags) run(c *cobra.Command, stage string) error {
 	if o.Steps < 0 || o.Batch < 0 || o.Threads < 0 || o.Minutes < 0 {
 		return usageError{fmt.Errorf("--steps, --batch, --threads and --minutes: want 0 or more")}
 	}
-	bars := map[string]*progress{}
-	o.Report = func(stage string, done, of int, numbers string) {
-		if bars[stage] == nil {
-			bars[stage] = newProgress(c.ErrOrStderr(), stage)
-		}
-		bars[stage].show(done, of)
-		if numbers != "" {
-			fmt.Fprintf(c.ErrOrStderr(), "\t%s", numbers)
-		}
-	}
+	lines := &lessonLines{out: c.ErrOrStderr(), terminal: isTerminal(c.ErrOrStderr())}
+	o.Report = lines.report
 	return scenes.Pretrain(c.Context(), stage, o)
+}
+
+// lessonLines shows how far networks are: one line that is written over on a terminal, else a line a
+// quarter of a minute.
+type lessonLines struct {
+	out      io.Writer
+	terminal bool
+	network  string
+	started  time.Time
+	shown    time.Time
+}
+
+func (l *lessonLines) report(network string, done, of int, numbers string) {
+	if network != l.network {
+		l.network, l.started, l.shown = network, time.Now(), time.Time{}
+	}
+	last := done >= of
+	if !l.terminal && !last && time.Since(l.shown) < 15*time.Second {
+		return
+	}
+	l.shown = time.Now()
+	left := remaining(time.Since(l.started), done, of)
+	switch {
+	case !l.terminal:
+		fmt.Fprintf(l.out, "%s %d/%d  %s  %s\n", network, done, of, left, numbers)
+	case last:
+		fmt.Fprintf(l.out, "\r%s %s  %s  %s\x1b[K\n", network, bar(done, of, 24), left, numbers)
+	default:
+		fmt.Fprintf(l.out, "\r%s %s  %s  %s\x1b[K", network, bar(done, of, 24), left, numbers)
+	}
 }

@@ -41,7 +41,7 @@ func newRoot() *cobra.Command {
 		Long: "Focus-N-Fix fine-tunes a text-to-image diffusion model with LoRA so that it repairs only the\n" +
 			"faulty region of its pictures, and shows the work in the terminal.",
 	}
-	root.AddCommand(newGenerate(), newConvert(), newDoctor(), newScenes())
+	root.AddCommand(newGenerate(), newConvert(), newDoctor(), newScenes(), newPretrain())
 	return root
 }
 

@@ -17,8 +17,9 @@ import (
 
 // How the shipped model is made, from nothing but the scene generator:
 //
-//	vae        sight: a small network learns to name and place what scenes show; its features
-//	           are the perceptual term of the autoencoder's loss. Then the autoencoder (f8, 128 px).
+//	sight      a small network that names and places what scenes show; its features are the
+//	           perceptual term of the autoencoder's loss. It does not ship.
+//	vae        the autoencoder (f8, 128 pixels).
 //	unet       byte-level BPE from the captions; text encoder and UNet together, on encoded scenes.
 //	judge      two networks that find violence, over-sexualisation and glitches: one for rewards,
 //	           one of another make, seed and data that is kept for evaluation.
@@ -28,7 +29,7 @@ import (
 // seed, so the same command on the same machine gives the same weights.
 
 // stages in their order.
-var stages = []string{"vae", "unet", "judge", "alignment"}
+var stages = []string{"sight", "vae", "unet", "judge", "alignment"}
 
 // PretrainStages are the names that Pretrain takes, "all" among them.
 func PretrainStages() []string { return append(slices.Clone(stages), "all") }
@@ -66,7 +67,6 @@ type pretraining struct {
 	allSteps int // that replace every lesson's, or 0
 	allBatch int
 	limit    time.Duration // of the lesson under way; 0 is none
-	every    int           // steps between two events
 	resume   bool
 	report   func(stage string, done, of int, numbers string)
 	sizes    *sizes
@@ -110,7 +110,7 @@ func (o PretrainOptions) start() (*pretraining, error) {
 	}
 	p := &pretraining{
 		out: o.Out, device: o.Device, dtype: o.DType, baseSeed: o.Seed, replicas: o.Threads, allSteps: o.Steps, allBatch: o.Batch,
-		every: 50, resume: o.Resume, report: o.Report, sizes: o.sizes,
+		resume: o.Resume, report: o.Report, sizes: o.sizes,
 	}
 	if p.sizes == nil {
 		p.sizes = &shippedSizes
@@ -140,64 +140,35 @@ func (o PretrainOptions) start() (*pretraining, error) {
 	return p, nil
 }
 
-// shares are how a time limit is divided among networks, in parts of the whole.
-var shares = map[string]float64{
-	"sight": 0.05, "vae": 0.35, "unet": 0.34, "judge": 0.07, "judge-heldout": 0.06, "alignment": 0.07, "alignment-heldout": 0.06,
-}
+// shares are how a time limit is divided among stages, in parts of the whole.
+var shares = map[string]float64{"sight": 0.05, "vae": 0.35, "unet": 0.34, "judge": 0.13, "alignment": 0.13}
 
 // networksOf names the networks of a stage.
 func networksOf(stage string) []string {
-	switch stage {
-	case "vae":
-		return []string{"sight", "vae"}
-	case "unet":
-		return []string{"unet"}
+	if stage == "judge" || stage == "alignment" {
+		return []string{stage, stage + "-heldout"}
 	}
-	return []string{stage, stage + "-heldout"}
+	return []string{stage}
 }
 
 // shareOf is the time of a stage out of those to do.
 func shareOf(minutes float64, stage string, todo []string) time.Duration {
-	all, own := 0.0, 0.0
+	all := 0.0
 	for _, s := range todo {
-		for _, n := range networksOf(s) {
-			all += shares[n]
-			if s == stage {
-				own += shares[n]
-			}
-		}
+		all += shares[s]
 	}
-	return time.Duration(minutes * own / all * float64(time.Minute))
-}
-
-// within gives one network of a stage its share of the stage's time.
-func (p *pretraining) within(network string, lesson func() error) error {
-	whole := p.limit
-	defer func() { p.limit = whole }()
-	if whole > 0 {
-		for _, stage := range stages {
-			if all := networksOf(stage); slices.Contains(all, network) {
-				sum := 0.0
-				for _, n := range all {
-					sum += shares[n]
-				}
-				p.limit = time.Duration(float64(whole) * shares[network] / sum)
-			}
-		}
-	}
-	return lesson()
+	return time.Duration(minutes * shares[stage] / all * float64(time.Minute))
 }
 
 // run makes one stage.
 func (p *pretraining) run(ctx context.Context, stage string) error {
 	switch stage {
+	case "sight":
+		return p.learnSight(ctx)
 	case "vae":
-		if err := p.within("sight", func() error { return p.learnSight(ctx) }); err != nil {
-			return err
-		}
-		return p.within("vae", func() error { return p.learnVAE(ctx) })
+		return p.learnVAE(ctx)
 	case "unet":
-		return p.within("unet", func() error { return p.learnUNet(ctx) })
+		return p.learnUNet(ctx)
 	case "judge":
 		return p.learnPair(ctx, stage, p.learnJudge)
 	}
@@ -206,8 +177,9 @@ func (p *pretraining) run(ctx context.Context, stage string) error {
 
 // learnPair makes the network that rewards are taken from and the one that evaluates.
 func (p *pretraining) learnPair(ctx context.Context, name string, learn func(context.Context, judgeKind) error) error {
+	p.limit /= 2
 	for _, kind := range []judgeKind{trained(name), heldOut(name)} {
-		if err := p.within(kind.name, func() error { return learn(ctx, kind) }); err != nil {
+		if err := learn(ctx, kind); err != nil {
 			return err
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"focusnfix/model/clip"
 	"focusnfix/model/nn"
@@ -60,9 +59,6 @@ func (p *pretraining) learnJudge(ctx context.Context, k judgeKind) error {
 }
 
 func (p *pretraining) writeJudge(f *layout, averaged torch.Tensor, k judgeKind) error {
-	if err := os.MkdirAll(p.folder("judges"), 0o777); err != nil {
-		return err
-	}
 	return f.write(p.judgePath(k.name), "", averaged, nil)
 }
 

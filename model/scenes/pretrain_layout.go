@@ -2,6 +2,8 @@ package scenes
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"focusnfix/model/nn"
@@ -130,6 +132,9 @@ func (f *layout) write(path, prefix string, vector torch.Tensor, metadata map[st
 	}
 	if len(entries) == 0 {
 		return fmt.Errorf("%s: no parameter begins with %q", path, prefix)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
 	}
 	return weights.Write(path, metadata, entries)
 }

@@ -17,6 +17,7 @@ type sizes struct {
 	encoded   int // scenes that the UNet learns from
 	statistic int // of them, those that latents are measured on
 	pool      int // scenes that judges see as the model draws them
+	every     int // steps between two events
 	lessons   map[string]effort
 }
 
@@ -34,7 +35,7 @@ type effort struct {
 // The autoencoder has 8 latent channels, not 4: at f8 a latent pixel stands for 192 numbers of the
 // picture, and with 4 channels faces of 40 pixels stay blurred (DESIGN: 4 to 8 are allowed).
 var shippedSizes = sizes{
-	vae:       vaeConfig(8, 32, 64, 128, 128),
+	vae:       vaeConfig(8, 32, 64, 96, 128),
 	unet:      unetConfig(8, 128, 48, 96, 192),
 	scheduler: schedulerConfig(),
 	text:      textConfig(128, 2, 24),
@@ -44,6 +45,7 @@ var shippedSizes = sizes{
 	encoded:   60_000,
 	statistic: 2_000,
 	pool:      24_000,
+	every:     50,
 	lessons: map[string]effort{
 		"sight":             {3_000, 128, 2e-3},
 		"vae":               {16_000, 96, 1e-3},
