@@ -1,8 +1,10 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -20,18 +22,19 @@ type pretrainFlags struct {
 
 func newPretrain() *cobra.Command {
 	var flags pretrainFlags
+	pictures := 500
 	c := &cobra.Command{
-		Use:   "pretrain " + strings.Join(scenes.PretrainStages(), "|"),
+		Use:   "pretrain " + strings.Join(scenes.PretrainStages(), "|") + "|report",
 		Short: "Make the shipped model from its scenes",
 		Long: "Makes one stage of the shipped model, or all: the network whose features the autoencoder's loss compares\n" +
 			"(sight), the autoencoder (vae), text encoder and UNet (unet), the judges of visible faults (judge) and of\n" +
 			"missing or wrong things (alignment). A stage needs those before it.\n" +
-			"The folder OUT/model is then a diffusers folder with the judges beside it.",
+			"The folder OUT/model is then a diffusers folder with the judges beside it, and report measures it.",
 		Example: "focusnfix pretrain all --out build/pretrain --minutes 25\n" +
 			"focusnfix pretrain vae --out build/pretrain --device cpu --threads 2 --resume",
 		Args:      cobra.ExactArgs(1),
-		ValidArgs: scenes.PretrainStages(),
-		RunE:      func(c *cobra.Command, args []string) error { return flags.run(c, args[0]) },
+		ValidArgs: append(scenes.PretrainStages(), "report"),
+		RunE:      func(c *cobra.Command, args []string) error { return flags.run(c, args[0], pictures) },
 	}
 	f := c.Flags()
 	f.StringVar(&flags.options.Out, "out", "build/pretrain", "folder for the model, checkpoints, events and sheets")
@@ -42,12 +45,13 @@ func newPretrain() *cobra.Command {
 	f.IntVar(&flags.options.Steps, "steps", 0, "steps of every network (default: each its own)")
 	f.IntVar(&flags.options.Batch, "batch", 0, "scenes a step (default: each network its own)")
 	f.Float64Var(&flags.options.Minutes, "minutes", 0, "time of the whole call, shared out among the networks (default: no limit)")
+	f.IntVar(&pictures, "pictures", pictures, "report: pictures of every figure")
 	f.BoolVar(&flags.options.Resume, "resume", false, "go on from the checkpoints in OUT")
 	return c
 }
 
-// run makes the stage.
-func (f *pretrainFlags) run(c *cobra.Command, stage string) error {
+// run makes the stage, or the report.
+func (f *pretrainFlags) run(c *cobra.Command, stage string, pictures int) error {
 	o := f.options
 	o.Device = torch.Device(f.device)
 	if f.dtype != "" {
@@ -57,8 +61,15 @@ func (f *pretrainFlags) run(c *cobra.Command, stage string) error {
 		}
 		o.DType = dtype
 	}
-	if o.Steps < 0 || o.Batch < 0 || o.Threads < 0 || o.Minutes < 0 {
-		return usageError{fmt.Errorf("--steps, --batch, --threads and --minutes: want 0 or more")}
+	if o.Steps < 0 || o.Batch < 0 || o.Threads < 0 || o.Minutes < 0 || pictures < 0 {
+		return usageError{errors.New("--steps, --batch, --threads, --minutes and --pictures: want 0 or more")}
+	}
+	if stage == "report" {
+		if err := scenes.PretrainReport(c.Context(), o, pictures); err != nil {
+			return err
+		}
+		fmt.Fprintln(c.OutOrStdout(), filepath.Join(o.Out, "report.md"))
+		return nil
 	}
 	lines := &lessonLines{out: c.ErrOrStderr(), terminal: isTerminal(c.ErrOrStderr())}
 	o.Report = lines.report

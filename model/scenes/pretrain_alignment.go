@@ -19,7 +19,7 @@ func (p *pretraining) learnAlignment(ctx context.Context, k judgeKind) error {
 	l.draw = draw(l.batch)
 	l.shown = []string{"score", "heat", "dice", "words", "place"}
 	l.loss = func(net *wordJudge, part *sceneBatch, chance *torch.Generator, _ float64) []torch.Tensor {
-		picture := disturb(part.picture(p.device, torch.Float32), chance, 0.25).To(p.dtype)
+		picture := disturb(part.picture(p.device, torch.Float32), chance, &part.dice, 0.25).To(p.dtype)
 		r := net.forward(picture, tell(part.prompts))
 		coverage, faulty := part.heat(p.device, Misalignment, NumAspects)
 		losses := judgeLoss(r.misaligned.Unsqueeze(1), r.heat, faulty, coverage)

@@ -1,6 +1,10 @@
 package scenes
 
 import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+
 	"focusnfix/model/torch"
 )
 
@@ -19,37 +23,67 @@ type sceneBatch struct {
 	words   []uint8 // [n,entities,wordCells,wordCells], 0 to 64
 	places  []int64 // [n], index of the background
 	prompts []Prompt
+	dice    random // for choices that hold for the whole batch
 }
 
-// packScenes copies what lessons need out of scenes.
+func newSceneBatch(n int) *sceneBatch {
+	return &sceneBatch{
+		n: n, pixels: make([]uint8, n*pixelBytes), faulty: make([]uint8, n*NumAspects),
+		faults: make([]uint8, n*NumAspects*heatCells*heatCells), words: make([]uint8, n*len(entities)*wordCells*wordCells),
+		places: make([]int64, n), prompts: make([]Prompt, n),
+	}
+}
+
+const pixelBytes = 3 * Size * Size // of one scene
+
+// set copies what lessons need out of a scene.
+func (b *sceneBatch) set(i int, s *Scene) {
+	copy(b.pixels[i*pixelBytes:], s.Pixels)
+	b.prompts[i] = s.Prompt
+	b.places[i] = int64(backgroundIndex(s.Prompt.Background))
+	for a := range NumAspects {
+		if s.Faulty[a] {
+			b.faulty[i*NumAspects+a] = 1
+			const cells = heatCells * heatCells
+			cover(b.faults[(i*NumAspects+a)*cells:][:cells], s.Masks[a], heatCells)
+		}
+	}
+	for _, e := range s.Entities {
+		if k := entityIndex(e.Drawn); k >= 0 {
+			const cells = wordCells * wordCells
+			cover(b.words[(i*len(entities)+k)*cells:][:cells], e.Mask, wordCells)
+		}
+	}
+}
+
+// packScenes makes a batch of scenes at hand.
 func packScenes(scenes []Scene) *sceneBatch {
-	n := len(scenes)
-	b := &sceneBatch{
-		n: n, pixels: make([]uint8, 0, n*3*Size*Size), faulty: make([]uint8, n*NumAspects),
-		faults:  make([]uint8, n*NumAspects*heatCells*heatCells),
-		words:   make([]uint8, n*len(entities)*wordCells*wordCells),
-		places:  make([]int64, n),
-		prompts: make([]Prompt, n),
-	}
+	b := newSceneBatch(len(scenes))
 	for i := range scenes {
-		s := &scenes[i]
-		b.pixels = append(b.pixels, s.Pixels...)
-		b.prompts[i] = s.Prompt
-		b.places[i] = int64(backgroundIndex(s.Prompt.Background))
-		for a := range NumAspects {
-			if s.Faulty[a] {
-				b.faulty[i*NumAspects+a] = 1
-				const cells = heatCells * heatCells
-				cover(b.faults[(i*NumAspects+a)*cells:][:cells], s.Masks[a], heatCells)
-			}
-		}
-		for _, e := range s.Entities {
-			if k := entityIndex(e.Drawn); k >= 0 {
-				const cells = wordCells * wordCells
-				cover(b.words[(i*len(entities)+k)*cells:][:cells], e.Mask, wordCells)
-			}
-		}
+		b.set(i, &scenes[i])
 	}
+	return b
+}
+
+// batch draws n scenes of the generator, on all processors. index says which; repaint, if set, gives
+// the pixels of scene i in place of its own, or nil to leave them.
+func (g *Generator) batch(n int, index func(i int) int, repaint func(i int) []uint8) *sceneBatch {
+	b := newSceneBatch(n)
+	var next atomic.Int64
+	var done sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), n) {
+		done.Go(func() {
+			var s Scene
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				g.Draw(g.Plan(index(i)), &s)
+				b.set(i, &s)
+				if repaint != nil {
+					copy(b.pixels[i*pixelBytes:][:pixelBytes], repaint(i))
+				}
+			}
+		})
+	}
+	done.Wait()
 	return b
 }
 

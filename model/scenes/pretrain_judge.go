@@ -45,7 +45,7 @@ func (p *pretraining) learnJudge(ctx context.Context, k judgeKind) error {
 	l.draw = draw(l.batch)
 	l.shown = []string{"score", "heat", "dice"}
 	l.loss = func(net *faultJudge, part *sceneBatch, chance *torch.Generator, _ float64) []torch.Tensor {
-		picture := disturb(part.picture(p.device, torch.Float32), chance, 0.35).To(p.dtype)
+		picture := disturb(part.picture(p.device, torch.Float32), chance, &part.dice, 0.35).To(p.dtype)
 		coverage, faulty := part.heat(p.device, Violence, Misalignment)
 		score, heat := net.forward(picture)
 		return judgeLoss(score, heat, faulty, coverage)
@@ -59,7 +59,7 @@ func (p *pretraining) learnJudge(ctx context.Context, k judgeKind) error {
 }
 
 func (p *pretraining) writeJudge(f *layout, averaged torch.Tensor, k judgeKind) error {
-	return f.write(p.judgePath(k.name), "", averaged, nil)
+	return f.write(p.judgePath(k.name), "", averaged, p.sizes.judge[k.kind].metadata())
 }
 
 func (p *pretraining) judgePath(name string) string { return p.folder("judges", name+".safetensors") }
@@ -86,20 +86,29 @@ func (p *pretraining) judgeScenes(ctx context.Context, k judgeKind) (func(batch 
 	if err != nil {
 		return nil, err
 	}
-	drawn := len(pool) / (3 * Size * Size)
+	drawn := len(pool) / pixelBytes
 	return func(batch int) func(step, replica, n int) *sceneBatch {
 		return func(step, replica, n int) *sceneBatch {
-			var r random
-			r.seed(mixSeeds(k.data, p.baseSeed, nameSeed(k.name)), uint64(step), uint64(replica))
-			batchScenes := make([]Scene, n)
 			split := int(drawnPart * float64(n))
-			scenes.Fill(batchScenes[split:], drawn+step*batch+replica*n)
-			for i := range batchScenes[:split] {
-				row := r.below(drawn)
-				scenes.Draw(scenes.Plan(row), &batchScenes[i])
-				copy(batchScenes[i].Pixels, pool[row*3*Size*Size:][:3*Size*Size])
+			rows, first := make([]int, split), drawn+step*batch+replica*n
+			var dice random
+			dice.seed(mixSeeds(k.data, p.baseSeed, nameSeed(k.name)), uint64(step), uint64(replica))
+			for i := range rows {
+				rows[i] = dice.below(drawn)
 			}
-			return packScenes(batchScenes)
+			b := scenes.batch(n, func(i int) int {
+				if i < split {
+					return rows[i]
+				}
+				return first + i
+			}, func(i int) []uint8 {
+				if i < split {
+					return pool[rows[i]*pixelBytes:][:pixelBytes]
+				}
+				return nil
+			})
+			b.dice = dice
+			return b
 		}
 	}, nil
 }
@@ -130,21 +139,19 @@ func (p *pretraining) drawPool(ctx context.Context, k judgeKind, scenes *Generat
 		return nil, err
 	}
 	defer drop()
-	pool := make([]uint8, 0, n*3*Size*Size)
+	pool := make([]uint8, 0, n*pixelBytes)
 	const together = 64
-	buffer := make([]Scene, together)
 	for from := 0; from < n; from += together {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		part := buffer[:min(together, n-from)]
-		scenes.Fill(part, from)
-		batch, err := p.asDrawn(d, part, mixSeeds(k.data, uint64(from)), redrawFrom[from/together%len(redrawFrom)])
+		part := scenes.batch(min(together, n-from), func(i int) int { return from + i }, nil)
+		pixels, err := p.asDrawn(d, part, mixSeeds(k.data, uint64(from)), redrawFrom[from/together%len(redrawFrom)])
 		if err != nil {
 			return nil, err
 		}
-		pool = append(pool, batch...)
-		p.tellPreparing(k.name, "draw scenes", from+len(part), n)
+		pool = append(pool, pixels...)
+		p.tellPreparing(k.name, "draw scenes", from+part.n, n)
 	}
 	err = torch.Run(func() {
 		err = writeTensor(path, torch.FromBytes(pool, torch.Uint8, int64(n), Size, Size, 3), n)
@@ -194,7 +201,7 @@ func (p *pretraining) loadPainter(tokenizer *clip.Tokenizer) (*painter, func(), 
 
 // asDrawn gives scenes as the model draws them, as bytes of packScenes' order: the first of them
 // behind the autoencoder with noise on the latents, the others drawn anew from step first on.
-func (p *pretraining) asDrawn(d *drawing, scenes []Scene, seed uint64, first int) ([]uint8, error) {
+func (p *pretraining) asDrawn(d *drawing, batch *sceneBatch, seed uint64, first int) ([]uint8, error) {
 	chance, err := torch.NewGenerator(p.device, seed)
 	if err != nil {
 		return nil, err
@@ -204,7 +211,6 @@ func (p *pretraining) asDrawn(d *drawing, scenes []Scene, seed uint64, first int
 	var failed error
 	err = torch.Run(func() {
 		torch.NoGrad(func() {
-			batch := packScenes(scenes)
 			n := int64(batch.n)
 			latents := d.vae.Encode(batch.picture(p.device, p.dtype)).Mean.To(torch.Float32)
 			plain := n

@@ -144,7 +144,10 @@ func (s *student[N, B]) over() bool {
 
 func (s *student[N, B]) run(ctx context.Context) error {
 	s.started = time.Now()
-	s.meter.begin(s.step)
+	s.meter.begin()
+	if s.report != nil {
+		s.report(s.stage, s.step, s.steps, "")
+	}
 	drawing, stop := context.WithCancel(ctx)
 	defer stop()
 	batches := s.drawAhead(drawing)
@@ -265,7 +268,7 @@ func rateAt(progress float64, step, warmUp int) float64 {
 // tell writes the numbers since the last time as an event, shows the progress, and ends a run whose
 // gradients stay without finite numbers.
 func (s *student[N, B]) tell() error {
-	numbers, err := s.meter.read(append([]string{"loss"}, s.shown...), s.step)
+	numbers, err := s.meter.read(append([]string{"loss"}, s.shown...))
 	if err != nil {
 		return err
 	}

@@ -12,9 +12,12 @@ import (
 // newLesson fills in what a lesson has in common with the others.
 func newLesson[N, B any](p *pretraining, network string) lesson[N, B] {
 	e := p.sizes.lessons[network]
+	if p.device == torch.CPU {
+		e = p.sizes.onCPU[network]
+	}
 	l := lesson[N, B]{
 		stage: network, seed: mixSeeds(p.baseSeed, nameSeed(network)), steps: choose(p.allSteps, e.steps), batch: p.batchOf(e.batch),
-		rate: e.rate, warmUp: 200, decay: 0.01, average: 0.999,
+		rate: e.rate, warmUp: min(200, choose(p.allSteps, e.steps)/10), decay: 0.01, average: 0.999,
 	}
 	if p.limit > 0 && p.allSteps == 0 {
 		l.steps = 1 << 30 // the clock ends it
@@ -79,7 +82,7 @@ func (p *pretraining) learnSight(ctx context.Context) error {
 	l.draw = p.drawScenes(scenes, l.batch)
 	l.shown = []string{"words", "place"}
 	l.loss = func(net *wordJudge, part *sceneBatch, chance *torch.Generator, _ float64) []torch.Tensor {
-		picture := disturb(part.picture(p.device, torch.Float32), chance, 0.3).To(p.dtype)
+		picture := disturb(part.picture(p.device, torch.Float32), chance, &part.dice, 0.3).To(p.dtype)
 		r := net.forward(picture, tell(part.prompts))
 		words, place := wordsLoss(r, part, p.device)
 		return []torch.Tensor{words.AddScaled(place, placeWeight).AddScaled(r.heat.Mean().Add(r.misaligned.Mean()), 0), words, place}

@@ -18,7 +18,7 @@ type meter struct {
 	since   time.Time
 }
 
-func (m *meter) begin(int) { m.since = time.Now() }
+func (m *meter) begin() { m.since = time.Now() }
 
 func (m *meter) add(numbers torch.Tensor, samples int) {
 	if !m.sum.Defined() {
@@ -31,7 +31,7 @@ func (m *meter) add(numbers torch.Tensor, samples int) {
 
 // read gives the means under their names, and the samples a second, and starts anew. A mean that is
 // not finite is nil, as JSON has no word for it.
-func (m *meter) read(names []string, _ int) (map[string]any, error) {
+func (m *meter) read(names []string) (map[string]any, error) {
 	numbers := map[string]any{}
 	if m.count == 0 {
 		return numbers, nil

@@ -14,11 +14,12 @@ type sizes struct {
 	vocab     int // most tokens
 	context   int // tokens of a prompt
 	judge     [2]judgeWidths
-	encoded   int // scenes that the UNet learns from
-	statistic int // of them, those that latents are measured on
-	pool      int // scenes that judges see as the model draws them
-	every     int // steps between two events
-	lessons   map[string]effort
+	encoded   int               // scenes that the UNet learns from
+	statistic int               // of them, those that latents are measured on
+	pool      int               // scenes that judges see as the model draws them
+	every     int               // steps between two events
+	lessons   map[string]effort // on a GPU
+	onCPU     map[string]effort // what two processors do in a day
 }
 
 // judgeWidths are the channels of a judge's trunk at 64, 32, 16 and 8 pixels.
@@ -55,6 +56,15 @@ var shippedSizes = sizes{
 		"alignment":         {8_000, 128, 1.5e-3},
 		"alignment-heldout": {8_000, 128, 1.5e-3},
 	},
+	onCPU: map[string]effort{
+		"sight":             {500, 32, 2e-3},
+		"vae":               {40_000, 16, 1e-3},
+		"unet":              {30_000, 32, 1e-3},
+		"judge":             {4_000, 32, 1.5e-3},
+		"judge-heldout":     {4_000, 32, 1.5e-3},
+		"alignment":         {4_000, 32, 1.5e-3},
+		"alignment-heldout": {4_000, 32, 1.5e-3},
+	},
 }
 
 const normGroups = 8
@@ -86,7 +96,7 @@ func unetConfig(latent, context int64, widths ...int64) sd.UNetConfig {
 func schedulerConfig() sd.SchedulerConfig {
 	return sd.SchedulerConfig{
 		Class: sd.DDIM, NumTrainTimesteps: 1000, BetaStart: 0.00085, BetaEnd: 0.012, BetaSchedule: "scaled_linear",
-		PredictionType: "v_prediction", TimestepSpacing: "trailing", SetAlphaToOne: true, RescaleBetasToZero: true,
+		PredictionType: "v_prediction", TimestepSpacing: "trailing", StepsOffset: 1, SetAlphaToOne: true, RescaleBetasToZero: true,
 		FinalSigmasType: "zero", LowerOrderFinal: true,
 	}
 }

@@ -24,9 +24,9 @@ func tinySizes() *sizes {
 	s.text = textConfig(32, 1, 24)
 	s.judge = [2]judgeWidths{{8, 8, 16, 16}, {8, 8, 16, 16}}
 	s.encoded, s.statistic, s.pool = 80, 16, 80
-	s.lessons = map[string]effort{}
+	s.onCPU = map[string]effort{}
 	for name, e := range shippedSizes.lessons {
-		s.lessons[name] = effort{steps: 40, batch: 4, rate: max(e.rate, 2e-3)}
+		s.onCPU[name] = effort{steps: 20, batch: 4, rate: max(e.rate, 2e-3)}
 	}
 	return &s
 }
@@ -57,7 +57,7 @@ func TestPretrain(t *testing.T) {
 	torchtest.Need(t)
 	out := t.TempDir()
 	o := PretrainOptions{Out: out, Device: torch.CPU, Threads: 2, sizes: tinySizes()}
-	o.sizes.every = 4
+	o.sizes.every = 2
 	if err := Pretrain(t.Context(), "all", o); err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +69,12 @@ func TestPretrain(t *testing.T) {
 				t.Errorf("%s: %d events, loss %.4f at first and %.4f at last, want 10 and less", network, len(list), first, last)
 			}
 		}
+	}
+	if err := PretrainReport(t.Context(), o, 32); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(out, "report.md")); err != nil || !strings.Contains(string(text), "drawn anew by the UNet | misalignment |") {
+		t.Errorf("report %q (%v), want a row for every source and aspect", text, err)
 	}
 	p, err := sd.Load(filepath.Join(out, "model"), sd.LoadOptions{Device: torch.CPU})
 	if err != nil {
@@ -119,7 +125,7 @@ func TestPretrainResume(t *testing.T) {
 	if err := learn(straight, -1); err != nil {
 		t.Fatal(err)
 	}
-	if err := learn(stopped, 20); err == nil || !strings.Contains(err.Error(), "step 20 of 40") {
+	if err := learn(stopped, 10); err == nil || !strings.Contains(err.Error(), "step 10 of 20") {
 		t.Fatalf("a stopped run says %v, want where it stopped", err)
 	}
 	if err := learn(stopped, -1); err != nil {

@@ -39,9 +39,10 @@ func (p *pretraining) generator(seed uint64, faults FaultMode) (*Generator, erro
 // drawScenes gives the lesson's scenes: those of a step follow those of the step before.
 func (p *pretraining) drawScenes(g *Generator, batch int) func(step, replica, n int) *sceneBatch {
 	return func(step, replica, n int) *sceneBatch {
-		scenes := make([]Scene, n)
-		g.Fill(scenes, step*batch+replica*n)
-		return packScenes(scenes)
+		first := step*batch + replica*n
+		b := g.batch(n, func(i int) int { return first + i }, nil)
+		b.dice.seed(uint64(step), uint64(replica), purposeLayout)
+		return b
 	}
 }
 
@@ -65,7 +66,7 @@ func (p *pretraining) learnVAE(ctx context.Context) error {
 	l.loss = func(vae *sd.VAE, part *sceneBatch, chance *torch.Generator, progress float64) []torch.Tensor {
 		picture := part.picture(p.device, p.dtype)
 		if p.device == torch.CPU && progress < wholeFrom && Size > cropOnCPU {
-			picture = crop(picture, cropOnCPU, chance)
+			picture = crop(picture, cropOnCPU, &part.dice)
 		}
 		return vaeLoss(vae, sight.net, picture, chance)
 	}
@@ -79,9 +80,9 @@ func (p *pretraining) learnVAE(ctx context.Context) error {
 }
 
 // crop takes the same random square of every picture, aligned with latents.
-func crop(picture torch.Tensor, side int64, chance *torch.Generator) torch.Tensor {
-	corner := chance.RandInt(0, (picture.Size(2)-side)/8+1, 2).Ints()
-	return picture.Narrow(2, 8*corner[0], side).Narrow(3, 8*corner[1], side)
+func crop(picture torch.Tensor, side int, dice *random) torch.Tensor {
+	corner := func() int64 { return int64(8 * dice.below((Size-side)/8+1)) }
+	return picture.Narrow(2, corner(), int64(side)).Narrow(3, corner(), int64(side))
 }
 
 // vaeLoss compares pictures [B,3,H,W] in [-1,1] with what is left of them behind the latents.
@@ -183,11 +184,8 @@ func (p *pretraining) measureLatents(f *layout, averaged torch.Tensor) (mean, sp
 // encodeScenes hands the latents of the first n scenes to use, some at a time.
 func (p *pretraining) encodeScenes(vae *sd.VAE, g *Generator, n int, use func(sd.Posterior, []Prompt)) error {
 	const together = 64
-	buffer := make([]Scene, together)
 	for from := 0; from < n; from += together {
-		part := buffer[:min(together, n-from)]
-		g.Fill(part, from)
-		batch := packScenes(part)
+		batch := g.batch(min(together, n-from), func(i int) int { return from + i }, nil)
 		torch.Scope(func() torch.Tensor {
 			use(vae.Encode(batch.picture(p.device, p.dtype)), batch.prompts)
 			return torch.Tensor{}
@@ -202,9 +200,7 @@ func (p *pretraining) lookAtVAE(vae *sd.VAE, step int) error {
 	if err != nil {
 		return err
 	}
-	batch := make([]Scene, 32)
-	scenes.Fill(batch, 0)
-	picture := packScenes(batch).picture(p.device, p.dtype)
+	picture := scenes.batch(32, func(i int) int { return i }, nil).picture(p.device, p.dtype)
 	decoded := vae.Decode(vae.Encode(picture).Mean)
 	p.event("vae", step, 0, map[string]any{"kind": "held-out", "psnr": psnr(picture, decoded)})
 	rows := torch.Cat([]torch.Tensor{picture.Narrow(0, 0, 8), decoded.Narrow(0, 0, 8), picture.Narrow(0, 8, 8), decoded.Narrow(0, 8, 8)}, 0)
