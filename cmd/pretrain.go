@@ -82,20 +82,21 @@ type lessonLines struct {
 	out      io.Writer
 	terminal bool
 	network  string
+	first    int // that was done when this call began
 	started  time.Time
 	shown    time.Time
 }
 
 func (l *lessonLines) report(network string, done, of int, numbers string) {
 	if network != l.network {
-		l.network, l.started, l.shown = network, time.Now(), time.Time{}
+		l.network, l.first, l.started, l.shown = network, done, time.Now(), time.Time{}
 	}
 	last := done >= of
 	if !l.terminal && !last && time.Since(l.shown) < 15*time.Second {
 		return
 	}
 	l.shown = time.Now()
-	left := remaining(time.Since(l.started), done, of)
+	left := remaining(time.Since(l.started), done-l.first, of-l.first)
 	switch {
 	case !l.terminal:
 		fmt.Fprintf(l.out, "%s %d/%d  %s  %s\n", network, done, of, left, numbers)

@@ -26,7 +26,7 @@ import (
 //	alignment  two that find missing and wrong entities, in the same way.
 //
 // Every stage needs those before it and reads them as they ship, in float16. All chance hangs on the
-// seed, so the same command on the same machine gives the same weights.
+// seed: without a GPU and a time limit the same command with as many threads gives the same weights.
 
 // stages in their order.
 var stages = []string{"sight", "vae", "unet", "judge", "alignment"}
