@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"focusnfix/core"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 )
@@ -22,15 +23,9 @@ type Pair struct {
 type Reference struct {
 	Pair
 	Latents  torch.Tensor            // x_0 of the base model, [1,4,h,w]: Î₀ is decoded from it exactly
-	Heatmaps map[string]torch.Tensor // by aspect, [1,1,H,W] in [0,1]
-	Mask     torch.Tensor            // M, [1,1,H,W] in {0,1}
+	Heatmaps map[string]core.Heatmap // by aspect
+	Mask     core.Mask               // M
 	Edited   bool                    // a person changed the mask
-}
-
-// Coverage is the share of the picture that the mask covers.
-func (r *Reference) Coverage() (share float64) {
-	torch.Scope(func() torch.Tensor { share = r.Mask.Mean().Item(); return torch.Tensor{} })
-	return share
 }
 
 // localizer finds faults in pictures of the base model.
@@ -59,15 +54,17 @@ func (l *localizer) references(pairs []Pair) ([]*Reference, error) {
 			one := func(t torch.Tensor) torch.Tensor {
 				return t.Narrow(0, int64(i), 1).ToDevice(torch.CPU, torch.Float32).Clone()
 			}
-			r := &Reference{Pair: p, Latents: one(latents), Heatmaps: map[string]torch.Tensor{}}
+			r := &Reference{Pair: p, Latents: one(latents), Heatmaps: map[string]core.Heatmap{}}
 			for name, heat := range heatmaps {
-				r.Heatmaps[name] = one(heat)
+				r.Heatmaps[name] = heatmapOf(one(heat))
 			}
-			r.Mask = l.mask(r.Heatmaps)
+			if r.Mask, err = l.mask(r.Heatmaps); err != nil {
+				return
+			}
 			references[i] = r
 		}
 	})
-	return references, nil
+	return references, err
 }
 
 // heatmaps are [B,1,H,W] by aspect, for images [B,3,H,W].
@@ -85,12 +82,17 @@ func (l *localizer) heatmaps(image torch.Tensor, prompts []string) map[string]to
 }
 
 // mask is the union of every aspect's.
-func (l *localizer) mask(heatmaps map[string]torch.Tensor) torch.Tensor {
-	var masks []torch.Tensor
-	for _, a := range l.aspects {
-		masks = append(masks, a.Mask.mask(heatmaps[a.Name]))
+func (l *localizer) mask(heatmaps map[string]core.Heatmap) (all core.Mask, err error) {
+	for i, a := range l.aspects {
+		mask := a.Mask.mask(heatmaps[a.Name])
+		if i > 0 {
+			mask, err = all.Union(mask)
+		}
+		if all = mask; err != nil {
+			return all, fmt.Errorf("aspect %s: %w", a.Name, err)
+		}
 	}
-	return union(masks)
+	return all, nil
 }
 
 // key names everything that a pair's latents and heatmaps depend on, as a short hash. The mask rule is

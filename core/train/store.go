@@ -1,18 +1,16 @@
 package train
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"image"
-	"image/color"
-	"image/png"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"focusnfix/core"
 	"focusnfix/model/nn"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
@@ -60,12 +58,14 @@ func (s *store) load(p Pair) (*Reference, error) {
 	if err := json.Unmarshal(text, &meta); err != nil || meta.Version != storeVersion {
 		return nil, fmt.Errorf("%s: written by another version; remove the folder %s", filepath.Join(dir, "meta.json"), dir)
 	}
-	r := &Reference{Pair: p, Heatmaps: map[string]torch.Tensor{}}
+	r := &Reference{Pair: p, Heatmaps: map[string]core.Heatmap{}}
 	if err := s.loadTensors(dir, r); err != nil {
 		return nil, err
 	}
-	r.Mask = s.mask(r.Heatmaps)
-	return r, s.honourEdit(dir, r, meta)
+	if r.Mask, err = s.mask(r.Heatmaps); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	return r, honourEdit(dir, r, meta)
 }
 
 func (s *store) loadTensors(dir string, r *Reference) error {
@@ -76,11 +76,11 @@ func (s *store) loadTensors(dir string, r *Reference) error {
 	params := nn.FromWeights(weights.NewSource(file.Path, file.Tensors), torch.Float32, torch.CPU)
 	defer params.Drop()
 	for _, t := range file.Tensors {
-		copied := params.Param(t.Name, nn.Zeros, t.Shape...).Clone()
+		read := params.Param(t.Name, nn.Zeros, t.Shape...)
 		if t.Name == "latents" {
-			r.Latents = copied
+			r.Latents = read.Clone()
 		} else {
-			r.Heatmaps[t.Name] = copied
+			r.Heatmaps[t.Name] = heatmapOf(read)
 		}
 	}
 	if err := file.Close(); err != nil {
@@ -95,7 +95,7 @@ func (s *store) loadTensors(dir string, r *Reference) error {
 }
 
 // honourEdit takes mask.png for the mask if somebody changed it since it was written.
-func (s *store) honourEdit(dir string, r *Reference, meta referenceMeta) error {
+func honourEdit(dir string, r *Reference, meta referenceMeta) error {
 	path := filepath.Join(dir, "mask.png")
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -104,25 +104,18 @@ func (s *store) honourEdit(dir string, r *Reference, meta referenceMeta) error {
 	if err != nil {
 		return err
 	}
-	picture, err := png.Decode(bytes.NewReader(data))
+	picture, err := core.ReadHeatmap(data)
 	if err != nil {
 		return fmt.Errorf("%s: %w; remove it to take the heatmap's own mask", path, err)
 	}
-	H, W := r.Mask.Size(2), r.Mask.Size(3)
-	if b := picture.Bounds(); int64(b.Dx()) != W || int64(b.Dy()) != H {
-		return fmt.Errorf("%s: %dx%d pixels, want %dx%d as the picture has; remove it to take the heatmap's own mask", path, b.Dx(), b.Dy(), W, H)
+	mask := picture.Threshold(0.5)
+	if mask.Width != r.Mask.Width || mask.Height != r.Mask.Height {
+		return fmt.Errorf("%s: %dx%d pixels, want %dx%d as the picture has; remove it to take the heatmap's own mask",
+			path, mask.Width, mask.Height, r.Mask.Width, r.Mask.Height)
 	}
-	values := grayOf(picture)
-	if hashOf(values) == meta.MaskHash {
-		return nil
+	if hashOf(mask) != meta.MaskHash {
+		r.Mask, r.Edited = mask, true
 	}
-	mask := make([]float32, len(values))
-	for i, v := range values {
-		if v > 127 {
-			mask[i] = 1
-		}
-	}
-	r.Mask, r.Edited = torch.From(mask, 1, 1, H, W), true
 	return nil
 }
 
@@ -139,21 +132,20 @@ func (s *store) save(r *Reference, base torch.Tensor) (err error) {
 	entries := []weights.Entry{nn.Entry("latents", r.Latents)}
 	for _, a := range s.aspects {
 		heat := r.Heatmaps[a.Name]
-		entries = append(entries, nn.Entry(a.Name, heat))
-		if err := writePNG(filepath.Join(temp, "heat-"+a.Name+".png"), grayPicture(heat)); err != nil {
+		entries = append(entries, nn.Entry(a.Name, torch.From(heat.Score, int64(heat.Height), int64(heat.Width))))
+		if err := writePNG(filepath.Join(temp, "heat-"+a.Name+".png"), heat.Gray()); err != nil {
 			return err
 		}
 	}
 	if err := weights.Write(filepath.Join(temp, "latents.safetensors"), nil, entries); err != nil {
 		return err
 	}
-	mask := grayPicture(r.Mask)
-	for name, picture := range map[string]image.Image{"mask.png": mask, "base.png": sd.Pictures(base)[0]} {
+	for name, picture := range map[string]image.Image{"mask.png": r.Mask.Gray(), "base.png": sd.Pictures(base)[0]} {
 		if err := writePNG(filepath.Join(temp, name), picture); err != nil {
 			return err
 		}
 	}
-	meta := referenceMeta{storeVersion, r.Prompt, r.Seed, map[string]MaskRule{}, hashOf(mask.Pix), r.Coverage()}
+	meta := referenceMeta{storeVersion, r.Prompt, r.Seed, map[string]MaskRule{}, hashOf(r.Mask), r.Mask.Coverage()}
 	for _, a := range s.aspects {
 		meta.Mask[a.Name] = a.Mask
 	}
@@ -171,39 +163,23 @@ func (s *store) save(r *Reference, base torch.Tensor) (err error) {
 	return os.Rename(temp, final)
 }
 
-// grayPicture is [1,1,H,W] in [0,1] as 8-bit gray.
-func grayPicture(t torch.Tensor) *image.Gray {
-	m := image.NewGray(image.Rect(0, 0, int(t.Size(3)), int(t.Size(2))))
-	torch.Scope(func() torch.Tensor {
-		copy(m.Pix, t.MulScalar(255).Round().To(torch.Uint8).Contiguous().Bytes())
-		return torch.Tensor{}
-	})
-	return m
-}
-
-// grayOf reads any picture as 8-bit gray, row by row.
-func grayOf(m image.Image) []uint8 {
-	b := m.Bounds()
-	values := make([]uint8, 0, b.Dx()*b.Dy())
-	for y := b.Min.Y; y < b.Max.Y; y++ {
-		for x := b.Min.X; x < b.Max.X; x++ {
-			values = append(values, color.GrayModel.Convert(m.At(x, y)).(color.Gray).Y)
-		}
-	}
-	return values
-}
-
 func writePNG(path string, m image.Image) error {
 	file, err := os.Create(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(png.Encode(file, m), file.Close())
+	return errors.Join(core.WritePNG(file, m), file.Close())
 }
 
 // hashOf tells an edited mask from the one that was written.
-func hashOf(values []uint8) uint64 {
+func hashOf(m core.Mask) uint64 {
 	h := fnv.New64a()
-	h.Write(values)
+	for _, faulty := range m.Faulty {
+		if faulty {
+			h.Write([]byte{1})
+		} else {
+			h.Write([]byte{0})
+		}
+	}
 	return h.Sum64()
 }

@@ -222,8 +222,8 @@ func (t *Trainer) keep(p Pair) (kept, error) {
 			err = fmt.Errorf("reference of %q, seed %d: %w", p.Prompt, p.Seed, err)
 			return nil
 		}
-		k.coverage = r.Coverage()
-		return []torch.Tensor{t.decodeBase([]*Reference{r}).ToDevice(torch.CPU, torch.Float32), r.Mask}
+		k.coverage = r.Mask.Coverage()
+		return []torch.Tensor{t.decodeBase([]*Reference{r}).ToDevice(torch.CPU, torch.Float32), maskTensor(r.Mask)}
 	})
 	if err != nil {
 		return k, err
