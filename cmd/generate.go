@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"focusnfix/core"
+	"focusnfix/model/scenes"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/tui"
@@ -42,6 +43,8 @@ func newGenerate() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			g.randomSeed = !c.Flags().Changed("seed")
+			g.suitBuiltin(c.Flags().Changed)
+			warnOfUnknownWords(c.ErrOrStderr(), g.model.path, args[0])
 			return g.run(c, args[0])
 		},
 	}
@@ -117,6 +120,19 @@ func show(c *cobra.Command, probe *tui.Probe, path string) error {
 		return nil
 	}
 	return view(c.Context(), os.Stdout, probe, tui.View{}, []string{path})
+}
+
+// suitBuiltin draws with the shipped model as it draws best, where the user has no wish.
+func (g *generateFlags) suitBuiltin(chosen func(flag string) bool) {
+	if g.model.path != scenes.BuiltinName {
+		return
+	}
+	if !chosen("steps") {
+		g.steps = builtinSteps
+	}
+	if !chosen("guidance") {
+		g.guidance = builtinGuidance
+	}
 }
 
 // validate checks what can be checked before a model is loaded.

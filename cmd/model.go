@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"focusnfix/model/scenes"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 )
@@ -21,7 +22,7 @@ type modelFlags struct {
 
 func (m *modelFlags) add(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVarP(&m.path, "model", "m", "", "diffusers folder, or single .safetensors file")
+	f.StringVarP(&m.path, "model", "m", "", "diffusers folder, single .safetensors file, or "+scenes.BuiltinName)
 	f.StringVar(&m.config, "config", "", "diffusers folder with the configuration and tokenizer of a single file")
 	f.StringVar(&m.variant, "variant", "", "files of a folder to take, such as fp16")
 	f.StringVar(&m.prediction, "prediction", "", "what the UNet predicts, where the model does not say: epsilon or v_prediction")
@@ -37,7 +38,11 @@ func (m *modelFlags) open() (*sd.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := sd.Load(m.path, options)
+	path, err := modelPath(m.path)
+	if err != nil {
+		return nil, err
+	}
+	p, err := sd.Load(path, options)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +61,7 @@ func (m *modelFlags) options() (sd.LoadOptions, error) {
 		Device: torch.Device(m.device), Variant: m.variant, Scheduler: m.scheduler, Config: m.config, Prediction: m.prediction,
 	}
 	if m.path == "" {
-		return o, usageError{errors.New("--model is missing: want a diffusers folder or a .safetensors file")}
+		return o, usageError{errors.New("--model is missing: want a diffusers folder, a .safetensors file or " + scenes.BuiltinName)}
 	}
 	if m.scheduler != "" && !slices.Contains(sd.SchedulerNames(), m.scheduler) {
 		return o, usageError{fmt.Errorf("--scheduler %s: want one of %s", m.scheduler, strings.Join(sd.SchedulerNames(), ", "))}
