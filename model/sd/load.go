@@ -181,6 +181,9 @@ func (c *checkpoint) loadScheduler(p *Pipeline, o LoadOptions) error {
 	if p.Scheduler, err = ParseSchedulerConfig(path, text, o.Scheduler); err != nil {
 		return err
 	}
+	if !p.XL() { // as diffusers' StableDiffusionPipeline does, whatever an old file says or leaves out
+		p.Scheduler.StepsOffset = 1
+	}
 	if o.Prediction != "" {
 		p.Scheduler.PredictionType = o.Prediction
 	}
