@@ -50,35 +50,39 @@ func TestJudge(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			torchtest.Run(t, func() {
-				g, err := torch.NewGenerator(torch.CPU, 1)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer g.Close()
-				pictures := g.Rand(torch.Float32, 2, 3, 64, 96).Leaf()
-				prompts := []string{"a chef in the park", "a chef and a tree at night"}
-				score := j.Score(pictures, prompts)
-				if got := score.Shape(); len(got) != 1 || got[0] != 2 || score.Max().Item() > 0 {
-					t.Errorf("%v, held out %v: scores %v, want two of at most 0", a, heldOut, score.Doubles())
-				}
-				grad := torch.Grad([]torch.Tensor{score.Sum()}, []torch.Tensor{pictures}, nil)[0]
-				if !grad.Defined() || grad.Abs().Max().Item() == 0 {
-					t.Errorf("%v, held out %v: the score has no gradient in the pictures", a, heldOut)
-				}
-				heat := j.Heatmap(pictures, prompts)
-				if got := torch.ShapeString(heat.Shape()); got != "[2,1,64,96]" || heat.Min().Item() < 0 || heat.Max().Item() > 1 {
-					t.Errorf("%v, held out %v: heatmap %s from %g to %g, want [2,1,64,96] in [0,1]", a, heldOut, got, heat.Min().Item(), heat.Max().Item())
-				}
-				if a == Misalignment {
-					seen := j.Explain(pictures, prompts)
-					if len(seen[0]) != 1 || len(seen[1]) != 2 || seen[1][1].Entity != "tree" {
-						t.Errorf("explains %v, want the chef, then the chef and the tree", seen)
-					}
-				}
-			})
+			torchtest.Run(t, func() { checkJudge(t, j) })
 			j.Close()
 		}
+	}
+}
+
+func checkJudge(t *testing.T, j *Judge) {
+	t.Helper()
+	g, err := torch.NewGenerator(torch.CPU, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	pictures := g.Rand(torch.Float32, 2, 3, 64, 96).Leaf()
+	prompts := []string{"a chef in the park", "a chef and a tree at night"}
+	score := j.Score(pictures, prompts)
+	if got := score.Shape(); len(got) != 1 || got[0] != 2 || score.Max().Item() > 0 {
+		t.Errorf("%v, held out %v: scores %v, want two of at most 0", j.Aspect, j.HeldOut, score.Doubles())
+	}
+	grad := torch.Grad([]torch.Tensor{score.Sum()}, []torch.Tensor{pictures}, nil)[0]
+	if !grad.Defined() || grad.Abs().Max().Item() == 0 {
+		t.Errorf("%v, held out %v: the score has no gradient in the pictures", j.Aspect, j.HeldOut)
+	}
+	heat := j.Heatmap(pictures, prompts)
+	if got := torch.ShapeString(heat.Shape()); got != "[2,1,64,96]" || heat.Min().Item() < 0 || heat.Max().Item() > 1 {
+		t.Errorf("%v, held out %v: heatmap %s from %g to %g, want [2,1,64,96] in [0,1]", j.Aspect, j.HeldOut, got, heat.Min().Item(), heat.Max().Item())
+	}
+	if j.Aspect != Misalignment {
+		return
+	}
+	seen := j.Explain(pictures, prompts)
+	if len(seen[0]) != 1 || len(seen[1]) != 2 || seen[1][1].Entity != "tree" {
+		t.Errorf("explains %v, want the chef, then the chef and the tree", seen)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"focusnfix/model/clip"
 	"focusnfix/model/nn"
@@ -166,10 +167,10 @@ func (p *pretraining) loadDrawing() (*drawing, func(), error) {
 		return nil, nil, err
 	}
 	d := &drawing{nil, vae.net, nil, p.sizes.scheduler, p.device, p.dtype}
-	if d.tokenizer, err = clip.LoadTokenizer(p.folder("tokenizer")); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(p.folder("unet", "diffusion_pytorch_model.safetensors")); errors.Is(err, fs.ErrNotExist) {
 		return d, vae.drop, nil
 	}
-	if err != nil {
+	if d.tokenizer, err = clip.LoadTokenizer(p.folder("tokenizer")); err != nil {
 		vae.drop()
 		return nil, nil, err
 	}

@@ -42,7 +42,7 @@ var shippedSizes = sizes{
 	text:      textConfig(128, 2, 24),
 	vocab:     1000,
 	context:   24,
-	judge:     [2]judgeWidths{{16, 32, 64, 96}, {24, 48, 96, 96}},
+	judge:     [2]judgeWidths{{16, 32, 64, 96}, {24, 48, 96, 128}},
 	encoded:   60_000,
 	statistic: 2_000,
 	pool:      24_000,
@@ -58,7 +58,7 @@ var shippedSizes = sizes{
 	},
 	onCPU: map[string]effort{
 		"sight":             {500, 32, 2e-3},
-		"vae":               {40_000, 16, 1e-3},
+		"vae":               {80_000, 8, 2e-3},
 		"unet":              {30_000, 32, 1e-3},
 		"judge":             {4_000, 32, 1.5e-3},
 		"judge-heldout":     {4_000, 32, 1.5e-3},

@@ -212,8 +212,8 @@ func (p *pretraining) lookAtVAE(vae *sd.VAE, step int) error {
 func psnr(picture, decoded torch.Tensor) float64 {
 	value := 0.0
 	torch.Scope(func() torch.Tensor {
-		error := decoded.To(torch.Float32).Clamp(-1, 1).Sub(picture.To(torch.Float32)).MulScalar(0.5).Square().Mean(1, 2, 3)
-		value = error.Log().Mean().Item() * -10 / math.Ln10
+		squared := decoded.To(torch.Float32).Clamp(-1, 1).Sub(picture.To(torch.Float32)).MulScalar(0.5).Square().Mean(1, 2, 3)
+		value = squared.Log().Mean().Item() * -10 / math.Ln10
 		return torch.Tensor{}
 	})
 	return value

@@ -28,11 +28,17 @@ var ErrNoWeights = errors.New("this program was built without the weights of " +
 
 // Folder writes the shipped model to the user's cache, once for every version of it, and gives the
 // diffusers folder that it then is; networks are mapped from there.
-func Folder() (string, error) { return unpack(embedded, "weights") }
+func Folder() (string, error) {
+	files, err := fs.Sub(embedded, "weights")
+	if err != nil {
+		return "", err
+	}
+	return unpack(files)
+}
 
-// unpack writes a model folder out of files below root.
-func unpack(files fs.FS, root string) (string, error) {
-	names, sum, err := listModel(files, root)
+// unpack writes files out as a model folder.
+func unpack(files fs.FS) (string, error) {
+	names, sum, err := listModel(files)
 	if err != nil {
 		return "", err
 	}
@@ -56,7 +62,7 @@ func unpack(files fs.FS, root string) (string, error) {
 	}
 	defer os.RemoveAll(half) //nolint:errcheck // a leftover harms nobody
 	for _, name := range names {
-		data, err := fs.ReadFile(files, root+"/"+name)
+		data, err := fs.ReadFile(files, name)
 		path := filepath.Join(half, filepath.FromSlash(name))
 		if err == nil {
 			err = errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, data, 0o644))
@@ -73,15 +79,14 @@ func unpack(files fs.FS, root string) (string, error) {
 	return dir, nil
 }
 
-// listModel lists the files below root, and a checksum of all their names and bytes.
-func listModel(files fs.FS, root string) (names []string, sum string, err error) {
+// listModel lists the files, and gives a checksum of all their names and bytes.
+func listModel(files fs.FS) (names []string, sum string, err error) {
 	hash := sha256.New()
-	err = fs.WalkDir(files, root, func(path string, entry fs.DirEntry, err error) error {
+	err = fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		data, err := fs.ReadFile(files, path)
-		name := strings.TrimPrefix(path, root+"/")
+		data, err := fs.ReadFile(files, name)
 		fmt.Fprintf(hash, "%s %d\n", name, len(data))
 		hash.Write(data)
 		names = append(names, name)
@@ -96,7 +101,7 @@ func UnknownWords(prompt string) []string {
 	known := Words()
 	var unknown []string
 	for _, word := range strings.FieldsFunc(strings.ToLower(prompt), func(r rune) bool {
-		return !('a' <= r && r <= 'z' || r >= 0x80 || '0' <= r && r <= '9' || r == '\'')
+		return r < 0x80 && r != '\'' && (r < 'a' || r > 'z') && (r < '0' || r > '9')
 	}) {
 		if _, found := slices.BinarySearch(known, word); !found && !slices.Contains(unknown, word) {
 			unknown = append(unknown, word)
