@@ -86,6 +86,10 @@ fmt: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) ## format Go and C++
 	@$< fmt
 	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) -i $$(git ls-files '*.c' '*.cpp' '*.h'); fi
 
+.PHONY: term-test
+term-test: binary ## pictures in real terminals; skips with a reason what is not installed
+	@termtest/run.sh
+
 .PHONY: golden
 golden: ## rewrite golden files; read the diff before committing it
 	@for dir in $$(git ls-files '*.golden' | sed 's|/testdata/.*||' | sort -u); do go test ./$$dir -update; done

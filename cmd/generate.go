@@ -39,7 +39,7 @@ func newGenerate() *cobra.Command {
 		Use:   "generate PROMPT",
 		Short: "Draw a picture from a prompt",
 		Example: `  focusnfix generate "a chef in the park" --model stable-diffusion-v1-5
-  focusnfix generate "a chef in the park" --model sdxl.safetensors --config sdxl-folder --lora fix.safetensors:0.8 -n 4`,
+  focusnfix generate "a chef in the park" --model sdxl.safetensors --lora fix.safetensors:0.8 -n 4`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			g.randomSeed = !c.Flags().Changed("seed")
@@ -74,7 +74,7 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	p, err := g.model.open()
+	p, err := g.model.open(c.ErrOrStderr())
 	if err != nil {
 		return err
 	}

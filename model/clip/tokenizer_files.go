@@ -27,7 +27,7 @@ func LoadTokenizer(dir string) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := readTokenizerConfig(dir)
+	cfg, err := readTokenizerConfig(os.DirFS(dir), dir)
 	if err != nil {
 		return nil, err
 	}
@@ -113,9 +113,9 @@ type tokenizerConfig struct {
 	Pad       specialToken         `json:"pad_token"`
 }
 
-// readTokenizerConfig reads both files; neither has to be there. As in the
-// reference, special_tokens_map.json counts only without added_tokens_decoder.
-func readTokenizerConfig(dir string) (*tokenizerConfig, error) {
+// readTokenizerConfig reads both files of a folder, which errors call dir; neither has to be there. As
+// in the reference, special_tokens_map.json counts only without added_tokens_decoder.
+func readTokenizerConfig(files fs.FS, dir string) (*tokenizerConfig, error) {
 	cfg := &tokenizerConfig{
 		Start:   specialToken{Content: startText},
 		End:     specialToken{Content: endText},
@@ -126,9 +126,12 @@ func readTokenizerConfig(dir string) (*tokenizerConfig, error) {
 		if cfg.Added != nil {
 			break
 		}
-		err := readJSON(filepath.Join(dir, name), cfg)
+		raw, err := fs.ReadFile(files, name)
+		if err == nil {
+			err = json.Unmarshal(raw, cfg)
+		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, name), err)
 		}
 	}
 	return cfg, nil

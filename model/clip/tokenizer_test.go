@@ -2,16 +2,15 @@ package clip
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"unicode"
 )
 
@@ -43,33 +42,17 @@ func readReference(t testing.TB) reference {
 	return ref
 }
 
-// openAI writes CLIP's own vocabulary, made from its merges, and files to a folder.
-func openAI(t testing.TB, files map[string]string) string {
+// openAIFolder writes CLIP's own vocabulary, made from its merges, and files to a folder.
+func openAIFolder(t testing.TB, files map[string]string) string {
 	t.Helper()
-	packed, err := os.Open("testdata/openai/merges.txt.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer packed.Close()
-	unpacked, err := gzip.NewReader(packed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(unpacked)
-	if err != nil {
-		t.Fatal(err)
-	}
-	merges, err := parseMerges(string(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := json.Marshal(layOutVocabulary(merges))
+	tokenizer, err := DefaultTokenizer(fstest.MapFS{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "vocab.json"), raw)
-	write(t, filepath.Join(dir, "merges.txt"), text)
+	if err := tokenizer.SaveVocabulary(dir); err != nil {
+		t.Fatal(err)
+	}
 	for name, text := range files {
 		write(t, filepath.Join(dir, name), []byte(text))
 	}
@@ -96,12 +79,24 @@ func TestTokenizerMatchesTransformers(t *testing.T) {
 	ref := readReference(t)
 	tokenizers := map[string]*Tokenizer{"learned": load(t, "testdata/learned")}
 	for name, files := range ref.Configs {
-		tokenizers[name] = load(t, openAI(t, files))
+		tokenizers[name] = load(t, openAIFolder(t, files))
 	}
 	if len(tokenizers) != 4 || len(ref.Results) != 4 {
 		t.Fatalf("%d tokenizers, %d results, want 4", len(tokenizers), len(ref.Results))
 	}
+	for name, files := range ref.Configs {
+		config := fstest.MapFS{}
+		for file, text := range files {
+			config[file] = &fstest.MapFile{Data: []byte(text)}
+		}
+		builtIn, err := DefaultTokenizer(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokenizers[name+", built in"] = builtIn
+	}
 	for name, tokenizer := range tokenizers {
+		name, _, _ := strings.Cut(name, ",")
 		for i, prompt := range ref.Prompts {
 			want := ref.Results[name][i]
 			if want == nil {
@@ -127,7 +122,7 @@ func TestTokenizerMatchesTransformers(t *testing.T) {
 }
 
 func TestEncodeNamesTheLostWords(t *testing.T) {
-	tokenizer := load(t, openAI(t, nil))
+	tokenizer := load(t, openAIFolder(t, nil))
 	got := tokenizer.Encode(strings.Repeat("cat ", 74) + "Dog, don't rue the DAY! <|endoftext|>x")
 	if want := "don 't rue the day ! <|endoftext|> x"; got.Lost != ", "+want && got.Lost != want {
 		t.Errorf("lost %q, want %q", got.Lost, ", "+want)
@@ -138,7 +133,7 @@ func TestEncodeNamesTheLostWords(t *testing.T) {
 }
 
 func TestTokenizerJSONAlone(t *testing.T) {
-	old := openAI(t, nil)
+	old := openAIFolder(t, nil)
 	want := load(t, old)
 	for _, form := range []string{`"%s %s"`, `["%s","%s"]`} {
 		var merges []string
@@ -253,7 +248,7 @@ func FuzzEncode(f *testing.F) {
 	for _, prompt := range readReference(f).Prompts[:150] {
 		f.Add(prompt)
 	}
-	tokenizer := load(f, openAI(f, nil))
+	tokenizer := load(f, openAIFolder(f, nil))
 	f.Fuzz(func(t *testing.T, prompt string) {
 		got := tokenizer.Encode(prompt)
 		if len(got.IDs) != 77 || got.Count < 2 || got.Count > 77 || got.IDs[0] != tokenizer.start ||
@@ -299,7 +294,7 @@ func FuzzLoadTokenizer(f *testing.F) {
 }
 
 func BenchmarkEncode(b *testing.B) {
-	tokenizer := load(b, openAI(b, nil))
+	tokenizer := load(b, openAIFolder(b, nil))
 	prompt := "a portrait photo of an astronaut riding a horse, highly detailed, trending on artstation, golden hour"
 	for b.Loop() {
 		tokenizer.Encode(prompt)
@@ -307,7 +302,7 @@ func BenchmarkEncode(b *testing.B) {
 }
 
 func BenchmarkLoadTokenizer(b *testing.B) {
-	dir := openAI(b, nil)
+	dir := openAIFolder(b, nil)
 	for b.Loop() {
 		if _, err := LoadTokenizer(dir); err != nil {
 			b.Fatal(err)

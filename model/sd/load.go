@@ -3,13 +3,13 @@ package sd
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"focusnfix/model/clip"
 	"focusnfix/model/nn"
 	"focusnfix/model/torch"
+	"focusnfix/model/weights"
 )
 
 // LoadOptions say how a model is loaded. The zero value takes the first GPU, or the CPU, and the
@@ -20,16 +20,18 @@ type LoadOptions struct {
 	Variant   string       // of a folder's files: "fp16"; "" takes the plain ones if they are there
 	Scheduler string       // one of SchedulerNames; "" is what the folder says
 
-	// Config is the diffusers folder that a single file takes its configuration and tokenizer from:
-	// one of the same kind of model, its weights are not read.
+	// Config is a diffusers folder that replaces the built-in configuration and tokenizer of a single
+	// file. Its weights are read only for parts that the file lacks.
 	Config string
-	// Prediction replaces the scheduler's prediction_type: "epsilon" or "v_prediction", which no
-	// single file tells.
+	VAE    string // taken in place of the model's own: a folder, or a .safetensors file
+	// Prediction replaces the scheduler's prediction_type: "epsilon" or "v_prediction", which no single
+	// file tells.
 	Prediction string
+	// Warn, if set, is called with one line for everything that is taken for granted.
+	Warn func(line string)
 }
 
-// Load opens a diffusers folder, or a single file of the ldm and sgm programs with the folder
-// o.Config beside it. Weights are mapped and converted on their way to the device, one copy at most.
+// Load opens a diffusers folder, or a single file of the ldm and sgm programs. Weights are mapped and converted on their way to the device, one copy at most.
 func Load(path string, o LoadOptions) (*Pipeline, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -88,10 +90,11 @@ var ignored = []string{"*position_ids", "*num_batches_tracked"}
 // build makes one part of the pipeline, in the given element type, and reports everything in its
 // weights that does not fit.
 func (c *checkpoint) build(p *Pipeline, part string, dtype torch.DType, network func(nn.Params)) error {
-	source, err := c.open(part)
+	name, tensors, err := c.open(part)
 	if err != nil {
 		return err
 	}
+	source := weights.NewSource(name, tensors)
 	params := nn.FromWeights(source, dtype, p.device)
 	p.params[part] = params
 	if err := torch.Run(func() { network(params) }); err != nil {
@@ -114,7 +117,7 @@ func (c *checkpoint) load(o LoadOptions) (p *Pipeline, err error) {
 	if err = c.loadVAE(p); err != nil {
 		return p, err
 	}
-	config, err := LoadUNetConfig(c.config("unet", "config.json"))
+	config, err := c.folder("unet").unetConfig()
 	if err != nil {
 		return p, err
 	}
@@ -125,7 +128,7 @@ func (c *checkpoint) load(o LoadOptions) (p *Pipeline, err error) {
 		return p, err
 	}
 	p.zerosForEmpty = p.XL() && (c.index.ZerosForEmpty == nil || *c.index.ZerosForEmpty)
-	return p, p.fits(c.configs)
+	return p, p.fits(c.configs.name)
 }
 
 func (c *checkpoint) loadEncoders(p *Pipeline) error {
@@ -134,18 +137,19 @@ func (c *checkpoint) loadEncoders(p *Pipeline) error {
 		names = append(names, "_2")
 	}
 	for _, suffix := range names {
-		config, err := clip.LoadTextConfig(c.config("text_encoder"+suffix, "config.json"))
+		config, err := c.folder("text_encoder" + suffix).textConfig()
 		if err != nil {
 			return err
 		}
 		var e Encoder
-		if e.Tokenizer, err = clip.LoadTokenizer(filepath.Join(c.configs, "tokenizer"+suffix)); err != nil {
+		tokenizer := c.folder("tokenizer" + suffix)
+		if e.Tokenizer, err = tokenizer.tokenizer(); err != nil {
 			return err
 		}
 		for _, id := range e.Tokenizer.Encode("").IDs { // start, end and padding are the last of a vocabulary
 			if id >= config.VocabSize {
 				return fmt.Errorf("%s: has a token %d, want less than %d: the tokenizer is another model's",
-					filepath.Join(c.configs, "tokenizer"+suffix), id, config.VocabSize)
+					tokenizer.name, id, config.VocabSize)
 			}
 		}
 		if err = c.build(p, "text_encoder"+suffix, p.dtype, func(params nn.Params) { e.Text = clip.NewText(config, params) }); err != nil {
@@ -157,7 +161,7 @@ func (c *checkpoint) loadEncoders(p *Pipeline) error {
 }
 
 func (c *checkpoint) loadVAE(p *Pipeline) error {
-	config, err := LoadVAEConfig(c.config("vae", "config.json"))
+	config, err := c.folder("vae").vaeConfig()
 	if err != nil {
 		return err
 	}
@@ -173,12 +177,11 @@ func (c *checkpoint) loadVAE(p *Pipeline) error {
 }
 
 func (c *checkpoint) loadScheduler(p *Pipeline, o LoadOptions) error {
-	path := c.config("scheduler", "scheduler_config.json")
-	text, err := os.ReadFile(path)
+	name, text, err := c.folder("scheduler").read("scheduler_config.json")
 	if err != nil {
 		return err
 	}
-	if p.Scheduler, err = ParseSchedulerConfig(path, text, o.Scheduler); err != nil {
+	if p.Scheduler, err = ParseSchedulerConfig(name, text, o.Scheduler); err != nil {
 		return err
 	}
 	if !p.XL() { // as diffusers' StableDiffusionPipeline does, whatever an old file says or leaves out

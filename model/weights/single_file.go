@@ -77,24 +77,33 @@ func SplitCheckpoint(f *File) (*Checkpoint, error) {
 
 // place says which part t belongs to, and as what; part is "" if to none.
 func (c *Checkpoint) place(t Tensor) (part string, as []Tensor, err error) {
-	name, ok := "", false
+	ok := false
 	if rest, found := strings.CutPrefix(t.Key, unetPrefix); found {
 		part = "unet"
-		name, ok = unetFromLDM(rest)
+		t.Name, ok = unetFromLDM(rest)
 	} else if rest, found := strings.CutPrefix(t.Key, vaePrefix); found {
 		part = "vae"
-		name, ok = vaeName(rest, ldmName, diffusersName)
-		if strings.Contains(name, ".attentions.") && len(t.Shape) > 2 { // 1x1 convolutions
-			t.Shape = t.Shape[:2]
-		}
+		t, ok = placeVAE(t, rest)
 	} else {
 		return c.placeText(t)
 	}
 	if !ok {
 		return "", nil, nil
 	}
-	t.Name = name
 	return part, []Tensor{t}, nil
+}
+
+// placeVAE names t, called name in the original layout, as diffusers does; false if it has another name.
+func placeVAE(t Tensor, name string) (Tensor, bool) {
+	renamed, ok := vaeName(name, ldmName, diffusersName)
+	if !ok {
+		renamed = canonicalVAE(name)
+	}
+	if strings.Contains(renamed, ".attentions.") && len(t.Shape) > 2 { // 1x1 convolutions
+		t.Shape = t.Shape[:2]
+	}
+	t.Name = renamed
+	return t, ok
 }
 
 // The prefixes of the text encoders in a single file, by what they hold.
@@ -169,6 +178,30 @@ func (t Tensor) rows(at, n int64) Tensor {
 	t.Offset += at * size
 	t.Bytes = t.Bytes[at*size : (at+n)*size : (at+n)*size]
 	return t
+}
+
+// SplitVAE takes the VAE out of a file of its own, in the layout of diffusers or of the original
+// programs, or out of a whole checkpoint: tensors named as in a diffusers folder.
+func SplitVAE(f *File) ([]Tensor, error) {
+	prefix := ""
+	if slices.ContainsFunc(f.Tensors, func(t Tensor) bool { return strings.HasPrefix(t.Key, vaePrefix) }) {
+		prefix = vaePrefix
+	}
+	var vae []Tensor
+	whole := false
+	for _, t := range f.Tensors {
+		name, ok := strings.CutPrefix(t.Key, prefix)
+		if !ok || strings.HasPrefix(name, "loss.") || strings.HasPrefix(name, "model_ema.") {
+			continue
+		}
+		t, _ = placeVAE(t, name)
+		vae = append(vae, t)
+		whole = whole || t.Name == "decoder.conv_in.weight"
+	}
+	if !whole {
+		return nil, fmt.Errorf("%s: no decoder.conv_in.weight, want a VAE of Stable Diffusion", f.Path)
+	}
+	return vae, nil
 }
 
 // JoinCheckpoint is the way back from SplitCheckpoint: the entries, for Write, of the

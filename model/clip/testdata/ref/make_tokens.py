@@ -1,7 +1,7 @@
 """Makes the reference ids of the tokenizer tests with transformers' CLIPTokenizer.
 
-    python make_tokens.py            # reads ../openai and ../learned, writes tokens.json
-    python make_tokens.py VOCAB_GZ   # first cuts ../openai/merges.txt.gz out of OpenAI's file
+    python make_tokens.py            # reads ../../openai and ../learned, writes tokens.json
+    python make_tokens.py VOCAB_GZ   # first cuts ../../openai/merges.txt.gz out of OpenAI's file
 
 VOCAB_GZ is bpe_simple_vocab_16e6.txt.gz as OpenAI published it with CLIP (MIT); the
 wheels of open-clip-torch 3.3.0 and clip-anytorch 2.6.0 carry it (sha256 924691ac...).
@@ -19,7 +19,7 @@ import tokenizers
 import transformers
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-OPENAI = os.path.join(HERE, "..", "openai", "merges.txt.gz")
+OPENAI = os.path.join(HERE, "..", "..", "openai", "merges.txt.gz")
 random.seed(11)
 
 
