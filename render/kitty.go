@@ -40,10 +40,14 @@ const (
 // kittyChunk is the largest payload of one sequence, in base64 bytes.
 const kittyChunk = 4096
 
-// KittyID is the n-th of 61,440 picture IDs that survive a terminal, or a multiplexer, of 256 colours: the
-// low byte travels as a palette colour above the 16 basic ones, the high byte as a third diacritic.
+// KittyIDs is how many numbers KittyID gives before it starts again.
+const KittyIDs = 128 * 240
+
+// KittyID is the n-th of the picture IDs that survive a terminal, or a multiplexer, of 256 colours: the
+// low byte travels as a palette colour above the 16 basic ones, the high byte as a third diacritic. It
+// stays below 1<<31: Konsole takes all above for one and the same picture.
 func KittyID(n int) uint32 {
-	n %= 240 * 256
+	n %= KittyIDs
 	return uint32(16+n%240) | uint32(n/240)<<24
 }
 

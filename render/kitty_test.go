@@ -127,15 +127,15 @@ func TestKittyIgnoresAlpha(t *testing.T) {
 
 func TestKittyIDs(t *testing.T) {
 	seen := map[uint32]bool{}
-	for n := range 61440 {
+	for n := range KittyIDs {
 		id := KittyID(n)
 		if low := id & 0xffffff; low < 16 || low > 255 || seen[id] {
 			t.Fatalf("KittyID(%d) = %#x", n, id)
 		}
 		seen[id] = true
 	}
-	if KittyID(61440) != KittyID(0) {
-		t.Error("61,440 does not start again")
+	if KittyID(KittyIDs) != KittyID(0) {
+		t.Error("they do not start again")
 	}
 }
 
@@ -145,7 +145,7 @@ func TestKittyRowCellsNameTheirPlace(t *testing.T) {
 	for i := range 297 {
 		number[kitty.Diacritic(i)] = i
 	}
-	for _, id := range []uint32{KittyID(0), KittyID(239), KittyID(240), KittyID(61439), 0x123456} {
+	for _, id := range []uint32{KittyID(0), KittyID(239), KittyID(240), KittyID(KittyIDs - 1), 0x123456} {
 		k := Kitty{ID: id, Cols: 297, Rows: 297, Placeholders: true}
 		for _, row := range []int{0, 1, 100, 296} {
 			s := k.Row(row)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"focusnfix/render"
+
 	uv "github.com/charmbracelet/ultraviolet"
 )
 
@@ -162,7 +164,7 @@ func TestVisibleRects(t *testing.T) {
 
 func TestKittyIDs(t *testing.T) {
 	seen := map[uint32]bool{}
-	for range kittyIDs {
+	for range render.KittyIDs {
 		id := newKittyID()
 		if id == 0 || id >= 1<<31 || seen[id] {
 			t.Fatalf("number %#x", id)

@@ -27,13 +27,10 @@ func (p Picture) pixels() bool { return p.protocol >= Sixel }
 // another program's pictures in the same terminal are not replaced.
 var (
 	kittyNumbers atomic.Int64
-	kittyFirst   = rand.IntN(kittyIDs)
+	kittyFirst   = rand.IntN(render.KittyIDs)
 )
 
-// kittyIDs is how many of render's numbers are below 1<<31: Konsole takes those above for one and the same.
-const kittyIDs = 128 * 240
-
-func newKittyID() uint32 { return render.KittyID((kittyFirst + int(kittyNumbers.Add(1))) % kittyIDs) }
+func newKittyID() uint32 { return render.KittyID(kittyFirst + int(kittyNumbers.Add(1))) }
 
 // Encode scales img to fit into cols x rows cells, its aspect kept, and encodes it for the terminal and
 // for what the line can carry. It takes milliseconds: call it in a command, never in Update or View. An

@@ -240,7 +240,7 @@ func (p *Probe) Ask(ctx context.Context, tty *os.File) error {
 	if err != nil {
 		return fmt.Errorf("%s: read the terminal: %w", tty.Name(), err)
 	}
-	defer reader.Close() //nolint:errcheck // it closes its own descriptors, not tty
+	defer reader.Close() // its own descriptors, not tty
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	events, ended := make(chan uv.Event), make(chan struct{})
