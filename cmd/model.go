@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"focusnfix/model/scenes"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 )
@@ -29,7 +30,7 @@ const (
 
 func (m *modelFlags) add(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVarP(&m.path, "model", "m", "", "diffusers folder, or single .safetensors file")
+	f.StringVarP(&m.path, "model", "m", "", "diffusers folder, single .safetensors file, or "+scenes.BuiltinName)
 	f.StringVar(&m.config, "config", "", configHelp)
 	f.StringVar(&m.vae, "vae", "", vaeHelp)
 	f.StringVar(&m.variant, "variant", "", "files of a folder to take, such as fp16")
@@ -47,7 +48,11 @@ func (m *modelFlags) open(w io.Writer) (*sd.Pipeline, error) {
 		return nil, err
 	}
 	options.Warn = warnTo(w)
-	p, err := sd.Load(m.path, options)
+	path, err := modelPath(m.path)
+	if err != nil {
+		return nil, err
+	}
+	p, err := sd.Load(path, options)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +75,7 @@ func (m *modelFlags) options() (sd.LoadOptions, error) {
 		Device: torch.Device(m.device), Variant: m.variant, Scheduler: m.scheduler, Config: m.config, VAE: m.vae, Prediction: m.prediction,
 	}
 	if m.path == "" {
-		return o, usageError{errors.New("--model is missing: want a diffusers folder or a .safetensors file")}
+		return o, usageError{errors.New("--model is missing: want a diffusers folder, a .safetensors file or " + scenes.BuiltinName)}
 	}
 	if m.scheduler != "" && !slices.Contains(sd.SchedulerNames(), m.scheduler) {
 		return o, usageError{fmt.Errorf("--scheduler %s: want one of %s", m.scheduler, strings.Join(sd.SchedulerNames(), ", "))}

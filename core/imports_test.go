@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"model/scenes":          {"model/..."},
 	"bench/binding":         {"model/torch"},
 	"bench/unet":            {"model/torch", "model/nn", "model/sd"},
+	"bench/fullsize":        {"model/torch", "model/weights", "model/nn", "model/clip", "model/sd"},
 	"presets":               {},
 	"render":                {},
 	"tui":                   {"core", "core/run", "render", "presets"},

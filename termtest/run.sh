@@ -40,13 +40,13 @@ demo="$tmp/demo -dump $pic"
 
 # steps NAME ARGUMENT... -- COMMAND: runs a command in a terminal; standard input has the steps.
 steps() {
-	name=$1
+	test=$1
 	shift
 	if python3 "$termshot" -z 100x24 -o "$out" --timeout 120 -f - "$@" >"$tmp/log" 2>&1; then
-		echo "ok   $name"
+		echo "ok   $test"
 		passed=$((passed + 1))
 	else
-		echo "FAIL $name"
+		echo "FAIL $test"
 		sed 's/^/     /' "$tmp/log"
 		failed=$((failed + 1))
 	fi
@@ -184,15 +184,20 @@ fallbacks() {
 		expect-no-image $pic
 	STEPS
 	command -v tmux >/dev/null || { skip tmux "not installed"; return; }
-	for way in --tmux "--tmux --ssh" "--tmux-set allow-passthrough\ on"; do
-		eval "set -- $way"
-		steps "tmux ($way): blocks" "$@" --alive -- sh -c "$demo" <<-STEPS
-			wait 3.5
-			expect-text blocks:.*tmux
-			expect-no-image $pic
-			shot fallback-tmux
-		STEPS
-	done
+	inside_tmux "tmux" --tmux
+	inside_tmux "tmux over ssh" --ssh --tmux
+	inside_tmux "tmux with passthrough" --tmux-set "allow-passthrough on"
+}
+
+inside_tmux() {
+	name=$1
+	shift
+	steps "$name: blocks" "$@" --alive -- sh -c "$demo" <<-STEPS
+		wait 3.5
+		expect-text blocks:.*tmux
+		expect-no-image $pic
+		shot fallback-tmux
+	STEPS
 }
 
 [ $# = 0 ] && set -- xterm konsole mlterm kitty fallbacks

@@ -16,7 +16,7 @@ import (
 type Pictures struct {
 	mu       sync.Mutex
 	byName   map[string]*shelved
-	previous map[string]*shelved // the picture before: a frame that is on its way may still show it
+	previous map[string][]*shelved // those before: a frame that is on its way may still show them
 	next     rune
 	budget   budget
 	term     Terminal
@@ -41,9 +41,16 @@ const (
 	lastSecond = 0x8d
 )
 
-// NewPictures returns an empty set that encodes for term.
+// keepBefore is how many pictures may take another's place between two frames without being seen.
+const keepBefore = 3
+
+// NewPictures returns an empty set that encodes for term. Over ssh it starts with fewer bytes a picture.
 func NewPictures(term Terminal) *Pictures {
-	return &Pictures{byName: map[string]*shelved{}, previous: map[string]*shelved{}, next: firstCell, term: term}
+	p := &Pictures{byName: map[string]*shelved{}, previous: map[string][]*shelved{}, next: firstCell, term: term}
+	if term.env.ssh {
+		p.budget.at = 1
+	}
+	return p
 }
 
 // SetTerminal makes the following pictures for term: what [Probe.Terminal] says after [Probe.Update]
@@ -74,7 +81,8 @@ func (p *Pictures) Show(name string, pic Picture) {
 		s.base, s.view = base, cellText(base, pic.Cols, pic.Rows)
 	}
 	if old := p.byName[name]; old != nil {
-		p.previous[name] = old
+		before := p.previous[name]
+		p.previous[name] = append(slices.Clone(before[max(len(before)+1-keepBefore, 0):]), old)
 	}
 	p.byName[name] = s
 }
@@ -164,11 +172,15 @@ func (p *Pictures) reserve(n rune) (rune, bool) {
 // ranges lists the pictures that have runes, in the order of their runes.
 func (p *Pictures) ranges() []*shelved {
 	var used []*shelved
-	for _, m := range []map[string]*shelved{p.byName, p.previous} {
-		for _, s := range m {
-			if s.view != "" {
-				used = append(used, s)
-			}
+	add := func(s *shelved) {
+		if s.view != "" {
+			used = append(used, s)
+		}
+	}
+	for name, s := range p.byName {
+		add(s)
+		for _, before := range p.previous[name] {
+			add(before)
 		}
 	}
 	slices.SortFunc(used, func(a, b *shelved) int { return int(a.base - b.base) })

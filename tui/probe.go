@@ -73,10 +73,8 @@ func (p *Probe) Query() string {
 	const kittyQuery = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"
 	inner := ansi.RequestNameVersion + "\x1b[16t\x1b[14t" + "\x1b[?1;1;0S\x1b[?2;1;0S" +
 		ansi.RequestModeSynchronizedOutput
-	if p.term.mux() == "tmux" {
-		// tmux takes DA1 answers for itself if they come while it does not expect them, so that the
-		// outer terminal's fence is the answer to the graphics query, if any comes.
-		return inner + ansi.TmuxPassthrough(kittyQuery) + ansi.RequestPrimaryDeviceAttributes
+	if p.term.mux() == "tmux" { // which answers DA1 at once: what comes from around it comes later, see Ask
+		return inner + ansi.TmuxPassthrough(ansi.RequestNameVersion+kittyQuery) + ansi.RequestPrimaryDeviceAttributes
 	}
 	return inner + kittyQuery + ansi.RequestPrimaryDeviceAttributes
 }
@@ -109,7 +107,7 @@ func (p *Probe) Update(msg tea.Msg) (bool, tea.Cmd) {
 			p.term.Profile = render.ASCII
 		}
 	case tea.TerminalVersionMsg:
-		p.term.name = msg.Name
+		p.learnName(msg.Name)
 	case tea.ModeReportMsg:
 		p.learnMode(msg.Mode, msg.Value)
 	default:
@@ -131,7 +129,7 @@ func (p *Probe) learn(event uv.Event) {
 			t.attributes = append([]int{}, e...)
 		}
 	case uv.TerminalVersionEvent:
-		t.name = e.Name
+		p.learnName(e.Name)
 	case uv.CellSizeEvent:
 		t.cellReport = image.Pt(e.Width, e.Height)
 	case uv.PixelSizeEvent:
@@ -140,9 +138,17 @@ func (p *Probe) learn(event uv.Event) {
 		p.learnMode(e.Mode, e.Value)
 	case uv.KittyGraphicsEvent:
 		t.kitty = t.kitty || e.Options.ID == 31 && string(e.Payload) == "OK"
-		t.outer = t.outer || t.mux() == "tmux"
 	case uv.UnknownCsiEvent:
 		p.learnGraphics(string(e))
+	}
+}
+
+func (p *Probe) learnName(name string) {
+	t := &p.term
+	if t.mux() == "tmux" && !strings.HasPrefix(name, "tmux") {
+		t.outer = name
+	} else {
+		t.name = name
 	}
 }
 
@@ -261,7 +267,7 @@ func (p *Probe) collect(ctx context.Context, events <-chan uv.Event) {
 			p.learn(e)
 			switch {
 			case p.fences == 0:
-			case p.term.mux() != "tmux" || p.term.outer:
+			case p.term.mux() != "tmux" || p.term.kitty:
 				return
 			case outer == nil:
 				outer = time.After(outerTime)

@@ -69,7 +69,6 @@ func learnBytes(p *Probe, b []byte) {
 func TestProbe(t *testing.T) {
 	plain := env("TERM=xterm-256color", "COLORTERM=truecolor", "LANG=C.UTF-8")
 	inTmux := env("TERM=tmux-256color", "TMUX=/tmp/x", "LANG=C.UTF-8")
-	kittyTmux := env("TERM=tmux-256color", "TMUX=/tmp/x", "KITTY_WINDOW_ID=1", "LANG=C.UTF-8")
 	cases := []struct {
 		answer, images string
 		env            func(string) string
@@ -88,9 +87,10 @@ func TestProbe(t *testing.T) {
 		{"tmux", "", inTmux, Blocks, "TIOCGWINSZ", "allow-passthrough on"},
 		{"tmux", "sixel", inTmux, Sixel, "TIOCGWINSZ", ""},
 		{"tmux", "", env("TERM=xterm-256color"), Blocks, "TIOCGWINSZ", "allow-passthrough on"}, // TMUX lost on ssh
-		{"tmux-passthrough", "", inTmux, Blocks, "TIOCGWINSZ", "allow-passthrough on"},
-		{"tmux-passthrough-kitty", "", kittyTmux, KittyCells, "TIOCGWINSZ", ""},
-		{"tmux-kitty", "", kittyTmux, Blocks, "TIOCGWINSZ", "allow-passthrough on"},
+		{"tmux-passthrough", "", inTmux, Blocks, "TIOCGWINSZ", "not XTerm(379)"},
+		{"tmux-passthrough-kitty", "", inTmux, Blocks, "TIOCGWINSZ", "not kitty(0.26.5)"}, // too old
+		{"tmux-passthrough-kitty", "kitty", inTmux, KittyCells, "TIOCGWINSZ", ""},
+		{"tmux-kitty", "", inTmux, Blocks, "TIOCGWINSZ", "allow-passthrough on"},
 		{"xterm-vt340", "", env("TERM=screen", "STY=1.x"), Blocks, "CSI 16 t", "without GNU screen"},
 		{"xterm-vt340", "", env("TERM=xterm-256color", "ZELLIJ=0"), Sixel, "CSI 16 t", ""},
 	}
@@ -159,6 +159,22 @@ func TestProbeLateAnswers(t *testing.T) {
 	}
 	if changed, _ := p.Update(tea.KeyPressMsg{Code: 'a'}); changed {
 		t.Error("a key changed the terminal")
+	}
+}
+
+func TestPlaceholders(t *testing.T) {
+	for name, want := range map[string]bool{
+		"kitty(0.26.5)": false, "kitty(0.28.0)": true, "kitty(0.43.1)": true, "kitty(1.0.0)": true,
+		"ghostty 1.2.0": true, "XTerm(379)": false, "": false, "Konsole 22.12.3": false,
+	} {
+		if got := hasPlaceholders(name); got != want {
+			t.Errorf("%q: %v", name, got)
+		}
+	}
+	p := replay(t, "tmux", "", env("TERM=tmux-256color", "TMUX=/tmp/x"))
+	learnBytes(p, []byte("\x1bP>|kitty(0.43.1)\x1b\\\x1b_Gi=31;OK\x1b\\"))
+	if term := p.Terminal(); term.Protocol != KittyCells {
+		t.Errorf("a new kitty around tmux: %v, %s", term.Protocol, term.Reason)
 	}
 }
 

@@ -78,8 +78,8 @@ func newScreen(out io.Writer, p *Pictures, size func() (w, h int, ok bool)) *Scr
 func (s *Screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.busy && bytes.Contains(p, []byte("\x1b[?1049")) {
-		s.idle.Wait() // whoever leaves or suspends goes on only when the terminal has it all
+	if bytes.Contains(p, []byte("\x1b[?1049")) {
+		s.wait() // whoever leaves or suspends goes on only when the terminal has it all
 	}
 	if s.err != nil {
 		return 0, s.err
@@ -97,14 +97,14 @@ func (s *Screen) Write(p []byte) (int, error) {
 	return len(p), s.send()
 }
 
-// Flush waits until the terminal has got everything.
-func (s *Screen) Flush() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// WriteString is Write: os.File's own would go past the filter.
+func (s *Screen) WriteString(text string) (int, error) { return s.Write([]byte(text)) }
+
+// wait returns when nothing is being written, with s.mu held.
+func (s *Screen) wait() {
 	for s.busy {
 		s.idle.Wait()
 	}
-	return s.err
 }
 
 // send writes what is pending, with s.mu held; large pictures in the background.

@@ -26,6 +26,7 @@ type rig struct {
 	emu     *vt.Emulator
 	draws   int // pictures that the terminal got
 	resized bool
+	fixed   bool                   // no resizes
 	kept    map[uv.Position]string // marks that must stay while a frame is written
 }
 
@@ -130,9 +131,7 @@ func (r *rig) flush() {
 		r.t.Fatal(err)
 	}
 	r.buf.Reset()
-	if err := r.screen.Flush(); err != nil {
-		r.t.Fatal(err)
-	}
+	settle(r.t, r.screen)
 }
 
 // want is what the terminal must show at x, y.
@@ -156,7 +155,7 @@ func (r *rig) keep() {
 	for i := range r.w * r.h {
 		x, y := i%r.w, i/r.w
 		want := r.want(x, y).Content
-		if c := r.emu.CellAt(x, y); c != nil && want == c.Content && strings.HasPrefix(want, "\xf3") {
+		if c := r.emu.CellAt(x, y); c != nil && want == c.Content && isMark(c) {
 			r.kept[uv.Pos(x, y)] = want
 		}
 	}
@@ -266,7 +265,7 @@ func (s *scene) change(r *rig) {
 		at.shown = false
 	case op < 38:
 		s.modal = !s.modal
-	case op == 38:
+	case op == 38 && !r.fixed:
 		s.w, s.h = 30+s.rng.IntN(40), 8+s.rng.IntN(14)
 		r.resize(s.w, s.h)
 	default:

@@ -33,8 +33,16 @@ func write(t testing.TB, s *Screen, text string) {
 	if n, err := s.Write([]byte(text)); err != nil || n != len(text) {
 		t.Fatalf("write %q: %d, %v", text, n, err)
 	}
-	if err := s.Flush(); err != nil {
-		t.Fatal(err)
+	settle(t, s)
+}
+
+// settle waits until the terminal has got everything.
+func settle(t testing.TB, s *Screen) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wait(); s.err != nil {
+		t.Fatal(s.err)
 	}
 }
 
@@ -272,9 +280,7 @@ func FuzzScreen(f *testing.F) {
 					t.Fatal(err)
 				}
 			}
-			if err := s.Flush(); err != nil {
-				t.Fatal(err)
-			}
+			settle(t, s)
 			return s
 		}
 		whole := run(b)

@@ -24,7 +24,7 @@ type Terminal struct {
 	sync       int         // DECRQM's value for mode 2026; -1 without an answer
 	cells      image.Point // columns and rows
 	cellSource string
-	outer      bool // the terminal around tmux answered
+	outer      string // XTVERSION's answer from the terminal around tmux
 
 	cellReport, textReport, windowPixels image.Point // CSI 16 t, CSI 14 t, TIOCGWINSZ
 	env                                  environment
@@ -34,8 +34,7 @@ type Terminal struct {
 type environment struct {
 	term, program, colors string
 	tmux, screen, zellij  bool
-	ssh, kittyFamily      bool
-	utf8                  bool
+	ssh, utf8             bool
 }
 
 func readEnvironment(getenv func(string) string) environment {
@@ -44,8 +43,6 @@ func readEnvironment(getenv func(string) string) environment {
 		tmux: getenv("TMUX") != "", zellij: getenv("ZELLIJ") != "", screen: getenv("STY") != "",
 		ssh: getenv("SSH_TTY") != "" || getenv("SSH_CONNECTION") != "",
 	}
-	e.kittyFamily = getenv("KITTY_WINDOW_ID") != "" || getenv("GHOSTTY_RESOURCES_DIR") != "" ||
-		strings.Contains(e.term, "kitty") || strings.Contains(e.term, "ghostty")
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if v := strings.ToLower(getenv(name)); v != "" {
 			e.utf8 = strings.Contains(v, "utf-8") || strings.Contains(v, "utf8")
@@ -60,7 +57,8 @@ func (e environment) profile(getenv func(string) string) render.Profile {
 	switch {
 	case getenv("NO_COLOR") != "" || e.term == "dumb" || e.term == "":
 		return render.ASCII
-	case e.colors == "truecolor" || e.colors == "24bit" || strings.Contains(e.term, "direct") || e.kittyFamily:
+	case e.colors == "truecolor" || e.colors == "24bit" || strings.Contains(e.term, "direct"),
+		strings.Contains(e.term, "kitty"), strings.Contains(e.term, "ghostty"):
 		return render.TrueColor
 	case strings.Contains(e.term, "256"):
 		return render.ANSI256
@@ -138,8 +136,8 @@ func (t *Terminal) choose(forced Protocol, isForced bool) {
 		t.set(Blocks, "the terminal has not answered")
 	case mux == "screen":
 		t.set(Blocks, "GNU screen passes no pictures on")
-	case mux == "tmux" && t.kitty && (t.env.kittyFamily || t.is("kitty", "ghostty")):
-		t.set(KittyCells, "the terminal around tmux has kitty graphics")
+	case mux == "tmux" && t.kitty && hasPlaceholders(t.outer):
+		t.set(KittyCells, t.outer+" around tmux has kitty graphics")
 	case mux == "tmux":
 		t.set(Blocks, "inside tmux")
 	default:
@@ -162,6 +160,17 @@ func (t *Terminal) chooseDirect() {
 	default:
 		t.set(Blocks, "the terminal has neither sixel nor kitty graphics")
 	}
+}
+
+// hasPlaceholders says whether the terminal of that name draws kitty's placeholder characters; there is no
+// query for it. kitty does since 0.28.
+func hasPlaceholders(name string) bool {
+	if strings.HasPrefix(strings.ToLower(name), "ghostty") {
+		return true
+	}
+	var major, minor int
+	n, _ := fmt.Sscanf(strings.ToLower(name), "kitty(%d.%d", &major, &minor)
+	return n == 2 && (major > 0 || minor >= 28)
 }
 
 func (t *Terminal) set(p Protocol, why string) { t.Protocol, t.Reason = p, why }
@@ -209,6 +218,9 @@ func (t *Terminal) Report() []Fact {
 	}
 	if m := t.mux(); m != "" {
 		facts = append(facts, Fact{"multiplexer", m, ""})
+		if t.outer != "" {
+			facts = append(facts, Fact{"around it", t.outer, ""})
+		}
 	}
 	if !t.env.utf8 {
 		facts = append(facts, Fact{"locale", "not UTF-8", "set LANG=C.UTF-8, or characters such as ▀ cannot be shown"})
@@ -225,13 +237,13 @@ func (t *Terminal) hint() string {
 	case t.Reason == "chosen by the user":
 		return ""
 	case t.attributes == nil && t.name == "":
-		return "the terminal answers no queries; if it can show pictures, say how with --images"
-	case t.mux() == "tmux" && !t.outer:
-		return "for pictures from kitty or Ghostty: tmux set -g allow-passthrough on; if tmux itself has sixel (3.4 and later): --images sixel"
+		return "the terminal answers no queries; if it can show pictures, say how: FNF_IMAGES=sixel, kitty or iterm2"
+	case t.mux() == "tmux" && t.outer == "":
+		return "for pictures from kitty or Ghostty: tmux set -g allow-passthrough on; if tmux itself has sixel (3.4 and later): FNF_IMAGES=sixel"
 	case t.mux() == "tmux" && t.sixel():
-		return "this tmux has sixel: try --images sixel"
+		return "this tmux has sixel: try FNF_IMAGES=sixel"
 	case t.mux() == "tmux":
-		return "pictures inside tmux need kitty or Ghostty around it"
+		return "pictures inside tmux need kitty 0.28 or Ghostty around it, not " + t.outer
 	case t.mux() == "screen":
 		return "run without GNU screen, or in tmux"
 	case t.is("xterm"):

@@ -184,7 +184,7 @@ func (c *checkpoint) loadScheduler(p *Pipeline, o LoadOptions) error {
 	if p.Scheduler, err = ParseSchedulerConfig(name, text, o.Scheduler); err != nil {
 		return err
 	}
-	if !p.XL() { // whatever the folder says, as diffusers' pipeline does
+	if !p.XL() { // as diffusers' StableDiffusionPipeline does, whatever an old file says or leaves out
 		p.Scheduler.StepsOffset = 1
 	}
 	if o.Prediction != "" {

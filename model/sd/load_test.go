@@ -168,6 +168,15 @@ func TestLoadOptionsRefuse(t *testing.T) {
 	}
 }
 
+// A scheduler of the first folders, which lacks steps_offset, runs with 1, as diffusers' pipeline has it.
+func TestLoadOldScheduler(t *testing.T) {
+	dir := copyTiny(t, "sd2")
+	edit(t, `"steps_offset": 1,`, "", dir, "scheduler", "scheduler_config.json")
+	if string(draw(t, dir, LoadOptions{})) != string(draw(t, filepath.Join("testdata", "ref", "sd2"), LoadOptions{})) {
+		t.Error("draws another picture")
+	}
+}
+
 // Loading in the checkpoint's own type copies nothing: the weights are the mapped file.
 func TestLoadMaps(t *testing.T) {
 	dir := copyTiny(t, "sd1")

@@ -10,6 +10,7 @@ import fcntl, os, select, struct, sys, termios, time, tty
 kitty = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"
 query = b"\x1b[>q\x1b[16t\x1b[14t\x1b[?1;1;0S\x1b[?2;1;0S\x1b[?2026$p"
 if "TMUX" in os.environ:
+    kitty = b"\x1b[>q" + kitty
     kitty = b"\x1bPtmux;" + kitty.replace(b"\x1b", b"\x1b\x1b") + b"\x1b\\"
 size = struct.unpack("HHHH", fcntl.ioctl(1, termios.TIOCGWINSZ, b"\0" * 8))
 saved = termios.tcgetattr(0)
