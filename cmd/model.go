@@ -35,7 +35,7 @@ func (m *modelFlags) add(c *cobra.Command) {
 	f.StringVar(&m.vae, "vae", "", vaeHelp)
 	f.StringVar(&m.variant, "variant", "", "files of a folder to take, such as fp16")
 	f.StringVar(&m.prediction, "prediction", "", predictionHelp)
-	f.StringVar(&m.scheduler, "scheduler", "", "sampler: "+strings.Join(sd.SchedulerNames(), ", ")+" (default: what the model says)")
+	f.StringVar(&m.scheduler, "scheduler", "", "sampler: "+strings.Join(sd.SchedulerNames(), ", ")+" (default: what the model says; ddim for PNDM)")
 	f.StringVar(&m.dtype, "dtype", "", "element type: float32, bfloat16 or float16 (default: float16 on a GPU, float32 on the CPU)")
 	f.StringVar(&m.device, "device", "", "where to compute: cpu, cuda or cuda:N (default: the first GPU, or the CPU)")
 	f.StringArrayVar(&m.loras, "lora", nil, "file of low-rank updates to draw with, as FILE or FILE:SCALE; may be repeated")
