@@ -23,9 +23,9 @@ type modelFlags struct {
 
 // What flags of several commands do.
 const (
-	configHelp     = "diffusers folder whose configuration and tokenizer replace the built-in ones of a single file, and whose weights are taken for parts that the file lacks"
-	vaeHelp        = "VAE to take in place of the model's own: folder, or .safetensors file"
-	predictionHelp = "what the UNet predicts, where the model does not say: epsilon or v_prediction (single files of SD 2: v_prediction)"
+	configHelp     = "diffusers folder that replaces a single file's built-in configuration and supplies parts that it lacks"
+	vaeHelp        = "another VAE than the model's own: folder, or .safetensors file"
+	predictionHelp = "what the UNet predicts: epsilon or v_prediction (default: what the model says; v_prediction of a single SD 2 file)"
 )
 
 func (m *modelFlags) add(c *cobra.Command) {
