@@ -23,9 +23,9 @@ type modelFlags struct {
 
 // What flags of several commands do.
 const (
-	configHelp     = "diffusers folder whose configuration and tokenizer replace the built-in ones of a single file, and whose weights are taken for parts that the file lacks"
-	vaeHelp        = "VAE to take in place of the model's own: folder, or .safetensors file"
-	predictionHelp = "what the UNet predicts, where the model does not say: epsilon or v_prediction (single files of SD 2: v_prediction)"
+	configHelp     = "diffusers folder that replaces a single file's built-in configuration and supplies parts that it lacks"
+	vaeHelp        = "another VAE than the model's own: folder, or .safetensors file"
+	predictionHelp = "what the UNet predicts: epsilon or v_prediction (default: what the model says; v_prediction of a single SD 2 file)"
 )
 
 func (m *modelFlags) add(c *cobra.Command) {
@@ -35,7 +35,7 @@ func (m *modelFlags) add(c *cobra.Command) {
 	f.StringVar(&m.vae, "vae", "", vaeHelp)
 	f.StringVar(&m.variant, "variant", "", "files of a folder to take, such as fp16")
 	f.StringVar(&m.prediction, "prediction", "", predictionHelp)
-	f.StringVar(&m.scheduler, "scheduler", "", "sampler: "+strings.Join(sd.SchedulerNames(), ", ")+" (default: what the model says)")
+	f.StringVar(&m.scheduler, "scheduler", "", "sampler: "+strings.Join(sd.SchedulerNames(), ", ")+" (default: what the model says; ddim for PNDM)")
 	f.StringVar(&m.dtype, "dtype", "", "element type: float32, bfloat16 or float16 (default: float16 on a GPU, float32 on the CPU)")
 	f.StringVar(&m.device, "device", "", "where to compute: cpu, cuda or cuda:N (default: the first GPU, or the CPU)")
 	f.StringArrayVar(&m.loras, "lora", nil, "file of low-rank updates to draw with, as FILE or FILE:SCALE; may be repeated")

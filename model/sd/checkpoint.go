@@ -176,7 +176,7 @@ func (c *checkpoint) folder(part string) folder {
 // errors call their file.
 func (c *checkpoint) open(part string) (name string, tensors []weights.Tensor, err error) {
 	if p, ok := c.single[part]; ok {
-		return p.name, slices.Clone(p.tensors), nil
+		return p.name, p.tensors, nil
 	}
 	dir := c.folder(part)
 	file, err := weights.OpenDir(dir.disk, c.variant)

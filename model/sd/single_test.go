@@ -132,6 +132,13 @@ func TestConvertSingleWithoutFolder(t *testing.T) {
 			if (len(warnings) == 1) != c.warned || len(warnings) > 1 {
 				t.Errorf("warnings %q", warnings)
 			}
+			again := single + ".again.safetensors"
+			if err := Convert(single, again, ConvertOptions{Prediction: c.prediction}); err != nil {
+				t.Fatal(err)
+			}
+			if a, b := read(t, single), read(t, again); string(a) != string(b) {
+				t.Error("the single file made of the single file differs")
+			}
 			dir := diskFolder(out)
 			var scheduler map[string]any
 			if err := dir.readJSON("scheduler/scheduler_config.json", &scheduler); err != nil || scheduler["prediction_type"] != c.want {
@@ -158,6 +165,15 @@ func TestConvertSingleWithoutFolder(t *testing.T) {
 			}
 		})
 	}
+}
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // withoutWeights copies a folder without the weights in it.

@@ -235,3 +235,36 @@ func FuzzCheckpointNames(f *testing.F) {
 		}
 	})
 }
+
+// A VAE has diffusers' names and shapes whichever file it comes from.
+func TestSplitVAE(t *testing.T) {
+	ref := readLayouts(t)[SD1]
+	whole, bare, ours := ref.file(), &File{Path: "bare"}, &File{Path: "ours"}
+	for _, tensor := range whole.Tensors {
+		if rest, ok := strings.CutPrefix(tensor.Key, vaePrefix); ok {
+			tensor.Key = rest
+			bare.Tensors = append(bare.Tensors, tensor)
+		}
+	}
+	bare.Tensors = append(bare.Tensors, Tensor{Key: "loss.discriminator.main.0.bias"}, Tensor{Key: "model_ema.decay"})
+	for name, want := range ref.Parts["vae"] {
+		ours.Tensors = append(ours.Tensors, Tensor{Key: strings.Replace(name, ".to_q.", ".query.", 1), Shape: want.Shape})
+	}
+	for name, f := range map[string]*File{"checkpoint": whole, "of its own": bare, "of diffusers": ours} {
+		got, err := SplitVAE(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tensor := range got {
+			if want, ok := ref.Parts["vae"][tensor.Name]; !ok || !slices.Equal(tensor.Shape, want.Shape) {
+				t.Errorf("%s: %s %v, want %v", name, tensor.Name, tensor.Shape, want.Shape)
+			}
+		}
+		if len(got) != len(ref.Parts["vae"]) {
+			t.Errorf("%s: %d tensors, want %d", name, len(got), len(ref.Parts["vae"]))
+		}
+	}
+	if _, err := SplitVAE(&File{Path: "x", Tensors: []Tensor{{Key: "unet.weight"}}}); err == nil || !strings.Contains(err.Error(), "x: no decoder.conv_in.weight") {
+		t.Errorf("error %v", err)
+	}
+}
