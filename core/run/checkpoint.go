@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Checkpoint is a complete one: checkpoints/step-000050.
@@ -99,10 +100,14 @@ func syncFiles(dir string) (map[string]int64, error) {
 	return sizes, syncDir(dir)
 }
 
-// replaceFolder gives temp its final name. A folder that has it moves aside first and is then removed.
+// oldPrefix marks a folder that another is about to replace.
+const oldPrefix = ".old-"
+
+// replaceFolder gives temp its final name. A folder that has it moves aside first and is then removed; if
+// we are killed in between, Clean brings it back.
 func replaceFolder(temp, final string) error {
-	aside := filepath.Join(filepath.Dir(final), ".old-"+filepath.Base(temp))
-	err := os.Rename(final, aside)
+	aside := filepath.Join(filepath.Dir(final), oldPrefix+filepath.Base(final))
+	err := errors.Join(os.RemoveAll(aside), os.Rename(final, aside))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -173,10 +178,21 @@ func (f Folder) Reject(c Checkpoint) error {
 	return errors.Join(os.RemoveAll(to), os.Rename(c.Dir, to))
 }
 
-// Clean removes what a killed engine left half-written. Only the engine calls it, with the log open.
+// Clean removes what a killed engine left half-written, and puts back what it was about to replace. Only
+// the engine calls it, with the log open.
 func (f Folder) Clean() error {
 	var errs []error
-	for _, pattern := range []string{".*.new-*", "*/.new-*", "*/.old-*"} {
+	olds, err := filepath.Glob(f.path("*", oldPrefix+"*"))
+	errs = append(errs, err)
+	for _, old := range olds {
+		final := filepath.Join(filepath.Dir(old), strings.TrimPrefix(filepath.Base(old), oldPrefix))
+		if _, err := os.Lstat(final); errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, os.Rename(old, final))
+		} else {
+			errs = append(errs, os.RemoveAll(old))
+		}
+	}
+	for _, pattern := range []string{".*.new-*", "*/.new-*"} {
 		left, err := filepath.Glob(f.path(pattern))
 		errs = append(errs, err)
 		for _, path := range left {

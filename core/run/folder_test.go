@@ -251,6 +251,28 @@ func TestCheckpoints(t *testing.T) {
 	}
 }
 
+// Killed between the two renames of a replacement, the checkpoint that was there comes back.
+func TestCleanPutsBack(t *testing.T) {
+	f := newRun(t)
+	for _, step := range []int{10, 20} {
+		if _, err := f.WriteCheckpoint(step, step, fillCheckpoint(step)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	os.Rename(f.path(checkpoints, "step-000020"), f.path(checkpoints, ".old-step-000020"))
+	os.Mkdir(f.path(checkpoints, ".old-step-000010"), 0o755)
+	if got := checkpointSteps(t, f); !reflect.DeepEqual(got, []int{10}) {
+		t.Errorf("steps %v before", got)
+	}
+	if err := f.Clean(); err != nil {
+		t.Fatal(err)
+	}
+	left, _ := filepath.Glob(f.path(checkpoints, ".*"))
+	if got := checkpointSteps(t, f); !reflect.DeepEqual(got, []int{10, 20}) || len(left) > 0 {
+		t.Errorf("steps %v, left %v", got, left)
+	}
+}
+
 func TestPictures(t *testing.T) {
 	f := newRun(t)
 	if found, err := f.Pictures(); err != nil || found != nil {
