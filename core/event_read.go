@@ -125,6 +125,16 @@ func (t *TrainStep) number(key []byte) *float64 {
 		return &t.GradNorm
 	case "learning_rate":
 		return &t.LearningRate
+	case "memory_mib":
+		return &t.MemoryMiB
+	case "device_use":
+		return &t.DeviceUse
+	}
+	return t.seconds(key)
+}
+
+func (t *TrainStep) seconds(key []byte) *float64 {
+	switch string(key) {
 	case "sample_seconds":
 		return &t.SampleSeconds
 	case "decode_seconds":
@@ -135,10 +145,6 @@ func (t *TrainStep) number(key []byte) *float64 {
 		return &t.BackwardSeconds
 	case "step_seconds":
 		return &t.StepSeconds
-	case "memory_mib":
-		return &t.MemoryMiB
-	case "device_use":
-		return &t.DeviceUse
 	}
 	return nil
 }

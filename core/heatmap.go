@@ -62,10 +62,11 @@ func (h Heatmap) Gray16() *image.Gray16 {
 }
 
 func quantize(score float32, top float64) uint16 {
-	if !(score > 0) { //nolint:staticcheck // not a number is not above 0
+	v := float64(score)
+	if math.IsNaN(v) {
 		return 0
 	}
-	return uint16(min(float64(score), 1)*top + 0.5)
+	return uint16(min(max(v, 0), 1)*top + 0.5)
 }
 
 // Threshold marks the pixels above t, which is in [0,1].

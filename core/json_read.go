@@ -183,8 +183,7 @@ func shortDecimal(text []byte) (float64, bool) {
 	if negative {
 		text = text[1:]
 	}
-	if len(text) == 0 || len(text) > 15 || text[0] == '.' || text[len(text)-1] == '.' ||
-		text[0] == '0' && len(text) > 1 && text[1] != '.' {
+	if len(text) > 15 || !startsAndEndsWithDigit(text) {
 		return 0, false
 	}
 	digits, below, point := uint64(0), 0, false
@@ -206,6 +205,12 @@ func shortDecimal(text []byte) (float64, bool) {
 		v = -v
 	}
 	return v, true
+}
+
+// startsAndEndsWithDigit holds for JSON's decimals; a zero in front stands alone before the point.
+func startsAndEndsWithDigit(text []byte) bool {
+	return len(text) > 0 && text[0] != '.' && text[len(text)-1] != '.' &&
+		(text[0] != '0' || len(text) == 1 || text[1] == '.')
 }
 
 func (s *scanner) integer(v *int) error {

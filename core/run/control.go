@@ -1,0 +1,83 @@
+package run
+
+import (
+	"context"
+
+	"focusnfix/core"
+)
+
+// Engine is what can be asked of a running engine. core/engine does it; a Client passes it on over the
+// run's socket. An error's text is shown to the user as it is. When a context ends, a request that is
+// under way is given up.
+type Engine interface {
+	Status(ctx context.Context) (Status, error)
+	// Pause lets the step under way finish; Resume goes on.
+	Pause(ctx context.Context) error
+	Resume(ctx context.Context) error
+	// Stop ends training with a checkpoint.
+	Stop(ctx context.Context) error
+	// Checkpoint writes one now and returns its path from the run folder.
+	Checkpoint(ctx context.Context) (string, error)
+	// Set changes a setting while training goes on, by core.Config's names: train.learning_rate,
+	// region.weight, reward.ASPECT.weight.
+	Set(ctx context.Context, key, value string) error
+	// Generate draws a prompt with base and tuned model, between steps. The result is kept in the run.
+	Generate(ctx context.Context, r GenerateRequest) (core.PromptResult, error)
+	// Fix trains a copy of the weights on one picture and one region, until the fault is gone.
+	Fix(ctx context.Context, r FixRequest) (core.PromptResult, error)
+	// Evaluate looks at prompts that are not trained on.
+	Evaluate(ctx context.Context, r EvaluateRequest) (core.Evaluation, error)
+}
+
+// Status is what an engine is doing.
+type Status struct {
+	State   string `json:"state"`
+	Step    int    `json:"step"`
+	Steps   int    `json:"steps"`
+	Busy    string `json:"busy,omitempty"` // "step", "generate", "fix", "evaluate", "reference", "load"
+	Device  string `json:"device,omitempty"`
+	Version string `json:"version,omitempty"`
+}
+
+// GenerateRequest is a prompt to draw. Zero values are the run's own settings; a prompt is a must.
+type GenerateRequest struct {
+	Prompt        string  `json:"prompt"`
+	Negative      string  `json:"negative,omitempty"`
+	Seed          uint64  `json:"seed"`
+	NumSteps      int     `json:"num_steps,omitempty"`
+	GuidanceScale float64 `json:"guidance_scale,omitempty"`
+	Checkpoint    string  `json:"checkpoint,omitempty"` // from the run folder; the weights of now
+}
+
+// FixRequest is one picture to repair: what GenerateRequest draws, in a region of it.
+type FixRequest struct {
+	GenerateRequest
+	Aspect string `json:"aspect"`
+	Box    Box    `json:"box"`
+	Steps  int    `json:"steps,omitempty"`
+}
+
+// Box is a rectangle of a picture in parts of its sides, in [0,1].
+type Box struct {
+	Left   float64 `json:"left"`
+	Top    float64 `json:"top"`
+	Right  float64 `json:"right"`
+	Bottom float64 `json:"bottom"`
+}
+
+// EvaluateRequest says how much to look at.
+type EvaluateRequest struct {
+	Pictures int `json:"pictures,omitempty"` // 0 is every held-out prompt once
+}
+
+// setRequest is the body of a set command.
+type setRequest struct {
+	Key   string `json:"key"`
+	Value string `json:"value"`
+}
+
+// reply is the body of an answer that is no event.
+type reply struct {
+	Error string `json:"error,omitempty"`
+	Path  string `json:"path,omitempty"`
+}

@@ -1,0 +1,180 @@
+// Package run is the folder of a run: who writes it and how, and how others read it while it is
+// written. One engine writes; any number of screens read, on this machine or from a copy.
+//
+//	config.toml     effective configuration          run.json   Info: versions, device, state, process
+//	events.jsonl    one core.Event a line, appended  log.txt    the engine's stderr
+//	reference/KEY/  base picture, heatmaps, mask     images/step-000050/003-7.png
+//	prompts/0007/   quick prompt tests               checkpoints/step-000050/
+package run
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"focusnfix/core"
+)
+
+// Format is the version of the run folder that this program writes. Folders of a newer one are refused.
+const Format = 1
+
+// Folder is the folder of one run.
+type Folder struct{ Dir string }
+
+// Info is run.json: what a run is and which process, if any, works on it.
+type Info struct {
+	Format    int       `json:"format"`
+	ID        string    `json:"id"` // the folder's first name
+	Created   time.Time `json:"created"`
+	Preset    string    `json:"preset"`
+	Version   string    `json:"version"` // of focusnfix
+	Libtorch  string    `json:"libtorch,omitempty"`
+	Device    string    `json:"device,omitempty"`
+	Model     string    `json:"model"`
+	ModelHash string    `json:"model_hash,omitempty"`
+	Steps     int       `json:"steps"` // of the whole training
+
+	State   string `json:"state"`             // running, paused, done, stopped, failed
+	Message string `json:"message,omitempty"` // why, of a run that failed
+	Step    int    `json:"step"`              // when the state was written
+
+	Engine *Process `json:"engine,omitempty"` // the last to work on it
+}
+
+// States of a run. Crashed is never written: it is what a reader finds, where a run's process is gone
+// without having said so.
+const (
+	Running = "running"
+	Paused  = "paused"
+	Done    = "done"
+	Stopped = "stopped" // by hand; can be resumed
+	Failed  = "failed"
+	Crashed = "crashed"
+)
+
+// Create makes the folder of a new run in runs, named date-preset-random, with its configuration and
+// run.json. The state is left to the engine.
+func Create(runs string, info Info, c core.Config) (Folder, error) {
+	if err := os.MkdirAll(runs, 0o755); err != nil {
+		return Folder{}, err
+	}
+	info.Format, info.Created, info.Steps = Format, time.Now().UTC().Truncate(time.Second), c.Train.Steps
+	var f Folder
+	for try := 0; ; try++ {
+		info.ID = newID(info.Preset)
+		f.Dir = filepath.Join(runs, info.ID)
+		err := os.Mkdir(f.Dir, 0o755)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrExist) || try == 10 {
+			return Folder{}, fmt.Errorf("create run: %w", err)
+		}
+	}
+	if err := writeFile(f.path("config.toml"), c.TOML()); err != nil {
+		return Folder{}, err
+	}
+	return f, f.SetInfo(info)
+}
+
+// unfit is what a folder's name cannot hold without trouble.
+var unfit = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)
+
+func newID(preset string) string {
+	const letters = "abcdefghjkmnpqrstuvwxyz23456789" // none that are taken for another
+	var random [4]byte
+	rand.Read(random[:])
+	for i, b := range random {
+		random[i] = letters[int(b)%len(letters)]
+	}
+	return fmt.Sprintf("%s-%s-%s", time.Now().Format(time.DateOnly), unfit.ReplaceAllString(preset, "-"), random)
+}
+
+func (f Folder) path(elements ...string) string {
+	return filepath.Join(append([]string{f.Dir}, elements...)...)
+}
+
+// Info reads run.json. A folder of a newer format is an error that says so.
+func (f Folder) Info() (Info, error) {
+	path := f.path("run.json")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Info{}, err
+	}
+	return parseInfo(path, text)
+}
+
+func parseInfo(path string, text []byte) (Info, error) {
+	var info Info
+	err := json.Unmarshal(text, &info)
+	switch {
+	case info.Format > Format: // its other fields may be of another kind
+		return Info{}, fmt.Errorf("%s: format %d, this program knows %d; update focusnfix", path, info.Format, Format)
+	case err != nil:
+		return Info{}, fmt.Errorf("%s: %w", path, err)
+	case info.Format < 1 || info.ID == "":
+		return Info{}, fmt.Errorf("%s: no format or id; want the run.json of a run", path)
+	}
+	return info, nil
+}
+
+// SetInfo replaces run.json; readers see the old or the new one.
+func (f Folder) SetInfo(info Info) error {
+	text, err := json.MarshalIndent(info, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(f.path("run.json"), append(text, '\n'))
+}
+
+// Config reads the run's effective configuration.
+func (f Folder) Config() (core.Config, error) {
+	path := f.path("config.toml")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return core.Config{}, err
+	}
+	return core.Load([]core.Layer{{Name: path, Text: text}}, nil)
+}
+
+// writeFile replaces a file: written under another name, flushed to the disk, renamed.
+func writeFile(path string, data []byte) (err error) {
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(temp.Name()))
+		}
+	}()
+	_, err = temp.Write(data)
+	if err == nil {
+		err = temp.Chmod(0o644)
+	}
+	if err == nil {
+		err = temp.Sync()
+	}
+	if err = errors.Join(err, temp.Close()); err != nil {
+		return err
+	}
+	if err = os.Rename(temp.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes renames in a folder last through a loss of power.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

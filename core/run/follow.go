@@ -1,0 +1,199 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"focusnfix/core"
+)
+
+const (
+	chunkBytes  = 1 << 20                // of the log read at once; a longer line is skipped
+	chunkEvents = 4096                   // given to the caller at once
+	chunkTime   = 40 * time.Millisecond  // spent on one chunk
+	pollEvery   = 500 * time.Millisecond // where no notice of a change comes: network file systems
+)
+
+// Batch is what a Follower read.
+type Batch struct {
+	Events []core.Event
+	Lost   int   // lines that could not be read
+	Behind int64 // bytes of the log that are still to be read
+	Reset  bool  // the log began anew: events given before are no longer in it
+}
+
+// Follower reads a run's events from the first on and then as they are written. It is not for several
+// goroutines.
+type Follower struct {
+	path    string
+	watcher *fsnotify.Watcher // nil where the system has none left
+	file    *os.File          // nil while there is no log
+	at      int64             // next line
+	block   []byte
+	skip    bool // within a line that is too long
+}
+
+// Follow begins to read the folder's events. The folder must exist; its log need not yet.
+func (f Folder) Follow() (*Follower, error) {
+	if _, err := os.Stat(f.Dir); err != nil {
+		return nil, err
+	}
+	w := &Follower{path: f.path(logName), block: make([]byte, chunkBytes)}
+	if watcher, err := fsnotify.NewWatcher(); err == nil {
+		w.watcher = watcher
+		if watcher.Add(f.Dir) != nil {
+			w.watcher = nil
+			return w, watcher.Close()
+		}
+	}
+	return w, nil
+}
+
+// Close ends following.
+func (w *Follower) Close() error {
+	var errs []error
+	if w.watcher != nil {
+		errs = append(errs, w.watcher.Close())
+	}
+	if w.file != nil {
+		errs = append(errs, w.file.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Next waits until there is something to tell, or until ctx ends, which is its error then. A chunk takes
+// some 40 milliseconds at most, however long the log.
+func (w *Follower) Next(ctx context.Context) (Batch, error) {
+	poll := time.NewTicker(pollEvery)
+	defer poll.Stop()
+	for {
+		b, err := w.read()
+		if err != nil || b.Reset || len(b.Events)+b.Lost > 0 || b.Behind > 0 {
+			return b, err
+		}
+		if err := w.wait(ctx, poll.C); err != nil {
+			return Batch{}, err
+		}
+	}
+}
+
+// wait returns when the folder may have changed.
+func (w *Follower) wait(ctx context.Context, poll <-chan time.Time) error {
+	var changes <-chan fsnotify.Event
+	var failures <-chan error
+	if w.watcher != nil {
+		changes, failures = w.watcher.Events, w.watcher.Errors
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-poll:
+			return nil
+		case _, open := <-failures: // too many changes at once, say
+			if !open {
+				return fs.ErrClosed
+			}
+			return nil
+		case change, open := <-changes:
+			if !open {
+				return fs.ErrClosed
+			}
+			if change.Name == w.path {
+				return nil
+			}
+		}
+	}
+}
+
+// read is one chunk of what is there now.
+func (w *Follower) read() (b Batch, err error) {
+	if b.Reset, err = w.reopen(); w.file == nil || err != nil {
+		return b, err
+	}
+	started := time.Now()
+	for len(b.Events) < chunkEvents && time.Since(started) < chunkTime {
+		n, err := w.file.ReadAt(w.block, w.at)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return b, err
+		}
+		used := w.lines(w.block[:n], &b, started)
+		if used == 0 && n == len(w.block) { // one line fills the whole block
+			used, w.skip = n, true
+		}
+		w.at += int64(used)
+		if used == 0 {
+			break
+		}
+	}
+	info, err := w.file.Stat()
+	if err != nil {
+		return b, err
+	}
+	if len(b.Events) >= chunkEvents || time.Since(started) >= chunkTime {
+		b.Behind = max(0, info.Size()-w.at)
+	}
+	return b, nil
+}
+
+// lines reads whole lines of a block, and tells how many bytes they have. What comes behind the last
+// newline may be a line half written, and is looked at again.
+func (w *Follower) lines(block []byte, b *Batch, started time.Time) (used int) {
+	for len(b.Events) < chunkEvents {
+		end := bytes.IndexByte(block[used:], '\n')
+		if end < 0 {
+			return used
+		}
+		line := block[used : used+end]
+		used += end + 1
+		var e core.Event
+		switch {
+		case w.skip || e.ParseJSON(line) != nil:
+			b.Lost++
+		default:
+			b.Events = append(b.Events, e)
+		}
+		w.skip = false
+		if len(b.Events)%256 == 0 && time.Since(started) >= chunkTime {
+			break
+		}
+	}
+	return used
+}
+
+// reopen sees to it that file is the log of now: not yet there, cut short, or replaced by another.
+func (w *Follower) reopen() (reset bool, err error) {
+	now, err := os.Stat(w.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil // what was open is read to its end
+	}
+	if err != nil {
+		return false, err
+	}
+	if w.file != nil {
+		was, err := w.file.Stat()
+		if err != nil {
+			return false, err
+		}
+		if os.SameFile(was, now) && now.Size() >= w.at {
+			return false, nil
+		}
+		reset = w.at > 0
+		if err := w.file.Close(); err != nil {
+			return reset, err
+		}
+	}
+	w.at, w.skip = 0, false
+	w.file, err = os.Open(w.path)
+	if err != nil {
+		w.file = nil
+	}
+	return reset, err
+}

@@ -1,0 +1,97 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"focusnfix/core"
+)
+
+// Run is one line of a list of runs.
+type Run struct {
+	Folder
+	Info  Info
+	State string
+	Last  core.Event // the newest step, if there is one
+	Err   error      // why the folder cannot be read; the rest is empty then
+}
+
+// List looks at every run in a folder, the newest first. A folder that cannot be read is in the list
+// with its error; what is no run at all is not. No folder is an empty list.
+func List(runs string) ([]Run, error) {
+	entries, err := os.ReadDir(runs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []Run
+	for _, entry := range entries {
+		f := Folder{filepath.Join(runs, entry.Name())}
+		if _, err := os.Lstat(f.path("run.json")); err == nil {
+			list = append(list, f.look())
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Run) int { return b.Info.Created.Compare(a.Info.Created) })
+	return list, nil
+}
+
+// look reads what a list shows of a run.
+func (f Folder) look() Run {
+	r := Run{Folder: f}
+	if r.Info, r.Err = f.Info(); r.Err != nil {
+		return r
+	}
+	r.State = f.State(r.Info)
+	tail, err := f.Tail(8)
+	r.Err = err
+	for _, e := range slices.Backward(tail) {
+		if e.Train != nil {
+			r.Last = e
+			break
+		}
+	}
+	return r
+}
+
+// Name is the folder's own name, by which commands know the run.
+func (f Folder) Name() string { return filepath.Base(f.Dir) }
+
+// Find finds a run by its folder's path, its name, or a part of the name that no other has. Without a
+// name it is the newest.
+func Find(runs, name string) (Folder, error) {
+	if f := (Folder{name}); name != "" {
+		if _, err := os.Stat(f.path("run.json")); err == nil {
+			return f, nil
+		}
+	}
+	list, err := List(runs)
+	if err != nil {
+		return Folder{}, err
+	}
+	if len(list) == 0 {
+		return Folder{}, fmt.Errorf("%s: no runs; focusnfix start -p violence starts one", runs)
+	}
+	var found []string
+	for _, r := range list {
+		if name == "" || r.Name() == name {
+			return r.Folder, nil
+		}
+		if strings.Contains(r.Name(), name) {
+			found = append(found, r.Name())
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Folder{}, fmt.Errorf("%s: no run %q; focusnfix ls lists them", runs, name)
+	case 1:
+		return Folder{filepath.Join(runs, found[0])}, nil
+	}
+	return Folder{}, fmt.Errorf("%s: %q is part of %s; want one of them", runs, name, strings.Join(found, ", "))
+}

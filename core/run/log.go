@@ -1,0 +1,102 @@
+package run
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"focusnfix/core"
+)
+
+const logName = "events.jsonl"
+
+// syncEvery is how much of the log a loss of power may cost. Killing the engine costs none of it.
+const syncEvery = time.Second
+
+// Log appends events to a run. One process has it open at a time. It is not for several goroutines.
+type Log struct {
+	file   logFile
+	size   int64 // up to the last whole line
+	line   []byte
+	synced time.Time
+}
+
+// logFile is what a Log needs of an os.File.
+type logFile interface {
+	io.WriterAt
+	Truncate(size int64) error
+	Sync() error
+	Close() error
+}
+
+// OpenLog opens the folder's events for appending. What a killed engine left of a last line is cut off.
+// It is an error if another process has the log open.
+func (f Folder) OpenLog() (*Log, error) {
+	path := f.path(logName)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, errors.Join(fmt.Errorf("%s: another engine works on this run; focusnfix stop ends it", path), file.Close())
+	}
+	size, err := wholeLines(file)
+	if err == nil {
+		err = file.Truncate(size)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &Log{file: file, size: size}, nil
+}
+
+// wholeLines is the size of a file up to its last newline.
+func wholeLines(file *os.File) (int64, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return 0, err
+	}
+	block := make([]byte, 64<<10)
+	for end := info.Size(); end > 0; {
+		start := max(0, end-int64(len(block)))
+		n, err := file.ReadAt(block[:end-start], start)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return 0, err
+		}
+		if i := bytes.LastIndexByte(block[:n], '\n'); i >= 0 {
+			return start + int64(i) + 1, nil
+		}
+		end = start
+	}
+	return 0, nil
+}
+
+// Append writes one event as one line, in one call. The time is set if it is zero. When a write fails,
+// a full disk say, nothing of the line stays, and appending it again may succeed. Steps reach the disk
+// within a second, other events at once.
+func (l *Log) Append(e core.Event) error {
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	l.line = append(e.AppendJSON(l.line[:0]), '\n')
+	if _, err := l.file.WriteAt(l.line, l.size); err != nil {
+		return errors.Join(fmt.Errorf("append event: %w", err), l.file.Truncate(l.size))
+	}
+	l.size += int64(len(l.line))
+	if now := time.Now(); e.Kind != "step" || now.Sub(l.synced) > syncEvery {
+		l.synced = now
+		if err := l.file.Sync(); err != nil {
+			return fmt.Errorf("append event: %w", err)
+		}
+	}
+	return nil
+}
+
+// Close flushes the log to the disk and closes it.
+func (l *Log) Close() error {
+	return errors.Join(l.file.Sync(), l.file.Close())
+}

@@ -1,0 +1,125 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"focusnfix/core"
+)
+
+const maxBody = 1 << 20 // bytes of a request
+
+// Handler speaks for an engine: POST /pause, /resume, /stop, /checkpoint, /set, /generate, /fix,
+// /evaluate and GET /status, JSON in and out. Numbers that are none are left out of an answer. What the
+// engine refuses is status 409, a request that is no good 400, each with {"error": "..."}.
+func Handler(e Engine) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
+		status, err := e.Status(r.Context())
+		answer(w, status, err)
+	})
+	handle(mux, "pause", func(ctx context.Context, _ struct{}) (any, error) { return reply{}, e.Pause(ctx) })
+	handle(mux, "resume", func(ctx context.Context, _ struct{}) (any, error) { return reply{}, e.Resume(ctx) })
+	handle(mux, "stop", func(ctx context.Context, _ struct{}) (any, error) { return reply{}, e.Stop(ctx) })
+	handle(mux, "checkpoint", func(ctx context.Context, _ struct{}) (any, error) {
+		path, err := e.Checkpoint(ctx)
+		return reply{Path: path}, err
+	})
+	handle(mux, "set", func(ctx context.Context, r setRequest) (any, error) { return reply{}, e.Set(ctx, r.Key, r.Value) })
+	handle(mux, "generate", func(ctx context.Context, r GenerateRequest) (any, error) {
+		result, err := e.Generate(ctx, r)
+		return &core.Event{Kind: "prompt", Prompt: &result}, err
+	})
+	handle(mux, "fix", func(ctx context.Context, r FixRequest) (any, error) {
+		result, err := e.Fix(ctx, r)
+		return &core.Event{Kind: "prompt", Prompt: &result}, err
+	})
+	handle(mux, "evaluate", func(ctx context.Context, r EvaluateRequest) (any, error) {
+		result, err := e.Evaluate(ctx, r)
+		return &core.Event{Kind: "evaluation", Evaluation: &result}, err
+	})
+	return mux
+}
+
+// handle serves one command whose body is of type T; an empty body is T's zero value.
+func handle[T any](mux *http.ServeMux, verb string, do func(context.Context, T) (any, error)) {
+	mux.HandleFunc("POST /"+verb, func(w http.ResponseWriter, r *http.Request) {
+		body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+		body.DisallowUnknownFields()
+		var request T
+		if err := body.Decode(&request); err != nil && !errors.Is(err, io.EOF) {
+			w.WriteHeader(http.StatusBadRequest)
+			answer(w, reply{Error: verb + ": " + err.Error()}, nil)
+			return
+		}
+		result, err := do(r.Context(), request)
+		answer(w, result, err)
+	})
+}
+
+// answer writes a result or an error. Nobody is left to tell if that fails.
+func answer(w http.ResponseWriter, result any, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		w.WriteHeader(http.StatusConflict)
+		result = reply{Error: err.Error()}
+	}
+	if e, ok := result.(*core.Event); ok {
+		_, _ = w.Write(append(e.AppendJSON(nil), '\n'))
+		return
+	}
+	_ = json.NewEncoder(w).Encode(result)
+}
+
+// Listen opens the run's socket and names this process as its engine; the caller puts that into run.json
+// with SetInfo. The log must be open, so that no other engine listens.
+func (f Folder) Listen() (net.Listener, *Process, error) {
+	engine, err := f.thisProcess()
+	if err != nil {
+		return nil, nil, err
+	}
+	if engine.Socket, err = socketPath(engine.Folder); err != nil {
+		return nil, nil, err
+	}
+	if err := os.RemoveAll(engine.Socket); err != nil { // of an engine that was killed
+		return nil, nil, err
+	}
+	listener, err := net.Listen("unix", engine.Socket)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := os.Chmod(engine.Socket, 0o600); err != nil {
+		return nil, nil, errors.Join(err, listener.Close())
+	}
+	return listener, engine, nil
+}
+
+// Serve answers commands until ctx ends; those under way have two seconds to finish then. It closes the
+// listener, which removes the socket.
+func Serve(ctx context.Context, listener net.Listener, e Engine) error {
+	server := &http.Server{Handler: Handler(e), ReadHeaderTimeout: 5 * time.Second}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("control socket: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	err := server.Shutdown(grace)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close()
+	}
+	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
