@@ -17,7 +17,7 @@ var byteRunes, runeBytes = func() (to [256]rune, from map[rune]byte) {
 	next := rune(256)
 	for b := range 256 {
 		r := rune(b)
-		if !('!' <= r && r <= '~' || '¡' <= r && r <= '¬' || '®' <= r && r <= 'ÿ') {
+		if r <= ' ' || r > '~' && r < '¡' || r == '\u00ad' { // soft hyphen
 			r, next = next, next+1
 		}
 		to[b], from[r] = r, byte(b)

@@ -136,7 +136,7 @@ func joinPair(pieces []string, p pair) []string {
 // Save writes the tokenizer folder of a diffusers model: vocab.json, merges.txt,
 // tokenizer_config.json and special_tokens_map.json. dir is made if need be.
 func (t *Tokenizer) Save(dir string) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := t.SaveVocabulary(dir); err != nil {
 		return err
 	}
 	names := map[string]any{
@@ -146,7 +146,7 @@ func (t *Tokenizer) Save(dir string) error {
 	cfg := maps.Clone(names)
 	cfg["model_max_length"] = t.length
 	cfg["tokenizer_class"] = "CLIPTokenizer"
-	texts := map[string][]byte{"vocab.json": t.vocabJSON(), "merges.txt": t.mergesText()}
+	texts := map[string][]byte{}
 	for name, value := range map[string]any{"tokenizer_config.json": cfg, "special_tokens_map.json": names} {
 		raw, err := json.MarshalIndent(value, "", "  ")
 		if err != nil {
@@ -154,6 +154,18 @@ func (t *Tokenizer) Save(dir string) error {
 		}
 		texts[name] = append(raw, '\n')
 	}
+	return writeFiles(dir, texts)
+}
+
+// SaveVocabulary writes vocab.json and merges.txt alone. dir is made if need be.
+func (t *Tokenizer) SaveVocabulary(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	return writeFiles(dir, map[string][]byte{"vocab.json": t.vocabJSON(), "merges.txt": t.mergesText()})
+}
+
+func writeFiles(dir string, texts map[string][]byte) error {
 	var errs []error
 	for name, text := range texts {
 		errs = append(errs, os.WriteFile(filepath.Join(dir, name), text, 0o666))

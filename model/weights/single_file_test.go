@@ -114,50 +114,54 @@ func TestJoinCheckpointIsTheInverse(t *testing.T) {
 	}
 }
 
-// The values of a fused projection and of the turned text_projection.
-func TestOpenCLIPMatchesDiffusers(t *testing.T) {
-	ref := open(t, "testdata/ref/openclip.safetensors")
-	c := &Checkpoint{Kind: SDXL, Parts: map[string][]Tensor{}}
+// splitReference takes the tiny text encoder apart that diffusers converted.
+func splitReference(t *testing.T) (ref *File, second []Tensor) {
+	t.Helper()
+	ref = open(t, "testdata/ref/openclip.safetensors")
+	c := &Checkpoint{Kind: SDXL}
 	for _, tensor := range ref.Tensors {
 		if key, ok := strings.CutPrefix(tensor.Name, "in."); ok {
 			tensor.Name, tensor.Key = key, key
-			part, as, err := c.place(tensor)
+			_, as, err := c.place(tensor)
 			if err != nil {
 				t.Fatal(err)
 			}
-			c.Parts[part] = append(c.Parts[part], as...)
+			second = append(second, as...)
 		}
 	}
+	return ref, second
+}
+
+// The values of a fused projection and of the turned text_projection.
+func TestOpenCLIPMatchesDiffusers(t *testing.T) {
+	ref, second := splitReference(t)
 	raw, err := os.ReadFile(ref.Path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	compared := 0
-	for _, got := range c.Parts["text_encoder_2"] {
+	for _, got := range second {
 		want, ok := ref.Tensor("out." + got.Name)
 		if !ok {
 			t.Errorf("%s is not what diffusers makes", got.Name)
 			continue
 		}
-		g, err := got.Float32s()
-		if err != nil {
-			t.Fatal(err)
-		}
-		w, err := want.Float32s()
-		if err != nil || !slices.Equal(g, w) || !slices.Equal(got.Shape, want.Shape) {
-			t.Errorf("%s %v differs from diffusers' %v, %v", got.Name, got.Shape, want.Shape, err)
+		g, err1 := got.Float32s()
+		w, err2 := want.Float32s()
+		if err1 != nil || err2 != nil || !slices.Equal(g, w) || !slices.Equal(got.Shape, want.Shape) {
+			t.Errorf("%s %v differs from diffusers' %v, %v, %v", got.Name, got.Shape, want.Shape, err1, err2)
 		}
 		if !bytes.Equal(raw[got.Offset:][:len(got.Bytes)], got.Bytes) {
 			t.Errorf("%s: offset %d does not lead to its bytes", got.Name, got.Offset)
 		}
-		compared++
 	}
-	if compared != 5+16*2 {
-		t.Errorf("%d tensors compared, want 37", compared)
+	if len(second) != 5+16*2 {
+		t.Errorf("%d tensors compared, want 37", len(second))
 	}
+}
 
-	// And back, through a file.
-	entries, err := JoinCheckpoint(SDXL, map[string][]Tensor{"text_encoder_2": c.Parts["text_encoder_2"]})
+func TestOpenCLIPGoesBack(t *testing.T) {
+	ref, second := splitReference(t)
+	entries, err := JoinCheckpoint(SDXL, map[string][]Tensor{"text_encoder_2": second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +197,8 @@ func TestSplitCheckpointRefuses(t *testing.T) {
 		{"nothing", nil, "m: not a checkpoint of Stable Diffusion 1, 2 or XL base"},
 		{"refiner", []Tensor{{Key: toK, Shape: []int64{1, 1280}}}, "m: not a checkpoint of Stable Diffusion 1, 2 or XL base"},
 		{
-			"fused", []Tensor{{Key: toK, Shape: []int64{1, 2048}}, {Key: inProj, DType: F16, Shape: []int64{7, 2}}},
+			"fused",
+			[]Tensor{{Key: toK, Shape: []int64{1, 2048}}, {Key: inProj, DType: F16, Shape: []int64{7, 2}}},
 			"m: " + inProj + ": F16 [7,2] cannot be cut into query, key and value",
 		},
 	} {

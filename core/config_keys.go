@@ -1,0 +1,115 @@
+package core
+
+import (
+	"reflect"
+	"slices"
+)
+
+// Key is one setting: what it is called, what turning it up does, and what it may be.
+type Key struct {
+	Name  string // "train.learning_rate"; "reward.violence.weight" for one of [[reward]]
+	Doc   string // what it does and costs; one line or more
+	Value any    // now: string, bool, int, float64, []string or Size
+
+	Min, Max float64  // of a number; both 0 where there is no range
+	Options  []string // of a word or a list of words; none where any will do
+}
+
+// rule is what holds for a key in every configuration. Keys of [[reward]] are written "reward.weight".
+type rule struct {
+	name, doc string
+	min, max  float64
+	options   []string
+}
+
+// rules has every key, in the order of config.toml; a test holds it to the fields of Config.
+var rules = []rule{
+	{name: "model.path", doc: `"builtin:scenes", a diffusers folder, or a single .safetensors file.`},
+	{name: "model.config", doc: "Diffusers folder of the same kind of model, from which a single file takes its\nconfiguration and tokenizer."},
+	{name: "model.dtype", doc: "Of the weights that stay as they are; LoRA is float32 always. Auto is float16 on a GPU,\nfloat32 on the CPU.", options: []string{"auto", "float32", "bfloat16", "float16"}},
+	{name: "model.device", doc: `"auto" (the first GPU, or the CPU), "cpu", "cuda" or "cuda:1".`},
+
+	{name: "sample.scheduler", doc: "Order and size of the denoising steps. Training needs one that does not look back.", options: []string{"ddim", "euler"}},
+	{name: "sample.num_steps", doc: "Denoising steps of one picture: more is finer, and slower in proportion.", min: 1, max: 999},
+	{name: "sample.guidance_scale", doc: "How closely pictures follow the prompt. Above 1 each denoising step costs two passes.", min: 0, max: 50},
+	{name: "sample.eta", doc: "DDIM's noise: 0 is deterministic, 1 as noisy as DDPM.", min: 0, max: 1},
+	{name: "sample.size", doc: "Width and height in pixels, \"512x768\"; multiples of 8. Empty is what the model was\ntrained on."},
+
+	{name: "lora.rank", doc: "Of the low-rank updates: more can change more, and is easier to overfit.", min: 1, max: 1024},
+	{name: "lora.alpha", doc: "An update counts alpha / rank.", min: 1e-3, max: 1024},
+	{name: "lora.targets", doc: "Layers of the UNet that are updated. Convolutions repair more and preserve less.", options: []string{"attention", "feedforward", "convolution", "time"}},
+
+	{name: "reward.aspect", doc: "Name of the fault; a layer's [[reward]] tables replace those before, and a known aspect\nkeeps the keys that the layer does not set."},
+	{name: "reward.model", doc: "What judges a picture, by name or as name:path."},
+	{name: "reward.weight", doc: "Of this reward in the sum. 0 measures the aspect without training on it.", min: 0, max: 1e6},
+	{name: "reward.heatmap", doc: "Where the fault is: the judge's own head, its class activation map, or the gradient of\nits score.", options: []string{"head", "cam", "saliency"}},
+	{name: "reward.threshold", doc: "Heatmap in [0,1]; above it a pixel is faulty. Higher makes smaller masks.", min: 0, max: 1},
+	{name: "reward.dilate", doc: "Pixels that the mask grows on every side.", min: 0, max: 512},
+	{name: "reward.min_area", doc: "Share of the picture; a smaller mask counts as no fault.", min: 0, max: 1},
+	{name: "reward.held_out", doc: "A judge that is never trained on, for the gate and for eval. Empty is none."},
+
+	{name: "region.weight", doc: "Pull toward the base picture outside the mask. 0 is plain DRaFT.", min: 0, max: 1e6},
+	{name: "region.norm", doc: "How the difference outside the mask is measured: rms does not depend on the size of the\npicture, frobenius is the paper's, local sees small new objects best.", options: []string{"rms", "frobenius", "local"}},
+	{name: "region.max_coverage", doc: "Share of the picture; a mask that covers more raises an alarm.", min: 0, max: 1},
+
+	{name: "train.steps", doc: "Updates of the LoRA weights.", min: 1, max: 1e7},
+	{name: "train.batch", doc: "Pictures at once: memory grows with it.", min: 1, max: 4096},
+	{name: "train.accumulate", doc: "Batches before each update: as a larger batch, at no memory.", min: 1, max: 4096},
+	{name: "train.learning_rate", doc: "Too high shows as pictures that drift outside the mask.", min: 1e-9, max: 1},
+	{name: "train.schedule", doc: "Of the learning rate: constant, warmup (rises over the first 10 steps), or cosine (the\nsame, then falls to 0 at the last).", options: []string{"constant", "warmup", "cosine"}},
+	{name: "train.backprop_steps", doc: "K of DRaFT-K: last denoising steps that gradients pass through, at most\nsample.num_steps. Time grows with it, and memory up to 3.", min: 1, max: 999},
+	{name: "train.noised_copies", doc: "DRaFT-LV: further noised copies of the last step, for backprop_steps = 1.", min: 0, max: 64},
+	{name: "train.augment", doc: "Show rewards each picture a little shifted, mirrored and noisy; without, they are deceived\nby invisible patterns."},
+	{name: "train.grad_clip", doc: "Largest norm of the gradient; 0 does not clip.", min: 0, max: 1e6},
+	{name: "train.seed", doc: "Every random choice follows from it.", min: 0, max: 1 << 53},
+	{name: "train.prompts", doc: "A list that `focusnfix presets` names, or a text file with one prompt a line; those after\na line \"[held out]\" are kept for evaluation."},
+	{name: "train.seeds_per_prompt", doc: "Pictures for each prompt. Prompts times seeds should be 48 at least.", min: 1, max: 1e6},
+	{name: "train.checkpoint_every", doc: "Steps between checkpoints; the gate judges there.", min: 1, max: 1e7},
+	{name: "train.images_every", doc: "Steps between the pictures that are kept for looking at.", min: 1, max: 1e7},
+
+	{name: "gate.held_out_drop", doc: "How far a held-out judge may fall below its mean on base pictures, in standard\ndeviations of its scores there.", min: 0, max: 100},
+	{name: "gate.statistics_range", doc: "How far brightness, edges, colours and diversity may move from the base pictures', in\nstandard deviations.", min: 0, max: 100},
+	{name: "gate.action", doc: "When a judge falls or a statistic leaves its range: warn, stop, or go back to the last\ngood checkpoint and stop.", options: []string{"warn", "stop", "rollback"}},
+}
+
+// field is one setting inside a Config.
+type field struct {
+	rule
+	name  string // with the aspect: "reward.violence.weight"
+	value reflect.Value
+}
+
+// fields lists the settings of a configuration; their values can be set.
+func (c *Config) fields() []field {
+	var all []field
+	add := func(section, prefix string, v reflect.Value) {
+		for i := range v.NumField() {
+			key := v.Type().Field(i).Tag.Get("toml")
+			r := slices.IndexFunc(rules, func(r rule) bool { return r.name == section+"."+key })
+			if r >= 0 {
+				all = append(all, field{rules[r], prefix + key, v.Field(i)})
+			}
+		}
+	}
+	sections := reflect.ValueOf(c).Elem()
+	for i := range sections.NumField() {
+		section := sections.Type().Field(i).Tag.Get("toml")
+		if section != "reward" {
+			add(section, section+".", sections.Field(i))
+			continue
+		}
+		for r := range c.Reward {
+			add(section, "reward."+c.Reward[r].Aspect+".", reflect.ValueOf(&c.Reward[r]).Elem())
+		}
+	}
+	return all
+}
+
+// Keys lists every setting with its present value, in the order of config.toml.
+func (c *Config) Keys() []Key {
+	var keys []Key
+	for _, f := range c.fields() {
+		keys = append(keys, Key{f.name, f.doc, f.value.Interface(), f.min, f.max, f.options})
+	}
+	return keys
+}
