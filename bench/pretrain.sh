@@ -6,7 +6,10 @@
 #   bench/pretrain.sh vae --minutes 9
 #
 # Checkpoints stay in build/pretrain, so a call goes on where the last one of the same stage stopped.
-# What ships and what tells about it goes to ${OUT:-build/pretrain-results}.
+# What ships and what tells about it goes to ${OUT:-build/pretrain-results} as one archive in pieces of
+# 15 MiB, which any way of copying takes:
+#
+#   cat pretrain.tar.gz.* | tar -xz        gives model/, sheets/, events.jsonl and report.md
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,10 +25,12 @@ fi
 FNF_JOBS=$(nproc) model/torch/shim/build.sh
 
 finish() {
-  local part
+  local parts=() part
   for part in model sheets events.jsonl report.md; do
-    [[ ! -e build/pretrain/$part ]] || cp -r "build/pretrain/$part" "$results/"
+    [[ ! -e build/pretrain/$part ]] || parts+=("$part")
   done
+  rm -f "$results"/pretrain.tar.gz.*
+  tar -C build/pretrain -cz "${parts[@]}" | split -b 15M - "$results/pretrain.tar.gz."
 }
 trap finish EXIT
 "$program" pretrain "${@:-all}" --out build/pretrain --resume
