@@ -179,20 +179,23 @@ func (c preprocessorConfig) into(p *preparation) error {
 		return fmt.Errorf("image_mean and image_std have %d and %d numbers, want 3 each", len(c.Mean), len(c.Std))
 	}
 	p.bilinear, p.mean, p.std = c.Resample == pilBilinear, c.Mean, c.Std
-	if c.Size.Shortest > 0 && p.fit == fitShortest {
+	return c.sizes(p)
+}
+
+// sizes takes over how far to resize, and refuses pictures that the network does not take.
+func (c preprocessorConfig) sizes(p *preparation) error {
+	if p.fit == fitShortest && c.Size.Shortest > 0 {
 		p.edge = c.Size.Shortest
 	}
-	got := [2]int64{c.Size.Height, c.Size.Width}
+	result := c.Size
 	if p.fit == fitShortest {
-		got = [2]int64{c.Crop.Height, c.Crop.Width}
-		if c.Crop.Shortest > 0 {
-			got = [2]int64{c.Crop.Shortest, c.Crop.Shortest}
-		}
-	} else if c.Size.Shortest > 0 {
-		got = [2]int64{c.Size.Shortest, c.Size.Shortest} // a lone number is a square here
+		result = c.Crop
 	}
-	if want := [2]int64{p.height, p.width}; got != want && got != [2]int64{} {
-		return fmt.Errorf("pictures of %d x %d pixels, the network's config.json wants %d x %d", got[0], got[1], want[0], want[1])
+	if n := result.Shortest; n > 0 { // a lone number is a square here
+		result.Height, result.Width = n, n
+	}
+	if result != (pixelSize{}) && (result.Height != p.height || result.Width != p.width) {
+		return fmt.Errorf("pictures of %d x %d pixels, the network's config.json wants %d x %d", result.Height, result.Width, p.height, p.width)
 	}
 	return nil
 }
