@@ -61,7 +61,7 @@ race: ## the same under the race detector
 
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) ## go vet, golangci-lint, shellcheck, and formats
-	@$< run
+	@$< run --allow-parallel-runners
 	@$< fmt --diff
 	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run); \
 	else echo "skipped: shellcheck is not installed"; fi
@@ -86,6 +86,10 @@ fmt: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) ## format Go and C++
 	@$< fmt
 	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) -i $$(git ls-files '*.c' '*.cpp' '*.h'); fi
 
+.PHONY: term-test
+term-test: binary ## pictures in real terminals; skips with a reason what is not installed
+	@termtest/run.sh
+
 .PHONY: golden
 golden: ## rewrite golden files; read the diff before committing it
 	@for dir in $$(git ls-files '*.golden' | sed 's|/testdata/.*||' | sort -u); do go test ./$$dir -update; done
@@ -103,12 +107,12 @@ bench-diff: shim $(TOOLS)/benchstat-$(BENCHSTAT) ## benchstat of BASE (main) aga
 	@$(TOOLS)/benchstat-$(BENCHSTAT) build/bench-old.txt build/bench-new.txt
 
 .PHONY: gpu-bundle
-gpu-bundle: binary ## binary and test binaries for bench/gpu.sh, in build/gpu
+gpu-bundle: binary ## binary and test binaries for bench/gpu.sh, in build/gpu.tar.gz
 	@rm -rf build/gpu && mkdir -p build/gpu && cp build/focusnfix build/gpu/
 	@go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... \
 	| awk '$$1 ~ /\.test$$/ && /focusnfix\/model\/torch/ { sub(/\.test$$/, "", $$1); print $$1 }' \
 	| while read -r pkg; do go test -c -ldflags '-s -w' -o "build/gpu/$${pkg#focusnfix/}.test" $$pkg; done
-	@du -sh build/gpu
+	@tar -C build -czf build/gpu.tar.gz gpu && rm -r build/gpu && du -h build/gpu.tar.gz
 
 .PHONY: clean
 clean: ## remove build/

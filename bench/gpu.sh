@@ -1,8 +1,8 @@
 #!/bin/bash
 # Tests and benchmarks on a GPU machine that has python3 with a CUDA torch and g++, but needs neither
-# Go nor a network. Build the bundle where Go is, carry the working tree with build/gpu, and run:
+# Go nor a network. Build the bundle where Go is, carry it with the working tree, and run:
 #
-#   make gpu-bundle
+#   make gpu-bundle       build/gpu.tar.gz
 #   bench/gpu.sh          results in ${OUT:-build/gpu-results}
 #
 # Ends with 1 when the shim does not compile, doctor fails, or a test fails.
@@ -16,8 +16,9 @@ bundle=$PWD/build/gpu
 export FNF_TORCH_SHIM=$PWD/build/libfnf_torch.so FNF_REQUIRE_TORCH=1 OMP_WAIT_POLICY=passive
 failed=0
 
-if [[ ! -x $bundle/focusnfix ]]; then
-  echo "gpu.sh: $bundle/focusnfix is missing: run 'make gpu-bundle' where Go is, and carry build/gpu" >&2
+rm -rf "$bundle"
+if ! tar -C build -xzf build/gpu.tar.gz; then
+  echo "gpu.sh: no build/gpu.tar.gz: run 'make gpu-bundle' where Go is, and carry it here" >&2
   exit 1
 fi
 time FNF_JOBS=$(nproc) model/torch/shim/build.sh || exit 1

@@ -26,7 +26,7 @@ func newConvert() *cobra.Command {
 		Use:   "convert MODEL -o OUT",
 		Short: "Turn a diffusers folder into a single file or back, change element types, rewrite a LoRA file",
 		Example: `  focusnfix convert stable-diffusion-v1-5 -o sd15.safetensors --dtype float16
-  focusnfix convert sdxl.safetensors --config sdxl-folder -o my-sdxl
+  focusnfix convert sdxl.safetensors -o my-sdxl
   focusnfix convert pytorch_lora_weights.safetensors --lora-format kohya -o lora.safetensors`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -43,14 +43,19 @@ func newConvert() *cobra.Command {
 			if !(shard > 0) {
 				return usageError{fmt.Errorf("--shard %g: want more than 0 GB", shard)}
 			}
-			o.ShardBytes = uint64(shard * 1e9)
+			if err := checkPrediction(o.Prediction); err != nil {
+				return err
+			}
+			o.ShardBytes, o.Warn = uint64(shard*1e9), warnTo(c.ErrOrStderr())
 			return sd.Convert(args[0], out, o)
 		},
 	}
 	f := c.Flags()
 	f.StringVarP(&out, "out", "o", "", "folder to write, or file that ends in .safetensors")
 	f.StringVar(&dtype, "dtype", "", "element type of the weights: float32, bfloat16 or float16 (default: as they are)")
-	f.StringVar(&o.Config, "config", "", "diffusers folder with the configuration and tokenizer of a single file")
+	f.StringVar(&o.Config, "config", "", configHelp)
+	f.StringVar(&o.VAE, "vae", "", vaeHelp)
+	f.StringVar(&o.Prediction, "prediction", "", predictionHelp)
 	f.StringVar(&o.Variant, "variant", "", "files of a folder to take, such as fp16")
 	f.Float64Var(&shard, "shard", 10, "gigabytes that one file of a folder holds at most")
 	f.StringVar(&dialect, "lora-format", "", "dialect to rewrite a LoRA file in: peft, diffusers or kohya")

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"focusnfix/model/torch"
+	"focusnfix/tui"
 )
 
 // doctorReport is what `focusnfix doctor --json` prints. A part that could not be found out is
@@ -27,6 +28,7 @@ type doctorReport struct {
 	CUDA      []torch.DeviceInfo `json:"cuda"`
 	Driver    string             `json:"nvidia_driver,omitempty"` // kernel module
 	Speed     []speedReport      `json:"speed"`
+	Terminal  []tui.Fact         `json:"terminal"`
 	Advice    []advice           `json:"advice"`
 }
 
@@ -92,6 +94,7 @@ func examine() (doctorReport, error) {
 		Speed:     []speedReport{},
 		Advice:    []advice{},
 		Driver:    nvidiaDriver(),
+		Terminal:  terminalFacts(),
 	}
 	if err := torch.Load(); err != nil {
 		r.Advice = append(r.Advice, advice{"libtorch cannot be used: " + err.Error(), "make setup"})
@@ -126,6 +129,12 @@ func (r doctorReport) improvements() []advice {
 		as = append(as, advice{
 			"there is an NVIDIA GPU, but this libtorch cannot use it",
 			"python3 -m venv venv && venv/bin/pip install torch && PYTHON=venv/bin/python make shim",
+		})
+	}
+	if len(r.CUDA) > 1 && !r.Torch.NCCL {
+		as = append(as, advice{
+			"there are several GPUs, but the shim was compiled without NCCL: CUDA's crt headers are missing",
+			"python3 -m pip install nvidia-cuda-crt && make shim",
 		})
 	}
 	return as

@@ -3,6 +3,7 @@ package cmd
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"charm.land/lipgloss/v2"
@@ -28,7 +29,7 @@ type line struct{ mark, label, value, detail string }
 
 // printReport writes the report as a table; lipgloss leaves out colours where w cannot show them.
 func printReport(w io.Writer, r doctorReport) error {
-	lines := append(r.torchLines(), r.deviceLines()...)
+	lines := slices.Concat(r.torchLines(), r.deviceLines(), terminalLines(r.Terminal))
 	labels, values := 0, 0
 	for _, l := range lines {
 		labels = max(labels, lipgloss.Width(l.label))

@@ -13,8 +13,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"focusnfix/core"
+	"focusnfix/model/scenes"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
+	"focusnfix/tui"
 )
 
 // generateFlags are the flags of `focusnfix generate`.
@@ -26,7 +28,8 @@ type generateFlags struct {
 	batch, clipSkip   int
 	guidance, eta     float64
 	size, out         string
-	width, height     int64 // of size; 0 is the model's own
+	protocol          string // how pictures are shown in a terminal
+	width, height     int64  // of size; 0 is the model's own
 	randomSeed, quiet bool
 }
 
@@ -36,10 +39,12 @@ func newGenerate() *cobra.Command {
 		Use:   "generate PROMPT",
 		Short: "Draw a picture from a prompt",
 		Example: `  focusnfix generate "a chef in the park" --model stable-diffusion-v1-5
-  focusnfix generate "a chef in the park" --model sdxl.safetensors --config sdxl-folder --lora fix.safetensors:0.8 -n 4`,
+  focusnfix generate "a chef in the park" --model sdxl.safetensors --lora fix.safetensors:0.8 -n 4`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			g.randomSeed = !c.Flags().Changed("seed")
+			g.suitBuiltin(c.Flags().Changed)
+			warnOfUnknownWords(c.ErrOrStderr(), g.model.path, args[0])
 			return g.run(c, args[0])
 		},
 	}
@@ -55,16 +60,21 @@ func newGenerate() *cobra.Command {
 	f.IntVarP(&g.count, "count", "n", 1, "number of pictures")
 	f.IntVar(&g.batch, "batch", 1, "pictures drawn at once; more is faster on a GPU and takes more memory")
 	f.StringVarP(&g.out, "out", "o", "", "picture to write, ending in .png; of several, the seed goes before that (default: SEED.png)")
+	f.StringVar(&g.protocol, "protocol", "", "shows pictures in the terminal: auto, kitty, sixel, iterm2, blocks or off (default FNF_IMAGES, or auto)")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "no progress bar")
 	return c
 }
 
-// run draws the pictures, batch by batch, and prints the name of each file.
+// run draws the pictures, batch by batch, prints the name of each file and, in a terminal, shows it.
 func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 	if err := g.validate(); err != nil {
 		return err
 	}
-	p, err := g.model.open()
+	probe, err := tui.NewProbe(os.Stdout, g.protocol, "", os.Getenv)
+	if err != nil {
+		return usageError{err}
+	}
+	p, err := g.model.open(c.ErrOrStderr())
 	if err != nil {
 		return err
 	}
@@ -91,12 +101,38 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 			return err
 		}
 		for i, picture := range pictures {
-			if err := g.save(c.OutOrStdout(), p, picture, request, i); err != nil {
+			path, err := g.save(p, picture, request, i)
+			if err != nil {
+				return err
+			}
+			if err := show(c, probe, path); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// show prints the name of a picture's file and, in a terminal, the picture.
+func show(c *cobra.Command, probe *tui.Probe, path string) error {
+	fmt.Fprintln(c.OutOrStdout(), path)
+	if c.OutOrStdout() != io.Writer(os.Stdout) || !tui.IsTerminal(os.Stdout) {
+		return nil
+	}
+	return view(c.Context(), os.Stdout, probe, tui.View{}, []string{path})
+}
+
+// suitBuiltin draws with the shipped model as it draws best, where the user has no wish.
+func (g *generateFlags) suitBuiltin(chosen func(flag string) bool) {
+	if g.model.path != scenes.BuiltinName {
+		return
+	}
+	if !chosen("steps") {
+		g.steps = builtinSteps
+	}
+	if !chosen("guidance") {
+		g.guidance = builtinGuidance
+	}
 }
 
 // validate checks what can be checked before a model is loaded.
@@ -112,10 +148,8 @@ func (g *generateFlags) validate() error {
 	if !(g.eta >= 0 && g.eta <= 1) {
 		wrong("--eta %g: want 0 to 1", g.eta)
 	}
-	if g.size != "" {
-		if n, err := fmt.Sscanf(g.size+"\n", "%dx%d\n", &g.width, &g.height); n != 2 || err != nil || g.width <= 0 || g.height <= 0 {
-			wrong("--size %s: want WIDTHxHEIGHT, as 512x768", g.size)
-		}
+	if g.size != "" && !g.parseSize() {
+		wrong("--size %s: want WIDTHxHEIGHT, as 512x768", g.size)
 	}
 	if g.out != "" && !strings.EqualFold(filepath.Ext(g.out), ".png") {
 		wrong("-o %s: want a name that ends in .png", g.out)
@@ -127,6 +161,11 @@ func (g *generateFlags) validate() error {
 		g.seed = uint64(rand.Uint32())
 	}
 	return nil
+}
+
+func (g *generateFlags) parseSize() bool {
+	n, err := fmt.Sscanf(g.size+"\n", "%dx%d\n", &g.width, &g.height)
+	return n == 2 && err == nil && g.width > 0 && g.height > 0
 }
 
 func (g *generateFlags) request(prompt string, first, n int) sd.Request {
@@ -143,7 +182,8 @@ func (g *generateFlags) request(prompt string, first, n int) sd.Request {
 	return r
 }
 
-func (g *generateFlags) save(out io.Writer, p *sd.Pipeline, picture image.Image, r sd.Request, i int) error {
+// save writes picture i of a request, with how it was drawn, and returns the name of its file.
+func (g *generateFlags) save(p *sd.Pipeline, picture image.Image, r sd.Request, i int) (string, error) {
 	how := core.Parameters{
 		Prompt: r.Prompts[i], Negative: r.Negative, Steps: r.NumSteps, Sampler: samplerName(p.Scheduler),
 		GuidanceScale: r.GuidanceScale, Seed: r.Seeds[i], Width: int(r.Width), Height: int(r.Height), Model: p.Name,
@@ -157,14 +197,13 @@ func (g *generateFlags) save(out io.Writer, p *sd.Pipeline, picture image.Image,
 	path := g.fileName(r.Seeds[i])
 	file, err := os.Create(path)
 	if err != nil {
-		return err
+		return "", err
 	}
 	err = core.WritePNG(file, picture, core.PNGText{Key: core.ParametersKey, Text: how.String()})
 	if err := errors.Join(err, file.Close()); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return "", fmt.Errorf("%s: %w", path, err)
 	}
-	fmt.Fprintln(out, path)
-	return nil
+	return path, nil
 }
 
 // fileName is where the picture of a seed goes.

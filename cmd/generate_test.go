@@ -62,6 +62,8 @@ func TestGenerateRefuses(t *testing.T) {
 		"-o x.jpg: want a name that ends in .png":    "generate x -m m -o x.jpg",
 		"--scheduler pndm: want one of ddim":         "generate x -m m --scheduler pndm",
 		"--dtype int8: want float32":                 "generate x -m m --dtype int8",
+		"--prediction v: want epsilon":               "generate x -m m --prediction v",
+		"--prediction x: want epsilon":               "convert m -o x --prediction x",
 		"-o is missing":                              "convert m",
 		"--lora-format loha: want peft":              "convert m -o x.safetensors --lora-format loha",
 		"-o x: want a name that ends in .safetensor": "convert m -o x --lora-format peft",

@@ -3,41 +3,56 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"focusnfix/model/scenes"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 )
 
 // modelFlags choose a model and how it is loaded.
 type modelFlags struct {
-	path, config, variant, scheduler, prediction, dtype, device string
-	loras                                                       []string
+	path, config, vae, variant, scheduler, prediction, dtype, device string
+	loras                                                            []string
 }
+
+// What flags of several commands do.
+const (
+	configHelp     = "diffusers folder that replaces a single file's built-in configuration and supplies parts that it lacks"
+	vaeHelp        = "another VAE than the model's own: folder, or .safetensors file"
+	predictionHelp = "what the UNet predicts: epsilon or v_prediction (default: what the model says; v_prediction of a single SD 2 file)"
+)
 
 func (m *modelFlags) add(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVarP(&m.path, "model", "m", "", "diffusers folder, or single .safetensors file")
-	f.StringVar(&m.config, "config", "", "diffusers folder with the configuration and tokenizer of a single file")
+	f.StringVarP(&m.path, "model", "m", "", "diffusers folder, single .safetensors file, or "+scenes.BuiltinName)
+	f.StringVar(&m.config, "config", "", configHelp)
+	f.StringVar(&m.vae, "vae", "", vaeHelp)
 	f.StringVar(&m.variant, "variant", "", "files of a folder to take, such as fp16")
-	f.StringVar(&m.prediction, "prediction", "", "what the UNet predicts, where the model does not say: epsilon or v_prediction")
-	f.StringVar(&m.scheduler, "scheduler", "", "sampler: "+strings.Join(sd.SchedulerNames(), ", ")+" (default: what the model says)")
+	f.StringVar(&m.prediction, "prediction", "", predictionHelp)
+	f.StringVar(&m.scheduler, "scheduler", "", "sampler: "+strings.Join(sd.SchedulerNames(), ", ")+" (default: what the model says; ddim for PNDM)")
 	f.StringVar(&m.dtype, "dtype", "", "element type: float32, bfloat16 or float16 (default: float16 on a GPU, float32 on the CPU)")
 	f.StringVar(&m.device, "device", "", "where to compute: cpu, cuda or cuda:N (default: the first GPU, or the CPU)")
 	f.StringArrayVar(&m.loras, "lora", nil, "file of low-rank updates to draw with, as FILE or FILE:SCALE; may be repeated")
 }
 
-// open loads the model and attaches its LoRA files.
-func (m *modelFlags) open() (*sd.Pipeline, error) {
+// open loads the model and attaches its LoRA files. Warnings go to w.
+func (m *modelFlags) open(w io.Writer) (*sd.Pipeline, error) {
 	options, err := m.options()
 	if err != nil {
 		return nil, err
 	}
-	p, err := sd.Load(m.path, options)
+	options.Warn = warnTo(w)
+	path, err := modelPath(m.path)
+	if err != nil {
+		return nil, err
+	}
+	p, err := sd.Load(path, options)
 	if err != nil {
 		return nil, err
 	}
@@ -51,15 +66,22 @@ func (m *modelFlags) open() (*sd.Pipeline, error) {
 	return p, nil
 }
 
+func warnTo(w io.Writer) func(string) {
+	return func(line string) { fmt.Fprintf(w, "warning: %s\n", line) }
+}
+
 func (m *modelFlags) options() (sd.LoadOptions, error) {
 	o := sd.LoadOptions{
-		Device: torch.Device(m.device), Variant: m.variant, Scheduler: m.scheduler, Config: m.config, Prediction: m.prediction,
+		Device: torch.Device(m.device), Variant: m.variant, Scheduler: m.scheduler, Config: m.config, VAE: m.vae, Prediction: m.prediction,
 	}
 	if m.path == "" {
-		return o, usageError{errors.New("--model is missing: want a diffusers folder or a .safetensors file")}
+		return o, usageError{errors.New("--model is missing: want a diffusers folder, a .safetensors file or " + scenes.BuiltinName)}
 	}
 	if m.scheduler != "" && !slices.Contains(sd.SchedulerNames(), m.scheduler) {
 		return o, usageError{fmt.Errorf("--scheduler %s: want one of %s", m.scheduler, strings.Join(sd.SchedulerNames(), ", "))}
+	}
+	if err := checkPrediction(m.prediction); err != nil {
+		return o, err
 	}
 	if m.dtype != "" {
 		dtype, err := parseDType(m.dtype)
@@ -69,6 +91,13 @@ func (m *modelFlags) options() (sd.LoadOptions, error) {
 		o.DType = dtype
 	}
 	return o, nil
+}
+
+func checkPrediction(name string) error {
+	if slices.Contains([]string{"", "epsilon", "v_prediction"}, name) {
+		return nil
+	}
+	return usageError{fmt.Errorf("--prediction %s: want epsilon or v_prediction", name)}
 }
 
 func parseDType(name string) (torch.DType, error) {

@@ -33,7 +33,26 @@ func isTerminal(out io.Writer) bool {
 }
 
 // show says that done of total is done.
-func (p *progress) show(done, total int) {
+func (p *progress) show(done, total int) { p.showAs(done, total, fmt.Sprintf("%d/%d", done, total)) }
+
+// showBytes is show for a download.
+func (p *progress) showBytes(done, total int64) {
+	text := fmt.Sprintf("%s of %s", byteCount(done), byteCount(total))
+	p.showAs(int(done/1024), int(total/1024), text)
+}
+
+// byteCount is a number of bytes for people: "4.3 GB".
+func byteCount(n int64) string {
+	switch {
+	case n >= 1e9:
+		return fmt.Sprintf("%.1f GB", float64(n)/1e9)
+	case n >= 1e6:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+}
+
+func (p *progress) showAs(done, total int, text string) {
 	if total <= 0 {
 		return
 	}
@@ -43,12 +62,12 @@ func (p *progress) show(done, total int) {
 		if done >= total {
 			end += "\n"
 		}
-		fmt.Fprintf(p.out, "\r%s %s %d/%d  %s%s", p.label, bar(done, total, 24), done, total, remaining(passed, done, total), end)
+		fmt.Fprintf(p.out, "\r%s %s %s  %s%s", p.label, bar(done, total, 24), text, remaining(passed, done, total), end)
 		return
 	}
 	if tenth := 10 * done / total; tenth > p.tenth || done == total {
 		p.tenth = tenth
-		fmt.Fprintf(p.out, "%s %d/%d  %s\n", p.label, done, total, remaining(passed, done, total))
+		fmt.Fprintf(p.out, "%s %s  %s\n", p.label, text, remaining(passed, done, total))
 	}
 }
 

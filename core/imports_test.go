@@ -31,9 +31,11 @@ var mayImport = map[string][]string{
 	"model/scenes":          {"model/..."},
 	"bench/binding":         {"model/torch"},
 	"bench/unet":            {"model/torch", "model/nn", "model/sd"},
+	"bench/fullsize":        {"model/torch", "model/weights", "model/nn", "model/clip", "model/sd"},
 	"presets":               {},
 	"render":                {},
 	"tui":                   {"core", "core/run", "render", "presets"},
+	"tui/internal/demo":     {"tui"}, // the program of the terminal tests
 }
 
 func TestImports(t *testing.T) {

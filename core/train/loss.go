@@ -14,9 +14,9 @@ type RegionNorm string
 //
 // Frobenius is the paper's; it grows with the square root of the number of pixels, so that a weight
 // does not carry from 512 to 1024. RMS is the same divided by that root. Local is the 4-norm over cells
-// of 8×8 pixels of the RMS within each: a small new object of strong contrast, a sun in the sky say,
-// counts 2.5 times as much as in RMS against a faint drift of the whole picture, which a mean square
-// hides it behind (docs/method.md).
+// of 8×8 pixels of the RMS within each: a mean square hides a small new object of strong contrast, a sun
+// in the sky say, behind a faint drift of the whole picture; here it counts more than twice as much
+// (docs/method.md).
 const (
 	RMS       RegionNorm = "rms"
 	Frobenius RegionNorm = "frobenius"

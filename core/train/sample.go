@@ -27,6 +27,9 @@ type sampler struct {
 	scheduler     *sd.Scheduler
 	sampling      Sampling
 	backpropSteps int // K of DRaFT-K; 0 records nothing
+
+	copies int              // of DRaFT-LV
+	random *torch.Generator // of their noise
 }
 
 func newSampler(p *sd.Pipeline, s Sampling, backpropSteps int) (*sampler, error) {
@@ -40,7 +43,7 @@ func newSampler(p *sd.Pipeline, s Sampling, backpropSteps int) (*sampler, error)
 	if backpropSteps < 0 || backpropSteps > s.NumSteps {
 		return nil, fmt.Errorf("train.backprop_steps: %d, want 0 to sample.num_steps, %d", backpropSteps, s.NumSteps)
 	}
-	return &sampler{p, scheduler, s, backpropSteps}, nil
+	return &sampler{pipeline: p, scheduler: scheduler, sampling: s, backpropSteps: backpropSteps}, nil
 }
 
 // start is what a batch of pictures begins with; no LoRA weight has a part in it.
@@ -98,4 +101,25 @@ func (s *sampler) draw(st start) trajectory {
 	return trajectory{x.Leaf(), func(grad torch.Tensor, params []torch.Tensor) []torch.Tensor {
 		return torch.Grad([]torch.Tensor{x}, params, []torch.Tensor{grad})
 	}}
+}
+
+// noisedCopies takes finished latents x_0 back to the noise level of the last step, each time with
+// fresh noise, and denoises them again with recorded gradients (DRaFT-LV, arXiv 2309.17400, section
+// 3.2): more gradients for one trajectory.
+func (s *sampler) noisedCopies(st start, x0 torch.Tensor) []trajectory {
+	last := s.scheduler.Len() - 1
+	schedule := sd.NewNoiseSchedule(s.pipeline.Scheduler)
+	timesteps := make([]int, x0.Size(0))
+	for i := range timesteps {
+		timesteps[i] = int(s.scheduler.Timesteps[last])
+	}
+	copies := make([]trajectory, s.copies)
+	for i := range copies {
+		noise := s.random.Randn(torch.Float32, x0.Shape()...).ToDevice(x0.Device(), x0.DType())
+		x := s.denoise(st, last, schedule.AddNoise(x0.Detach(), noise, timesteps))
+		copies[i] = trajectory{x.Leaf(), func(grad torch.Tensor, params []torch.Tensor) []torch.Tensor {
+			return torch.Grad([]torch.Tensor{x}, params, []torch.Tensor{grad})
+		}}
+	}
+	return copies
 }

@@ -11,8 +11,10 @@ import (
 // Aspect is one kind of fault that training repairs.
 type Aspect struct {
 	Name   string
+	Model  string // what Reward is, by name or file
 	Reward reward.Reward
 	Weight float64 // w_a
+	Mask   MaskRule
 }
 
 // Region is the term that holds a picture outside its mask.
@@ -37,6 +39,15 @@ type Measured struct {
 	Loss    float64              // −J, averaged
 }
 
+// add gathers another batch of the same step; its loss counts by share.
+func (m *Measured) add(n Measured, share float64) {
+	for aspect, scores := range n.Rewards {
+		m.Rewards[aspect] = append(m.Rewards[aspect], scores...)
+	}
+	m.Region, m.Outside = append(m.Region, n.Region...), append(m.Outside, n.Outside...)
+	m.Loss += share * n.Loss
+}
+
 // Finite tells whether the loss is a number that training can follow.
 func (m Measured) Finite() bool { return !math.IsNaN(m.Loss) && !math.IsInf(m.Loss, 0) }
 
@@ -52,6 +63,26 @@ type objective struct {
 func (o *objective) gradients(b batch, params []torch.Tensor) (m Measured, image torch.Tensor, grads []torch.Tensor) {
 	kept := torch.Scopes(func() []torch.Tensor {
 		drawn := o.sampler.draw(b.start)
+		var image torch.Tensor
+		var grads []torch.Tensor
+		m, image, grads = o.differentiate(drawn, b, params)
+		for _, again := range o.sampler.noisedCopies(b.start, drawn.latents) {
+			_, _, more := o.differentiate(again, b, params)
+			torch.NoGrad(func() {
+				for i := range grads {
+					grads[i].AddInPlace(more[i], 1)
+				}
+			})
+		}
+		torch.NoGrad(func() { scale(grads, 1/float64(1+o.sampler.copies)) })
+		return append([]torch.Tensor{image}, grads...)
+	})
+	return m, kept[0], kept[1:]
+}
+
+// differentiate is gradients of pictures that are drawn.
+func (o *objective) differentiate(drawn trajectory, b batch, params []torch.Tensor) (m Measured, image torch.Tensor, grads []torch.Tensor) {
+	kept := torch.Scopes(func() []torch.Tensor {
 		image := o.sampler.pipeline.Decode(drawn.latents)
 		var loss torch.Tensor
 		loss, m = o.loss(image, b)

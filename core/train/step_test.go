@@ -122,7 +122,7 @@ func (patterned) Score(images torch.Tensor, _ []string) torch.Tensor {
 }
 
 func tinyAspects() []Aspect {
-	return []Aspect{{"bright", bright{}, 1}, {"pattern", patterned{}, 0.5}}
+	return []Aspect{{Name: "bright", Reward: bright{}, Weight: 1}, {Name: "pattern", Reward: patterned{}, Weight: 0.5}}
 }
 
 // TestStepMatchesPyTorch compares loss, rewards and gradients of one step with those of diffusers,

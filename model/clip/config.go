@@ -3,7 +3,11 @@
 // Configurations and keys are those of transformers' config.json and model.safetensors.
 package clip
 
-import "fmt"
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+)
 
 // TextConfig is a text encoder's config.json. The zero value of a field that the file leaves out is
 // replaced by transformers' default when it is read.
@@ -74,11 +78,20 @@ func defaultVision() VisionConfig {
 
 // LoadTextConfig reads a text encoder's config.json and refuses sizes that no encoder can have.
 func LoadTextConfig(path string) (TextConfig, error) {
-	cfg := defaultText()
-	if err := readJSON(path, &cfg); err != nil {
+	data, err := os.ReadFile(path)
+	if err != nil {
 		return TextConfig{}, err
 	}
-	return cfg, cfg.validate(path)
+	return ParseTextConfig(path, data)
+}
+
+// ParseTextConfig is LoadTextConfig of the file's text; file is what errors call it.
+func ParseTextConfig(file string, data []byte) (TextConfig, error) {
+	cfg := defaultText()
+	if err := json.Unmarshal(data, &cfg); err != nil {
+		return TextConfig{}, fmt.Errorf("%s: %w", file, err)
+	}
+	return cfg, cfg.validate(file)
 }
 
 // LoadVisionConfig reads a vision encoder's config.json; that of a whole CLIP works too.

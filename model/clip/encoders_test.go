@@ -169,3 +169,22 @@ func TestTextForwardRefuses(t *testing.T) {
 		}
 	}
 }
+
+// Normalize maps transformers' mean to 0 and one standard deviation more to 1.
+func TestNormalize(t *testing.T) {
+	var made struct {
+		Mean []float32 `json:"pixel_mean"`
+		Std  []float32 `json:"pixel_std"`
+	}
+	if err := readJSON(filepath.Join("testdata", "ref", "made_with.json"), &made); err != nil {
+		t.Fatal(err)
+	}
+	torchtest.Run(t, func() {
+		mean, std := torch.From(made.Mean, 1, 3, 1, 1), torch.From(made.Std, 1, 3, 1, 1)
+		two := torch.Cat([]torch.Tensor{mean, mean.Add(std)}, 3) // [1,3,1,2]
+		want := torch.From([]float32{0, 1}, 1, 1, 1, 2).Expand(1, 3, 1, 2)
+		if d := torchtest.MaxDiff(Normalize(two), want); !(d < 1e-6) {
+			t.Errorf("off by %g", d)
+		}
+	})
+}

@@ -1,3 +1,4 @@
+// Package clip is CLIP: the tokenizer, and the text and image encoders.
 package clip
 
 import (
@@ -14,7 +15,7 @@ import (
 type Tokenizer struct {
 	length   int // ids that Encode returns
 	bpe      *bpe
-	pieces   map[int64]string
+	pieces   []string // by id; "" where there is none
 	specials []special
 
 	start, end, pad, unknown int64

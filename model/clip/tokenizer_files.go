@@ -27,7 +27,7 @@ func LoadTokenizer(dir string) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := readTokenizerConfig(dir)
+	cfg, err := readTokenizerConfig(os.DirFS(dir), dir)
 	if err != nil {
 		return nil, err
 	}
@@ -38,19 +38,28 @@ func LoadTokenizer(dir string) (*Tokenizer, error) {
 	return t, nil
 }
 
+// maxVocabulary is far more than CLIP's 49408 tokens.
+const maxVocabulary = 1 << 20
+
 // newTokenizer checks that all parts fit each other.
 func newTokenizer(vocab map[string]int64, merges []pair, cfg *tokenizerConfig) (*Tokenizer, error) {
 	model, err := newBPE(vocab, merges)
 	if err != nil {
 		return nil, err
 	}
-	t := &Tokenizer{length: cfg.length(), bpe: model, pieces: make(map[int64]string, len(vocab))}
+	t := &Tokenizer{length: cfg.length(), bpe: model}
 	if t.length < 3 {
 		return nil, fmt.Errorf("tokenizer_config.json: model_max_length %d, want 3 or more", t.length)
 	}
 	for piece, id := range vocab {
-		if id < 0 || id > 1<<31-1 {
-			return nil, fmt.Errorf("vocab.json: %q: id %d is out of range", piece, id)
+		if id < 0 || id >= maxVocabulary {
+			return nil, fmt.Errorf("vocab.json: %q: id %d, want 0 to %d", piece, id, maxVocabulary-1)
+		}
+		if id >= int64(len(t.pieces)) {
+			t.pieces = append(t.pieces, make([]string, id+1-int64(len(t.pieces)))...)
+		}
+		if t.pieces[id] != "" {
+			return nil, fmt.Errorf("vocab.json: %q and %q: both have id %d", piece, t.pieces[id], id)
 		}
 		t.pieces[id] = piece
 	}
@@ -104,9 +113,9 @@ type tokenizerConfig struct {
 	Pad       specialToken         `json:"pad_token"`
 }
 
-// readTokenizerConfig reads both files; neither has to be there. As in the
-// reference, special_tokens_map.json counts only without added_tokens_decoder.
-func readTokenizerConfig(dir string) (*tokenizerConfig, error) {
+// readTokenizerConfig reads both files of a folder, which errors call dir; neither has to be there. As
+// in the reference, special_tokens_map.json counts only without added_tokens_decoder.
+func readTokenizerConfig(files fs.FS, dir string) (*tokenizerConfig, error) {
 	cfg := &tokenizerConfig{
 		Start:   specialToken{Content: startText},
 		End:     specialToken{Content: endText},
@@ -117,9 +126,12 @@ func readTokenizerConfig(dir string) (*tokenizerConfig, error) {
 		if cfg.Added != nil {
 			break
 		}
-		err := readJSON(filepath.Join(dir, name), cfg)
+		raw, err := fs.ReadFile(files, name)
+		if err == nil {
+			err = json.Unmarshal(raw, cfg)
+		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, name), err)
 		}
 	}
 	return cfg, nil
@@ -164,9 +176,11 @@ func readVocabulary(dir string) (map[string]int64, []pair, error) {
 	path := filepath.Join(dir, "vocab.json")
 	err := readJSON(path, &vocab)
 	if errors.Is(err, fs.ErrNotExist) {
-		if vocab, merges, err := readTokenizerJSON(filepath.Join(dir, "tokenizer.json")); !errors.Is(err, fs.ErrNotExist) {
-			return vocab, merges, err
+		vocab, merges, err := readTokenizerJSON(filepath.Join(dir, "tokenizer.json"))
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%s: no vocab.json and no tokenizer.json; is it the tokenizer folder of a model?", dir)
 		}
+		return vocab, merges, err
 	}
 	if err != nil {
 		return nil, nil, err

@@ -36,7 +36,7 @@ func LearnTokenizer(texts []string, vocabSize, length int) (*Tokenizer, error) {
 		}
 		merges = append(merges, best)
 		for i := range corpus {
-			corpus[i].pieces = merge(corpus[i].pieces, best)
+			corpus[i].pieces = joinPair(corpus[i].pieces, best)
 		}
 	}
 	cfg := &tokenizerConfig{
@@ -92,6 +92,16 @@ func spellWords(texts []string) []spelledWord {
 	return corpus
 }
 
+// spell is word as one piece per byte, the last one marked.
+func spell(word string) []string {
+	pieces := make([]string, len(word))
+	for i := range len(word) {
+		pieces[i] = string(byteRunes[word[i]])
+	}
+	pieces[len(word)-1] += endOfWord
+	return pieces
+}
+
 // mostFrequent counts neighbours over the corpus; ok is false when there are none.
 func mostFrequent(corpus []spelledWord) (best pair, ok bool) {
 	counts := map[pair]int{}
@@ -109,8 +119,8 @@ func mostFrequent(corpus []spelledWord) (best pair, ok bool) {
 	return best, most > 0
 }
 
-// merge joins every p in pieces, left to right.
-func merge(pieces []string, p pair) []string {
+// joinPair joins every p in pieces, left to right.
+func joinPair(pieces []string, p pair) []string {
 	out := pieces[:0]
 	for i := 0; i < len(pieces); i++ {
 		if i+1 < len(pieces) && pieces[i] == p.left && pieces[i+1] == p.right {
@@ -126,7 +136,7 @@ func merge(pieces []string, p pair) []string {
 // Save writes the tokenizer folder of a diffusers model: vocab.json, merges.txt,
 // tokenizer_config.json and special_tokens_map.json. dir is made if need be.
 func (t *Tokenizer) Save(dir string) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := t.SaveVocabulary(dir); err != nil {
 		return err
 	}
 	names := map[string]any{
@@ -136,7 +146,7 @@ func (t *Tokenizer) Save(dir string) error {
 	cfg := maps.Clone(names)
 	cfg["model_max_length"] = t.length
 	cfg["tokenizer_class"] = "CLIPTokenizer"
-	texts := map[string][]byte{"vocab.json": t.vocabJSON(), "merges.txt": t.mergesText()}
+	texts := map[string][]byte{}
 	for name, value := range map[string]any{"tokenizer_config.json": cfg, "special_tokens_map.json": names} {
 		raw, err := json.MarshalIndent(value, "", "  ")
 		if err != nil {
@@ -144,6 +154,18 @@ func (t *Tokenizer) Save(dir string) error {
 		}
 		texts[name] = append(raw, '\n')
 	}
+	return writeFiles(dir, texts)
+}
+
+// SaveVocabulary writes vocab.json and merges.txt alone. dir is made if need be.
+func (t *Tokenizer) SaveVocabulary(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	return writeFiles(dir, map[string][]byte{"vocab.json": t.vocabJSON(), "merges.txt": t.mergesText()})
+}
+
+func writeFiles(dir string, texts map[string][]byte) error {
 	var errs []error
 	for name, text := range texts {
 		errs = append(errs, os.WriteFile(filepath.Join(dir, name), text, 0o666))
@@ -155,14 +177,17 @@ func (t *Tokenizer) Save(dir string) error {
 func (t *Tokenizer) vocabJSON() []byte {
 	var b bytes.Buffer
 	b.WriteByte('{')
-	for i, id := range slices.Sorted(maps.Keys(t.pieces)) {
-		if i > 0 {
+	for id, piece := range t.pieces {
+		if piece == "" {
+			continue
+		}
+		if b.Len() > 1 {
 			b.WriteByte(',')
 		}
-		quoted, _ := json.Marshal(t.pieces[id]) // text always marshals
+		quoted, _ := json.Marshal(piece) // text always marshals
 		b.Write(quoted)
 		b.WriteByte(':')
-		b.WriteString(strconv.FormatInt(id, 10))
+		b.WriteString(strconv.Itoa(id))
 	}
 	b.WriteString("}\n")
 	return b.Bytes()
@@ -170,9 +195,9 @@ func (t *Tokenizer) vocabJSON() []byte {
 
 // mergesText is the merges by rank under the line that other programs expect.
 func (t *Tokenizer) mergesText() []byte {
-	lines := make([]string, len(t.bpe.ranks))
-	for p, rank := range t.bpe.ranks {
-		lines[rank] = p.left + " " + p.right
+	lines := make([]string, len(t.bpe.merges))
+	for i, p := range t.bpe.merges {
+		lines[i] = p.left + " " + p.right
 	}
 	return []byte("#version: 0.2\n" + strings.Join(lines, "\n") + "\n")
 }

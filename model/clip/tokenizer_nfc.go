@@ -12,7 +12,8 @@ import (
 //go:embed tokenizer_nfc.txt
 var nfcText string
 
-// nfcTables hold what normalisation form C (Unicode Standard Annex 15) needs.
+// nfcTables hold what normalisation form C (Unicode Standard Annex 15) needs, in the
+// version of Unicode that the reference normalises by.
 type nfcTables struct {
 	decompose map[rune][]rune
 	compose   map[[2]rune]rune

@@ -2,16 +2,15 @@ package clip
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"unicode"
 )
 
@@ -43,33 +42,17 @@ func readReference(t testing.TB) reference {
 	return ref
 }
 
-// openAI writes CLIP's own vocabulary, made from its merges, and files to a folder.
-func openAI(t testing.TB, files map[string]string) string {
+// openAIFolder writes CLIP's own vocabulary, made from its merges, and files to a folder.
+func openAIFolder(t testing.TB, files map[string]string) string {
 	t.Helper()
-	packed, err := os.Open("testdata/openai/merges.txt.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer packed.Close()
-	unpacked, err := gzip.NewReader(packed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(unpacked)
-	if err != nil {
-		t.Fatal(err)
-	}
-	merges, err := parseMerges(string(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := json.Marshal(layOutVocabulary(merges))
+	tokenizer, err := DefaultTokenizer(fstest.MapFS{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "vocab.json"), raw)
-	write(t, filepath.Join(dir, "merges.txt"), text)
+	if err := tokenizer.SaveVocabulary(dir); err != nil {
+		t.Fatal(err)
+	}
 	for name, text := range files {
 		write(t, filepath.Join(dir, name), []byte(text))
 	}
@@ -96,12 +79,24 @@ func TestTokenizerMatchesTransformers(t *testing.T) {
 	ref := readReference(t)
 	tokenizers := map[string]*Tokenizer{"learned": load(t, "testdata/learned")}
 	for name, files := range ref.Configs {
-		tokenizers[name] = load(t, openAI(t, files))
+		tokenizers[name] = load(t, openAIFolder(t, files))
 	}
 	if len(tokenizers) != 4 || len(ref.Results) != 4 {
 		t.Fatalf("%d tokenizers, %d results, want 4", len(tokenizers), len(ref.Results))
 	}
+	for name, files := range ref.Configs {
+		config := fstest.MapFS{}
+		for file, text := range files {
+			config[file] = &fstest.MapFile{Data: []byte(text)}
+		}
+		builtIn, err := DefaultTokenizer(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokenizers[name+", built in"] = builtIn
+	}
 	for name, tokenizer := range tokenizers {
+		name, _, _ := strings.Cut(name, ",")
 		for i, prompt := range ref.Prompts {
 			want := ref.Results[name][i]
 			if want == nil {
@@ -127,7 +122,7 @@ func TestTokenizerMatchesTransformers(t *testing.T) {
 }
 
 func TestEncodeNamesTheLostWords(t *testing.T) {
-	tokenizer := load(t, openAI(t, nil))
+	tokenizer := load(t, openAIFolder(t, nil))
 	got := tokenizer.Encode(strings.Repeat("cat ", 74) + "Dog, don't rue the DAY! <|endoftext|>x")
 	if want := "don 't rue the day ! <|endoftext|> x"; got.Lost != ", "+want && got.Lost != want {
 		t.Errorf("lost %q, want %q", got.Lost, ", "+want)
@@ -138,7 +133,7 @@ func TestEncodeNamesTheLostWords(t *testing.T) {
 }
 
 func TestTokenizerJSONAlone(t *testing.T) {
-	old := openAI(t, nil)
+	old := openAIFolder(t, nil)
 	want := load(t, old)
 	for _, form := range []string{`"%s %s"`, `["%s","%s"]`} {
 		var merges []string
@@ -167,13 +162,14 @@ func TestLoadTokenizerErrors(t *testing.T) {
 		"merges.txt": "#version: 0.2\na b</w>\n",
 	}
 	for _, c := range []struct{ file, text, want string }{
-		{"vocab.json", "", "vocab.json: no such file"},
+		{"vocab.json", "", ": no vocab.json and no tokenizer.json; is it the tokenizer folder of a model?"},
+		{"vocab.json", `{"a":0,"b</w>":0,"ab</w>":1}`, "both have id 0"},
 		{"merges.txt", "", "merges.txt: no such file"},
 		{"vocab.json", `{"a":"x"}`, "vocab.json: json: cannot unmarshal"},
 		{"vocab.json", `{"a":0,"b</w>":1,"ab</w>":2}`, `special token "<|startoftext|>" is not in the vocabulary`},
-		{"vocab.json", strings.Replace(good["vocab.json"], "2", "-2", 1), `"ab</w>": id -2 is out of range`},
+		{"vocab.json", strings.Replace(good["vocab.json"], "2", "-2", 1), `"ab</w>": id -2, want 0 to 1048575`},
 		{"merges.txt", "a\n", `merges.txt: line 1: "a", want two pieces with a space between`},
-		{"merges.txt", "a c\n", `merge 1 (a c): "c" is not in the vocabulary`},
+		{"merges.txt", "a c\n", `merge 1: "a", "c" or the two as one is not in the vocabulary`},
 		{"tokenizer_config.json", `{"model_max_length":2}`, "model_max_length 2, want 3 or more"},
 		{"tokenizer_config.json", `{"pad_token":{"content":"a","lstrip":true}}`, `special token "a": empty, lstrip`},
 		{"special_tokens_map.json", `{"pad_token":"?"}`, `special token "?" is not in the vocabulary`},
@@ -195,27 +191,25 @@ func TestLoadTokenizerErrors(t *testing.T) {
 	}
 }
 
-func TestLearnTokenizer(t *testing.T) {
-	corpus := []string{
-		"a chef and a tree in the park", "A CHEF'S kitchen", "a pirate, a parrot and a palm tree on the beach",
-		"two astronauts in the city", "the city park at night", "an old tree in the snow", "3 cats and 12 dogs",
-	}
+var learnCorpus = []string{
+	"a chef and a tree in the park", "A CHEF'S kitchen", "a pirate, a parrot and a palm tree on the beach",
+	"two astronauts in the city", "the city park at night", "an old tree in the snow", "3 cats and 12 dogs",
+}
+
+// transformers reads testdata/learned for the reference ids; the order of the texts
+// does not matter.
+func TestLearnTokenizerIsDeterministic(t *testing.T) {
+	corpus := slices.Clone(learnCorpus)
+	slices.Reverse(corpus)
 	got, err := LearnTokenizer(corpus, 560, 24)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *update {
-		if err := got.Save("testdata/learned"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	slices.Reverse(corpus)
-	again, err := LearnTokenizer(corpus, 560, 24)
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
-	if err := again.Save(dir); err != nil {
+	if *update {
+		dir = "testdata/learned"
+	}
+	if err := got.Save(dir); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"} {
@@ -227,6 +221,13 @@ func TestLearnTokenizer(t *testing.T) {
 		if err != nil || !bytes.Equal(saved, kept) {
 			t.Errorf("%s differs from testdata/learned, %v", name, err)
 		}
+	}
+}
+
+func TestLearnTokenizer(t *testing.T) {
+	got, err := LearnTokenizer(learnCorpus, 560, 24)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if len(got.pieces) != 560 || got.Length() != 24 {
 		t.Errorf("%d pieces, length %d, want 560 and 24", len(got.pieces), got.Length())
@@ -247,7 +248,7 @@ func FuzzEncode(f *testing.F) {
 	for _, prompt := range readReference(f).Prompts[:150] {
 		f.Add(prompt)
 	}
-	tokenizer := load(f, openAI(f, nil))
+	tokenizer := load(f, openAIFolder(f, nil))
 	f.Fuzz(func(t *testing.T, prompt string) {
 		got := tokenizer.Encode(prompt)
 		if len(got.IDs) != 77 || got.Count < 2 || got.Count > 77 || got.IDs[0] != tokenizer.start ||
@@ -293,7 +294,7 @@ func FuzzLoadTokenizer(f *testing.F) {
 }
 
 func BenchmarkEncode(b *testing.B) {
-	tokenizer := load(b, openAI(b, nil))
+	tokenizer := load(b, openAIFolder(b, nil))
 	prompt := "a portrait photo of an astronaut riding a horse, highly detailed, trending on artstation, golden hour"
 	for b.Loop() {
 		tokenizer.Encode(prompt)
@@ -301,7 +302,7 @@ func BenchmarkEncode(b *testing.B) {
 }
 
 func BenchmarkLoadTokenizer(b *testing.B) {
-	dir := openAI(b, nil)
+	dir := openAIFolder(b, nil)
 	for b.Loop() {
 		if _, err := LoadTokenizer(dir); err != nil {
 			b.Fatal(err)

@@ -26,8 +26,8 @@ func Normal(std float64) Init {
 	}
 }
 
-// Uniform draws from [-bound, bound).
-func Uniform(bound float64) Init {
+// uniform draws from [-bound, bound).
+func uniform(bound float64) Init {
 	return func(g *torch.Generator, shape []int64) torch.Tensor {
 		return g.Rand(torch.Float32, shape...).MulScalar(2 * bound).AddScalar(-bound)
 	}
@@ -35,7 +35,7 @@ func Uniform(bound float64) Init {
 
 // FanIn draws from ±1/sqrt(fanIn), the default of PyTorch's linear and convolution layers, for weights
 // (kaiming_uniform_ with a = sqrt 5) and biases alike.
-func FanIn(fanIn int64) Init { return Uniform(1 / math.Sqrt(float64(fanIn))) }
+func FanIn(fanIn int64) Init { return uniform(1 / math.Sqrt(float64(fanIn))) }
 
 // Random makes parameters up as a network asks for them, in the order of its asking.
 func Random(seed uint64, dtype torch.DType, device torch.Device) (Params, error) {

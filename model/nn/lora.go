@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"math"
 	"slices"
 
 	"focusnfix/model/torch"
@@ -73,5 +72,5 @@ func downInit(shape []int64) Init {
 	for _, n := range shape[1:] {
 		fanIn *= n
 	}
-	return Uniform(1 / math.Sqrt(float64(fanIn)))
+	return FanIn(fanIn)
 }

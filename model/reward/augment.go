@@ -4,8 +4,7 @@ import "focusnfix/model/torch"
 
 // Augmentation shows a reward every picture a little shifted, mirrored and noisy, anew at each call.
 // Without it a network is satisfied by invisible patterns: steps of 2/255 against one safety classifier
-// took its probability from .005 to 1, and to .014 with this (notes of our own measurement in
-// docs/method.md).
+// took its probability from .005 to 1, and to .014 with this (docs/method.md).
 type Augmentation struct {
 	Reward
 	Generator *torch.Generator // on the CPU; its state belongs to a training checkpoint

@@ -51,6 +51,7 @@ type meanBrightness struct{}
 func (meanBrightness) Score(images torch.Tensor, _ []string) torch.Tensor {
 	return images.Mean(1, 2, 3)
 }
+
 func (meanBrightness) Heatmap(images torch.Tensor, _ []string) torch.Tensor {
 	return images.NewZeros(images.Size(0), 1, images.Size(2), images.Size(3))
 }

@@ -115,8 +115,10 @@ func catDefined(a, b torch.Tensor) torch.Tensor {
 }
 
 // timeIDs tells SDXL that pictures are whole and of their own size (arXiv 2307.01952, section 2.2).
+// They stay float32 until they are embedded; diffusers rounds them to the model's type, which changes
+// no multiple of 8 up to 2048.
 func (p *Pipeline) timeIDs(rows int64, w Wording) torch.Tensor {
 	h, width := float32(w.Height), float32(w.Width)
-	ids := torch.From([]float32{h, width, 0, 0, h, width}, 1, 6).ToDevice(p.device, p.dtype)
+	ids := torch.From([]float32{h, width, 0, 0, h, width}, 1, 6).ToDevice(p.device, torch.Float32)
 	return ids.Expand(rows, 6)
 }

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"focusnfix/model/clip"
 	"focusnfix/model/weights"
 )
 
@@ -18,8 +17,12 @@ import (
 type ConvertOptions struct {
 	DType      weights.DType // of float weights: F32, F16 or BF16; "" keeps what is there
 	Variant    string        // of a source folder's files, as in LoadOptions
-	Config     string        // for a single file: a diffusers folder of the same kind of model
+	Config     string        // as in LoadOptions
+	VAE        string        // as in LoadOptions
+	Prediction string        // as in LoadOptions; goes into the scheduler_config.json of a folder
 	ShardBytes uint64        // the most that one file of a folder holds
+
+	Warn func(line string) // as in LoadOptions
 }
 
 // Convert writes the model at from, a diffusers folder or single file, to to: a single file of the
@@ -29,7 +32,12 @@ func Convert(from, to string, o ConvertOptions) error {
 	if _, err := os.Stat(to); err == nil {
 		return fmt.Errorf("%s: is there already", to)
 	}
-	c, err := openCheckpoint(from, LoadOptions{Config: o.Config, Variant: o.Variant})
+	if o.Prediction != "" && o.Prediction != "epsilon" && o.Prediction != "v_prediction" {
+		return fmt.Errorf("prediction %q, want epsilon or v_prediction", o.Prediction)
+	}
+	c, err := openCheckpoint(from, LoadOptions{
+		Config: o.Config, Variant: o.Variant, VAE: o.VAE, Prediction: o.Prediction, Warn: o.Warn,
+	})
 	if err != nil {
 		return err
 	}
@@ -46,7 +54,7 @@ func Convert(from, to string, o ConvertOptions) error {
 
 // partNames lists the folders below the configuration's.
 func (c *checkpoint) partNames() ([]string, error) {
-	entries, err := os.ReadDir(c.configs)
+	entries, err := fs.ReadDir(c.configs.files, ".")
 	var names []string
 	for _, e := range entries {
 		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
@@ -56,26 +64,16 @@ func (c *checkpoint) partNames() ([]string, error) {
 	return names, err
 }
 
-// tensors are the weights of one part, named as diffusers and transformers 4 do; none for a part
-// without.
+// tensors are the weights of one part; none for a part without, and for one that a single file cannot
+// have, such as a safety checker of the configuration's folder.
 func (c *checkpoint) tensors(part string) ([]weights.Tensor, error) {
-	if c.parts != nil {
-		return withoutBuffers(c.parts[part]), nil
-	}
-	file, err := weights.OpenDir(filepath.Join(c.configs, part), c.variant)
-	if err != nil {
-		if found, _ := filepath.Glob(filepath.Join(c.configs, part, "*.safetensors*")); len(found) == 0 && !isModelPart(part) {
-			return nil, nil // a tokenizer, a scheduler
+	if !slices.Contains(modelParts, part) {
+		if found, _ := fs.Glob(c.folder(part).files, "*.safetensors*"); c.whole != "" || len(found) == 0 {
+			return nil, nil
 		}
-		return nil, err
 	}
-	c.files = append(c.files, file)
-	return withoutBuffers(todaysNames(part, file.Tensors)), nil
-}
-
-// isModelPart tells the parts that a pipeline cannot do without.
-func isModelPart(part string) bool {
-	return slices.Contains([]string{"unet", "vae", "text_encoder", "text_encoder_2"}, part)
+	_, tensors, err := c.open(part)
+	return withoutBuffers(tensors), err
 }
 
 func withoutBuffers(tensors []weights.Tensor) []weights.Tensor {
@@ -90,7 +88,7 @@ func (c *checkpoint) writeSingle(to string, o ConvertOptions) error {
 		return err
 	}
 	parts := map[string][]weights.Tensor{}
-	for _, part := range []string{"unet", "vae", "text_encoder", "text_encoder_2"} {
+	for _, part := range modelParts {
 		if part == "text_encoder_2" && kind != weights.SDXL {
 			continue
 		}
@@ -111,20 +109,20 @@ func (c *checkpoint) writeSingle(to string, o ConvertOptions) error {
 // kind is the family, by what the configuration says. The layouts of single files number blocks as if
 // every level had two resnets, and the VAE four levels.
 func (c *checkpoint) kind() (weights.Kind, error) {
-	unet, err := LoadUNetConfig(c.config("unet", "config.json"))
+	unet, err := c.folder("unet").unetConfig()
 	if err != nil {
 		return "", err
 	}
-	vae, err := LoadVAEConfig(c.config("vae", "config.json"))
+	vae, err := c.folder("vae").vaeConfig()
 	if err != nil {
 		return "", err
 	}
 	for i := range unet.BlockOutChannels {
 		if unet.LayersPerBlock.At(i) != 2 || len(vae.BlockOutChannels) != 4 {
-			return "", fmt.Errorf("%s: a single file holds two layers per block and a vae of four levels only", c.configs)
+			return "", fmt.Errorf("%s: a single file holds two layers per block and a vae of four levels only", c.configs.name)
 		}
 	}
-	text, err := clip.LoadTextConfig(c.config("text_encoder", "config.json"))
+	text, err := c.folder("text_encoder").textConfig()
 	switch {
 	case err != nil:
 		return "", err
@@ -169,14 +167,14 @@ func (c *checkpoint) writePart(part, dir string, o ConvertOptions) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	source := filepath.Join(c.configs, part)
-	if len(tensors) == 0 && hasWeights(source) {
+	source := c.folder(part)
+	if len(tensors) == 0 && source.hasWeights() {
 		return false, nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return false, err
 	}
-	if err := copyConfigs(source, dir); err != nil || len(tensors) == 0 {
+	if err := c.writeConfigs(part, dir, o); err != nil || len(tensors) == 0 {
 		return err == nil, err
 	}
 	entries := make([]weights.Entry, len(tensors))
@@ -194,20 +192,33 @@ func (c *checkpoint) writePart(part, dir string, o ConvertOptions) (bool, error)
 	return true, err
 }
 
-// hasWeights tells whether a folder has weights of any kind.
-func hasWeights(dir string) bool {
-	for _, pattern := range []string{"*.safetensors", "*.bin"} {
-		if found, _ := filepath.Glob(filepath.Join(dir, pattern)); len(found) > 0 {
-			return true
+// writeConfigs writes what a part has beside weights: a tokenizer's vocabulary and the small files.
+func (c *checkpoint) writeConfigs(part, dir string, o ConvertOptions) error {
+	source := c.folder(part)
+	if strings.HasPrefix(part, "tokenizer") && source.disk == "" {
+		tokenizer, err := source.tokenizer()
+		if err != nil {
+			return err
+		}
+		if err := tokenizer.SaveVocabulary(dir); err != nil {
+			return err
 		}
 	}
-	return false
+	if err := copyConfigs(source.files, dir); err != nil || part != "scheduler" || o.Prediction == "" {
+		return err
+	}
+	keys := map[string]any{}
+	if err := source.readJSON("scheduler_config.json", &keys); err != nil {
+		return err
+	}
+	keys["prediction_type"] = o.Prediction
+	return writeJSON(filepath.Join(dir, "scheduler_config.json"), keys)
 }
 
 // copyConfigs copies the small files: configurations, vocabularies, licences; no weights and no index
 // of shards.
-func copyConfigs(from, to string) error {
-	entries, err := os.ReadDir(from)
+func copyConfigs(from fs.FS, to string) error {
+	entries, err := fs.ReadDir(from, ".")
 	if err != nil {
 		return err
 	}
@@ -216,7 +227,7 @@ func copyConfigs(from, to string) error {
 		if e.IsDir() || !slices.Contains([]string{".json", ".txt", ".md"}, filepath.Ext(name)) || strings.Contains(name, ".index.") {
 			continue
 		}
-		text, err := os.ReadFile(filepath.Join(from, name))
+		text, err := fs.ReadFile(from, name)
 		if err != nil {
 			return err
 		}
@@ -230,7 +241,7 @@ func copyConfigs(from, to string) error {
 // writeIndex writes model_index.json for the parts that were written; others become absent.
 func (c *checkpoint) writeIndex(path string, parts []string) error {
 	keys := map[string]any{}
-	if err := readJSON(filepath.Join(c.configs, "model_index.json"), &keys); err != nil {
+	if err := c.configs.readJSON("model_index.json", &keys); err != nil {
 		return err
 	}
 	for key, value := range keys {
@@ -241,11 +252,15 @@ func (c *checkpoint) writeIndex(path string, parts []string) error {
 			}
 		}
 	}
-	text, err := json.MarshalIndent(keys, "", "  ")
+	return writeJSON(path, keys)
+}
+
+func writeJSON(path string, value any) error {
+	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, append(text, '\n'), fs.FileMode(0o644))
+	return os.WriteFile(path, append(text, '\n'), 0o644)
 }
 
 func cast(entries []weights.Entry, to weights.DType) ([]weights.Entry, error) {

@@ -28,7 +28,7 @@ func narrow(t *testing.T, kind weights.Kind) string {
 	setJSON := func(part string, keys map[string]any) {
 		path := filepath.Join(dir, part, "config.json")
 		var config map[string]any
-		if err := readJSON(path, &config); err != nil {
+		if err := diskFolder(filepath.Dir(path)).readJSON("config.json", &config); err != nil {
 			t.Fatal(err)
 		}
 		for k, v := range keys {
@@ -197,13 +197,13 @@ func TestConvertRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, try := range map[string]func() error{
-		"is there already":          func() error { return Convert(ref, dir, ConvertOptions{}) },
-		"two layers per block":      func() error { return Convert(ref, filepath.Join(dir, "x.safetensors"), ConvertOptions{}) },
-		"no such file":              func() error { return Convert(filepath.Join(dir, "none"), filepath.Join(dir, "x"), ConvertOptions{}) },
-		"has no tokenizer":          func() error { return Convert(broken, filepath.Join(dir, "x"), ConvertOptions{}) },
-		"is a Python pickle":        func() error { return Convert(broken, filepath.Join(dir, "x"), ConvertOptions{Config: ref}) },
-		"want F32, F16 or BF16":     func() error { return Convert(ref, filepath.Join(dir, "x"), ConvertOptions{DType: "F8_E4M3"}) },
-		"no model_index.json in it": func() error { return Convert(dir, filepath.Join(dir, "x"), ConvertOptions{}) },
+		"is there already":           func() error { return Convert(ref, dir, ConvertOptions{}) },
+		"two layers per block":       func() error { return Convert(ref, filepath.Join(dir, "x.safetensors"), ConvertOptions{}) },
+		"no such file":               func() error { return Convert(filepath.Join(dir, "none"), filepath.Join(dir, "x"), ConvertOptions{}) },
+		"is a Python pickle":         func() error { return Convert(broken, filepath.Join(dir, "x"), ConvertOptions{}) },
+		"prediction \"v\", want eps": func() error { return Convert(ref, filepath.Join(dir, "x"), ConvertOptions{Prediction: "v"}) },
+		"want F32, F16 or BF16":      func() error { return Convert(ref, filepath.Join(dir, "x"), ConvertOptions{DType: "F8_E4M3"}) },
+		"no model_index.json in it":  func() error { return Convert(dir, filepath.Join(dir, "x"), ConvertOptions{}) },
 		"not a checkpoint of Stable Diffu": func() error {
 			return Convert(filepath.Join(ref, "vae", "diffusion_pytorch_model.safetensors"), filepath.Join(dir, "x"), ConvertOptions{Config: ref})
 		},

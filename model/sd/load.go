@@ -1,11 +1,8 @@
 package sd
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -23,23 +20,18 @@ type LoadOptions struct {
 	Variant   string       // of a folder's files: "fp16"; "" takes the plain ones if they are there
 	Scheduler string       // one of SchedulerNames; "" is what the folder says
 
-	// Config is the diffusers folder that a single file takes its configuration and tokenizer from:
-	// one of the same kind of model, its weights are not read.
+	// Config is a diffusers folder that replaces the built-in configuration and tokenizer of a single
+	// file. Its weights are read only for parts that the file lacks.
 	Config string
-	// Prediction replaces the scheduler's prediction_type: "epsilon" or "v_prediction", which no
-	// single file tells.
+	VAE    string // taken in place of the model's own: a folder, or a .safetensors file
+	// Prediction replaces the scheduler's prediction_type: "epsilon" or "v_prediction", which no single
+	// file tells.
 	Prediction string
+	// Warn, if set, is called with one line for everything that is taken for granted.
+	Warn func(line string)
 }
 
-// modelIndex is what we read of model_index.json.
-type modelIndex struct {
-	ClassName     string `json:"_class_name"`
-	TextEncoder2  []any  `json:"text_encoder_2"`
-	ZerosForEmpty *bool  `json:"force_zeros_for_empty_prompt"`
-}
-
-// Load opens a diffusers folder, or a single file of the ldm and sgm programs with the folder
-// o.Config beside it. Weights are mapped and converted on their way to the device, one copy at most.
+// Load opens a diffusers folder, or a single file of the ldm and sgm programs. Weights are mapped and converted on their way to the device, one copy at most.
 func Load(path string, o LoadOptions) (*Pipeline, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -51,7 +43,7 @@ func Load(path string, o LoadOptions) (*Pipeline, error) {
 	}
 	p, err := from.load(o)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("load %s: %w", path, err), from.close())
+		return nil, errors.Join(fmt.Errorf("load model: %w", err), from.close())
 	}
 	p.Name = strings.TrimSuffix(filepath.Base(filepath.Clean(path)), ".safetensors")
 	return p, from.close()
@@ -63,6 +55,12 @@ func (o LoadOptions) withDefaults() (LoadOptions, error) {
 	}
 	if o.Device == "" {
 		o.Device = torch.DefaultDevice()
+	}
+	if o.Device == "cuda" {
+		o.Device = torch.CUDA(0)
+	}
+	if gpus := torch.CUDACount(); o.Device != torch.CPU && !isGPU(o.Device, gpus) {
+		return o, fmt.Errorf("device %q: want cpu, or cuda:0 and up; this libtorch can use %d GPUs", o.Device, gpus)
 	}
 	if o.DType == 0 {
 		o.DType = torch.Float16
@@ -76,98 +74,14 @@ func (o LoadOptions) withDefaults() (LoadOptions, error) {
 	return o, nil
 }
 
-// checkpoint is where a model's parts lie: configs in a folder, weights there or in a single file.
-type checkpoint struct {
-	configs string
-	index   modelIndex
-	parts   map[string][]weights.Tensor // of a single file, named as in a folder; nil for a folder
-	variant string
-	files   []*weights.File
-}
-
-func openCheckpoint(path string, o LoadOptions) (*checkpoint, error) {
-	c := &checkpoint{configs: path, variant: o.Variant}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.IsDir() {
-		if o.Config == "" {
-			return nil, fmt.Errorf("%s: a single file has no tokenizer and no configuration: name a diffusers folder of the same kind of model as config", path)
-		}
-		c.configs = o.Config
-		if err := c.openSingle(path); err != nil {
-			return nil, err
+// isGPU tells whether d is one of the first n CUDA devices.
+func isGPU(d torch.Device, n int) bool {
+	for i := range n {
+		if d == torch.CUDA(i) {
+			return true
 		}
 	}
-	err = readJSON(filepath.Join(c.configs, "model_index.json"), &c.index)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%s: no model_index.json in it, want a diffusers folder", c.configs)
-	}
-	if err == nil && !strings.HasPrefix(c.index.ClassName, "StableDiffusion") {
-		err = fmt.Errorf("%s: _class_name %q, want StableDiffusionPipeline or StableDiffusionXLPipeline", filepath.Join(c.configs, "model_index.json"), c.index.ClassName)
-	}
-	if err != nil {
-		return nil, errors.Join(err, c.close())
-	}
-	return c, nil
-}
-
-func (c *checkpoint) openSingle(path string) error {
-	file, err := weights.Open(path)
-	if err != nil {
-		return err
-	}
-	c.files = append(c.files, file)
-	split, err := weights.SplitCheckpoint(file)
-	if err == nil && len(split.Unknown) > 0 {
-		err = fmt.Errorf("%s: no use for %s", path, strings.Join(split.Unknown[:min(8, len(split.Unknown))], ", "))
-	}
-	if err != nil {
-		return errors.Join(err, c.close())
-	}
-	c.parts = split.Parts
-	return nil
-}
-
-func (c *checkpoint) close() error {
-	var errs []error
-	for _, f := range c.files {
-		errs = append(errs, f.Close())
-	}
-	c.files = nil
-	return errors.Join(errs...)
-}
-
-func (c *checkpoint) config(part, file string) string { return filepath.Join(c.configs, part, file) }
-
-// open gives the weights of one part.
-func (c *checkpoint) open(part string) (*weights.Source, error) {
-	if c.parts != nil {
-		return weights.NewSource(c.files[0].Path+" ("+part+")", c.parts[part]), nil
-	}
-	file, err := weights.OpenDir(filepath.Join(c.configs, part), c.variant)
-	if err != nil {
-		return nil, err
-	}
-	c.files = append(c.files, file)
-	return weights.NewSource(file.Path, todaysNames(part, file.Tensors)), nil
-}
-
-// todaysNames gives the tensors of a part the names that LoRA files and most folders use.
-func todaysNames(part string, tensors []weights.Tensor) []weights.Tensor {
-	switch part {
-	case "vae":
-		return weights.Rename(tensors, weights.NewVAEName)
-	case "text_encoder", "text_encoder_2":
-		return weights.Rename(tensors, func(name string) string { // transformers 5 leaves it out
-			if strings.HasPrefix(name, "text_model.") || strings.HasPrefix(name, "text_projection.") {
-				return name
-			}
-			return "text_model." + name
-		})
-	}
-	return tensors
+	return false
 }
 
 // ignored are buffers that old programs saved beside the weights.
@@ -176,10 +90,11 @@ var ignored = []string{"*position_ids", "*num_batches_tracked"}
 // build makes one part of the pipeline, in the given element type, and reports everything in its
 // weights that does not fit.
 func (c *checkpoint) build(p *Pipeline, part string, dtype torch.DType, network func(nn.Params)) error {
-	source, err := c.open(part)
+	name, tensors, err := c.open(part)
 	if err != nil {
 		return err
 	}
+	source := weights.NewSource(name, tensors)
 	params := nn.FromWeights(source, dtype, p.device)
 	p.params[part] = params
 	if err := torch.Run(func() { network(params) }); err != nil {
@@ -202,7 +117,7 @@ func (c *checkpoint) load(o LoadOptions) (p *Pipeline, err error) {
 	if err = c.loadVAE(p); err != nil {
 		return p, err
 	}
-	config, err := LoadUNetConfig(c.config("unet", "config.json"))
+	config, err := c.folder("unet").unetConfig()
 	if err != nil {
 		return p, err
 	}
@@ -213,7 +128,7 @@ func (c *checkpoint) load(o LoadOptions) (p *Pipeline, err error) {
 		return p, err
 	}
 	p.zerosForEmpty = p.XL() && (c.index.ZerosForEmpty == nil || *c.index.ZerosForEmpty)
-	return p, p.fits(c.configs)
+	return p, p.fits(c.configs.name)
 }
 
 func (c *checkpoint) loadEncoders(p *Pipeline) error {
@@ -222,22 +137,23 @@ func (c *checkpoint) loadEncoders(p *Pipeline) error {
 		names = append(names, "_2")
 	}
 	for _, suffix := range names {
-		config, err := clip.LoadTextConfig(c.config("text_encoder"+suffix, "config.json"))
+		config, err := c.folder("text_encoder" + suffix).textConfig()
 		if err != nil {
 			return err
 		}
 		var e Encoder
-		if e.Tokenizer, err = clip.LoadTokenizer(filepath.Join(c.configs, "tokenizer"+suffix)); err != nil {
-			return err
-		}
-		if err = c.build(p, "text_encoder"+suffix, p.dtype, func(params nn.Params) { e.Text = clip.NewText(config, params) }); err != nil {
+		tokenizer := c.folder("tokenizer" + suffix)
+		if e.Tokenizer, err = tokenizer.tokenizer(); err != nil {
 			return err
 		}
 		for _, id := range e.Tokenizer.Encode("").IDs { // start, end and padding are the last of a vocabulary
 			if id >= config.VocabSize {
 				return fmt.Errorf("%s: has a token %d, want less than %d: the tokenizer is another model's",
-					filepath.Join(c.configs, "tokenizer"+suffix), id, config.VocabSize)
+					tokenizer.name, id, config.VocabSize)
 			}
+		}
+		if err = c.build(p, "text_encoder"+suffix, p.dtype, func(params nn.Params) { e.Text = clip.NewText(config, params) }); err != nil {
+			return err
 		}
 		p.Encoders = append(p.Encoders, e)
 	}
@@ -245,7 +161,7 @@ func (c *checkpoint) loadEncoders(p *Pipeline) error {
 }
 
 func (c *checkpoint) loadVAE(p *Pipeline) error {
-	config, err := LoadVAEConfig(c.config("vae", "config.json"))
+	config, err := c.folder("vae").vaeConfig()
 	if err != nil {
 		return err
 	}
@@ -261,13 +177,15 @@ func (c *checkpoint) loadVAE(p *Pipeline) error {
 }
 
 func (c *checkpoint) loadScheduler(p *Pipeline, o LoadOptions) error {
-	path := c.config("scheduler", "scheduler_config.json")
-	text, err := os.ReadFile(path)
+	name, text, err := c.folder("scheduler").read("scheduler_config.json")
 	if err != nil {
 		return err
 	}
-	if p.Scheduler, err = ParseSchedulerConfig(path, text, o.Scheduler); err != nil {
+	if p.Scheduler, err = ParseSchedulerConfig(name, text, o.Scheduler); err != nil {
 		return err
+	}
+	if !p.XL() { // as diffusers' StableDiffusionPipeline does, whatever an old file says or leaves out
+		p.Scheduler.StepsOffset = 1
 	}
 	if o.Prediction != "" {
 		p.Scheduler.PredictionType = o.Prediction
@@ -289,17 +207,6 @@ func (p *Pipeline) fits(path string) error {
 	}
 	if c := p.UNet.Config; c.InChannels != p.VAE.Config.LatentChannels {
 		return fmt.Errorf("%s: unet takes %d channels, the vae has %d: an inpainting or editing model cannot be drawn with", path, c.InChannels, p.VAE.Config.LatentChannels)
-	}
-	return nil
-}
-
-func readJSON(path string, into any) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }

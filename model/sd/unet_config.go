@@ -50,7 +50,10 @@ func (p *PerLevel) UnmarshalJSON(data []byte) error {
 		*p = PerLevel{one}
 		return nil
 	}
-	return json.Unmarshal(data, (*[]int64)(p))
+	if err := json.Unmarshal(data, (*[]int64)(p)); err != nil {
+		return fmt.Errorf("%s is not supported for a level, want a number or a list of numbers", data)
+	}
+	return nil
 }
 
 // MarshalJSON writes one number where that is all.
@@ -205,16 +208,21 @@ func (c UNetConfig) validateLevels() (errs []error) {
 			wrong("up_block_types[%d]: %q is not supported, want %s or %s", i, t, crossAttnUp, plainUp)
 		}
 	}
+	return append(errs, c.validateAddition()...)
+}
+
+func (c UNetConfig) validateAddition() []error {
+	width, pooled := c.AdditionTimeEmbedDim, c.PooledDim()
 	switch {
 	case c.AdditionEmbedType == "":
+		return nil
 	case c.AdditionEmbedType != "text_time":
-		wrong("addition_embed_type: %q is not supported, want null or text_time", c.AdditionEmbedType)
-	case c.AdditionTimeEmbedDim < 2 || c.AdditionTimeEmbedDim > maxWidth || c.AdditionTimeEmbedDim%2 != 0 ||
-		c.PooledDim() < 1 || c.PooledDim() > maxWidth:
-		wrong("addition_time_embed_dim, projection_class_embeddings_input_dim: %d, %d, want an even number and more than six times as much",
-			c.AdditionTimeEmbedDim, c.AdditionInputDim)
+		return []error{fmt.Errorf("addition_embed_type: %q is not supported, want null or text_time", c.AdditionEmbedType)}
+	case width < 2 || width > maxWidth || width%2 != 0 || pooled < 1 || pooled > maxWidth:
+		return []error{fmt.Errorf("addition_time_embed_dim, projection_class_embeddings_input_dim: %d, %d, want an even number and more than six times as much",
+			width, c.AdditionInputDim)}
 	}
-	return errs
+	return nil
 }
 
 // numTimeIDs are SDXL's: original height and width, crop top and left, target height and width.

@@ -38,6 +38,11 @@ func LoadVAEConfig(path string) (VAEConfig, error) {
 	if err != nil {
 		return VAEConfig{}, err
 	}
+	return ParseVAEConfig(path, text)
+}
+
+// ParseVAEConfig is LoadVAEConfig of the file's text; file is what errors call it.
+func ParseVAEConfig(file string, text []byte) (VAEConfig, error) {
 	cfg := struct {
 		VAEConfig
 		ClassName string   `json:"_class_name"`
@@ -45,12 +50,12 @@ func LoadVAEConfig(path string) (VAEConfig, error) {
 		Shift     *float64 `json:"shift_factor"`
 	}{VAEConfig: DefaultVAE(), ClassName: "AutoencoderKL", ActFn: "silu"}
 	if err := json.Unmarshal(text, &cfg); err != nil {
-		return VAEConfig{}, fmt.Errorf("%s: %w", path, err)
+		return VAEConfig{}, fmt.Errorf("%s: %w", file, err)
 	}
 	if cfg.ClassName != "AutoencoderKL" || cfg.ActFn != "silu" || cfg.Shift != nil {
-		return VAEConfig{}, fmt.Errorf("%s: _class_name %s, act_fn %s, want AutoencoderKL with silu and no shift_factor", path, cfg.ClassName, cfg.ActFn)
+		return VAEConfig{}, fmt.Errorf("%s: _class_name %s, act_fn %s, want AutoencoderKL with silu and no shift_factor", file, cfg.ClassName, cfg.ActFn)
 	}
-	return cfg.VAEConfig, cfg.VAEConfig.validate(path)
+	return cfg.VAEConfig, cfg.validate(file)
 }
 
 // Factor is how many pixels a latent pixel spans on each side.

@@ -93,6 +93,7 @@ func (s *sandbox) run(script string, args ...string) (code int, stdout, stderr s
 	s.t.Helper()
 	c := exec.Command(s.path("shim/"+script), args...)
 	c.Env = s.env
+	c.Dir = s.dir
 	var out, errs strings.Builder
 	c.Stdout, c.Stderr = &out, &errs
 	var failed *exec.ExitError
@@ -221,12 +222,21 @@ func TestBuildReadsTheLibrary(t *testing.T) {
 		want    []string
 	}{
 		{"wheel", func(*sandbox) {}, []string{"libtorch: 2.6.0+cpu\n", "CXX11_ABI=1", "cuda: no\n", "-Wl,-rpath", "gloo: no\n"}},
+		{"relative folder", func(s *sandbox) { s.env = append(s.env, "FNF_LIBTORCH=torch") }, []string{"folder: /", "-isystem \"/"}},
 		{"old strings", func(s *sandbox) {
 			s.write("torch/lib/libc10.so", "_ZN3c105ErrorC1ENS_14SourceLocationESs")
 		}, []string{"c++11 abi: 0\n", "CXX11_ABI=0"}},
 		{"cuda without nccl", func(s *sandbox) { s.write("torch/lib/libtorch_cuda.so", "") }, []string{"cuda: yes\n", "-ltorch_cuda", "nccl: no\n"}},
+		{"nccl without the compiler's headers", func(s *sandbox) {
+			s.write("torch/lib/libtorch_cuda.so", "")
+			s.write("nvidia/cu13/include/cuda_runtime_api.h", "")
+			s.write("nvidia/nccl/include/nccl.h", "")
+			s.write("torch/include/torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp", "")
+			s.env = append(s.env, "CUDA_HOME="+s.path("nowhere"))
+		}, []string{"cuda: yes\n", "nccl: no\n"}},
 		{"cuda with nccl", func(s *sandbox) {
 			s.write("torch/lib/libtorch_cuda.so", "")
+			s.write("nvidia/cu13/include/crt/host_config.h", "")
 			s.write("nvidia/cu13/include/cuda_runtime_api.h", "")
 			s.write("nvidia/nccl/include/nccl.h", "")
 			s.write("torch/include/torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp", "")

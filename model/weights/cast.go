@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 )
 
 // Entry is t as it is to be written, under its Name.
@@ -68,17 +69,19 @@ type caster struct {
 func (c *caster) Write(p []byte) (int, error) {
 	data := p
 	if len(c.rest) > 0 {
-		data = append(c.rest, p...)
+		data = slices.Concat(c.rest, p)
 	}
 	const chunk = 1 << 16 // elements at a time: 256 KiB at most
 	for len(data) >= c.width {
 		n := min(len(data)/c.width, chunk)
 		c.buffer = c.buffer[:0]
 		for i := range n {
-			v, ok := c.decode(data[i*c.width:]), true
-			if c.buffer, ok = c.encode(c.buffer, v); !ok {
+			v := c.decode(data[i*c.width:])
+			coded, ok := c.encode(c.buffer, v)
+			if !ok {
 				return 0, fmt.Errorf("%g is beyond the range of %s", v, c.to)
 			}
+			c.buffer = coded
 		}
 		if _, err := c.out.Write(c.buffer); err != nil {
 			return 0, err

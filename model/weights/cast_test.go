@@ -71,8 +71,14 @@ func TestCastSpecials(t *testing.T) {
 		v    float32
 		want uint16
 	}{
-		{F16, inf, 0x7c00}, {F16, -inf, 0xfc00}, {BF16, inf, 0x7f80}, {F16, float32(math.Copysign(0, -1)), 0x8000},
-		{F16, 65504, 0x7bff}, {F16, 65519, 0x7bff}, {F16, 1e-8, 0}, {BF16, math.MaxFloat32 / 2, 0x7f00},
+		{F16, inf, 0x7c00},
+		{F16, -inf, 0xfc00},
+		{BF16, inf, 0x7f80},
+		{F16, float32(math.Copysign(0, -1)), 0x8000},
+		{F16, 65504, 0x7bff},
+		{F16, 65519, 0x7bff},
+		{F16, 1e-8, 0},
+		{BF16, math.MaxFloat32 / 2, 0x7f00},
 	} {
 		got, err := castFloats(t, c.to, 4, c.v)
 		if err != nil || binary.LittleEndian.Uint16(got) != c.want {

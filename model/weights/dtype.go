@@ -9,49 +9,44 @@ import (
 // DType is an element type, spelled as safetensors headers spell it.
 type DType string
 
-// The element types of the safetensors format, version 0.8.
+// The element types that models use. The format has a few more, for quantised ones:
+// dtypeOrder names them all.
 const (
-	Bool       DType = "BOOL"
-	U8         DType = "U8"
-	I8         DType = "I8"
-	U16        DType = "U16"
-	I16        DType = "I16"
-	U32        DType = "U32"
-	I32        DType = "I32"
-	U64        DType = "U64"
-	I64        DType = "I64"
-	F4         DType = "F4"
-	F6E2M3     DType = "F6_E2M3"
-	F6E3M2     DType = "F6_E3M2"
-	F8E4M3     DType = "F8_E4M3"
-	F8E5M2     DType = "F8_E5M2"
-	F8E8M0     DType = "F8_E8M0"
-	F8E4M3FNUZ DType = "F8_E4M3FNUZ"
-	F8E5M2FNUZ DType = "F8_E5M2FNUZ"
-	F16        DType = "F16"
-	BF16       DType = "BF16"
-	F32        DType = "F32"
-	F64        DType = "F64"
-	Complex64  DType = "C64"
+	Bool      DType = "BOOL"
+	U8        DType = "U8"
+	I8        DType = "I8"
+	U16       DType = "U16"
+	I16       DType = "I16"
+	U32       DType = "U32"
+	I32       DType = "I32"
+	U64       DType = "U64"
+	I64       DType = "I64"
+	F8E4M3    DType = "F8_E4M3"
+	F8E5M2    DType = "F8_E5M2"
+	F16       DType = "F16"
+	BF16      DType = "BF16"
+	F32       DType = "F32"
+	F64       DType = "F64"
+	Complex64 DType = "C64"
 )
 
-// dtypeOrder lists the element types as the reference writer orders them; it
-// lays tensors out from the last to the first, which keeps wide elements aligned.
+// dtypeOrder lists the element types of version 0.8 as the reference writer orders them;
+// it lays tensors out from the last to the first, which keeps wide elements aligned.
 var dtypeOrder = []struct {
 	name DType
 	bits uint64
 }{
 	{Bool, 8},
-	{F4, 4},
-	{F6E2M3, 6},
-	{F6E3M2, 6},
+	{"F4", 4},
+	{"F6_E2M3", 6},
+	{"F6_E3M2", 6},
 	{U8, 8},
 	{I8, 8},
 	{F8E5M2, 8},
 	{F8E4M3, 8},
-	{F8E8M0, 8},
-	{F8E4M3FNUZ, 8},
-	{F8E5M2FNUZ, 8},
+	{"F8_E8M0", 8},
+	{"F8_E4M3FNUZ", 8},
+	{"F8_E5M2FNUZ", 8},
 	{I16, 16},
 	{U16, 16},
 	{F16, 16},

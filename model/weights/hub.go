@@ -21,12 +21,13 @@ import (
 
 // PullOptions say what to fetch and from where; the zero value is the usual.
 type PullOptions struct {
-	Revision string // branch, tag or commit; "" is main
-	Variant  string // "fp16" for half-size weights, where there are any
-	Endpoint string // of the hub; "" is $HF_ENDPOINT, else https://huggingface.co
-	Token    string // for private and gated repositories; "" is $HF_TOKEN
-	Parallel int    // files at a time; 0 is 4
-	Retries  int    // per file, counted from the last byte that came; 0 is 5, negative none
+	Revision  string // branch, tag or commit; "" is main
+	Variant   string // "fp16" for half-size weights, where there are any
+	Endpoint  string // of the hub; "" is $HF_ENDPOINT, else https://huggingface.co
+	Token     string // for private and gated repositories; "" is $HF_TOKEN
+	NoWeights bool   // take only configuration and tokenizer, for a single-file checkpoint
+	Parallel  int    // files at a time; 0 is 4
+	Retries   int    // per file, counted from the last byte that came; 0 is 5, negative none
 
 	Backoff time.Duration // wait before the first retry, doubled for each one more; 0 is 500 ms
 	Stall   time.Duration // silence after which a connection is given up; 0 is 30 s
@@ -59,6 +60,9 @@ func Pull(ctx context.Context, repo, dir string, o PullOptions) error {
 	chosen, err := chooseFiles(repo, files, o.Variant)
 	if err != nil {
 		return err
+	}
+	if o.NoWeights {
+		chosen = slices.DeleteFunc(chosen, func(f hubFile) bool { return strings.Contains(f.path, ".safetensors") })
 	}
 	for _, f := range chosen {
 		p.progress.Total += f.size
@@ -95,6 +99,8 @@ type puller struct {
 }
 
 var repoName = regexp.MustCompile(`^[\w-][\w.-]*(/[\w-][\w.-]*)?$`)
+
+var hexSum = regexp.MustCompile(`^[0-9a-f]*$`)
 
 func newPuller(repo, dir string, o PullOptions) (*puller, error) {
 	if !repoName.MatchString(repo) {
@@ -133,7 +139,7 @@ func (p *puller) list(ctx context.Context) ([]hubFile, error) {
 		if err != nil {
 			return false, err
 		}
-		defer response.Body.Close()
+		defer func() { _ = response.Body.Close() }() // only read
 		raw, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
 		if err != nil {
 			return false, err
@@ -149,7 +155,7 @@ func (p *puller) list(ctx context.Context) ([]hubFile, error) {
 	p.commit = cmp.Or(answer.Commit, p.Revision)
 	var files []hubFile
 	for _, s := range answer.Siblings {
-		if !filepath.IsLocal(s.Name) || strings.Contains(s.Name, `\`) || s.Size < 0 {
+		if !filepath.IsLocal(s.Name) || strings.Contains(s.Name, `\`) || s.Size < 0 || !hexSum.MatchString(s.Blob+s.LFS.SHA256) {
 			return nil, fmt.Errorf("%s: the hub names a file %q, which is refused", p.repo, s.Name)
 		}
 		files = append(files, hubFile{s.Name, s.Size, s.LFS.SHA256, s.Blob})
@@ -267,8 +273,6 @@ func (p *puller) moved(file string, n int64) {
 
 // finalError is one that trying again cannot mend.
 type finalError struct{ error }
-
-func (e *finalError) Unwrap() error { return e.error }
 
 // retry calls attempt until it succeeds or fails for good; attempt says whether it got
 // any further, which starts the count again.

@@ -78,7 +78,7 @@ func (f hubFile) verified(path string) (bool, error) {
 	if err != nil {
 		return false, describe(path, err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // only read
 	info, err := file.Stat()
 	if err != nil || info.Size() != f.size {
 		return false, err
@@ -153,13 +153,11 @@ func (p *puller) download(ctx context.Context, f hubFile, file *os.File, start *
 	if err != nil {
 		return 0, err
 	}
-	defer response.Body.Close()
-	continues := fmt.Sprintf("bytes %d-", *start)
-	if *start > 0 && (response.StatusCode != http.StatusPartialContent ||
-		!strings.HasPrefix(response.Header.Get("Content-Range"), continues)) {
+	defer func() { _ = response.Body.Close() }() // only read
+	if *start > 0 && !continues(response, *start) {
 		p.moved(f.path, -*start)
 		*start = 0
-		if response.StatusCode == http.StatusPartialContent || response.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		if response.StatusCode != http.StatusOK {
 			return 0, errors.Join(errors.New("the hub answered with another range"), file.Truncate(0))
 		}
 	}
@@ -171,11 +169,27 @@ func (p *puller) download(ctx context.Context, f hubFile, file *os.File, start *
 	}
 	silence := time.AfterFunc(p.Stall, func() { cancel(fmt.Errorf("no data for %s", p.Stall)) })
 	defer silence.Stop()
+	n, err := p.copy(f, file, response.Body, f.size-*start, silence)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return n, err
+}
+
+// continues reports whether response begins at byte start of the file.
+func continues(response *http.Response, start int64) bool {
+	return response.StatusCode == http.StatusPartialContent &&
+		strings.HasPrefix(response.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", start))
+}
+
+// copy writes the want bytes of f that are missing to file, and winds up the timer
+// whenever some have come.
+func (p *puller) copy(f hubFile, file *os.File, body io.Reader, want int64, silence *time.Timer) (int64, error) {
 	total, buffer := int64(0), make([]byte, 256<<10)
 	for {
-		n, readErr := response.Body.Read(buffer)
+		n, readErr := body.Read(buffer)
 		silence.Reset(p.Stall)
-		if *start+total+int64(n) > f.size {
+		if total+int64(n) > want {
 			return total, errors.Join(fmt.Errorf("the hub sent more than the %d bytes it announced", f.size), file.Truncate(0))
 		}
 		if _, err := file.Write(buffer[:n]); err != nil {
@@ -184,12 +198,10 @@ func (p *puller) download(ctx context.Context, f hubFile, file *os.File, start *
 		total += int64(n)
 		p.moved(f.path, int64(n))
 		switch {
-		case errors.Is(readErr, io.EOF) && *start+total == f.size:
+		case errors.Is(readErr, io.EOF) && total == want:
 			return total, nil
 		case errors.Is(readErr, io.EOF):
 			return total, io.ErrUnexpectedEOF
-		case readErr != nil && ctx.Err() != nil:
-			return total, context.Cause(ctx)
 		case readErr != nil:
 			return total, readErr
 		}
@@ -217,7 +229,7 @@ func (p *puller) get(ctx context.Context, address string, start int64) (*http.Re
 	case code == http.StatusOK, code == http.StatusPartialContent, code == http.StatusRequestedRangeNotSatisfiable && start > 0:
 		return response, nil
 	default:
-		defer response.Body.Close()
+		_ = response.Body.Close() // only its head matters
 		return nil, statusError(response, p.Token != "")
 	}
 }

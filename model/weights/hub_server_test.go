@@ -91,7 +91,7 @@ func (h *fakeHub) writeList(w http.ResponseWriter) {
 		s := map[string]any{"rfilename": path, "size": len(data)}
 		s["blobId"] = fmt.Sprintf("%x", sha1.Sum(append(fmt.Appendf(nil, "blob %d\x00", len(data)), data...)))
 		if h.large[path] {
-			s["blobId"] = "of the pointer"
+			s["blobId"] = "0badc0de" // of the pointer
 			s["lfs"] = map[string]any{"sha256": fmt.Sprintf("%x", sha256.Sum256(data)), "size": len(data)}
 		}
 		siblings = append(siblings, s)

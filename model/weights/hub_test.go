@@ -57,6 +57,25 @@ func TestPullFetchesWhatIsNeeded(t *testing.T) {
 	h.checkFolder(half, want)
 }
 
+func TestPullWithoutWeights(t *testing.T) {
+	h, o := newHub(t)
+	o.NoWeights = true
+	dir := t.TempDir()
+	if err := Pull(t.Context(), "some/model", dir, o); err != nil {
+		t.Fatal(err)
+	}
+	for path := range h.files {
+		if strings.Contains(path, ".safetensors") && h.count(path) > 0 {
+			t.Errorf("fetched %s", path)
+		}
+	}
+	for _, path := range []string{"model_index.json", "unet/config.json", "tokenizer/vocab.json"} {
+		if h.count(path) != 1 {
+			t.Errorf("fetched %s %d times, want once", path, h.count(path))
+		}
+	}
+}
+
 func TestPullTakesTheTopOfOtherRepositories(t *testing.T) {
 	h, o := newHub(t)
 	h.files = map[string][]byte{}
@@ -329,12 +348,17 @@ func TestPullRefusesWhatItCannotUse(t *testing.T) {
 			t.Errorf("%s %s: %v, want %s", c.repo, c.files, err, c.want)
 		}
 	}
-	h, o := newHub(t)
-	h.list = func(w http.ResponseWriter) bool {
-		fmt.Fprint(w, "<html>")
-		return true
-	}
-	if err := Pull(t.Context(), "some/model", t.TempDir(), o); err == nil || !strings.Contains(err.Error(), "does not answer as a hub does") {
-		t.Errorf("web page: %v", err)
+	for answer, want := range map[string]string{
+		"<html>": "does not answer as a hub does",
+		`{"siblings":[{"rfilename":"model.safetensors","lfs":{"sha256":"../../x"}}]}`: `a file "model.safetensors", which is refused`,
+	} {
+		h, o := newHub(t)
+		h.list = func(w http.ResponseWriter) bool {
+			fmt.Fprint(w, answer)
+			return true
+		}
+		if err := Pull(t.Context(), "some/model", t.TempDir(), o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", answer, err, want)
+		}
 	}
 }

@@ -59,44 +59,9 @@ func (m LoRAModule) Rank() int64 { return m.Down.Shape[0] }
 // it (DoRA, LoHa, LoKr, biases) is refused: half of an update is not an update.
 func ReadLoRA(f *File) (*LoRA, error) {
 	lora := &LoRA{Path: f.Path}
-	modules := map[string]*LoRAModule{}
-	alphas := map[string]float64{}
-	var strange []string
-	for _, t := range f.Tensors {
-		k, ok := parseLoRAKey(t.Key)
-		if !ok {
-			strange = append(strange, t.Key)
-			continue
-		}
-		if lora.Dialect == "" || lora.Dialect == PEFT {
-			lora.Dialect = cmp.Or(k.dialect, lora.Dialect)
-		}
-		name := k.component + "." + k.module
-		if k.role == roleAlpha {
-			alpha, err := t.scalar()
-			if err != nil {
-				return nil, err
-			}
-			alphas[name] = alpha
-			continue
-		}
-		if modules[name] == nil {
-			modules[name] = &LoRAModule{Component: k.component, Path: k.module}
-		}
-		into := &modules[name].Down
-		if k.role == roleUp {
-			into = &modules[name].Up
-		}
-		if into.Shape != nil {
-			return nil, fmt.Errorf("%s: %s: both %s and %s stand for it", f.Path, name, into.Key, t.Key)
-		}
-		*into = t
-	}
-	switch {
-	case len(strange) > 0:
-		return nil, fmt.Errorf("%s: no plain LoRA: cannot read %s", f.Path, enumerate(strange))
-	case len(modules) == 0:
-		return nil, fmt.Errorf("%s: holds no LoRA", f.Path)
+	modules, alphas, err := lora.collect(f.Tensors)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Path, err)
 	}
 	meta, err := readAdapterMetadata(f.Metadata["lora_adapter_metadata"])
 	if err != nil {
@@ -116,6 +81,47 @@ func ReadLoRA(f *File) (*LoRA, error) {
 	return lora, nil
 }
 
+// collect finds the tensors of every module, and the alphas that are tensors.
+func (l *LoRA) collect(tensors []Tensor) (modules map[string]*LoRAModule, alphas map[string]float64, err error) {
+	modules, alphas = map[string]*LoRAModule{}, map[string]float64{}
+	var strange []string
+	for _, t := range tensors {
+		k, ok := parseLoRAKey(t.Key)
+		if !ok {
+			strange = append(strange, t.Key)
+			continue
+		}
+		if l.Dialect == "" || l.Dialect == PEFT {
+			l.Dialect = cmp.Or(k.dialect, l.Dialect)
+		}
+		name := k.component + "." + k.module
+		if k.role == roleAlpha {
+			if alphas[name], err = t.scalar(); err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		if modules[name] == nil {
+			modules[name] = &LoRAModule{Component: k.component, Path: k.module}
+		}
+		into := &modules[name].Down
+		if k.role == roleUp {
+			into = &modules[name].Up
+		}
+		if into.Shape != nil {
+			return nil, nil, fmt.Errorf("%s: both %s and %s stand for it", name, into.Key, t.Key)
+		}
+		*into = t
+	}
+	switch {
+	case len(strange) > 0:
+		return nil, nil, fmt.Errorf("no plain LoRA: cannot read %s", enumerate(strange))
+	case len(modules) == 0:
+		return nil, nil, errors.New("holds no LoRA")
+	}
+	return modules, alphas, nil
+}
+
 // check tests that the two factors are there and can be multiplied.
 func (m *LoRAModule) check() error {
 	down, up := m.Down.Shape, m.Up.Shape
@@ -133,11 +139,8 @@ func (m *LoRAModule) check() error {
 // scalar is the one value of t, which must be a number.
 func (t Tensor) scalar() (float64, error) {
 	values, err := t.Float32s()
-	if err == nil && (len(values) != 1 || math.IsInf(float64(values[0]), 0) || values[0] != values[0]) {
-		err = fmt.Errorf("%s: %s: %s %s, want one number", t.Path, t.Key, t.DType, shapeString(t.Shape))
-	}
-	if err != nil {
-		return 0, err
+	if err != nil || len(values) != 1 || math.IsInf(float64(values[0]), 0) || math.IsNaN(float64(values[0])) {
+		return 0, fmt.Errorf("%s: %s %s, want one number", t.Key, t.DType, shapeString(t.Shape))
 	}
 	return float64(values[0]), nil
 }

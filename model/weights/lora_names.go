@@ -92,15 +92,12 @@ func loraModule(name string) (component, module string) {
 }
 
 // textName undoes what the attention processors of old diffusers were called in
-// the text encoder, where they had the UNet's names; and it gives back the text_model
-// that transformers 5.6 dropped from CLIPTextModel, but not from CLIPTextModelWithProjection.
+// the text encoder, where they had the UNet's names.
 func textName(component, module string) string {
 	if component == "unet" {
 		return module
 	}
-	if strings.HasPrefix(module, "encoder.") {
-		module = "text_model." + module
-	}
+	module = canonicalText(module)
 	for _, r := range []renaming{{"to_q", "q_proj"}, {"to_k", "k_proj"}, {"to_v", "v_proj"}, {"to_out.0", "out_proj"}} {
 		if start, ok := strings.CutSuffix(module, ".self_attn."+r.ldm); ok {
 			return start + ".self_attn." + r.diffusers
@@ -147,10 +144,10 @@ func nestedName(flat string) string {
 // dialect has none. textPrefix is kohya's for the first text encoder.
 func (d Dialect) keys(m LoRAModule, textPrefix string) (down, up, alpha string) {
 	name := m.Name()
-	switch {
-	case d == PEFT:
+	switch d {
+	case PEFT:
 		return name + ".lora_A.weight", name + ".lora_B.weight", ""
-	case d == Kohya:
+	case Kohya:
 		prefix := map[string]string{"unet": "lora_unet_", "text_encoder": textPrefix, "text_encoder_2": "lora_te2_"}
 		flat := prefix[m.Component] + strings.ReplaceAll(m.Path, ".", "_")
 		return flat + ".lora_down.weight", flat + ".lora_up.weight", flat + ".alpha"

@@ -88,21 +88,28 @@ func TestReadLoRAMatchesDiffusers(t *testing.T) {
 	}
 }
 
-func TestWriteLoRANamesAsDiffusersDoes(t *testing.T) {
-	refs := readLoRAReference(t)
-	lora, err := ReadLoRA(refs["peft"].file())
+// writeReference writes the modules of the PEFT file, with alphas 1, 2 and 3, in a
+// dialect and opens the result.
+func writeReference(t *testing.T, ref loraReference, dialect Dialect) (*LoRA, *File) {
+	t.Helper()
+	lora, err := ReadLoRA(ref.file())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range lora.Modules {
 		lora.Modules[i].Alpha = float64(1 + i%3)
 	}
+	path := filepath.Join(t.TempDir(), "lora.safetensors")
+	if err := WriteLoRA(path, dialect, lora.Modules, map[string]string{"run": "r1"}); err != nil {
+		t.Fatal(err)
+	}
+	return lora, open(t, path)
+}
+
+func TestWriteLoRANamesAsDiffusersDoes(t *testing.T) {
+	refs := readLoRAReference(t)
 	for _, dialect := range []Dialect{PEFT, Diffusers, Kohya} {
-		path := filepath.Join(t.TempDir(), "lora.safetensors")
-		if err := WriteLoRA(path, dialect, lora.Modules, map[string]string{"run": "r1"}); err != nil {
-			t.Fatal(err)
-		}
-		f := open(t, path)
+		_, f := writeReference(t, refs["peft"], dialect)
 		for _, tensor := range f.Tensors {
 			// diffusers writes lora_te1_ even for models with one text encoder.
 			key := strings.Replace(tensor.Name, "lora_te_", "lora_te1_", 1)
@@ -114,17 +121,24 @@ func TestWriteLoRANamesAsDiffusersDoes(t *testing.T) {
 		if len(f.Tensors) != len(refs[string(dialect)].Shapes) {
 			t.Errorf("%s: %d tensors, want %d", dialect, len(f.Tensors), len(refs[string(dialect)].Shapes))
 		}
+	}
+}
+
+func TestWriteLoRAIsReadBack(t *testing.T) {
+	refs := readLoRAReference(t)
+	for _, dialect := range []Dialect{PEFT, Diffusers, Kohya} {
+		lora, f := writeReference(t, refs["peft"], dialect)
 		again, err := ReadLoRA(f)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if again.Dialect != dialect || f.Metadata["run"] != "r1" {
+			t.Errorf("%s: dialect %s, metadata %v", dialect, again.Dialect, f.Metadata)
 		}
 		for i, m := range again.Modules {
 			if want := lora.Modules[i]; m.Name() != want.Name() || m.Alpha != want.Alpha || !bytes.Equal(m.Up.Bytes, want.Up.Bytes) {
 				t.Errorf("%s: read back %s alpha %v, want %s %v", dialect, m.Name(), m.Alpha, want.Name(), want.Alpha)
 			}
-		}
-		if f.Metadata["run"] != "r1" {
-			t.Errorf("%s: metadata %v", dialect, f.Metadata)
 		}
 		if version := f.Metadata["ss_base_model_version"]; dialect == Kohya && version != "sd_v1" {
 			t.Errorf("ss_base_model_version %q, want sd_v1", version)
@@ -267,6 +281,25 @@ func TestReadLoRAErrors(t *testing.T) {
 	}
 }
 
+func TestLoRAModule(t *testing.T) {
+	for name, want := range map[string]string{
+		"base_model.model.mid_block.attentions.0.proj_in":            "unet.mid_block.attentions.0.proj_in",
+		"base_model.model.text_model.encoder.layers.0.mlp.fc1":       "text_encoder.text_model.encoder.layers.0.mlp.fc1",
+		"text_model.encoder.layers.0.self_attn.to_out.0":             "text_encoder.text_model.encoder.layers.0.self_attn.out_proj",
+		"text_encoder.encoder.layers.0.self_attn.q_proj":             "text_encoder.text_model.encoder.layers.0.self_attn.q_proj",
+		"lora_te_text_model_encoder_layers_11_self_attn_out_proj":    "text_encoder.text_model.encoder.layers.11.self_attn.out_proj",
+		"lora_te1_text_model_encoder_layers_0_mlp_fc2":               "text_encoder.text_model.encoder.layers.0.mlp.fc2",
+		"lora_te2_text_projection":                                   "text_encoder_2.text_projection",
+		"lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q": "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q",
+		"lora_unet_output_blocks_2_2_conv":                           "unet.up_blocks.0.upsamplers.0.conv",
+		"lora_unet_something_new":                                    "unet.something.new",
+	} {
+		if component, module := loraModule(name); component+"."+module != want {
+			t.Errorf("%s: %s.%s, want %s", name, component, module, want)
+		}
+	}
+}
+
 func FuzzParseLoRAKey(f *testing.F) {
 	f.Add("lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.lora_down.weight")
 	f.Add("text_encoder.text_model.encoder.layers.0.self_attn.to_out_lora.up.weight")
@@ -281,7 +314,7 @@ func FuzzParseLoRAKey(f *testing.F) {
 
 func FuzzAdapterMetadata(f *testing.F) {
 	f.Add(`{"unet.lora_alpha":2,"unet.alpha_pattern":{"a":1},"unet.use_rslora":true}`)
-	f.Fuzz(func(t *testing.T, text string) {
+	f.Fuzz(func(_ *testing.T, text string) {
 		if meta, err := readAdapterMetadata(text); err == nil {
 			meta.alpha(&LoRAModule{Component: "unet", Path: "a", Down: Tensor{Shape: []int64{4, 1}}})
 		}

@@ -117,7 +117,7 @@ func mapFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, describe(path, err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // the mapping stays
 	info, err := file.Stat()
 	if err != nil {
 		return nil, describe(path, err)
@@ -132,7 +132,7 @@ func mapFile(path string) ([]byte, error) {
 	}
 	data, err := syscall.Mmap(int(file.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
 	if err != nil {
-		return nil, fmt.Errorf("%s: map %s: %w", path, byteSize(info.Size()), err)
+		return nil, fmt.Errorf("%s: map %d bytes: %w", path, info.Size(), err)
 	}
 	if err := refuseForeign(path, data); err != nil {
 		return nil, errors.Join(err, syscall.Munmap(data))
@@ -194,19 +194,6 @@ func describe(path string, err error) error {
 		hint = "; the file system or ulimit -f forbids files this large"
 	}
 	return fmt.Errorf("%s: %w%s", path, err, hint)
-}
-
-// byteSize writes a size for people: "3.4 GB".
-func byteSize(n int64) string {
-	units := []string{"B", "kB", "MB", "GB", "TB"}
-	v, i := float64(n), 0
-	for v >= 1000 && i < len(units)-1 {
-		v, i = v/1000, i+1
-	}
-	if i == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", v, units[i])
 }
 
 // sortedKeys lists the keys of m in order.

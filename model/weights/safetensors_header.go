@@ -1,15 +1,11 @@
 package weights
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/bits"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -27,14 +23,14 @@ type headerEntry struct {
 	begin, end uint64 // from the first byte after the header
 }
 
-// parseHeader reads the JSON token by token, because json.Unmarshal would accept
-// duplicate keys, other letter case, floats and broken UTF-8.
+// parseHeader reads the JSON by hand: encoding/json would accept duplicate keys, other
+// letter case and broken UTF-8, and takes ten times as long for the thousands of
+// tensors of a large model.
 func parseHeader(raw []byte) (*header, error) {
 	if !utf8.Valid(raw) {
 		return nil, errors.New("header is not UTF-8")
 	}
-	p := &headerParser{dec: json.NewDecoder(bytes.NewReader(raw))}
-	p.dec.UseNumber()
+	p := &headerParser{raw: raw}
 	h := &header{metadata: map[string]string{}}
 	err := p.object("header", func(key string) error {
 		if key == "__metadata__" {
@@ -50,7 +46,7 @@ func parseHeader(raw []byte) (*header, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.dec.Token(); !errors.Is(err, io.EOF) {
+	if p.peek() != 0 || p.at != len(raw) {
 		return nil, errors.New("header has text after its JSON object")
 	}
 	return h, nil
@@ -144,110 +140,4 @@ func shapeString[N int64 | uint64](shape []N) string {
 	}
 	b.WriteByte(']')
 	return b.String()
-}
-
-// headerParser reads the few JSON forms that a header may hold.
-type headerParser struct{ dec *json.Decoder }
-
-// object reads {key: value, ...}; member must consume the value of its key.
-func (p *headerParser) object(what string, member func(key string) error) error {
-	if err := p.delim(what, '{'); err != nil {
-		return err
-	}
-	seen := map[string]bool{}
-	for p.dec.More() {
-		key, err := p.text(what)
-		if err != nil {
-			return err
-		}
-		if seen[key] {
-			return fmt.Errorf("%s: key %q occurs twice", what, key)
-		}
-		seen[key] = true
-		if err := member(key); err != nil {
-			return err
-		}
-	}
-	return p.delim(what, '}')
-}
-
-// entry reads {"dtype":"F32","shape":[2,3],"data_offsets":[0,24]}.
-func (p *headerParser) entry(name string) (headerEntry, error) {
-	e := headerEntry{name: name}
-	var offsets []uint64
-	err := p.object(name, func(key string) (err error) {
-		switch key {
-		case "dtype":
-			var text string
-			text, err = p.text(name)
-			e.dtype = DType(text)
-		case "shape":
-			e.shape, err = p.numbers(name)
-		case "data_offsets":
-			offsets, err = p.numbers(name)
-		default:
-			err = p.dec.Decode(new(json.RawMessage)) // of a later version of the format
-		}
-		return err
-	})
-	if err != nil {
-		return e, err
-	}
-	if e.dtype == "" || e.shape == nil || len(offsets) != 2 {
-		return e, fmt.Errorf("%s: want dtype, shape and two data_offsets", name)
-	}
-	e.begin, e.end = offsets[0], offsets[1]
-	return e, nil
-}
-
-// numbers reads a list of whole numbers.
-func (p *headerParser) numbers(what string) ([]uint64, error) {
-	if err := p.delim(what, '['); err != nil {
-		return nil, err
-	}
-	list := []uint64{}
-	for p.dec.More() {
-		token, err := p.token(what)
-		if err != nil {
-			return nil, err
-		}
-		number, _ := token.(json.Number)
-		n, err := strconv.ParseUint(string(number), 10, 63)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %v is not a length or offset", what, token)
-		}
-		list = append(list, n)
-	}
-	return list, p.delim(what, ']')
-}
-
-func (p *headerParser) text(what string) (string, error) {
-	token, err := p.token(what)
-	if err != nil {
-		return "", err
-	}
-	text, ok := token.(string)
-	if !ok {
-		return "", fmt.Errorf("%s: %v where text should stand", what, token)
-	}
-	return text, nil
-}
-
-func (p *headerParser) delim(what string, want rune) error {
-	token, err := p.token(what)
-	if err != nil {
-		return err
-	}
-	if token != json.Delim(want) {
-		return fmt.Errorf("%s: %v where %c should stand", what, token, want)
-	}
-	return nil
-}
-
-func (p *headerParser) token(what string) (json.Token, error) {
-	token, err := p.dec.Token()
-	if err != nil {
-		return nil, fmt.Errorf("%s: broken JSON: %w", what, err)
-	}
-	return token, nil
 }

@@ -77,58 +77,63 @@ func SplitCheckpoint(f *File) (*Checkpoint, error) {
 
 // place says which part t belongs to, and as what; part is "" if to none.
 func (c *Checkpoint) place(t Tensor) (part string, as []Tensor, err error) {
-	one := func(part, name string, ok bool) (string, []Tensor, error) {
-		if !ok {
-			return "", nil, nil
-		}
-		t.Name = name
-		return part, []Tensor{t}, nil
+	ok := false
+	if rest, found := strings.CutPrefix(t.Key, unetPrefix); found {
+		part = "unet"
+		t.Name, ok = unetFromLDM(rest)
+	} else if rest, found := strings.CutPrefix(t.Key, vaePrefix); found {
+		part = "vae"
+		t, ok = placeVAE(t, rest)
+	} else {
+		return c.placeText(t)
 	}
-	if name, ok := strings.CutPrefix(t.Key, unetPrefix); ok {
-		name, ok = unetFromLDM(name)
-		return one("unet", name, ok)
+	if !ok {
+		return "", nil, nil
 	}
-	if name, ok := strings.CutPrefix(t.Key, vaePrefix); ok {
-		name, ok = vaeName(name, ldmName, diffusersName)
-		if strings.Contains(name, ".attentions.") && len(t.Shape) > 2 { // 1x1 convolutions
-			t.Shape = t.Shape[:2]
-		}
-		return one("vae", name, ok)
-	}
-	for _, p := range []struct {
-		prefix, part string
-		kind         Kind
-	}{
-		{"cond_stage_model.transformer.", "text_encoder", SD1},
-		{"conditioner.embedders.0.transformer.", "text_encoder", SDXL},
-	} {
-		if name, ok := strings.CutPrefix(t.Key, p.prefix); ok && c.Kind == p.kind {
-			if !strings.HasPrefix(name, "text_model.") { // as some merging programs leave it
-				name = "text_model." + name
-			}
-			return one(p.part, name, true)
-		}
-	}
-	if name, ok := strings.CutPrefix(t.Key, "cond_stage_model.model."); ok && c.Kind == SD2 {
-		if strings.HasPrefix(name, "transformer.resblocks.23.") || name == "text_projection" || name == "logit_scale" {
-			return "text_encoder", nil, nil // SD 2 reads the layer before the last
-		}
-		as, err := openCLIP(t, name)
-		return partOf("text_encoder", as), as, err
-	}
-	if name, ok := strings.CutPrefix(t.Key, "conditioner.embedders.1.model."); ok && c.Kind == SDXL {
-		as, err := openCLIP(t, name)
-		return partOf("text_encoder_2", as), as, err
-	}
-	return "", nil, nil
+	return part, []Tensor{t}, nil
 }
 
-// partOf is part if it got any tensors.
-func partOf(part string, as []Tensor) string {
-	if len(as) == 0 {
-		return ""
+// placeVAE names t, called name in the original layout, as diffusers does; false if it has another name.
+func placeVAE(t Tensor, name string) (Tensor, bool) {
+	renamed, ok := vaeName(name, ldmName, diffusersName)
+	if !ok {
+		renamed = canonicalVAE(name)
 	}
-	return part
+	if strings.Contains(renamed, ".attentions.") && len(t.Shape) > 2 { // 1x1 convolutions
+		t.Shape = t.Shape[:2]
+	}
+	t.Name = renamed
+	return t, ok
+}
+
+// The prefixes of the text encoders in a single file, by what they hold.
+var (
+	clipPrefix     = map[Kind]string{SD1: "cond_stage_model.transformer.", SDXL: "conditioner.embedders.0.transformer."}
+	openCLIPPrefix = map[Kind]string{SD2: "cond_stage_model.model.", SDXL: "conditioner.embedders.1.model."}
+	openCLIPPart   = map[Kind]string{SD2: "text_encoder", SDXL: "text_encoder_2"}
+)
+
+// placeText is place for the text encoders.
+func (c *Checkpoint) placeText(t Tensor) (part string, as []Tensor, err error) {
+	if prefix := clipPrefix[c.Kind]; prefix != "" && strings.HasPrefix(t.Key, prefix) {
+		t.Name = strings.TrimPrefix(t.Key, prefix)
+		if !strings.HasPrefix(t.Name, "text_model.") { // as some merging programs leave it
+			t.Name = "text_model." + t.Name
+		}
+		return "text_encoder", []Tensor{t}, nil
+	}
+	prefix := openCLIPPrefix[c.Kind]
+	if prefix == "" || !strings.HasPrefix(t.Key, prefix) {
+		return "", nil, nil
+	}
+	name := strings.TrimPrefix(t.Key, prefix)
+	if c.Kind == SD2 && (strings.HasPrefix(name, "transformer.resblocks.23.") || name == "text_projection") {
+		return openCLIPPart[c.Kind], nil, nil // SD 2 reads the layer before the last
+	}
+	if as, err = openCLIP(t, name); len(as) == 0 {
+		return "", nil, err
+	}
+	return openCLIPPart[c.Kind], as, nil
 }
 
 // openCLIP names a tensor of OpenCLIP's text encoder; the query, key and value
@@ -175,6 +180,30 @@ func (t Tensor) rows(at, n int64) Tensor {
 	return t
 }
 
+// SplitVAE takes the VAE out of a file of its own, in the layout of diffusers or of the original
+// programs, or out of a whole checkpoint: tensors named as in a diffusers folder.
+func SplitVAE(f *File) ([]Tensor, error) {
+	prefix := ""
+	if slices.ContainsFunc(f.Tensors, func(t Tensor) bool { return strings.HasPrefix(t.Key, vaePrefix) }) {
+		prefix = vaePrefix
+	}
+	var vae []Tensor
+	whole := false
+	for _, t := range f.Tensors {
+		name, ok := strings.CutPrefix(t.Key, prefix)
+		if !ok || strings.HasPrefix(name, "loss.") || strings.HasPrefix(name, "model_ema.") {
+			continue
+		}
+		t, _ = placeVAE(t, name)
+		vae = append(vae, t)
+		whole = whole || t.Name == "decoder.conv_in.weight"
+	}
+	if !whole {
+		return nil, fmt.Errorf("%s: no decoder.conv_in.weight, want a VAE of Stable Diffusion", f.Path)
+	}
+	return vae, nil
+}
+
 // JoinCheckpoint is the way back from SplitCheckpoint: the entries, for Write, of the
 // single file that holds the given parts. What has no place in it is an error.
 func JoinCheckpoint(kind Kind, parts map[string][]Tensor) ([]Entry, error) {
@@ -215,16 +244,11 @@ func (t Tensor) joined(kind Kind, part string, all map[string]Tensor) (e Entry, 
 		if strings.Contains(t.Name, ".attentions.") && len(t.Shape) == 2 {
 			e.Shape = append(slices.Clone(t.Shape), 1, 1)
 		}
-	case part == "text_encoder" && kind == SD1:
-		prefix, e.Name, ok = "cond_stage_model.transformer.", t.Name, true
-	case part == "text_encoder" && kind == SDXL:
-		prefix, e.Name, ok = "conditioner.embedders.0.transformer.", t.Name, true
-	case part == "text_encoder" && kind == SD2, part == "text_encoder_2" && kind == SDXL:
-		prefix = "cond_stage_model.model."
-		if kind == SDXL {
-			prefix = "conditioner.embedders.1.model."
-		}
+	case part == openCLIPPart[kind]:
+		prefix = openCLIPPrefix[kind]
 		e, ok = t.joinedOpenCLIP(all)
+	case part == "text_encoder" && clipPrefix[kind] != "":
+		prefix, e.Name, ok = clipPrefix[kind], t.Name, true
 	}
 	if e.Name != "" {
 		e.Name = prefix + e.Name

@@ -114,50 +114,54 @@ func TestJoinCheckpointIsTheInverse(t *testing.T) {
 	}
 }
 
-// The values of a fused projection and of the turned text_projection.
-func TestOpenCLIPMatchesDiffusers(t *testing.T) {
-	ref := open(t, "testdata/ref/openclip.safetensors")
-	c := &Checkpoint{Kind: SDXL, Parts: map[string][]Tensor{}}
+// splitReference takes the tiny text encoder apart that diffusers converted.
+func splitReference(t *testing.T) (ref *File, second []Tensor) {
+	t.Helper()
+	ref = open(t, "testdata/ref/openclip.safetensors")
+	c := &Checkpoint{Kind: SDXL}
 	for _, tensor := range ref.Tensors {
 		if key, ok := strings.CutPrefix(tensor.Name, "in."); ok {
 			tensor.Name, tensor.Key = key, key
-			part, as, err := c.place(tensor)
+			_, as, err := c.place(tensor)
 			if err != nil {
 				t.Fatal(err)
 			}
-			c.Parts[part] = append(c.Parts[part], as...)
+			second = append(second, as...)
 		}
 	}
+	return ref, second
+}
+
+// The values of a fused projection and of the turned text_projection.
+func TestOpenCLIPMatchesDiffusers(t *testing.T) {
+	ref, second := splitReference(t)
 	raw, err := os.ReadFile(ref.Path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	compared := 0
-	for _, got := range c.Parts["text_encoder_2"] {
+	for _, got := range second {
 		want, ok := ref.Tensor("out." + got.Name)
 		if !ok {
 			t.Errorf("%s is not what diffusers makes", got.Name)
 			continue
 		}
-		g, err := got.Float32s()
-		if err != nil {
-			t.Fatal(err)
-		}
-		w, err := want.Float32s()
-		if err != nil || !slices.Equal(g, w) || !slices.Equal(got.Shape, want.Shape) {
-			t.Errorf("%s %v differs from diffusers' %v, %v", got.Name, got.Shape, want.Shape, err)
+		g, err1 := got.Float32s()
+		w, err2 := want.Float32s()
+		if err1 != nil || err2 != nil || !slices.Equal(g, w) || !slices.Equal(got.Shape, want.Shape) {
+			t.Errorf("%s %v differs from diffusers' %v, %v, %v", got.Name, got.Shape, want.Shape, err1, err2)
 		}
 		if !bytes.Equal(raw[got.Offset:][:len(got.Bytes)], got.Bytes) {
 			t.Errorf("%s: offset %d does not lead to its bytes", got.Name, got.Offset)
 		}
-		compared++
 	}
-	if compared != 5+16*2 {
-		t.Errorf("%d tensors compared, want 37", compared)
+	if len(second) != 5+16*2 {
+		t.Errorf("%d tensors compared, want 37", len(second))
 	}
+}
 
-	// And back, through a file.
-	entries, err := JoinCheckpoint(SDXL, map[string][]Tensor{"text_encoder_2": c.Parts["text_encoder_2"]})
+func TestOpenCLIPGoesBack(t *testing.T) {
+	ref, second := splitReference(t)
+	entries, err := JoinCheckpoint(SDXL, map[string][]Tensor{"text_encoder_2": second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +197,8 @@ func TestSplitCheckpointRefuses(t *testing.T) {
 		{"nothing", nil, "m: not a checkpoint of Stable Diffusion 1, 2 or XL base"},
 		{"refiner", []Tensor{{Key: toK, Shape: []int64{1, 1280}}}, "m: not a checkpoint of Stable Diffusion 1, 2 or XL base"},
 		{
-			"fused", []Tensor{{Key: toK, Shape: []int64{1, 2048}}, {Key: inProj, DType: F16, Shape: []int64{7, 2}}},
+			"fused",
+			[]Tensor{{Key: toK, Shape: []int64{1, 2048}}, {Key: inProj, DType: F16, Shape: []int64{7, 2}}},
 			"m: " + inProj + ": F16 [7,2] cannot be cut into query, key and value",
 		},
 	} {
@@ -229,4 +234,37 @@ func FuzzCheckpointNames(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A VAE has diffusers' names and shapes whichever file it comes from.
+func TestSplitVAE(t *testing.T) {
+	ref := readLayouts(t)[SD1]
+	whole, bare, ours := ref.file(), &File{Path: "bare"}, &File{Path: "ours"}
+	for _, tensor := range whole.Tensors {
+		if rest, ok := strings.CutPrefix(tensor.Key, vaePrefix); ok {
+			tensor.Key = rest
+			bare.Tensors = append(bare.Tensors, tensor)
+		}
+	}
+	bare.Tensors = append(bare.Tensors, Tensor{Key: "loss.discriminator.main.0.bias"}, Tensor{Key: "model_ema.decay"})
+	for name, want := range ref.Parts["vae"] {
+		ours.Tensors = append(ours.Tensors, Tensor{Key: strings.Replace(name, ".to_q.", ".query.", 1), Shape: want.Shape})
+	}
+	for name, f := range map[string]*File{"checkpoint": whole, "of its own": bare, "of diffusers": ours} {
+		got, err := SplitVAE(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tensor := range got {
+			if want, ok := ref.Parts["vae"][tensor.Name]; !ok || !slices.Equal(tensor.Shape, want.Shape) {
+				t.Errorf("%s: %s %v, want %v", name, tensor.Name, tensor.Shape, want.Shape)
+			}
+		}
+		if len(got) != len(ref.Parts["vae"]) {
+			t.Errorf("%s: %d tensors, want %d", name, len(got), len(ref.Parts["vae"]))
+		}
+	}
+	if _, err := SplitVAE(&File{Path: "x", Tensors: []Tensor{{Key: "unet.weight"}}}); err == nil || !strings.Contains(err.Error(), "x: no decoder.conv_in.weight") {
+		t.Errorf("error %v", err)
+	}
 }

@@ -13,7 +13,7 @@ const anyLength = -1
 
 // Source hands out the tensors below one prefix of a checkpoint, as a model's
 // constructor walks down its own structure, and notes for the whole checkpoint what
-// was asked for. Done then says what did not fit.
+// was asked for. Done then says what did not fit. Not for use by several goroutines.
 type Source struct {
 	ledger *ledger
 	prefix string // "" or ends with a dot
@@ -148,8 +148,21 @@ func enumerate(names []string) string {
 // version 0.15.
 var oldAttention = map[string]string{"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
-// NewVAEName turns the old name of a VAE tensor into today's; it leaves others.
-func NewVAEName(name string) string {
+// Canonical gives, for Rename, the names that most published checkpoints of a part
+// (unet, vae, text_encoder, text_encoder_2) have to tensors that some programs name
+// otherwise: the VAE's attention in old files, and the text encoder as transformers
+// 5.6 and later save it, without its text_model.
+func Canonical(part string) func(name string) string {
+	switch {
+	case part == "vae":
+		return canonicalVAE
+	case strings.HasPrefix(part, "text_encoder"):
+		return canonicalText
+	}
+	return func(name string) string { return name }
+}
+
+func canonicalVAE(name string) string {
 	parts := strings.Split(name, ".")
 	n := len(parts)
 	if n < 4 || parts[n-4] != "attentions" {
@@ -159,4 +172,13 @@ func NewVAEName(name string) string {
 		parts[n-2] = today
 	}
 	return strings.Join(parts, ".")
+}
+
+func canonicalText(name string) string {
+	for _, start := range []string{"embeddings.", "encoder.", "final_layer_norm."} {
+		if strings.HasPrefix(name, start) {
+			return "text_model." + name
+		}
+	}
+	return name
 }

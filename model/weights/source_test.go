@@ -19,6 +19,23 @@ func tensorsNamed(names ...string) []Tensor {
 	return tensors
 }
 
+// A model's constructor walks down its own structure and reports at the end.
+func ExampleSource() {
+	f, err := Open("testdata/ref/sharded/model.safetensors.index.json")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer f.Close()
+	checkpoint := NewSource("model", f.Tensors)
+	weight, err := checkpoint.Sub("layers.4").Tensor("weight", 4, 8)
+	fmt.Println(weight.Name, weight.DType, weight.Shape, filepath.Base(weight.Path), weight.Offset, err)
+	fmt.Println(checkpoint.Done("layers.[0-2].*"))
+	// Output:
+	// layers.4.weight F32 [4 8] model-00003-of-00003.safetensors 112 <nil>
+	// model: no use for layers.3.weight; the model differs from its config.json, or is of another kind
+}
+
 func TestSourceTakesByPrefix(t *testing.T) {
 	s := NewSource("unet.safetensors", tensorsNamed("conv_in.weight", "down.0.a", "down.0.b.c", "down.1.a"))
 	down := s.Sub("down").Sub("0")
@@ -74,17 +91,21 @@ func TestSourceListsFewOfMany(t *testing.T) {
 	}
 }
 
-func TestNewVAEName(t *testing.T) {
-	for _, c := range [][2]string{
-		{"encoder.mid_block.attentions.0.query.weight", "encoder.mid_block.attentions.0.to_q.weight"},
-		{"decoder.mid_block.attentions.0.proj_attn.bias", "decoder.mid_block.attentions.0.to_out.0.bias"},
-		{"decoder.mid_block.attentions.0.to_out.0.bias", "decoder.mid_block.attentions.0.to_out.0.bias"},
-		{"decoder.mid_block.attentions.0.group_norm.bias", "decoder.mid_block.attentions.0.group_norm.bias"},
-		{"key.weight", "key.weight"},
+func TestCanonical(t *testing.T) {
+	for _, c := range []struct{ part, name, want string }{
+		{"vae", "encoder.mid_block.attentions.0.query.weight", "encoder.mid_block.attentions.0.to_q.weight"},
+		{"vae", "decoder.mid_block.attentions.0.proj_attn.bias", "decoder.mid_block.attentions.0.to_out.0.bias"},
+		{"vae", "decoder.mid_block.attentions.0.to_out.0.bias", "decoder.mid_block.attentions.0.to_out.0.bias"},
+		{"vae", "decoder.mid_block.attentions.0.group_norm.bias", "decoder.mid_block.attentions.0.group_norm.bias"},
+		{"vae", "key.weight", "key.weight"},
+		{"text_encoder", "encoder.layers.0.mlp.fc1.bias", "text_model.encoder.layers.0.mlp.fc1.bias"},
+		{"text_encoder", "text_model.final_layer_norm.bias", "text_model.final_layer_norm.bias"},
+		{"text_encoder_2", "text_projection.weight", "text_projection.weight"},
+		{"unet", "encoder.x", "encoder.x"},
 	} {
-		renamed := Rename(tensorsNamed(c[0]), NewVAEName)
-		if renamed[0].Name != c[1] || renamed[0].Key != c[0] {
-			t.Errorf("%s: name %s, key %s, want %s", c[0], renamed[0].Name, renamed[0].Key, c[1])
+		renamed := Rename(tensorsNamed(c.name), Canonical(c.part))
+		if renamed[0].Name != c.want || renamed[0].Key != c.name {
+			t.Errorf("%s %s: name %s, key %s, want %s", c.part, c.name, renamed[0].Name, renamed[0].Key, c.want)
 		}
 	}
 }

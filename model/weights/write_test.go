@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -193,6 +194,29 @@ func onlyFile(t *testing.T, dir, name string) {
 		if e.Name() != name {
 			t.Errorf("%s was left behind", e.Name())
 		}
+	}
+}
+
+// A checkpoint may be larger than the memory: what it takes to write one does not
+// depend on its size.
+func TestWriteStreams(t *testing.T) {
+	const chunk, chunks = 1 << 20, 64
+	buffer := make([]byte, chunk)
+	entry := Entry{"a", U8, []int64{chunk * chunks}, func(w io.Writer) error {
+		for range chunks {
+			if _, err := w.Write(buffer); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+	path := filepath.Join(t.TempDir(), "x.safetensors")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := Write(path, nil, []Entry{entry})
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; err != nil || used > 4*chunk {
+		t.Errorf("%d bytes allocated to write %d, %v", used, chunk*chunks, err)
 	}
 }
 

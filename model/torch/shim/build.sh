@@ -54,8 +54,8 @@ print(os.path.dirname(s.origin) if s and s.origin else "")' 2>/dev/null || true
 # find_torch sets: from (who named it), home (its folder), include, lib.
 find_torch() {
   if [ -n "${FNF_LIBTORCH:-}" ]; then
-    from=FNF_LIBTORCH home=$FNF_LIBTORCH
-    has_torch "$home" || die "FNF_LIBTORCH=$home has no include/ATen/ATen.h with lib/libtorch_cpu.so: point it at an unzipped libtorch or at a pip torch folder"
+    from=FNF_LIBTORCH home=$(readlink -m "$FNF_LIBTORCH")
+    has_torch "$home" || die "FNF_LIBTORCH=$FNF_LIBTORCH has no include/ATen/ATen.h with lib/libtorch_cpu.so: point it at an unzipped libtorch or at a pip torch folder"
   else
     from=${PYTHON:-python3} home=$(python_torch)
     # Debian's python3-torch only links to the system's libtorch, and lacks its headers of gloo.
@@ -133,15 +133,19 @@ find_features() {
   if [ "$gloo$nccl" != nono ]; then defines="$defines -DUSE_DISTRIBUTED"; fi
 }
 
-# find_nccl looks beside a pip torch and in the usual places of a CUDA toolkit. Only the process
-# group for several GPUs needs CUDA's headers.
+# find_nccl looks beside a pip torch and in the usual places of a CUDA toolkit. Only the process group
+# for several GPUs needs CUDA's headers; those of crt/ are not among what a pip torch installs, but
+# come with a toolkit or the package nvidia-cuda-crt.
 find_nccl() {
   pip=$home/../nvidia toolkit=${CUDA_HOME:-/usr/local/cuda}/include
   cuda_include=$(first_dir_with cuda_runtime_api.h "$pip"/cu*/include "$pip/cuda_runtime/include" "$toolkit" /usr/include)
+  crt_include=$(first_dir_with crt/host_config.h "$cuda_include" "$pip/cuda_nvcc/include" "$toolkit")
   nccl_include=$(first_dir_with nccl.h "$pip/nccl/include" "$toolkit" /usr/include)
-  if [ -z "$cuda_include" ] || [ -z "$nccl_include" ] || [ ! -f "$c10d/ProcessGroupNCCL.hpp" ]; then return 0; fi
+  [ -f "$c10d/ProcessGroupNCCL.hpp" ] || return 0
+  if [ -z "$cuda_include" ] || [ -z "$crt_include" ] || [ -z "$nccl_include" ]; then return 0; fi
   nccl=yes defines="$defines -DUSE_C10D_NCCL"
-  for dir in "$cuda_include" "$nccl_include"; do
+  for dir in "$cuda_include" "$crt_include" "$nccl_include"; do
+    case "$includes" in *"\"$dir\""*) continue ;; esac
     [ "$dir" = /usr/include ] || includes="$includes -isystem \"$dir\""
   done
 }
@@ -176,7 +180,7 @@ hash() { sha256sum | cut -c 1-16; }
 find_torch
 find_features
 find_compiler
-cxxflags="-std=c++20 -O2 -fPIC -Wall -Wextra -Wno-stringop-overflow $defines $includes ${CXXFLAGS:-}"
+cxxflags="-std=c++20 -O2 -fPIC -Wall -Wextra -Wno-stringop-overflow -Wno-unused-parameter $defines $includes ${CXXFLAGS:-}"
 if [ -n "$print" ]; then
   facts
   exit

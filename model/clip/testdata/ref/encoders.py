@@ -23,6 +23,7 @@ from transformers import (
     CLIPVisionConfig,
     CLIPVisionModelWithProjection,
 )
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 SEED = 20261123
 HERE = pathlib.Path(__file__).parent
@@ -116,7 +117,8 @@ def main():
     vision("vision_h", "gelu")
     both("clip_l")
     (HERE / "made_with.json").write_text(json.dumps({
-        "torch": torch.__version__, "transformers": transformers.__version__, "seed": SEED}, indent=1) + "\n")
+        "torch": torch.__version__, "transformers": transformers.__version__, "seed": SEED,
+        "pixel_mean": OPENAI_CLIP_MEAN, "pixel_std": OPENAI_CLIP_STD}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Makes the reference ids of the tokenizer tests with transformers' CLIPTokenizer.
 
-    python make_tokens.py            # reads ../openai and ../learned, writes tokens.json
-    python make_tokens.py VOCAB_GZ   # first cuts ../openai/merges.txt.gz out of OpenAI's file
+    python make_tokens.py            # reads ../../openai and ../learned, writes tokens.json
+    python make_tokens.py VOCAB_GZ   # first cuts ../../openai/merges.txt.gz out of OpenAI's file
 
 VOCAB_GZ is bpe_simple_vocab_16e6.txt.gz as OpenAI published it with CLIP (MIT); the
 wheels of open-clip-torch 3.3.0 and clip-anytorch 2.6.0 carry it (sha256 924691ac...).
@@ -19,7 +19,7 @@ import tokenizers
 import transformers
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-OPENAI = os.path.join(HERE, "..", "openai", "merges.txt.gz")
+OPENAI = os.path.join(HERE, "..", "..", "openai", "merges.txt.gz")
 random.seed(11)
 
 
@@ -113,7 +113,7 @@ SPECIAL = [
     "'s", "'S", "''s", "'''", "it''s", "'re're", "'r e", "don't DON'T DoN'T", "l'été", "rock'n'roll", "'tis the 'd", "a's'b't",
     "café cafe\u0301 CAFE\u0301", "A\u030a \u212b \u00c5", "\u1100\u1161\u11a8 각 \u1112\u1161\u11ab", "\u0958 \u0915\u093c", "q\u0307\u0323 q\u0323\u0307",
     "\u0344 \u0390 \u03b9\u0308\u0301", "\u0f73\u0f75", "\U0001d15e \U0001d157\U0001d165", "\u2126 \u212a", "\ufa10 \uf900 \u2f800", "x\u0301\u0301\u0301\u0301",
-    "\u0301alone", "İ I ı i i\u0307", "ΟΔΟΣ Σ ς", "ꭰ Ꭰ", "Ა ა", "ﬀ ﬁ ﬂ", "𝔘𝔫𝔦𝔠𝔬𝔡𝔢", "Ⓐ ⓐ", "ᴬ ᵃ ª º", "Ǆ ǅ ǆ", "a_b_c", "a-b--c---d", "1,234.56", "3.14159265358979",
+    "\u0301alone", "Ja\u09e4\u09a0\u093c\u0327\u09fe", "İ I ı i i\u0307", "ΟΔΟΣ Σ ς", "ꭰ Ꭰ", "Ა ა", "ﬀ ﬁ ﬂ", "𝔘𝔫𝔦𝔠𝔬𝔡𝔢", "Ⓐ ⓐ", "ᴬ ᵃ ª º", "Ǆ ǅ ǆ", "a_b_c", "a-b--c---d", "1,234.56", "3.14159265358979",
     "1234567890", "٣٤٥ १२३ 五六", "½¼¾ ⅓ ①②③ ⒈", "𝟘𝟙𝟚", "x²+y²=z²", "E=mc²", "50% $20 €30 £40 ¥50 ₿1", "#hash @at &amp; &lt; &#39;", "http://example.org/?a=b&c=d#e",
     "C:\\path\\to\\file", "a/b\\c|d", "(((very))) [[weak]] {a|b}", "<lora:name:0.8>", "...", "…", "?!?!", "----", "====", "~~~", "^_^ :-) ;-P <3",
     "👨‍👩‍👧‍👦", "👍🏽👍🏿", "🇺🇸🇯🇵", "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "☕️☕", "1️⃣ 2️⃣", "©®™", "♥♦♣♠", "←↑→↓", "∀x∈ℝ: ⌈x⌉", "┌─┐", "▁▂▃▄▅▆▇█",

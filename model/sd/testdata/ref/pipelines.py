@@ -103,9 +103,10 @@ def spread(model, gain):
 
 
 def text_config(act, eos, hidden=16, **more):
-    return CLIPTextConfig(
+    config = dict(
         vocab_size=len(VOCAB), hidden_size=hidden, intermediate_size=40, num_hidden_layers=3, num_attention_heads=2,
-        max_position_embeddings=77, hidden_act=act, bos_token_id=BOS, eos_token_id=eos, pad_token_id=1, **more)
+        max_position_embeddings=77, hidden_act=act, bos_token_id=BOS, eos_token_id=eos, pad_token_id=1)
+    return CLIPTextConfig(**{**config, **more})
 
 
 def unet(**more):

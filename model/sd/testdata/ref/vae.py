@@ -18,10 +18,11 @@ HERE = pathlib.Path(__file__).parent
 
 def tiny_vae(**more):
     """The smallest AutoencoderKL with every part of the real one: two levels, shortcut, attention."""
-    vae = AutoencoderKL(
+    config = dict(
         block_out_channels=(8, 16), down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2, layers_per_block=1, norm_num_groups=4,
-        latent_channels=4, sample_size=32, **more)
+        latent_channels=4, sample_size=32)
+    vae = AutoencoderKL(**{**config, **more})
     for name, p in vae.named_parameters():
         with torch.no_grad():
             if "norm" in name:

@@ -124,10 +124,13 @@ def verdicts():
         "JSON null": pack(b"null"),
         "escaped name": pack(b'{"\\u0061\\n":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}', bytes(16)),
     }
-    for i in range(120):  # one or two bytes of a sound file changed
+    for i in range(500):  # a sound file with one to three bytes changed, added or taken away
         raw = bytearray(good)
-        for _ in range(random.randint(1, 2)):
-            raw[random.randrange(len(raw))] = random.choice(b'0123456789{}[],:"aF \xff\x00')
+        for _ in range(random.randint(1, 3)):
+            at = random.randrange(8, len(raw))
+            raw[at : at + random.randint(0, 1)] = bytes(random.choices(b'0123456789{}[],:"aF \\\t\xff\x00', k=random.randint(0, 1)))
+        if i % 4:  # most have a header of the right length again
+            raw[:8] = struct.pack("<Q", len(raw) - 8 - 19)
         cases[f"mutation {i}"] = bytes(raw)
     out = []
     for name, raw in cases.items():

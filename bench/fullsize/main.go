@@ -1,0 +1,232 @@
+// Fullsize measures loading and drawing with models of real size. It first writes SD 1.5, SD 2.1 or
+// SDXL as a diffusers folder of random weights (no real ones are needed for time and memory), then
+// loads that folder and draws one picture; bench/peers/fullsize.py does the same with diffusers.
+//
+//	go run ./bench/fullsize -make /tmp/sd15 -kind sd15 [-dtype float32]
+//	go run ./bench/fullsize -load /tmp/sd15 [-dtype float32] [-side 256] [-steps 2]
+//
+// It prints one line of JSON: seconds of processor time, which other programs on the machine do not
+// stretch, of wall time for loading, and the peak of the process' memory in MB, mapped files included.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"focusnfix/model/clip"
+	"focusnfix/model/nn"
+	"focusnfix/model/sd"
+	"focusnfix/model/torch"
+	"focusnfix/model/weights"
+)
+
+var (
+	makeDir = flag.String("make", "", "folder to write")
+	kind    = flag.String("kind", "sd15", "sd15, sd21 or sdxl")
+	loadDir = flag.String("load", "", "folder to load")
+	dtype   = flag.String("dtype", "float32", "element type: float32, bfloat16 or float16")
+	side    = flag.Int64("side", 256, "side of the picture in pixels")
+	steps   = flag.Int("steps", 2, "denoising steps, without guidance")
+	ref     = flag.String("ref", "model/sd/testdata/ref", "folder of the UNets' configurations and of a tokenizer")
+)
+
+func main() {
+	flag.Parse()
+	log.SetFlags(0)
+	var err error
+	switch {
+	case *makeDir != "":
+		err = makeFolder(*makeDir, *kind)
+	case *loadDir != "":
+		err = measure(*loadDir)
+	default:
+		err = errors.New("want -make or -load")
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// texts are the configurations of the text encoders, as on the hub.
+var texts = map[string][]string{
+	"sd15": {text("quick_gelu", 768, 12, 12, "CLIPTextModel")},
+	"sd21": {text("gelu", 1024, 23, 16, "CLIPTextModel")},
+	"sdxl": {text("quick_gelu", 768, 12, 12, "CLIPTextModel"), text("gelu", 1280, 32, 20, "CLIPTextModelWithProjection")},
+}
+
+func text(act string, width, layers, heads int, class string) string {
+	return fmt.Sprintf(`{"architectures": [%q], "model_type": "clip_text_model", "hidden_act": %q, "hidden_size": %d, "intermediate_size": %d,
+		"num_hidden_layers": %d, "num_attention_heads": %d, "projection_dim": %d, "eos_token_id": 2}`, class, act, width, 4*width, layers, heads, width)
+}
+
+const vaeConfig = `{"_class_name": "AutoencoderKL", "block_out_channels": [128, 256, 512, 512], "layers_per_block": 2, "sample_size": 512,
+	"down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"],
+	"up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"]}`
+
+const schedulerConfig = `{"_class_name": "DDIMScheduler", "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
+	"clip_sample": false, "set_alpha_to_one": false, "steps_offset": 1}`
+
+func makeFolder(dir, kind string) error {
+	var list struct {
+		Lists map[string]struct{ Config json.RawMessage }
+	}
+	raw, err := os.ReadFile(filepath.Join(*ref, "unet.json"))
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return err
+	}
+	if texts[kind] == nil || list.Lists[kind].Config == nil {
+		return fmt.Errorf("no kind %q", kind)
+	}
+	index := `"unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"], "scheduler": ["diffusers", "DDIMScheduler"]`
+	class := "StableDiffusionPipeline"
+	for i, config := range texts[kind] {
+		suffix, model := "", "CLIPTextModel"
+		if i == 1 {
+			suffix, model, class = "_2", "CLIPTextModelWithProjection", "StableDiffusionXLPipeline"
+		}
+		index += fmt.Sprintf(`, "text_encoder%s": ["transformers", %q], "tokenizer%s": ["transformers", "CLIPTokenizer"]`, suffix, model, suffix)
+		if err := os.CopyFS(filepath.Join(dir, "tokenizer"+suffix), os.DirFS(filepath.Join(*ref, "sd1", "tokenizer"))); err != nil {
+			return err
+		}
+		if err := writePart(dir, "text_encoder"+suffix, config, "model"); err != nil {
+			return err
+		}
+	}
+	if class == "StableDiffusionPipeline" {
+		index += `, "safety_checker": [null, null], "feature_extractor": [null, null], "requires_safety_checker": false`
+	}
+	if err := writePart(dir, "unet", string(list.Lists[kind].Config), "diffusion_pytorch_model"); err != nil {
+		return err
+	}
+	if err := writePart(dir, "vae", vaeConfig, "diffusion_pytorch_model"); err != nil {
+		return err
+	}
+	if err := writeFile(schedulerConfig, dir, "scheduler", "scheduler_config.json"); err != nil {
+		return err
+	}
+	return writeFile(fmt.Sprintf(`{"_class_name": %q, %s}`, class, index), dir, "model_index.json")
+}
+
+func writeFile(text string, path ...string) error {
+	file := filepath.Join(path...)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(text), 0o644)
+}
+
+// rows gives every parameter one random row, repeated: real sizes on disk, little memory to make them.
+type rows struct{ generator *torch.Generator }
+
+func (rows) Has(string) bool { return false }
+
+func (r rows) Param(_ string, init nn.Init, shape []int64) torch.Tensor {
+	return torch.Own(torch.Scope(func() torch.Tensor {
+		if len(shape) < 2 {
+			return init(r.generator, shape)
+		}
+		return init(r.generator, append([]int64{1}, shape[1:]...)).Expand(shape...)
+	}))
+}
+
+func writePart(dir, part, config, stem string) error {
+	if err := writeFile(config, dir, part, "config.json"); err != nil {
+		return err
+	}
+	generator, err := torch.NewGenerator(torch.CPU, 1)
+	if err != nil {
+		return err
+	}
+	defer generator.Close()
+	p := nn.NewParams(rows{generator})
+	defer p.Drop()
+	path := filepath.Join(dir, part, "config.json")
+	var failed error
+	err = torch.Run(func() {
+		switch part {
+		case "unet":
+			var c sd.UNetConfig
+			c, failed = sd.LoadUNetConfig(path)
+			sd.NewUNet(c, p)
+		case "vae":
+			var c sd.VAEConfig
+			c, failed = sd.LoadVAEConfig(path)
+			sd.NewVAE(c, p)
+		default:
+			var c clip.TextConfig
+			c, failed = clip.LoadTextConfig(path)
+			clip.NewText(c, p)
+		}
+	})
+	if err := errors.Join(failed, err); err != nil {
+		return err
+	}
+	to := map[string]weights.DType{"float32": weights.F32, "bfloat16": weights.BF16, "float16": weights.F16}[*dtype]
+	entries := p.Entries()
+	for i := range entries {
+		if entries[i], err = weights.Cast(entries[i], to); err != nil {
+			return err
+		}
+	}
+	_, err = weights.WriteSharded(filepath.Join(dir, part), stem, map[string]string{"format": "pt"}, entries, 10e9)
+	return err
+}
+
+func measure(dir string) error {
+	o := sd.LoadOptions{Device: torch.CPU, DType: map[string]torch.DType{"float32": torch.Float32, "bfloat16": torch.BFloat16}[*dtype]}
+	start, cpu := time.Now(), cpuSeconds()
+	p, err := sd.Load(dir, o)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	result := map[string]float64{"load_s": time.Since(start).Seconds(), "load_cpu_s": cpuSeconds() - cpu, "load_mb": peakMB()}
+	last := cpuSeconds()
+	r := sd.Request{Wording: sd.Wording{Prompts: []string{"a chef"}, GuidanceScale: 1, Width: *side, Height: *side}, Seeds: []uint64{1}, NumSteps: *steps}
+	r.Progress = func(int, int, torch.Tensor) {
+		now := cpuSeconds()
+		result["step_cpu_s"], last = now-last, now // the last one's: the first reads the file
+	}
+	if _, err := p.Generate(context.Background(), r); err != nil {
+		return err
+	}
+	result["decode_cpu_s"], result["all_mb"] = cpuSeconds()-last, peakMB()
+	return json.NewEncoder(os.Stdout).Encode(result)
+}
+
+// cpuSeconds is the processor time that all threads of the process have used.
+func cpuSeconds() float64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
+}
+
+// peakMB is the most memory that the process has had, in MB.
+func peakMB() float64 {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kb, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kb / 1000
+		}
+	}
+	return 0
+}

@@ -1,0 +1,105 @@
+package train
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"focusnfix/model/nn"
+	"focusnfix/model/sd"
+	"focusnfix/model/torch"
+	"focusnfix/model/weights"
+)
+
+// Files of a checkpoint folder. The LoRA file is one that diffusers and peft load.
+const (
+	loraFile      = "lora.safetensors"
+	optimizerFile = "optimizer.safetensors"
+	stateFile     = "state.json"
+)
+
+// state is what a checkpoint holds beside tensors.
+type state struct {
+	Version        int
+	Step           int
+	OptimizerSteps int
+	Random         []byte // state of the generator
+}
+
+const stateVersion = 1
+
+// Save writes a checkpoint into an existing folder: LoRA weights, moments, random state and step. Load
+// continues from it bit for bit. extra goes into the LoRA file's header.
+func (t *Trainer) Save(dir string, extra map[string]string) error {
+	if err := sd.SaveLoRA(filepath.Join(dir, loraFile), weights.PEFT, "unet", t.adapter, extra); err != nil {
+		return err
+	}
+	var entries []weights.Entry
+	s := state{Version: stateVersion, Step: t.step, OptimizerSteps: t.optimizer.Steps()}
+	err := torch.Run(func() {
+		names, params := t.adapter.Tensors()
+		mean, square := t.optimizer.Moments()
+		for i, name := range names {
+			entries = append(entries, nn.Entry("mean."+name, mean[i]), nn.Entry("square."+name, square[i]), nn.Entry("param."+name, params[i]))
+		}
+		s.Random = t.random.State()
+	})
+	if err != nil {
+		return err
+	}
+	if err := weights.Write(filepath.Join(dir, optimizerFile), nil, entries); err != nil {
+		return err
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, stateFile), text, 0o644)
+}
+
+// Load continues from a checkpoint of a training with the same options.
+func (t *Trainer) Load(dir string) error {
+	path := filepath.Join(dir, stateFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var s state
+	if err := json.Unmarshal(text, &s); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if s.Version != stateVersion {
+		return fmt.Errorf("%s: version %d, want %d: it was written by another version of the program", path, s.Version, stateVersion)
+	}
+	file, err := weights.Open(filepath.Join(dir, optimizerFile))
+	if err != nil {
+		return err
+	}
+	source := weights.NewSource(file.Path, file.Tensors)
+	read := nn.FromWeights(source, torch.Float32, torch.CPU)
+	defer read.Drop()
+	err = torch.Run(func() {
+		names, params := t.adapter.Tensors()
+		var mean, square, values []torch.Tensor
+		for i, name := range names {
+			shape := params[i].Shape()
+			mean = append(mean, read.Param("mean."+name, nn.Zeros, shape...))
+			square = append(square, read.Param("square."+name, nn.Zeros, shape...))
+			values = append(values, read.Param("param."+name, nn.Zeros, shape...))
+		}
+		if err = source.Done(); err != nil {
+			return
+		}
+		torch.NoGrad(func() {
+			for i, p := range params {
+				p.CopyFrom(values[i])
+			}
+		})
+		t.optimizer.Restore(s.OptimizerSteps, mean, square)
+		t.random.SetState(s.Random)
+		t.step = s.Step
+	})
+	return errors.Join(err, file.Close())
+}

@@ -1,0 +1,188 @@
+package sd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"focusnfix/model/weights"
+)
+
+// modelIndex is what we read of model_index.json.
+type modelIndex struct {
+	ClassName     string `json:"_class_name"`
+	TextEncoder2  []any  `json:"text_encoder_2"`
+	ZerosForEmpty *bool  `json:"force_zeros_for_empty_prompt"`
+}
+
+// checkpoint is where a model's parts lie: configurations in a folder or built in, weights in that
+// folder or in single files.
+type checkpoint struct {
+	configs folder
+	vae     folder // of a VAE that is not the model's own; else the zero value
+	index   modelIndex
+	whole   weights.Kind          // of a single file; "" for a folder
+	single  map[string]partOfFile // parts that come out of single files
+	variant string
+	files   []*weights.File
+}
+
+// partOfFile are the tensors of one part out of a single file, named as in a folder.
+type partOfFile struct {
+	name    string // what errors call it
+	tensors []weights.Tensor
+}
+
+// modelParts are those that a pipeline cannot do without; only SDXL has the last one.
+var modelParts = []string{"unet", "vae", "text_encoder", "text_encoder_2"}
+
+func openCheckpoint(path string, o LoadOptions) (*checkpoint, error) {
+	c := &checkpoint{configs: diskFolder(path), single: map[string]partOfFile{}, variant: o.Variant}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		err = c.openSingle(path, o)
+	}
+	if err == nil {
+		err = c.readIndex()
+	}
+	if err == nil && o.VAE != "" {
+		err = c.openVAE(o.VAE)
+	}
+	if err == nil && c.whole != "" {
+		err = c.complete(path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
+}
+
+func (c *checkpoint) openSingle(path string, o LoadOptions) error {
+	file, err := weights.Open(path)
+	if err != nil {
+		return err
+	}
+	c.files = append(c.files, file)
+	split, err := weights.SplitCheckpoint(file)
+	if err != nil {
+		return err
+	}
+	if len(split.Unknown) > 0 {
+		return fmt.Errorf("%s: no use for %s", path, strings.Join(split.Unknown[:min(8, len(split.Unknown))], ", "))
+	}
+	c.whole = split.Kind
+	for part, tensors := range split.Parts {
+		if len(tensors) > 0 {
+			c.single[part] = partOfFile{path + " (" + part + ")", tensors}
+		}
+	}
+	if o.Config != "" {
+		c.configs = diskFolder(o.Config)
+		return nil
+	}
+	c.configs = builtInFolder(split.Kind, o.Prediction)
+	if split.Kind == weights.SD2 && o.Prediction == "" && o.Warn != nil {
+		o.Warn(path + ": no file of SD 2 tells what it predicts; taken as v_prediction, like the models for 768 pixels; for those for 512, say --prediction epsilon")
+	}
+	return nil
+}
+
+func (c *checkpoint) readIndex() error {
+	err := c.configs.readJSON("model_index.json", &c.index)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: no model_index.json in it, want a diffusers folder", c.configs.name)
+	}
+	if err == nil && !strings.HasPrefix(c.index.ClassName, "StableDiffusion") {
+		return fmt.Errorf("%s: _class_name %q, want StableDiffusionPipeline or StableDiffusionXLPipeline", filepath.Join(c.configs.name, "model_index.json"), c.index.ClassName)
+	}
+	return err
+}
+
+// openVAE puts another VAE in place: a folder of its own or in a model's, or a file, which has the
+// configuration of the model's own.
+func (c *checkpoint) openVAE(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		c.vae = diskFolder(path)
+		if _, err := fs.Stat(c.vae.files, "model_index.json"); err == nil {
+			c.vae = c.vae.sub("vae")
+		}
+		delete(c.single, "vae")
+		return nil
+	}
+	file, err := weights.Open(path)
+	if err != nil {
+		return err
+	}
+	c.files = append(c.files, file)
+	tensors, err := weights.SplitVAE(file)
+	if err != nil {
+		return err
+	}
+	c.single["vae"] = partOfFile{path, tensors}
+	return nil
+}
+
+// complete reports the parts that neither a single file nor what stands beside it has.
+func (c *checkpoint) complete(path string) error {
+	var missing, ways []string
+	config := "--config FOLDER, a diffusers folder of " + string(c.whole) + " with its weights"
+	for _, part := range modelParts {
+		_, ok := c.single[part]
+		switch {
+		case ok, c.folder(part).hasWeights(), part == "text_encoder_2" && c.whole != weights.SDXL:
+			continue
+		case part == "vae":
+			ways = append(ways, "--vae FILE or FOLDER")
+		case !slices.Contains(ways, config):
+			ways = append(ways, config)
+		}
+		missing = append(missing, part)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: no %s in it, want %s", path, strings.Join(missing, ", no "), strings.Join(ways, " and "))
+}
+
+func (c *checkpoint) close() error {
+	var errs []error
+	for _, f := range c.files {
+		errs = append(errs, f.Close())
+	}
+	c.files = nil
+	return errors.Join(errs...)
+}
+
+// folder is where the configuration of a part lies, and its weights if no single file has them.
+func (c *checkpoint) folder(part string) folder {
+	if part == "vae" && c.vae.files != nil {
+		return c.vae
+	}
+	return c.configs.sub(part)
+}
+
+// open gives the weights of one part under the names that LoRA files and most folders use, and what
+// errors call their file.
+func (c *checkpoint) open(part string) (name string, tensors []weights.Tensor, err error) {
+	if p, ok := c.single[part]; ok {
+		return p.name, p.tensors, nil
+	}
+	dir := c.folder(part)
+	file, err := weights.OpenDir(dir.disk, c.variant)
+	if err != nil {
+		return "", nil, err
+	}
+	c.files = append(c.files, file)
+	return file.Path, weights.Rename(file.Tensors, weights.Canonical(part)), nil
+}
