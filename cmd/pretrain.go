@@ -38,8 +38,8 @@ func newPretrain() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&flags.options.Out, "out", "build/pretrain", "folder for the model, checkpoints, events and sheets")
-	f.StringVar(&flags.device, "device", "", "cpu, cuda or cuda:N (default: the first GPU, or the CPU)")
-	f.StringVar(&flags.dtype, "dtype", "", "float32 or bfloat16 (default: bfloat16 on a GPU, float32 on the CPU)")
+	f.StringVar(&flags.device, "device", "", "where to compute: cpu, cuda or cuda:N (default: the first GPU, or the CPU)")
+	f.StringVar(&flags.dtype, "dtype", "", "element type: float32 or bfloat16 (default: bfloat16 on a GPU, float32 on the CPU)")
 	f.Uint64Var(&flags.options.Seed, "seed", 0, "of weights, scenes and chance; 0 is the shipped model's")
 	f.IntVar(&flags.options.Threads, "threads", 0, "threads on the CPU (default: one a processor)")
 	f.IntVar(&flags.options.Steps, "steps", 0, "steps of every network (default: each its own)")

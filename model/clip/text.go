@@ -13,7 +13,7 @@ type Text struct {
 	Config TextConfig
 
 	tokenEmbedding, positionEmbedding *nn.Embedding
-	layers                            []*layer
+	encoder                           *Encoder
 	finalLayerNorm                    *nn.LayerNorm
 	textProjection                    *nn.Linear // nil without projection
 }
@@ -36,9 +36,9 @@ func NewText(cfg TextConfig, p nn.Params) *Text {
 		Config:            cfg,
 		tokenEmbedding:    nn.NewEmbedding(cfg.VocabSize, cfg.HiddenSize, body.Sub("embeddings").Sub("token_embedding")),
 		positionEmbedding: nn.NewEmbedding(cfg.MaxPositionEmbeddings, cfg.HiddenSize, body.Sub("embeddings").Sub("position_embedding")),
-		layers: newLayers(width{
-			hidden: cfg.HiddenSize, intermediate: cfg.IntermediateSize, heads: cfg.NumAttentionHeads,
-			layers: cfg.NumHiddenLayers, eps: cfg.LayerNormEps, act: cfg.HiddenAct, causal: true,
+		encoder: NewEncoder(EncoderConfig{
+			HiddenSize: cfg.HiddenSize, IntermediateSize: cfg.IntermediateSize, NumAttentionHeads: cfg.NumAttentionHeads,
+			NumHiddenLayers: cfg.NumHiddenLayers, LayerNormEps: cfg.LayerNormEps, HiddenAct: cfg.HiddenAct, Causal: true,
 		}, body.Sub("encoder")),
 		finalLayerNorm: nn.NewLayerNorm(cfg.HiddenSize, cfg.LayerNormEps, body.Sub("final_layer_norm")),
 	}
@@ -61,7 +61,7 @@ func (t *Text) Forward(ids [][]int64) TextOutput {
 		}
 		tokens := t.tokenEmbedding.Forward(place(torch.From(flat, B, N))) // [B,N,D]
 		positions := t.positionEmbedding.Weight.Narrow(0, 0, N)           // [N,D]
-		states := run(t.layers, tokens.Add(positions))
+		states := t.encoder.Forward(tokens.Add(positions))
 		last := t.FinalNorm(states[len(states)-1])
 		pooled := last.Reshape(B*N, t.Config.HiddenSize).IndexSelect(0, place(torch.From(t.ends(ids)))) // [B,D]
 		if t.textProjection != nil {

@@ -16,7 +16,7 @@ type Vision struct {
 	patchEmbedding    *nn.Conv2d
 	positionEmbedding *nn.Embedding
 	preLayrnorm       *nn.LayerNorm // the checkpoints' own spelling
-	layers            []*layer
+	encoder           *Encoder
 	postLayernorm     *nn.LayerNorm
 	visualProjection  *nn.Linear
 }
@@ -46,9 +46,9 @@ func NewVision(cfg VisionConfig, p nn.Params) *Vision {
 			torch.Conv{Stride: cfg.PatchSize}, embeddings.Sub("patch_embedding")),
 		positionEmbedding: nn.NewEmbedding(grid*grid+1, cfg.HiddenSize, embeddings.Sub("position_embedding")),
 		preLayrnorm:       nn.NewLayerNorm(cfg.HiddenSize, cfg.LayerNormEps, body.Sub("pre_layrnorm")),
-		layers: newLayers(width{
-			hidden: cfg.HiddenSize, intermediate: cfg.IntermediateSize, heads: cfg.NumAttentionHeads,
-			layers: cfg.NumHiddenLayers, eps: cfg.LayerNormEps, act: cfg.HiddenAct,
+		encoder: NewEncoder(EncoderConfig{
+			HiddenSize: cfg.HiddenSize, IntermediateSize: cfg.IntermediateSize, NumAttentionHeads: cfg.NumAttentionHeads,
+			NumHiddenLayers: cfg.NumHiddenLayers, LayerNormEps: cfg.LayerNormEps, HiddenAct: cfg.HiddenAct,
 		}, body.Sub("encoder")),
 		postLayernorm:    nn.NewLayerNorm(cfg.HiddenSize, cfg.LayerNormEps, body.Sub("post_layernorm")),
 		visualProjection: nn.NewLinearNoBias(cfg.HiddenSize, cfg.ProjectionDim, p.Sub("visual_projection")),
@@ -74,7 +74,7 @@ func (v *Vision) Forward(pixels torch.Tensor) VisionOutput {
 		patches := v.patchEmbedding.Forward(pixels).Flatten(2).Transpose(1, 2) // [B,N,D]
 		class := v.classEmbedding.Expand(patches.Size(0), 1, v.Config.HiddenSize)
 		tokens := torch.Cat([]torch.Tensor{class, patches}, 1).Add(v.positionEmbedding.Weight)
-		states := run(v.layers, v.preLayrnorm.Forward(tokens))
+		states := v.encoder.Forward(v.preLayrnorm.Forward(tokens))
 		pooled := v.postLayernorm.Forward(states[len(states)-1].Select(1, 0)) // [B,D]
 		return append(states, pooled, v.visualProjection.Forward(pooled))
 	})
@@ -89,3 +89,6 @@ func (v *Vision) Project(tokens torch.Tensor) torch.Tensor {
 		return v.visualProjection.Forward(v.postLayernorm.Forward(tokens))
 	})
 }
+
+// Encoder is the transformer behind the patches, for maps that need a look inside.
+func (v *Vision) Encoder() *Encoder { return v.encoder }

@@ -29,7 +29,7 @@ func (s *weightsSource) Param(name string, _ Init, shape []int64) torch.Tensor {
 	t, err := s.src.Tensor(name, shape...)
 	if err != nil {
 		zero := torch.Scope(func() torch.Tensor {
-			return torch.Zeros(s.dtype, s.device, 1).Expand(shape...)
+			return torch.Zeros(s.dtype, s.device).Expand(shape...)
 		})
 		return torch.Own(zero)
 	}

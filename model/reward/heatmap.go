@@ -1,6 +1,11 @@
 package reward
 
-import "focusnfix/model/torch"
+import (
+	"math"
+
+	"focusnfix/model/clip"
+	"focusnfix/model/torch"
+)
 
 // GradCAM finds where a score comes from (Selvaraju et al., arXiv 1610.02391, eq. 1 and 2): the
 // features of a network's last layer [B,C,h,w], weighted by how much the fault grows with each
@@ -71,4 +76,24 @@ func (s SmoothGrad) Heatmap(images torch.Tensor, fault func(images torch.Tensor)
 		})
 		return heat
 	}), nil
+}
+
+// patchMap is GradCAM over the patches of a vision transformer, at the first norm of its last layer:
+// behind it only the class token counts. state [B,1+N,D] is that layer's input, and fault maps the
+// layer's output to [B]. The result is [B,1,g,g] for N = g·g patches.
+//
+// The patches' own similarity to the prompt would cost no backward pass, but CLIP's last layer turns
+// it around: background matches better than the thing itself (Li et al., arXiv 2304.05653).
+func patchMap(encoder *clip.Encoder, state torch.Tensor, fault func(last torch.Tensor) torch.Tensor, probability torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		normed := encoder.LastNorm(state)
+		N := normed.Size(1) - 1
+		g := int64(math.Round(math.Sqrt(float64(N))))
+		class := normed.Narrow(1, 0, 1)
+		patches := normed.Narrow(1, 1, N).Transpose(1, 2).Reshape(-1, normed.Size(2), g, g)
+		return GradCAM(patches, func(patches torch.Tensor) torch.Tensor {
+			tokens := torch.Cat([]torch.Tensor{class, patches.Flatten(2).Transpose(1, 2)}, 1)
+			return fault(encoder.FromLastNorm(state, tokens))
+		}, probability, g, g)
+	})
 }

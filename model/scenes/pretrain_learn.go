@@ -149,7 +149,7 @@ func (s *student[N, B]) run(ctx context.Context) error {
 	drawing, stop := context.WithCancel(ctx)
 	defer stop()
 	batches := s.drawAhead(drawing)
-	saved := time.Now()
+	saved, first := time.Now(), s.step
 	for !s.over() {
 		if ctx.Err() != nil {
 			return errors.Join(context.Cause(ctx), s.save())
@@ -157,19 +157,22 @@ func (s *student[N, B]) run(ctx context.Context) error {
 		if err := s.learnFrom(<-batches); err != nil {
 			return err
 		}
-		if s.step%s.sizes.every == 0 || s.over() {
+		if s.step%s.sizes.every == 0 && s.step < s.steps {
 			if err := s.tell(); err != nil {
 				return err
 			}
 		}
-		if time.Since(saved) > checkpointPeriod || s.over() {
+		if time.Since(saved) > checkpointPeriod {
 			if err := errors.Join(s.save(), s.show()); err != nil {
 				return err
 			}
 			saved = time.Now()
 		}
 	}
-	return nil
+	if s.step == first {
+		return nil // it was over before
+	}
+	return errors.Join(s.tell(), s.save(), s.show())
 }
 
 // drawAhead makes the batches of the coming steps; closing is up to the context.

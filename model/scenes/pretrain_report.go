@@ -17,6 +17,9 @@ import (
 // validation seed, which nothing learns from; faults and entities in drawn pictures are told by the
 // held-out judges. pictures is how many are drawn and judged for each figure, 500 if 0.
 func PretrainReport(ctx context.Context, o PretrainOptions, pictures int) error {
+	if o.DType == 0 {
+		o.DType = torch.Float32 // what ships is measured, not how it was learnt
+	}
 	p, err := o.start()
 	if err != nil {
 		return err

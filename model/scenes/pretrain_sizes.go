@@ -49,7 +49,7 @@ var shippedSizes = sizes{
 	every:     50,
 	lessons: map[string]effort{
 		"sight":             {3_000, 128, 2e-3},
-		"vae":               {16_000, 96, 1e-3},
+		"vae":               {24_000, 64, 1.5e-3},
 		"unet":              {30_000, 256, 1e-3},
 		"judge":             {8_000, 128, 1.5e-3},
 		"judge-heldout":     {8_000, 128, 1.5e-3},

@@ -18,7 +18,7 @@ const (
 	squareWeight     = 1.0
 	edgeWeight       = 1.0
 	perceptualWeight = 0.1
-	klWeight         = 1e-4 // a latent number
+	klWeight         = 3e-4 // a latent number
 )
 
 // cropOnCPU is the side of the part of a scene that the autoencoder learns from without a GPU, for the

@@ -54,7 +54,14 @@
   X(char*, dist_broadcast, (uint64_t group, const uint64_t* ts, int64_t n, int32_t root),         \
     (group, ts, n, root))                                                                         \
   X(char*, dist_barrier, (uint64_t group), (group))                                               \
-  X(void, dist_close, (uint64_t group), (group))
+  X(void, dist_close, (uint64_t group), (group))                                                  \
+  X(char*, jit_load, (const char* path, const char* device, uint64_t* module),                    \
+    (path, device, module))                                                                       \
+  X(char*, jit_has, (uint64_t module, const char* method, int32_t* has), (module, method, has))   \
+  X(char*, jit_run,                                                                               \
+    (uint64_t module, const char* method, const uint64_t* ts, int64_t n, uint64_t* result),       \
+    (module, method, ts, n, result))                                                              \
+  X(void, jit_close, (uint64_t module), (module))
 
 // Every pointer has the type of the header's prototype: a row that differs does not compile.
 #define FNF_POINTER(ret, name, params, args) extern __typeof__(&fnf_##name) p_##name;

@@ -130,45 +130,10 @@ func (c *Checkpoint) placeText(t Tensor) (part string, as []Tensor, err error) {
 	if c.Kind == SD2 && (strings.HasPrefix(name, "transformer.resblocks.23.") || name == "text_projection") {
 		return openCLIPPart[c.Kind], nil, nil // SD 2 reads the layer before the last
 	}
-	if as, err = openCLIP(t, name); len(as) == 0 {
+	if as, err = openCLIPText.tensors(t, name); len(as) == 0 {
 		return "", nil, err
 	}
 	return openCLIPPart[c.Kind], as, nil
-}
-
-// openCLIP names a tensor of OpenCLIP's text encoder; the query, key and value
-// weights, stored as one, become three.
-func openCLIP(t Tensor, name string) ([]Tensor, error) {
-	for _, suffix := range []string{"weight", "bias"} {
-		layer, ok := strings.CutSuffix(name, ".attn.in_proj_"+suffix)
-		if !ok {
-			continue
-		}
-		rest, ok := strings.CutPrefix(layer, openCLIPLayers.ldm)
-		if !ok || len(t.Shape) == 0 || t.Shape[0]%3 != 0 || t.DType.Bits()%8 != 0 {
-			return nil, fmt.Errorf("%s %s cannot be cut into query, key and value", t.DType, shapeString(t.Shape))
-		}
-		var three []Tensor
-		for i, proj := range []string{"q_proj", "k_proj", "v_proj"} {
-			cut := t.rows(int64(i)*t.Shape[0]/3, t.Shape[0]/3)
-			cut.Name = openCLIPLayers.diffusers + rest + ".self_attn." + proj + "." + suffix
-			three = append(three, cut)
-		}
-		return three, nil
-	}
-	renamed, ok := openCLIPName(name, ldmName, diffusersName)
-	if !ok {
-		return nil, nil
-	}
-	t.Name = renamed
-	if name == "text_projection" {
-		if len(t.Shape) != 2 {
-			return nil, fmt.Errorf("shape %s, want a matrix", shapeString(t.Shape))
-		}
-		t.Shape = []int64{t.Shape[1], t.Shape[0]}
-		t.Transposed = true
-	}
-	return []Tensor{t}, nil
 }
 
 // rows is the window on n rows of t from row at.
@@ -264,7 +229,7 @@ func (t Tensor) joinedOpenCLIP(all map[string]Tensor) (e Entry, ok bool) {
 		if proj == "k_proj" || proj == "v_proj" {
 			return Entry{}, true
 		}
-		e.Name = openCLIPLayers.ldm + strings.TrimPrefix(layer, openCLIPLayers.diffusers) + ".attn.in_proj_" + suffix
+		e.Name = openCLIPText.layers.ldm + strings.TrimPrefix(layer, openCLIPText.layers.diffusers) + ".attn.in_proj_" + suffix
 		e.Shape = append([]int64{3 * t.Shape[0]}, t.Shape[1:]...)
 		e.Data = func(w io.Writer) error {
 			for _, proj := range []string{"q_proj.", "k_proj.", "v_proj."} {
@@ -276,7 +241,7 @@ func (t Tensor) joinedOpenCLIP(all map[string]Tensor) (e Entry, ok bool) {
 		}
 		return e, true
 	}
-	e.Name, ok = openCLIPName(t.Name, diffusersName, ldmName)
+	e.Name, ok = openCLIPText.rename(t.Name, diffusersName, ldmName)
 	if e.Name == "text_projection" {
 		t.Transposed, t.Shape = !t.Transposed, []int64{t.Shape[1], t.Shape[0]}
 		e.Shape, e.Data = t.Shape, t.writeTo

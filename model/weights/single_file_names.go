@@ -93,14 +93,37 @@ var vaeBlocks = sync.OnceValue(func() []renaming {
 // vaeResnet are the names inside a resnet of the VAE that differ.
 var vaeResnet = []renaming{{"nin_shortcut", "conv_shortcut"}}
 
-// openCLIPTop and openCLIPLayer are those of OpenCLIP's text encoder, which SD 2 and
-// the second encoder of SDXL come from. The fused in_proj is not among them.
+// openCLIPTower is how OpenCLIP names one of its encoders. The fused in_proj is not among the names.
+type openCLIPTower struct {
+	top        []renaming
+	layers     renaming
+	transposed string // the projection, stored as [in,out]
+}
+
+// The text encoder, which SD 2 and the second encoder of SDXL come from, and the picture's, without
+// its "visual.".
 var (
-	openCLIPTop = []renaming{
-		{"token_embedding.weight", "text_model.embeddings.token_embedding.weight"},
-		{"positional_embedding", "text_model.embeddings.position_embedding.weight"},
-		{"ln_final", "text_model.final_layer_norm"},
-		{"text_projection", "text_projection.weight"}, // transposed
+	openCLIPText = openCLIPTower{
+		top: []renaming{
+			{"token_embedding.weight", "text_model.embeddings.token_embedding.weight"},
+			{"positional_embedding", "text_model.embeddings.position_embedding.weight"},
+			{"ln_final", "text_model.final_layer_norm"},
+			{"text_projection", "text_projection.weight"},
+		},
+		layers:     renaming{"transformer.resblocks", "text_model.encoder.layers"},
+		transposed: "text_projection",
+	}
+	openCLIPVision = openCLIPTower{
+		top: []renaming{
+			{"class_embedding", "vision_model.embeddings.class_embedding"},
+			{"conv1", "vision_model.embeddings.patch_embedding"},
+			{"positional_embedding", "vision_model.embeddings.position_embedding.weight"},
+			{"ln_pre", "vision_model.pre_layrnorm"},
+			{"ln_post", "vision_model.post_layernorm"},
+			{"proj", "visual_projection.weight"},
+		},
+		layers:     renaming{"transformer.resblocks", "vision_model.encoder.layers"},
+		transposed: "proj",
 	}
 	openCLIPLayer = []renaming{
 		{"ln_1", "layer_norm1"},
@@ -109,7 +132,6 @@ var (
 		{"mlp.c_proj", "mlp.fc2"},
 		{"attn.out_proj", "self_attn.out_proj"},
 	}
-	openCLIPLayers = renaming{"transformer.resblocks", "text_model.encoder.layers"}
 )
 
 // swap replaces the longest beginning of name, up to a dot or its end, that from
@@ -173,16 +195,16 @@ func vaeName(name string, from, to func(renaming) string) (string, bool) {
 	return join(start, inner(rest, vaeResnet, from, to)), ok
 }
 
-// openCLIPName renames a tensor of OpenCLIP's text encoder in either direction.
-func openCLIPName(name string, from, to func(renaming) string) (string, bool) {
-	if start, rest, ok := swap(name, openCLIPTop, from, to); ok {
+// rename renames a tensor of OpenCLIP's encoder in either direction.
+func (o openCLIPTower) rename(name string, from, to func(renaming) string) (string, bool) {
+	if start, rest, ok := swap(name, o.top, from, to); ok {
 		return join(start, rest), true
 	}
-	rest, ok := strings.CutPrefix(name, from(openCLIPLayers)+".")
+	rest, ok := strings.CutPrefix(name, from(o.layers)+".")
 	if !ok {
 		return name, false
 	}
 	number, rest, _ := strings.Cut(rest, ".")
 	start, rest, ok := swap(rest, openCLIPLayer, from, to)
-	return join(to(openCLIPLayers)+"."+number+"."+start, rest), ok
+	return join(to(o.layers)+"."+number+"."+start, rest), ok
 }

@@ -268,3 +268,49 @@ func TestSplitVAE(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Both encoders of a whole CLIP in OpenCLIP's layout: names, the cut of the fused projection and the
+// turned ones. model/reward compares what such a file computes with OpenCLIP.
+func TestFromOpenCLIP(t *testing.T) {
+	f := &File{Path: "hps.safetensors"}
+	add := func(key string, shape ...int64) {
+		n := int64(1)
+		for _, s := range shape {
+			n *= s
+		}
+		f.Tensors = append(f.Tensors, Tensor{Name: key, Key: key, DType: U8, Shape: shape, Bytes: make([]byte, n)})
+	}
+	add("logit_scale")
+	add("text_projection", 4, 6)
+	add("token_embedding.weight", 9, 4)
+	add("visual.class_embedding", 4)
+	add("visual.proj", 4, 6)
+	add("visual.transformer.resblocks.3.attn.in_proj_weight", 12, 4)
+	add("transformer.resblocks.0.ln_1.bias", 4)
+	got, err := FromOpenCLIP(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, tensor := range got {
+		names = append(names, tensor.Name+" "+shapeString(tensor.Shape))
+	}
+	want := []string{
+		"logit_scale []",
+		"text_projection.weight [6,4]",
+		"text_model.embeddings.token_embedding.weight [9,4]",
+		"vision_model.embeddings.class_embedding [4]",
+		"visual_projection.weight [6,4]",
+		"vision_model.encoder.layers.3.self_attn.q_proj.weight [4,4]",
+		"vision_model.encoder.layers.3.self_attn.k_proj.weight [4,4]",
+		"vision_model.encoder.layers.3.self_attn.v_proj.weight [4,4]",
+		"text_model.encoder.layers.0.layer_norm1.bias [4]",
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("got  %q\nwant %q", names, want)
+	}
+	add("visual.transformer.resblocks.0.attn.in_proj_bias", 7)
+	if _, err := FromOpenCLIP(f); err == nil || !strings.Contains(err.Error(), "cannot be cut into query, key and value") {
+		t.Errorf("error %v", err)
+	}
+}

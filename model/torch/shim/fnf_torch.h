@@ -13,7 +13,7 @@ extern "C" {
 #endif
 
 // Raised with every change of this header; Go refuses a library that answers another number.
-#define FNF_ABI 1
+#define FNF_ABI 2
 
 // Tags of one value in a call frame and in results. A value is the word tag | length << 8 and its
 // payload: one word, or `length` words (lists), or `length` bytes padded to words (strings).
@@ -93,6 +93,14 @@ char* fnf_dist_all_reduce(uint64_t group, const uint64_t* ts, int64_t n);  // su
 char* fnf_dist_broadcast(uint64_t group, const uint64_t* ts, int64_t n, int32_t root);
 char* fnf_dist_barrier(uint64_t group);
 void fnf_dist_close(uint64_t group);
+
+// TorchScript: a file that torch.jit.save wrote, its weights on the device and without gradients. A
+// method takes n tensors and returns one.
+char* fnf_jit_load(const char* path, const char* device, uint64_t* module);
+char* fnf_jit_has(uint64_t module, const char* method, int32_t* has);
+char* fnf_jit_run(uint64_t module, const char* method, const uint64_t* ts, int64_t n,
+                  uint64_t* result);
+void fnf_jit_close(uint64_t module);
 
 #ifdef __cplusplus
 }
