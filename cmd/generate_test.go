@@ -15,8 +15,8 @@ import (
 
 const tinyModel = "../model/sd/testdata/ref/sd1"
 
-// run executes one command line as the program does.
-func run(args ...string) (code int, stdout, stderr string) {
+// runCommand executes one command line as the program does.
+func runCommand(args ...string) (code int, stdout, stderr string) {
 	var out, err strings.Builder
 	code = execute(context.Background(), newRoot(), args, &out, &err)
 	return code, out.String(), err.String()
@@ -25,7 +25,7 @@ func run(args ...string) (code int, stdout, stderr string) {
 func TestGenerateWritesPictures(t *testing.T) {
 	torchtest.Need(t)
 	dir := t.TempDir()
-	code, stdout, stderr := run("generate", "a chef", "-m", tinyModel, "--steps", "2", "--size", "32x24", "--seed", "5", "-n", "3", "--batch", "2",
+	code, stdout, stderr := runCommand("generate", "a chef", "-m", tinyModel, "--steps", "2", "--size", "32x24", "--seed", "5", "-n", "3", "--batch", "2",
 		"--negative", "blood", "--lora", tinyModel+"_lora.safetensors:0.5", "-o", filepath.Join(dir, "x.png"), "--device", "cpu")
 	if code != exitDone {
 		t.Fatalf("exit code %d: %s", code, stderr)
@@ -69,7 +69,7 @@ func TestGenerateRefuses(t *testing.T) {
 		"-o x: want a name that ends in .safetensor": "convert m -o x --lora-format peft",
 		"--shard 0: want more than 0":                "convert m -o x --shard 0",
 	} {
-		code, _, stderr := run(strings.Fields(args)...)
+		code, _, stderr := runCommand(strings.Fields(args)...)
 		if code != exitUsage || !strings.Contains(stderr, want) {
 			t.Errorf("%s: exit code %d, %q, want %d, %q", args, code, stderr, exitUsage, want)
 		}
@@ -79,7 +79,7 @@ func TestGenerateRefuses(t *testing.T) {
 func TestConvertLoRAFile(t *testing.T) {
 	torchtest.Need(t)
 	file := filepath.Join(t.TempDir(), "kohya.safetensors")
-	if code, _, stderr := run("convert", tinyModel+"_lora.safetensors", "--lora-format", "kohya", "-o", file); code != exitDone {
+	if code, _, stderr := runCommand("convert", tinyModel+"_lora.safetensors", "--lora-format", "kohya", "-o", file); code != exitDone {
 		t.Fatal(stderr)
 	}
 	data, err := os.ReadFile(file)

@@ -70,7 +70,7 @@ func TestPull(t *testing.T) {
 	t.Setenv("HF_ENDPOINT", dropping(t).URL)
 	t.Setenv("HF_TOKEN", "")
 	dir := filepath.Join(t.TempDir(), "tiny")
-	code, stdout, stderr := run("pull", "owner/tiny", "-o", dir)
+	code, stdout, stderr := runCommand("pull", "owner/tiny", "-o", dir)
 	if code != exitDone || strings.TrimSpace(stdout) != dir {
 		t.Fatalf("exit code %d, %q: %s", code, stdout, stderr)
 	}
@@ -91,7 +91,7 @@ func TestPull(t *testing.T) {
 
 func TestPullRefuses(t *testing.T) {
 	t.Setenv("HF_ENDPOINT", dropping(t).URL)
-	code, _, stderr := run("pull", "owner/other", "-o", filepath.Join(t.TempDir(), "x"))
+	code, _, stderr := runCommand("pull", "owner/other", "-o", filepath.Join(t.TempDir(), "x"))
 	if code != exitFailed || !strings.Contains(stderr, "owner/other") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}

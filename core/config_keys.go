@@ -40,9 +40,9 @@ var rules = []rule{
 	{name: "lora.targets", doc: "Layers of the UNet that are updated. Convolutions repair more and preserve less.", options: []string{"attention", "feedforward", "convolution", "time"}},
 
 	{name: "reward.aspect", doc: "Name of the fault; a layer's [[reward]] tables replace those before, and a known aspect\nkeeps the keys that the layer does not set."},
-	{name: "reward.model", doc: "What judges a picture, by name or as name:path."},
+	{name: "reward.model", doc: "What judges a picture: \"scenes\" for the shipped model, or kind:path."},
 	{name: "reward.weight", doc: "Of this reward in the sum. 0 measures the aspect without training on it.", min: 0, max: 1e6},
-	{name: "reward.heatmap", doc: "Where the fault is: the judge's own head, its class activation map, or the gradient of\nits score.", options: []string{"head", "cam", "saliency"}},
+	{name: "reward.heatmap", doc: "Where the fault is: what the judge itself says, its class activation map, or the\ngradient of its score.", options: []string{"head", "cam", "saliency"}},
 	{name: "reward.threshold", doc: "Heatmap in [0,1]; above it a pixel is faulty. Higher makes smaller masks.", min: 0, max: 1},
 	{name: "reward.dilate", doc: "Pixels that the mask grows on every side.", min: 0, max: 512},
 	{name: "reward.min_area", doc: "Share of the picture; a smaller mask counts as no fault.", min: 0, max: 1},

@@ -13,44 +13,39 @@ import (
 
 // Checkpoint is a complete one: checkpoints/step-000050.
 type Checkpoint struct {
-	Step  int
-	Dir   string
-	State json.RawMessage // what training resumes from, beside the tensors
+	Step int
+	Dir  string
 }
 
-// manifest is state.json: with it, a folder that was copied by halves is not taken for a checkpoint.
+// manifest is manifest.json: with it, a folder that was copied by halves is not taken for a checkpoint.
 type manifest struct {
 	Format int              `json:"format"`
 	Step   int              `json:"step"`
 	Files  map[string]int64 `json:"files"` // sizes in bytes
-	State  json.RawMessage  `json:"state"`
 }
 
 const (
-	checkpoints = "checkpoints"
-	stateName   = "state.json"
+	checkpoints  = "checkpoints"
+	manifestName = "manifest.json"
 )
 
-// WriteCheckpoint calls write to fill a folder, adds state.json with state in it, flushes all to the disk
-// and only then gives the folder its name. Whatever happens on the way, checkpoints are whole. One of the
-// same step is replaced.
-func (f Folder) WriteCheckpoint(step int, state any, write func(dir string) error) (c Checkpoint, err error) {
+// WriteCheckpoint calls write to fill a folder, adds a manifest, flushes all to the disk and only then
+// gives the folder its name. Whatever happens on the way, checkpoints are whole. One of the same step is
+// replaced.
+func (f Folder) WriteCheckpoint(step int, write func(dir string) error) (c Checkpoint, err error) {
 	c = Checkpoint{Step: step, Dir: f.path(checkpoints, stepName(step))}
-	if c.State, err = json.Marshal(state); err != nil {
-		return c, fmt.Errorf("checkpoint: %w", err)
-	}
 	temp, err := f.newFolder(checkpoints, write)
 	if err != nil {
 		return c, fmt.Errorf("checkpoint: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
-	m := manifest{Format: Format, Step: step, State: c.State}
+	m := manifest{Format: format, Step: step}
 	if m.Files, err = syncFiles(temp); err != nil {
 		return c, fmt.Errorf("checkpoint: %w", err)
 	}
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err == nil {
-		err = writeFile(filepath.Join(temp, stateName), append(text, '\n'))
+		err = writeFile(filepath.Join(temp, manifestName), append(text, '\n'))
 	}
 	if err == nil {
 		err = replaceFolder(temp, c.Dir)
@@ -132,43 +127,43 @@ func (f Folder) Checkpoints() ([]Checkpoint, error) {
 		if !ok {
 			continue
 		}
-		c, err := readCheckpoint(f.path(checkpoints, entry.Name()), step)
+		dir := f.path(checkpoints, entry.Name())
+		whole, err := isWhole(dir, step)
 		if err != nil {
 			return nil, err
 		}
-		if c.State != nil {
-			all = append(all, c)
+		if whole {
+			all = append(all, Checkpoint{step, dir})
 		}
 	}
 	slices.SortFunc(all, func(a, b Checkpoint) int { return a.Step - b.Step })
 	return all, nil
 }
 
-// readCheckpoint has no State if the folder is not complete.
-func readCheckpoint(dir string, step int) (Checkpoint, error) {
-	c := Checkpoint{Step: step, Dir: dir}
-	text, err := os.ReadFile(filepath.Join(dir, stateName))
+// isWhole tells whether a checkpoint's folder has all that its manifest names.
+func isWhole(dir string, step int) (bool, error) {
+	path := filepath.Join(dir, manifestName)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
-		return c, err
+		return false, err
 	}
 	var m manifest
 	err = json.Unmarshal(text, &m)
-	if m.Format > Format {
-		return c, fmt.Errorf("%s: format %d, this program knows %d; update focusnfix", filepath.Join(dir, stateName), m.Format, Format)
+	if m.Format > format {
+		return false, fmt.Errorf("%s: format %d, this program knows %d; update focusnfix", path, m.Format, format)
 	}
 	if err != nil || m.Format < 1 || m.Step != step {
-		return c, nil
+		return false, nil
 	}
 	for name, size := range m.Files {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() != size {
-			return c, nil
+			return false, nil
 		}
 	}
-	c.State = m.State
-	return c, nil
+	return true, nil
 }
 
 // Reject takes a checkpoint out of the list: its folder is kept as rejected-step-000050. Training after a

@@ -140,7 +140,7 @@ func TestResults(t *testing.T) {
 // The requests that a person types with curl, good and bad.
 func TestHandler(t *testing.T) {
 	r := new(recorder)
-	h := Handler(r)
+	h := handler(r)
 	for _, c := range []struct {
 		method, path, body string
 		status             int

@@ -21,8 +21,8 @@ import (
 	"focusnfix/core"
 )
 
-// Format is the version of the run folder that this program writes. Folders of a newer one are refused.
-const Format = 1
+// format is the version of the run folder that this program writes. Folders of a newer one are refused.
+const format = 1
 
 // Folder is the folder of one run.
 type Folder struct{ Dir string }
@@ -64,7 +64,7 @@ func Create(runs string, info Info, c core.Config) (Folder, error) {
 	if err := os.MkdirAll(runs, 0o755); err != nil {
 		return Folder{}, err
 	}
-	info.Format, info.Created, info.Steps = Format, time.Now().UTC().Truncate(time.Second), c.Train.Steps
+	info.Format, info.Created, info.Steps = format, time.Now().UTC().Truncate(time.Second), c.Train.Steps
 	var f Folder
 	for try := 0; ; try++ {
 		info.ID = newID(info.Preset)
@@ -114,8 +114,8 @@ func parseInfo(path string, text []byte) (Info, error) {
 	var info Info
 	err := json.Unmarshal(text, &info)
 	switch {
-	case info.Format > Format: // its other fields may be of another kind
-		return Info{}, fmt.Errorf("%s: format %d, this program knows %d; update focusnfix", path, info.Format, Format)
+	case info.Format > format: // its other fields may be of another kind
+		return Info{}, fmt.Errorf("%s: format %d, this program knows %d; update focusnfix", path, info.Format, format)
 	case err != nil:
 		return Info{}, fmt.Errorf("%s: %w", path, err)
 	case info.Format < 1 || info.ID == "":

@@ -27,7 +27,7 @@ func TestCreate(t *testing.T) {
 		t.Errorf("folder %s", f.Dir)
 	}
 	info, err := f.Info()
-	if err != nil || info.ID != f.Name() || info.Steps != 77 || info.Format != Format {
+	if err != nil || info.ID != f.Name() || info.Steps != 77 || info.Format != format {
 		t.Errorf("info %+v, %v", info, err)
 	}
 	if got, err := f.Config(); err != nil || !reflect.DeepEqual(got, c) {
@@ -67,7 +67,7 @@ func FuzzInfo(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if info.Format != Format || info.ID == "" {
+		if info.Format != format || info.ID == "" {
 			t.Errorf("accepted %+v", info)
 		}
 		again, err := json.Marshal(info)
@@ -199,11 +199,11 @@ func checkpointSteps(t *testing.T, f Folder) (steps []int) {
 func TestCheckpoints(t *testing.T) {
 	f := newRun(t)
 	for _, step := range []int{20, 5, 1000000} {
-		if _, err := f.WriteCheckpoint(step, step, fillCheckpoint(step)); err != nil {
+		if _, err := f.WriteCheckpoint(step, fillCheckpoint(step)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	again, err := f.WriteCheckpoint(20, "again", func(dir string) error {
+	again, err := f.WriteCheckpoint(20, func(dir string) error {
 		return os.WriteFile(filepath.Join(dir, "lora.safetensors"), []byte("new"), 0o644)
 	})
 	if err != nil {
@@ -213,7 +213,7 @@ func TestCheckpoints(t *testing.T) {
 		t.Errorf("a checkpoint that was written again has %q", text)
 	}
 	failed := errors.Join(errors.New("lora"), syscall.ENOSPC)
-	if _, err := f.WriteCheckpoint(30, nil, func(dir string) error {
+	if _, err := f.WriteCheckpoint(30, func(dir string) error {
 		return errors.Join(os.WriteFile(filepath.Join(dir, "half"), nil, 0o644), failed)
 	}); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("on a full disk: %v", err)
@@ -245,7 +245,7 @@ func TestCheckpoints(t *testing.T) {
 	if got := checkpointSteps(t, f); !reflect.DeepEqual(got, []int{5}) {
 		t.Errorf("steps %v after a rejection", got)
 	}
-	os.WriteFile(f.path(checkpoints, "step-000040", stateName), []byte(`{"format":2,"step":40}`), 0o644)
+	os.WriteFile(f.path(checkpoints, "step-000040", manifestName), []byte(`{"format":2,"step":40}`), 0o644)
 	if _, err := f.Checkpoints(); err == nil || !strings.Contains(err.Error(), "update focusnfix") {
 		t.Errorf("a newer format: %v", err)
 	}
@@ -255,7 +255,7 @@ func TestCheckpoints(t *testing.T) {
 func TestCleanPutsBack(t *testing.T) {
 	f := newRun(t)
 	for _, step := range []int{10, 20} {
-		if _, err := f.WriteCheckpoint(step, step, fillCheckpoint(step)); err != nil {
+		if _, err := f.WriteCheckpoint(step, fillCheckpoint(step)); err != nil {
 			t.Fatal(err)
 		}
 	}

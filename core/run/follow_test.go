@@ -57,6 +57,7 @@ func TestFollow(t *testing.T) {
 			log.Append(stepEvent(step))
 		}
 	}()
+	defer log.Close() // waits for an append under way
 	steps, _, reset := next(t, w, 200)
 	if steps[0] != 0 || steps[199] != 199 || !slices.IsSorted(steps) || reset {
 		t.Errorf("got %v, reset %v", steps, reset)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -17,8 +18,9 @@ const logName = "events.jsonl"
 // syncEvery is how much of the log a loss of power may cost. Killing the engine costs none of it.
 const syncEvery = time.Second
 
-// Log appends events to a run. One process has it open at a time. It is not for several goroutines.
+// Log appends events to a run. One process has it open at a time; its goroutines may all append.
 type Log struct {
+	mutex  sync.Mutex
 	file   logFile
 	size   int64 // up to the last whole line
 	line   []byte
@@ -34,7 +36,7 @@ type logFile interface {
 }
 
 // OpenLog opens the folder's events for appending. What a killed engine left of a last line is cut off.
-// It is an error if another process has the log open.
+// It is an error if another process has the log open, as far as the file system knows of locks.
 func (f Folder) OpenLog() (*Log, error) {
 	path := f.path(logName)
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
@@ -79,6 +81,8 @@ func wholeLines(file *os.File) (int64, error) {
 // a full disk say, nothing of the line stays, and appending it again may succeed. Steps reach the disk
 // within a second, other events at once.
 func (l *Log) Append(e core.Event) error {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
@@ -98,5 +102,7 @@ func (l *Log) Append(e core.Event) error {
 
 // Close flushes the log to the disk and closes it.
 func (l *Log) Close() error {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
 	return errors.Join(l.file.Sync(), l.file.Close())
 }

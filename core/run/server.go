@@ -16,10 +16,10 @@ import (
 
 const maxBody = 1 << 20 // bytes of a request
 
-// Handler speaks for an engine: POST /pause, /resume, /stop, /checkpoint, /set, /generate, /fix,
+// handler speaks for an engine: POST /pause, /resume, /stop, /checkpoint, /set, /generate, /fix,
 // /evaluate and GET /status, JSON in and out. Numbers that are none are left out of an answer. What the
 // engine refuses is status 409, a request that is no good 400, each with {"error": "..."}.
-func Handler(e Engine) http.Handler {
+func handler(e Engine) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
 		status, err := e.Status(r.Context())
@@ -104,7 +104,7 @@ func (f Folder) Listen() (net.Listener, *Process, error) {
 // Serve answers commands until ctx ends; those under way have two seconds to finish then. It closes the
 // listener, which removes the socket.
 func Serve(ctx context.Context, listener net.Listener, e Engine) error {
-	server := &http.Server{Handler: Handler(e), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: handler(e), ReadHeaderTimeout: 5 * time.Second}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {

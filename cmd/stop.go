@@ -1,0 +1,86 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"focusnfix/core/run"
+)
+
+func newStop() *cobra.Command {
+	var runs runsFlag
+	var wait time.Duration
+	c := &cobra.Command{
+		Use:   "stop RUN",
+		Short: "End a run in the background, with a checkpoint",
+		Long: "End a run in the background. Its engine finishes the step, writes a checkpoint and ends; train\n" +
+			"--resume goes on from there. RUN is a name that ls shows, a part of it that no other has, or a folder.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			f, err := run.Find(runs.dir(), args[0])
+			if err != nil {
+				return err
+			}
+			return stopRun(c, f, wait)
+		},
+	}
+	runs.add(c)
+	c.Flags().DurationVar(&wait, "wait", time.Minute, "how long to wait for the engine's end; 0 does not")
+	return c
+}
+
+func stopRun(c *cobra.Command, f run.Folder, wait time.Duration) error {
+	engine, err := f.Dial()
+	if errors.Is(err, run.ErrNoEngine) {
+		return hintedError{err, "nothing to stop; focusnfix train --resume " + f.Dir + " goes on with it"}
+	}
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	info, err := f.Info()
+	if err != nil {
+		return err
+	}
+	kill := fmt.Sprintf("kill %d ends the process; at most the steps since the last checkpoint are lost", info.Engine.PID)
+	if err := engine.Stop(c.Context()); err != nil {
+		return hintedError{err, kill}
+	}
+	if wait == 0 {
+		fmt.Fprintf(c.OutOrStdout(), "%s: told to stop\n", f.Name())
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(c.Context(), wait)
+	defer cancel()
+	state, step, err := ended(ctx, f)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return hintedError{fmt.Errorf("%s: has not ended after %s", f.Name(), wait), kill}
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.OutOrStdout(), "%s: %s at step %d\n", f.Name(), state, step)
+	return nil
+}
+
+// ended waits until a run's engine has written its last state.
+func ended(ctx context.Context, f run.Folder) (state string, step int, err error) {
+	for {
+		info, err := f.Info()
+		if err != nil {
+			return "", 0, err
+		}
+		if state := f.State(info); state != run.Running && state != run.Paused {
+			return state, info.Step, nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", 0, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
