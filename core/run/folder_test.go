@@ -329,3 +329,20 @@ func TestPrompts(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
+
+// BenchmarkList50 is what a screen does before its first frame.
+func BenchmarkList50(b *testing.B) {
+	runs := b.TempDir()
+	for range 50 {
+		f, err := Create(runs, Info{Preset: "violence", State: Done}, core.Default())
+		if err != nil {
+			b.Fatal(err)
+		}
+		writeLong(b, f, 200)
+	}
+	for b.Loop() {
+		if list, err := List(runs); err != nil || len(list) != 50 {
+			b.Fatal(len(list), err)
+		}
+	}
+}
