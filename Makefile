@@ -106,6 +106,10 @@ bench-diff: shim $(TOOLS)/benchstat-$(BENCHSTAT) ## benchstat of BASE (main) aga
 	@git worktree remove --force build/bench
 	@$(TOOLS)/benchstat-$(BENCHSTAT) build/bench-old.txt build/bench-new.txt
 
+.PHONY: pretrain
+pretrain: build ## make the shipped model from its scenes into build/pretrain (hours on a CPU; goes on where it stopped)
+	@./build/focusnfix pretrain all --out build/pretrain --resume
+
 .PHONY: gpu-bundle
 gpu-bundle: binary ## binary and test binaries for bench/gpu.sh, in build/gpu.tar.gz
 	@rm -rf build/gpu && mkdir -p build/gpu && cp build/focusnfix build/gpu/

@@ -3,7 +3,6 @@ package reward
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -77,10 +76,10 @@ func loadImageEncoder(dir string, at place) (imageEncoder, nn.Params, error) {
 // loadTokenizer reads the tokenizer of a text encoder from dir.
 func loadTokenizer(dir string, config clip.TextConfig) (*clip.Tokenizer, error) {
 	tokenizer, err := clip.LoadTokenizer(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%s: no tokenizer in it (vocab.json and merges.txt); add ?tokenizer=DIR, the tokenizer folder of any Stable Diffusion", dir)
+	if err != nil {
+		return nil, fmt.Errorf("%w; ?tokenizer=DIR names another, such as that of any Stable Diffusion", err)
 	}
-	if err == nil && int64(tokenizer.Length()) > config.MaxPositionEmbeddings {
+	if int64(tokenizer.Length()) > config.MaxPositionEmbeddings {
 		err = fmt.Errorf("%s: tokenizer of %d tokens, the text encoder takes %d", dir, tokenizer.Length(), config.MaxPositionEmbeddings)
 	}
 	return tokenizer, err

@@ -37,7 +37,7 @@ func TestOpenRefuses(t *testing.T) {
 		"clip":                                   "no path, want clip:DIR; weights: `focusnfix pull openai/clip-vit-large-patch14`",
 		"clip:/nowhere":                          "no such file or directory; want clip:DIR; weights: `focusnfix pull",
 		"pickscore:/nowhere":                     "focusnfix pull yuvalkirstain/PickScore_v1",
-		"clip:" + clip:                           "no tokenizer in it (vocab.json and merges.txt); add ?tokenizer=DIR",
+		"clip:" + clip:                           "no vocab.json and no tokenizer.json; is it the tokenizer folder of a model?; ?tokenizer=DIR names another",
 		"clip:" + clip + "?lvl=3":                "unknown option lvl, want clip:DIR",
 		"clip:" + clip + "?level=x":              "level=x, want a number",
 		"clip:" + clip + "?a;b":                  "want key=value&key=value",
