@@ -8,27 +8,20 @@
 package main
 
 import (
-	"bufio"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"math"
-	"os"
-	"os/exec"
-	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 
+	"focusnfix/bench/peer"
 	"focusnfix/model/torch"
 )
 
 var (
-	python = flag.String("python", "python3", "Python whose torch is the libtorch that the shim was built for")
-	rounds = flag.Int("rounds", 9, "measurements of each side")
-	cases  = flag.String("cases", "", "only the cases whose name contains this")
+	pythonPath = flag.String("python", "python3", "Python whose torch is the libtorch that the shim was built for")
+	rounds     = flag.Int("rounds", 9, "measurements of each side")
+	cases      = flag.String("cases", "", "only the cases whose name contains this")
 )
 
 // workload is one case: run does it once, and a measurement does it so many times.
@@ -51,57 +44,58 @@ func main() {
 }
 
 func compare() {
-	peer, err := startPeer()
+	python, err := peer.Start(*pythonPath, "bench/peers/binding.py", nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer peer.close()
-	fmt.Printf("libtorch %s, Python's torch %s, one thread, CPU time, %d rounds in turn\n\n", torch.Version(), peer.version, *rounds)
+	fmt.Printf("libtorch %s, Python's torch %s, one thread, CPU time, %d rounds in turn\n\n", torch.Version(), python.Version, *rounds)
 	fmt.Println("| case | Go, median | Python, median | Go / Python, median (min - max) |\n|---|---|---|---|")
 	for _, w := range workloads() {
 		if !strings.Contains(w.name, *cases) {
 			continue
 		}
-		var ours, theirs, ratios []float64
+		var ours, theirs []float64
 		for round := range *rounds + 1 {
-			a, b := measure(w), peer.measure(w)
+			a, b := w.measure(), w.ask(python)
 			if round > 0 { // the first warms up
-				ours, theirs, ratios = append(ours, a), append(theirs, b), append(ratios, a/b)
+				ours, theirs = append(ours, a), append(theirs, b)
 			}
 		}
-		slices.Sort(ratios)
-		fmt.Printf("| %s | %s | %s | %.2f (%.2f - %.2f) |\n", w.name, format(w, median(ours)), format(w, median(theirs)),
-			median(ratios), ratios[0], ratios[len(ratios)-1])
+		fmt.Println(peer.Row(w.name, ours, theirs, w.format))
+	}
+	if err := python.Close(); err != nil {
+		log.Fatal(err)
 	}
 }
 
 // format writes the seconds of one iteration; those of an operator are for a thousand calls.
-func format(w workload, seconds float64) string {
+func (w workload) format(seconds float64) string {
 	if w.iterations == operatorIterations {
 		return fmt.Sprintf("%.0f ns", seconds*1e6)
 	}
 	return fmt.Sprintf("%.1f ms", seconds*1e3)
 }
 
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
-}
-
-func measure(w workload) float64 {
-	start := cpuSeconds()
+// measure is the CPU seconds of one iteration here.
+func (w workload) measure() float64 {
+	start, _ := peer.Usage()
 	for range w.iterations {
 		torch.Scope(func() torch.Tensor { w.run(); return torch.Tensor{} })
 	}
-	return (cpuSeconds() - start) / float64(w.iterations)
+	end, _ := peer.Usage()
+	return (end - start) / float64(w.iterations)
 }
 
-func cpuSeconds() float64 {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		log.Fatal(err)
+// ask is the same in Python.
+func (w workload) ask(python *peer.Process) (seconds float64) {
+	answer, err := python.Ask(w.name, w.iterations)
+	if err == nil {
+		_, err = fmt.Sscan(strings.Join(answer, " "), &seconds)
 	}
-	return float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e9
+	if err != nil {
+		log.Fatalf("the Python peer answered %q, want seconds: %v", answer, err)
+	}
+	return seconds
 }
 
 const operatorIterations = 200 // of 1,000 calls each
@@ -207,60 +201,4 @@ func (b *block) attend(x torch.Tensor) torch.Tensor {
 	})
 	o := scores.MatMul(qkv[2]).Transpose(1, 2).Reshape(B, H*W, C).Linear(b.out[0], b.out[1])
 	return o.Transpose(1, 2).Reshape(B, C, H, W)
-}
-
-// peer is the Python process on the other side.
-type peer struct {
-	version string
-	cmd     *exec.Cmd
-	in      io.WriteCloser
-	out     *bufio.Reader
-}
-
-func startPeer() (*peer, error) {
-	cmd := exec.Command(*python, "bench/peers/binding.py")
-	cmd.Stderr = os.Stderr
-	cmd.Env = append(os.Environ(), "OMP_WAIT_POLICY=passive",
-		"MALLOC_MMAP_MAX_=0", "MALLOC_TRIM_THRESHOLD_=34359738368", "MALLOC_TOP_PAD_=67108864", "MALLOC_ARENA_MAX=1")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the Python peer: %w", err)
-	}
-	p := &peer{cmd: cmd, in: in, out: bufio.NewReader(out)}
-	p.version, err = p.line()
-	return p, err
-}
-
-func (p *peer) line() (string, error) {
-	line, err := p.out.ReadString('\n')
-	if err != nil {
-		return "", fmt.Errorf("the Python peer ended: %w", err)
-	}
-	return strings.TrimSpace(line), nil
-}
-
-func (p *peer) measure(w workload) float64 {
-	fmt.Fprintln(p.in, w.name, w.iterations)
-	line, err := p.line()
-	if err != nil {
-		log.Fatal(err)
-	}
-	seconds, err := strconv.ParseFloat(line, 64)
-	if err != nil {
-		log.Fatalf("the Python peer answered %q, want seconds", line)
-	}
-	return seconds
-}
-
-func (p *peer) close() {
-	if err := errors.Join(p.in.Close(), p.cmd.Wait()); err != nil {
-		log.Print(err)
-	}
 }

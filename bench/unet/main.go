@@ -8,28 +8,23 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"os"
-	"os/exec"
-	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 
+	"focusnfix/bench/peer"
 	"focusnfix/model/nn"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 )
 
 var (
-	python = flag.String("python", "python3", "Python with torch, diffusers and peft; its torch is the libtorch that the shim was built for")
-	rounds = flag.Int("rounds", 5, "measurements of each side")
-	cases  = flag.String("cases", "small", "only the cases whose name contains this; the sd15 cases need 8 GB of memory")
+	pythonPath = flag.String("python", "python3", "Python with torch, diffusers and peft; its torch is the libtorch that the shim was built for")
+	rounds     = flag.Int("rounds", 5, "measurements of each side")
+	cases      = flag.String("cases", "small", "only the cases whose name contains this; the sd15 cases need 8 GB of memory")
 )
 
 // workload is one case: a configuration, the latents it gets, and whether gradients are wanted.
@@ -71,23 +66,24 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	peer, err := startPeer(configs)
+	python, err := peer.Start(*pythonPath, "bench/peers/unet.py", configs)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("libtorch %s, Python's torch %s, one thread, CPU time, %d rounds in turn\n\n", torch.Version(), peer.version, *rounds)
+	fmt.Printf("libtorch %s, Python's torch %s, one thread, CPU time, %d rounds in turn\n\n", torch.Version(), python.Version, *rounds)
 	fmt.Println("| case | Go, median | diffusers, median | Go / diffusers, median (min - max) |\n|---|---|---|---|")
 	var theirPeak int64
 	for _, w := range workloads {
 		if !strings.Contains(w.name, *cases) {
 			continue
 		}
-		if theirPeak, err = compare(w, configs[w.arch], peer); err != nil {
+		if theirPeak, err = compare(w, configs[w.arch], python); err != nil {
 			return err
 		}
 	}
-	fmt.Printf("\npeak memory: Go %d MiB, Python %d MiB\n", peakMiB(), theirPeak)
-	return peer.close()
+	_, ourPeak := peer.Usage()
+	fmt.Printf("\npeak memory: Go %d MiB, Python %d MiB\n", ourPeak, theirPeak)
+	return python.Close()
 }
 
 func readConfigs(path string) (map[string]json.RawMessage, error) {
@@ -108,33 +104,44 @@ func readConfigs(path string) (map[string]json.RawMessage, error) {
 	return configs, nil
 }
 
-func compare(w workload, config json.RawMessage, peer *peer) (theirPeak int64, err error) {
+func compare(w workload, config json.RawMessage, python *peer.Process) (theirPeak int64, err error) {
 	step, drop, err := w.prepare(config)
 	if err != nil {
 		return 0, err
 	}
 	defer drop()
-	var ours, theirs, ratios []float64
+	var ours, theirs []float64
 	for round := range *rounds + 1 {
-		start := cpuSeconds()
+		start, _ := peer.Usage()
 		for range w.iterations {
 			if err := torch.Run(step); err != nil {
 				return 0, err
 			}
 		}
-		mine := (cpuSeconds() - start) / float64(w.iterations)
-		other, peak, err := peer.measure(w)
+		end, _ := peer.Usage()
+		other, peak, err := w.ask(python)
 		if err != nil {
 			return 0, err
 		}
 		theirPeak = peak
 		if round > 0 { // the first warms up
-			ours, theirs, ratios = append(ours, mine), append(theirs, other), append(ratios, mine/other)
+			ours, theirs = append(ours, (end-start)/float64(w.iterations)), append(theirs, other)
 		}
 	}
-	slices.Sort(ratios)
-	fmt.Printf("| %s | %.3f s | %.3f s | %.2f (%.2f - %.2f) |\n", w.name, median(ours), median(theirs), median(ratios), ratios[0], ratios[len(ratios)-1])
+	fmt.Println(peer.Row(w.name, ours, theirs, func(seconds float64) string { return fmt.Sprintf("%.3f s", seconds) }))
 	return theirPeak, nil
+}
+
+// ask is the CPU seconds of one iteration in Python, and its process's peak memory in MiB.
+func (w workload) ask(python *peer.Process) (seconds float64, peakMiB int64, err error) {
+	answer, err := python.Ask(w.arch, w.batch, w.side, w.train, w.iterations)
+	if err != nil {
+		return 0, 0, err
+	}
+	if _, err := fmt.Sscan(strings.Join(answer, " "), &seconds, &peakMiB); err != nil {
+		return 0, 0, fmt.Errorf("the Python peer answered %q, want seconds and MiB", answer)
+	}
+	return seconds, peakMiB, nil
 }
 
 // prepare builds the network; step runs it once, drop frees it.
@@ -178,84 +185,4 @@ func (constant) Has(string) bool { return false }
 
 func (constant) Param(_ string, _ nn.Init, shape []int64) torch.Tensor {
 	return torch.Own(torch.Scope(func() torch.Tensor { return torch.Full(0.01, torch.Float32, torch.CPU, shape...) }))
-}
-
-func median(values []float64) float64 { return slices.Sorted(slices.Values(values))[len(values)/2] }
-
-func usage() syscall.Rusage {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		log.Fatal(err)
-	}
-	return usage
-}
-
-func cpuSeconds() float64 { u := usage(); return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9 }
-
-func peakMiB() int64 { return usage().Maxrss >> 10 } // Linux counts it in KiB
-
-// peer is the Python process on the other side.
-type peer struct {
-	version string
-	cmd     *exec.Cmd
-	in      io.WriteCloser
-	out     *bufio.Reader
-}
-
-func startPeer(configs map[string]json.RawMessage) (*peer, error) {
-	cmd := exec.Command(*python, "bench/peers/unet.py")
-	cmd.Stderr = os.Stderr
-	// the malloc settings that our shim makes, so that the ratio is that of the programs alone
-	cmd.Env = append(os.Environ(), "OMP_WAIT_POLICY=passive",
-		"MALLOC_MMAP_MAX_=0", "MALLOC_TRIM_THRESHOLD_=34359738368", "MALLOC_TOP_PAD_=67108864", "MALLOC_ARENA_MAX=1")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the Python peer: %w", err)
-	}
-	p := &peer{cmd: cmd, in: in, out: bufio.NewReader(out)}
-	if err := json.NewEncoder(in).Encode(configs); err != nil {
-		return nil, err
-	}
-	p.version, err = p.line()
-	return p, err
-}
-
-func (p *peer) line() (string, error) {
-	line, err := p.out.ReadString('\n')
-	if err != nil {
-		return "", fmt.Errorf("the Python peer ended: %w", err)
-	}
-	return strings.TrimSpace(line), nil
-}
-
-// measure is the CPU seconds of one iteration, and the process's peak memory in MiB.
-func (p *peer) measure(w workload) (seconds float64, peakMiB int64, err error) {
-	if _, err := fmt.Fprintln(p.in, w.arch, w.batch, w.side, w.train, w.iterations); err != nil {
-		return 0, 0, err
-	}
-	line, err := p.line()
-	if err != nil {
-		return 0, 0, err
-	}
-	first, second, _ := strings.Cut(line, " ")
-	seconds, err = strconv.ParseFloat(first, 64)
-	if err != nil {
-		return 0, 0, fmt.Errorf("the Python peer answered %q, want seconds and MiB", line)
-	}
-	peakMiB, err = strconv.ParseInt(second, 10, 64)
-	return seconds, peakMiB, err
-}
-
-func (p *peer) close() error {
-	if err := p.in.Close(); err != nil {
-		return err
-	}
-	return p.cmd.Wait()
 }
