@@ -43,6 +43,9 @@ var modelParts = []string{"unet", "vae", "text_encoder", "text_encoder_2"}
 func openCheckpoint(path string, o LoadOptions) (*checkpoint, error) {
 	c := &checkpoint{configs: diskFolder(path), single: map[string]partOfFile{}, variant: o.Variant}
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: no such file or folder, want a diffusers folder or a .safetensors file; `focusnfix pull` fetches one", path)
+	}
 	if err != nil {
 		return nil, err
 	}
