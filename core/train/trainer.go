@@ -341,11 +341,7 @@ func scale(ts []torch.Tensor, by float64) {
 func gradNorm(grads []torch.Tensor) (norm float64) {
 	torch.NoGrad(func() {
 		torch.Scope(func() torch.Tensor {
-			squares := make([]torch.Tensor, len(grads))
-			for i, g := range grads {
-				squares[i] = g.Square().Sum()
-			}
-			norm = math.Sqrt(torch.Stack(squares, 0).Sum().Item())
+			norm = torch.Stack(torch.ForeachNorm(grads), 0).Norm(2).Item()
 			return torch.Tensor{}
 		})
 	})

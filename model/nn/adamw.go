@@ -20,9 +20,6 @@ type AdamW struct {
 	steps        int
 }
 
-// maxTensors is how many tensors one operator on lists is given: the binding answers at most 256.
-const maxTensors = 256
-
 // NewAdamW makes an optimizer of the parameters with the constants of torch.optim.AdamW. Its moments
 // are float32 beside the parameters, which should be float32 too, and live until Drop.
 func NewAdamW(params []torch.Tensor, learningRate float64) *AdamW {
@@ -44,17 +41,12 @@ func (a *AdamW) Step(grads []torch.Tensor) {
 	}
 	a.steps++
 	torch.NoGrad(func() {
-		for from := 0; from < len(grads); from += maxTensors {
-			to := min(from+maxTensors, len(grads))
-			torch.Scope(func() torch.Tensor {
-				a.stepSome(a.params[from:to], grads[from:to], a.mean[from:to], a.square[from:to])
-				return torch.Tensor{}
-			})
-		}
+		torch.Scope(func() torch.Tensor { a.update(grads); return torch.Tensor{} })
 	})
 }
 
-func (a *AdamW) stepSome(params, grads, mean, square []torch.Tensor) {
+func (a *AdamW) update(grads []torch.Tensor) {
+	params, mean, square := a.params, a.mean, a.square
 	t := float64(a.steps)
 	correction1, correction2 := 1-math.Pow(a.Beta1, t), 1-math.Pow(a.Beta2, t)
 	if a.WeightDecay != 0 {

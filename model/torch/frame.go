@@ -58,14 +58,6 @@ func (f *frame) ints(v ...int64) *frame {
 	return f
 }
 
-func (f *frame) floats(v ...float64) *frame {
-	f.put(C.FNF_FLOATS | int64(len(v))<<8)
-	for _, x := range v {
-		f.put(int64(math.Float64bits(x)))
-	}
-	return f
-}
-
 func (f *frame) tensors(v ...Tensor) *frame {
 	f.put(C.FNF_TENSORS | int64(len(v))<<8)
 	for _, t := range v {
@@ -90,12 +82,6 @@ func (f *frame) device(d Device) *frame        { return f.text(C.FNF_DEVICE, str
 func (f *frame) name(argument string) *frame   { return f.text(C.FNF_NAME, argument) }
 func (f *frame) dtype(d DType) *frame          { return f.int(int64(d)) }
 func (f *frame) generator(g *Generator) *frame { f.put(C.FNF_GENERATOR, int64(g.handle)); return f }
-func (f *frame) optional(has bool, v int64) *frame {
-	if !has {
-		return f.none()
-	}
-	return f.int(v)
-}
 
 // operator is one overload of one ATen operator, looked up at its first call.
 type operator struct {
@@ -189,12 +175,10 @@ func (op *operator) two(f *frame) (Tensor, Tensor) {
 	return Tensor{uint64(out[1])}, Tensor{uint64(out[3])}
 }
 
-const maxResults = 256 // tensors of one call
-
-// many calls an operator that has a list of tensors as result.
-func (op *operator) many(f *frame) []Tensor {
-	var out [2 * maxResults]int64
-	tensors := make([]Tensor, op.call(f, out[:])/2)
+// many calls an operator that has a list of at most n tensors as result.
+func (op *operator) many(f *frame, n int64) []Tensor {
+	out := make([]int64, 2*max(n, 1))
+	tensors := make([]Tensor, op.call(f, out)/2)
 	for i := range tensors {
 		tensors[i] = Tensor{uint64(out[2*i+1])}
 	}
@@ -203,7 +187,7 @@ func (op *operator) many(f *frame) []Tensor {
 
 // void calls an operator for its effect.
 func (op *operator) void(f *frame) {
-	var out [2 * maxResults]int64
+	var out [2]int64
 	op.call(f, out[:])
 }
 

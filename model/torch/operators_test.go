@@ -133,3 +133,17 @@ func TestLongFrames(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestManyResults: a list of results is as long as the list of arguments, whatever its length.
+func TestManyResults(t *testing.T) {
+	need(t)
+	err := Run(func() {
+		ts := Full(9, Float32, CPU, 600).Unbind(0)
+		if roots := ForeachSqrt(ts); len(roots) != 600 || roots[599].Item() != 3 {
+			t.Errorf("%d roots of 600 nines", len(roots))
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

@@ -85,9 +85,11 @@ func ForeachAddDiv(ts, us, vs []Tensor, scale float64) {
 }
 
 // ForeachSqrt is the square root of every tensor.
-func ForeachSqrt(ts []Tensor) []Tensor { return opForeachSqrt.many(new(frame).tensors(ts...)) }
+func ForeachSqrt(ts []Tensor) []Tensor {
+	return opForeachSqrt.many(new(frame).tensors(ts...), int64(len(ts)))
+}
 
 // ForeachNorm is the 2-norm of every tensor.
 func ForeachNorm(ts []Tensor) []Tensor {
-	return opForeachNorm.many(new(frame).tensors(ts...).float(2))
+	return opForeachNorm.many(new(frame).tensors(ts...).float(2), int64(len(ts)))
 }

@@ -121,16 +121,18 @@ func (t Tensor) MaskedFill(mask Tensor, v float64) Tensor {
 
 // Chunk cuts a dimension into n parts.
 func (t Tensor) Chunk(n, dim int64) []Tensor {
-	return opChunk.many(new(frame).tensor(t).int(n).int(dim))
+	return opChunk.many(new(frame).tensor(t).int(n).int(dim), n)
 }
 
 // Split cuts a dimension into parts of the given sizes.
 func (t Tensor) Split(dim int64, sizes ...int64) []Tensor {
-	return opSplitSizes.many(new(frame).tensor(t).ints(sizes...).int(dim))
+	return opSplitSizes.many(new(frame).tensor(t).ints(sizes...).int(dim), int64(len(sizes)))
 }
 
 // Unbind takes a dimension apart.
-func (t Tensor) Unbind(dim int64) []Tensor { return opUnbind.many(new(frame).tensor(t).int(dim)) }
+func (t Tensor) Unbind(dim int64) []Tensor {
+	return opUnbind.many(new(frame).tensor(t).int(dim), t.Size(dim))
+}
 
 // Cat joins along a dimension.
 func Cat(ts []Tensor, dim int64) Tensor { return opCat.one(new(frame).tensors(ts...).int(dim)) }
