@@ -117,7 +117,16 @@ func FusedAttention(q, k, v, mask Tensor, causal bool) Tensor {
 func (t Tensor) SiLU() Tensor { return opSiLU.one(new(frame).tensor(t)) }
 
 // GELU is t·Φ(t), exactly.
-func (t Tensor) GELU() Tensor { return opGELU.one(new(frame).tensor(t)) }
+//
+// A contiguous tensor on the CPU goes through it flattened: the backward kernel of libtorch 1.13 (oneDNN's)
+// returns memory that it never wrote where the gradient lies in memory in another order than the
+// tensor, and that of a flattened one cannot.
+func (t Tensor) GELU() Tensor {
+	if t.Device() != CPU || !t.IsContiguous() {
+		return opGELU.one(new(frame).tensor(t))
+	}
+	return Scope(func() Tensor { return opGELU.one(new(frame).tensor(t.Reshape(-1))).Reshape(t.Shape()...) })
+}
 
 // GELUTanh is GELU in its tanh approximation.
 func (t Tensor) GELUTanh() Tensor {
