@@ -75,7 +75,7 @@ func (u *UNet) ForwardEach(latents torch.Tensor, timesteps []float64, context, p
 		for _, b := range u.upBlocks {
 			x, skips = b.up(x, timeAct, context, skips)
 		}
-		return u.convOut.Forward(u.convNormOut.Forward(x).SiLU())
+		return u.convOut.Forward(u.convNormOut.ForwardSiLU(x))
 	})
 }
 
