@@ -5,6 +5,15 @@ import (
 	"focusnfix/model/torch"
 )
 
+// laidOut is a picture [B,C,H,W] in the memory order that a network's convolutions are fastest in; they
+// keep it. On the CPU that is channels-last, for which our norms are made, too.
+func laidOut(x torch.Tensor) torch.Tensor {
+	if x.Device() == torch.CPU {
+		return x.ChannelsLast()
+	}
+	return x
+}
+
 // resnet is diffusers' ResnetBlock2D: two normed convolutions beside a shortcut, between which the time
 // embedding is added to every pixel. The VAE's have no time.
 type resnet struct {
