@@ -22,7 +22,8 @@ type Muon struct {
 	LearningRate float64
 	Momentum     float64
 	WeightDecay  float64
-	Workers      int // threads that share a step
+	Workers      int         // threads that share a step
+	DType        torch.DType // that steps are found in; bfloat16 is as good and faster where there is hardware for it
 
 	params []torch.Tensor
 	mean   []torch.Tensor // momentum, of each parameter's shape
@@ -32,7 +33,7 @@ type Muon struct {
 // NewMuon makes an optimizer of parameters of two dimensions or more. Its momentum is float32 beside
 // the parameters and lives until Drop.
 func NewMuon(params []torch.Tensor, learningRate float64) *Muon {
-	m := &Muon{LearningRate: learningRate, Momentum: 0.95, WeightDecay: 0.01, Workers: 1, params: params}
+	m := &Muon{LearningRate: learningRate, Momentum: 0.95, WeightDecay: 0.01, Workers: 1, DType: torch.Float32, params: params}
 	byShape := map[string]int{}
 	torch.NoGrad(func() {
 		for i, p := range params {
@@ -81,7 +82,7 @@ func (m *Muon) update(group []int, grads []torch.Tensor) {
 		push := grads[i].AddScaled(m.mean[i], m.Momentum) // Nesterov's
 		pushes = append(pushes, push.Flatten(1))
 	}
-	steps := orthogonal(torch.Stack(pushes, 0)) // [n,rows,columns]
+	steps := orthogonal(torch.Stack(pushes, 0), m.DType) // [n,rows,columns]
 	scale := 0.2 * math.Sqrt(float64(max(steps.Size(1), steps.Size(2))))
 	for k, i := range group {
 		p := m.params[i]
@@ -91,15 +92,16 @@ func (m *Muon) update(group []int, grads []torch.Tensor) {
 }
 
 // orthogonal brings all singular values of matrices [n,rows,columns] near 1, by five Newton-Schulz
-// iterations of the fifth order with Jordan's coefficients: they end between 0.7 and 1.2.
-func orthogonal(x torch.Tensor) torch.Tensor {
+// iterations of the fifth order with Jordan's coefficients: they end between 0.7 and 1.2. The result
+// is float32.
+func orthogonal(x torch.Tensor, dtype torch.DType) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		wide := x.Size(1) <= x.Size(2)
 		if !wide {
 			x = x.Transpose(1, 2)
 		}
 		size := x.Square().Sum(1, 2).Sqrt().AddScalar(1e-7).Reshape(-1, 1, 1)
-		x := x.Div(size)
+		x := x.Div(size).To(dtype)
 		for range 5 {
 			x = torch.Scope(func() torch.Tensor {
 				a := x.MatMul(x.Transpose(1, 2))
@@ -108,9 +110,9 @@ func orthogonal(x torch.Tensor) torch.Tensor {
 			})
 		}
 		if !wide {
-			return x.Transpose(1, 2)
+			x = x.Transpose(1, 2)
 		}
-		return x
+		return x.To(torch.Float32)
 	})
 }
 

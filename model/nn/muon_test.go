@@ -12,6 +12,12 @@ import (
 // TestMuonStep makes one step on a wide and a tall matrix and a convolution: it points against the
 // gradient, its singular values are near one another whatever the gradient's, and its size is AdamW's.
 func TestMuonStep(t *testing.T) {
+	for _, dtype := range []torch.DType{torch.Float32, torch.BFloat16} {
+		t.Run(dtype.String(), func(t *testing.T) { checkMuonStep(t, dtype) })
+	}
+}
+
+func checkMuonStep(t *testing.T, dtype torch.DType) {
 	torchtest.Run(t, func() {
 		chance, err := torch.NewGenerator(torch.CPU, 3)
 		if err != nil {
@@ -26,7 +32,7 @@ func TestMuonStep(t *testing.T) {
 		}
 		m := nn.NewMuon(params, 0.1)
 		defer m.Drop()
-		m.Workers = 2
+		m.Workers, m.DType = 2, dtype
 		if err := m.Step(grads); err != nil {
 			t.Fatal(err)
 		}

@@ -33,7 +33,7 @@ func isMatrix(name string, shape []int64) bool {
 }
 
 // newDescent makes the optimizer of the parameters in the vector.
-func newDescent(f *layout, vector torch.Tensor, rate, decay float64, workers int) *descent {
+func newDescent(f *layout, vector torch.Tensor, rate, decay float64, dtype torch.DType, workers int) *descent {
 	d := &descent{layout: f}
 	for i, name := range f.names {
 		if isMatrix(name, f.shapes[i]) {
@@ -44,7 +44,7 @@ func newDescent(f *layout, vector torch.Tensor, rate, decay float64, workers int
 	}
 	d.matrixViews, d.otherViews = d.views(vector, d.matrices), d.views(vector, d.others)
 	d.muon, d.adam = nn.NewMuon(d.matrixViews, rate), nn.NewAdamW(d.otherViews, rate)
-	d.muon.Workers = workers
+	d.muon.DType, d.muon.Workers = dtype, workers
 	d.adam.Beta2, d.adam.WeightDecay, d.muon.WeightDecay = secondMoment, decay, decay
 	return d
 }

@@ -101,7 +101,7 @@ func (s *student[N, B]) begin() error {
 		s.params = f.params(s.work, true)
 		s.net = s.build(s.params)
 		s.leaves = f.tensors(s.params)
-		s.optimizer = newDescent(f, s.master, s.rate, s.decay, s.replicas)
+		s.optimizer = newDescent(f, s.master, s.rate, s.decay, s.dtype, s.replicas)
 	})
 	torch.Drop(start)
 	if err == nil {
