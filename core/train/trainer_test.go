@@ -120,7 +120,7 @@ func TestResumeIsExact(t *testing.T) {
 			change(&options)
 			whole := newTrainer(t, options)
 			first := steps(t, whole, 1)
-			if first.Measured.Region[0] != 0 || first.Coverage[0] <= 0.05 || first.Coverage[0] >= 0.5 {
+			if first.Measured.Region[0] > 1e-7 || first.Coverage[0] <= 0.05 || first.Coverage[0] >= 0.5 {
 				t.Errorf("first step: region term %v, coverage %v; want 0, and the square's share", first.Measured.Region, first.Coverage)
 			}
 			steps(t, whole, 3)
