@@ -1,0 +1,213 @@
+package tui
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+	"os"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/core/run"
+	"focusnfix/render"
+)
+
+// drawing is a picture file of a run folder and what is laid over it. Paths are from the folder.
+type drawing struct {
+	folder run.Folder
+	path   string
+	heat   string  // heatmap files, one a line: the hottest counts; "" is none
+	mask   string  // file of a mask that is outlined; "" is none
+	minus  string  // picture file: the absolute difference from it is shown, times diffGain; "" is none
+	box    run.Box // outlined; the zero box is none
+}
+
+// deck knows which drawing each picture name is to show, and keeps decoded files for a while.
+type deck struct {
+	pictures   *Pictures
+	files      *imageCache
+	wishes     map[string]wish
+	number     int
+	generation int // of the terminal: pictures of an earlier one have to be encoded again
+}
+
+// wish is what a name is to show.
+type wish struct {
+	drawing
+	cols, rows, generation int
+	number                 int // of the command that makes it
+	done                   bool
+	err                    error
+}
+
+// drawnMsg is a picture that was encoded.
+type drawnMsg struct {
+	name   string
+	number int
+	pic    Picture
+	err    error
+}
+
+// shownMsg tells that the picture called name is there now, or why not.
+type shownMsg struct {
+	name string
+	err  error
+}
+
+func newDeck(p *Pictures) *deck {
+	return &deck{pictures: p, files: newImageCache(), wishes: map[string]wish{}}
+}
+
+// want makes d the picture called name, at most cols x rows cells large. It returns the command that
+// encodes it, or nil where that is done or under way. The picture before stays until then.
+func (s *shared) want(name string, d drawing, cols, rows int) tea.Cmd {
+	k := s.deck
+	old, ok := k.wishes[name]
+	if ok && old.drawing == d && old.cols == cols && old.rows == rows && old.generation == k.generation {
+		return nil
+	}
+	if d.path == "" || cols <= 0 || rows <= 0 {
+		s.unwant(name)
+		return nil
+	}
+	k.number++
+	number, cell := k.number, s.probe.Terminal().Cell
+	k.wishes[name] = wish{drawing: d, cols: cols, rows: rows, generation: k.generation, number: number}
+	pictures, files := k.pictures, k.files
+	return func() tea.Msg {
+		img, err := d.draw(files, render.Box{Cols: cols, Rows: rows, Cell: cell})
+		if err != nil {
+			return drawnMsg{name: name, number: number, err: err}
+		}
+		return drawnMsg{name: name, number: number, pic: pictures.Encode(img, cols, rows)}
+	}
+}
+
+// unwant forgets the picture called name.
+func (s *shared) unwant(name string) {
+	delete(s.deck.wishes, name)
+	s.deck.pictures.Hide(name)
+}
+
+// picture is the text of the picture called name in w x h cells: the picture, or why it is not there.
+func (s *shared) picture(name string, w, h int) string {
+	wish, ok := s.deck.wishes[name]
+	switch {
+	case ok && wish.err != nil:
+		return message(w, h, s.styles.faintText.Render(fitLine(wish.err.Error(), min(w, len(wish.err.Error())))))
+	case ok && wish.done && s.probe.Terminal().Protocol == Off:
+		return message(w, h, s.styles.faintText.Render("picture off"))
+	}
+	return s.deck.pictures.View(name, w, h)
+}
+
+// take shows an encoded picture; it returns false if another is wanted by now.
+func (k *deck) take(msg drawnMsg) bool {
+	w, ok := k.wishes[msg.name]
+	if !ok || w.number != msg.number {
+		return false
+	}
+	w.done, w.err = true, msg.err
+	k.wishes[msg.name] = w
+	if msg.err != nil {
+		k.pictures.Hide(msg.name)
+	} else {
+		k.pictures.Show(msg.name, msg.pic)
+	}
+	return true
+}
+
+// draw reads the files and blends them, at the size of the screen so that outlines are sharp.
+func (d drawing) draw(files *imageCache, box render.Box) (image.Image, error) {
+	img, err := files.read(d.folder, d.path)
+	if err != nil {
+		return nil, err
+	}
+	if d.minus != "" {
+		if img, err = d.difference(files, img); err != nil {
+			return nil, err
+		}
+	}
+	if d.heat == "" && d.mask == "" && d.box == (run.Box{}) {
+		return img, nil
+	}
+	size := box.Fit(img.Bounds().Size(), 6)
+	if size.X == 0 || size.Y == 0 {
+		return img, nil
+	}
+	scaled := render.Scale(nil, img, img.Bounds(), size, false)
+	for path := range strings.SplitSeq(d.heat, "\n") {
+		if err := d.lay(files, path, scaled, func(o *render.Overlay, v []float32) { o.Heatmap = v }); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.lay(files, d.mask, scaled, func(o *render.Overlay, v []float32) { o.Mask = v }); err != nil {
+		return nil, err
+	}
+	outline(scaled, d.box)
+	return scaled, nil
+}
+
+// lay lays one file over the picture.
+func (d drawing) lay(files *imageCache, path string, on *image.RGBA, as func(*render.Overlay, []float32)) error {
+	if path == "" {
+		return nil
+	}
+	img, err := files.read(d.folder, path)
+	if err != nil {
+		return err
+	}
+	size := img.Bounds().Size()
+	o := render.Overlay{Width: size.X, Height: size.Y, Alpha: 0.65, Contour: color.RGBA{255, 255, 255, 255}}
+	as(&o, greys(img))
+	o.Draw(on)
+	return nil
+}
+
+func (d drawing) difference(files *imageCache, img image.Image) (image.Image, error) {
+	other, err := files.read(d.folder, d.minus)
+	if err != nil {
+		return nil, err
+	}
+	a, b := img.Bounds().Size(), other.Bounds().Size()
+	if a != b {
+		return nil, fmt.Errorf("%s: %dx%d pixels, want %dx%d", d.minus, b.X, b.Y, a.X, a.Y)
+	}
+	rgba := func(m image.Image) *image.RGBA { return render.Scale(nil, m, m.Bounds(), a, true) }
+	return render.Difference(nil, rgba(img), rgba(other), diffGain), nil
+}
+
+// outline draws a box, white on black, so that it is seen on every picture.
+func outline(img *image.RGBA, b run.Box) {
+	if b == (run.Box{}) {
+		return
+	}
+	w, h := float64(img.Rect.Dx()), float64(img.Rect.Dy())
+	r := image.Rect(int(b.Left*w), int(b.Top*h), int(b.Right*w), int(b.Bottom*h))
+	for i, c := range []color.RGBA{{0, 0, 0, 255}, {255, 255, 255, 255}, {255, 255, 255, 255}, {0, 0, 0, 255}} {
+		q := r.Inset(i - 1)
+		for x := q.Min.X; x < q.Max.X; x++ {
+			img.SetRGBA(x, q.Min.Y, c)
+			img.SetRGBA(x, q.Max.Y-1, c)
+		}
+		for y := q.Min.Y; y < q.Max.Y; y++ {
+			img.SetRGBA(q.Min.X, y, c)
+			img.SetRGBA(q.Max.X-1, y, c)
+		}
+	}
+}
+
+// readRunImage reads a picture of a run folder; info tells when it was written.
+func readRunImage(f run.Folder, path string) (img image.Image, info os.FileInfo, err error) {
+	file, err := f.Open(path)
+	if err != nil {
+		return nil, nil, noPicture(path, err)
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	if info, err = file.Stat(); err != nil {
+		return nil, nil, noPicture(path, err)
+	}
+	img, err = decodeImage(path, file)
+	return img, info, err
+}
