@@ -1,9 +1,11 @@
 package tui
 
 import (
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -17,7 +19,7 @@ import (
 type drawing struct {
 	folder run.Folder
 	path   string
-	heat   string  // heatmap files, one a line: the hottest counts; "" is none
+	heat   string  // heatmap files, one a line; those that are not there do not count
 	mask   string  // file of a mask that is outlined; "" is none
 	minus  string  // picture file: the absolute difference from it is shown, times diffGain; "" is none
 	box    run.Box // outlined; the zero box is none
@@ -95,7 +97,7 @@ func (s *shared) picture(name string, w, h int) string {
 	wish, ok := s.deck.wishes[name]
 	switch {
 	case ok && wish.err != nil:
-		return message(w, h, s.styles.faintText.Render(fitLine(wish.err.Error(), min(w, len(wish.err.Error())))))
+		return message(w, h, wrap(wish.err.Error(), w, 3)...)
 	case ok && wish.done && s.probe.Terminal().Protocol == Off:
 		return message(w, h, s.styles.faintText.Render("picture off"))
 	}
@@ -138,7 +140,8 @@ func (d drawing) draw(files *imageCache, box render.Box) (image.Image, error) {
 	}
 	scaled := render.Scale(nil, img, img.Bounds(), size, false)
 	for path := range strings.SplitSeq(d.heat, "\n") {
-		if err := d.lay(files, path, scaled, func(o *render.Overlay, v []float32) { o.Heatmap = v }); err != nil {
+		err := d.lay(files, path, scaled, func(o *render.Overlay, v []float32) { o.Heatmap = v })
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // an aspect may have none
 			return nil, err
 		}
 	}

@@ -38,7 +38,7 @@ func (p *imagesPane) draw() tea.Cmd {
 		return nil
 	}
 	store := p.s.run.store
-	step, ok := store.newest()
+	step, ok := store.newestPictures()
 	if !ok || len(store.pictures[step]) == 0 {
 		return nil
 	}
@@ -49,7 +49,7 @@ func (p *imagesPane) view(w, h int) string {
 	if p.s.run == nil {
 		return message(w, h, "No run is open.")
 	}
-	step, ok := p.s.run.store.newest()
+	step, ok := p.s.run.store.newestPictures()
 	if !ok {
 		return message(w, h, "No pictures yet.")
 	}
