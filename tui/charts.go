@@ -140,6 +140,7 @@ type chartLook struct {
 	cross   float64 // x of the hairline, or NaN
 	chosen  bool    // the chart that keys work on
 	log     bool
+	row     string // column of the chosen row of the table
 }
 
 // draw draws a chart with its title and legend: h lines of w cells. The plot is for the mouse; its first
@@ -153,8 +154,8 @@ func (c *curves) draw(spec chartSpec, look chartLook, w, h int) (string, render.
 		chart.Rules = []float64{look.cross}
 	}
 	var lines []render.Line
-	for _, l := range spec.lines {
-		if line := c.line(l); line.smoothing > 0 {
+	for _, l := range spec.lines { // raw curves, pale; of many curves only the one that is looked at
+		if line := c.line(l); line.smoothing > 0 && (len(spec.lines) <= 2 || l.column == look.row) {
 			lines = append(lines, render.Line{Series: &line.raw, Color: ghost(look.styles.curve(l.color), look.styles.dark)})
 		}
 	}

@@ -134,5 +134,6 @@ func chartSpecs(s *store, hidden map[string]bool, heldOut bool) []chartSpec {
 	return []chartSpec{
 		rewardChart(s, hidden, heldOut), psnr, one("loss", "loss", 3, 0), one("mask coverage", "coverage", 3, 2),
 		one("region term", "region", 4, 5), one("gradient norm", "grad-norm", 2, 3), one("seconds a step", "step-seconds", 2, 6), one("learning rate", "learning-rate", 6, 7),
+		one("memory, MiB", "memory", 0, 4), one("device use", "device", 2, 2),
 	}
 }

@@ -24,11 +24,12 @@ func (p *dashboardPane) view(w, h int) string {
 	canvas := newCanvas(w, h)
 	canvas.put(l.header, p.viewHeader(w))
 	p.plots = p.plots[:0]
+	row := tableRows(p.s.run.store)[p.row]
 	for i, spec := range p.order() {
 		if i >= len(l.charts) {
 			break
 		}
-		look := chartLook{styles: p.s.styles, profile: p.s.probe.Terminal().Profile, cross: p.cross, chosen: i == 0, log: p.logY[spec]}
+		look := chartLook{styles: p.s.styles, profile: p.s.probe.Terminal().Profile, cross: p.cross, chosen: i == 0, log: p.logY[spec], row: row.curve}
 		at := l.charts[i]
 		text, drawn := p.curves.draw(p.specs[spec], look, at.Dx()-1, at.Dy())
 		canvas.put(at, text)
@@ -144,32 +145,45 @@ func memory(mib float64) string {
 	return fmt.Sprintf("%.0f MiB", mib)
 }
 
+// tableColumns are the widths of the table's columns in w cells; what does not fit is 0.
+type tableColumns struct{ name, number, fixed, spark int }
+
+func fitTable(w int) tableColumns {
+	c := tableColumns{name: 23, number: 9, fixed: 8}
+	if w < c.name+4*c.number+c.fixed {
+		c.number, c.fixed = 8, 0
+		if w >= c.name+4*c.number+7 {
+			c.fixed = 7
+		}
+	}
+	if c.spark = min(w-c.name-4*c.number-c.fixed-3, 32); c.spark < 8 {
+		c.spark = 0
+	}
+	return c
+}
+
 // viewTable is the numbers: before, now, and by the held-out judges.
 func (p *dashboardPane) viewTable(w, h int) string {
-	st := p.s.styles
 	rows := tableRows(p.s.run.store)
-	nameW := 22
-	sparkW := w - nameW - 4*9 - 9
-	if sparkW < 6 {
-		sparkW = 0
+	c := fitTable(w)
+	n := c.number
+	head := fmt.Sprintf("%-*s%*s%*s%*s%*s", c.name, "", n, "base", n, "now", n, "change", n, "held-out")
+	if c.fixed > 0 {
+		head += fmt.Sprintf("%*s", c.fixed, "fixed")
 	}
-	head := fmt.Sprintf("%-*s%9s%9s%9s%9s%8s", nameW, "", "base", "now", "change", "held-out", "fixed")
-	lines := []string{st.faintText.Render(fitLine(head, w))}
+	lines := []string{p.s.styles.faintText.Render(fitLine(head, w))}
 	first := max(0, min(p.row-h+2, len(rows)-h+1))
-	for i, r := range rows {
-		if i < first {
-			continue
-		}
-		lines = append(lines, p.tableLine(r, i == p.row, nameW, sparkW, w))
+	for i, r := range rows[first:] {
+		lines = append(lines, p.tableLine(r, first+i == p.row, c, w))
 	}
 	return fitBlock(lines, w, h)
 }
 
-func (p *dashboardPane) tableLine(r tableRow, chosen bool, nameW, sparkW, w int) string {
+func (p *dashboardPane) tableLine(r tableRow, chosen bool, c tableColumns, w int) string {
 	st := p.s.styles
-	mark := " "
+	mark, nameStyle := " ", st.text
 	if chosen {
-		mark = st.accentText.Render("▸")
+		mark, nameStyle = st.accentText.Render("▸"), st.bold
 	}
 	swatch := " "
 	if r.curve != "" && r.color >= 0 {
@@ -178,26 +192,37 @@ func (p *dashboardPane) tableLine(r tableRow, chosen bool, nameW, sparkW, w int)
 			swatch = st.text.Foreground(st.curve(r.color)).Render("━")
 		}
 	}
-	name := fitLine(strings.Repeat("  ", r.indent)+r.name, nameW-4)
-	text := mark + swatch + " " + name + " "
-	text += st.faintText.Render(fmt.Sprintf("%9s", number(r.base, r.decimals)))
-	text += st.bold.Render(fmt.Sprintf("%9s", number(r.now, r.decimals)+r.unit))
-	text += p.changeText(r.change(), r.decimals)
-	text += fmt.Sprintf("%9s", number(r.heldOut, r.decimals))
-	fixed := ""
-	if r.fixed == r.fixed {
-		fixed = fmt.Sprintf("%.0f %%", 100*r.fixed)
+	cell := func(v float64, unit string) string {
+		text := ""
+		if v == v {
+			text = number(v, r.decimals) + unit
+		}
+		return fmt.Sprintf("%*s", c.number, text)
 	}
-	text += fmt.Sprintf("%8s ", fixed)
-	if sparkW > 0 && r.curve != "" {
-		values := p.s.run.store.steps.tail(r.curve, 1<<12)
-		text += st.text.Foreground(st.curve(max(r.color, 0))).Render(render.Sparkline(values, sparkW-1, p.s.probe.Terminal().Profile))
+	text := mark + swatch + " " + nameStyle.Render(fitLine(strings.Repeat("  ", r.indent)+r.name, c.name-3))
+	text += st.faintText.Render(cell(r.base, "")) + st.bold.Render(cell(r.now, r.unit))
+	text += p.changeText(r.change(), r.decimals, c.number) + cell(r.heldOut, "")
+	if c.fixed > 0 {
+		fixed := ""
+		if r.fixed == r.fixed {
+			fixed = fmt.Sprintf("%.0f %%", 100*r.fixed)
+		}
+		text += fmt.Sprintf("%*s", c.fixed, fixed)
+	}
+	if c.spark > 0 && r.curve != "" {
+		text += "   " + p.s.spark(p.s.run.store.steps.tail(r.curve, 1<<12), c.spark, max(r.color, 0))
 	}
 	return fitLine(text, w)
 }
 
+// spark is a sparkline in a curve's colour. It leaves the top of the row free, so that rows stay apart.
+func (s *shared) spark(values []float64, w, color int) string {
+	line := render.Sparkline(values, w, s.probe.Terminal().Profile)
+	return s.styles.text.Foreground(s.styles.curve(color)).Render(strings.ReplaceAll(line, "█", "▇"))
+}
+
 // changeText is a change with its sign, in colour: better is up.
-func (p *dashboardPane) changeText(v float64, decimals int) string {
+func (p *dashboardPane) changeText(v float64, decimals, w int) string {
 	text := number(v, decimals)
 	style := p.s.styles.faintText
 	switch {
@@ -208,7 +233,7 @@ func (p *dashboardPane) changeText(v float64, decimals int) string {
 	case v < 0:
 		style = p.s.styles.badText
 	}
-	return style.Render(fmt.Sprintf("%9s", text))
+	return style.Render(fmt.Sprintf("%*s", w, text))
 }
 
 // viewLog is the end of the event log, or what lies p.scroll lines before it.

@@ -118,19 +118,14 @@ func (o *opened) follow() tea.Cmd {
 	}
 }
 
-// take puts a batch into the store and returns the command that waits for the next; ok is false if the
-// run was closed meanwhile.
-func (s *shared) take(msg followedMsg) (next tea.Cmd, ok bool) {
-	o := s.run
-	if o == nil || msg.run != o {
-		return nil, false
-	}
+// take puts a batch into the store; it returns false if reading has ended.
+func (o *opened) take(msg followedMsg) bool {
 	o.follower = msg.follower
 	if msg.err != nil {
 		if !errors.Is(msg.err, context.Canceled) {
 			o.err = msg.err
 		}
-		return nil, true
+		return false
 	}
 	if msg.batch.Reset {
 		o.store = newStore()
@@ -140,7 +135,7 @@ func (s *shared) take(msg followedMsg) (next tea.Cmd, ok bool) {
 	for i := range msg.batch.Events {
 		o.store.add(&msg.batch.Events[i])
 	}
-	return o.follow(), true
+	return true
 }
 
 // lastLine is the last line of a file of the run that is not empty, or "".
