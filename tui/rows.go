@@ -1,0 +1,57 @@
+package tui
+
+import (
+	"image"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+)
+
+// textRow is a line of a column beside a picture: text, or words that can be clicked.
+type textRow struct {
+	text  string
+	chips []chip
+}
+
+// rowsView draws the rows in w x h cells.
+func (s styles) rowsView(rows []textRow, w, h int) string {
+	lines := make([]string, len(rows))
+	for i, r := range rows {
+		lines[i] = r.text
+		if r.chips != nil {
+			lines[i] = s.chipRow(r.chips, w)
+		}
+	}
+	return fitBlock(lines, w, h)
+}
+
+// clickRows does what the word under the mouse says, of rows that lie in r.
+func clickRows(m mouseMsg, r image.Rectangle, rows []textRow) tea.Cmd {
+	if !m.left() || !m.in(r) || m.y-r.Min.Y >= len(rows) {
+		return nil
+	}
+	c := chipAt(rows[m.y-r.Min.Y].chips, m.x-r.Min.X, r.Dx())
+	if c == nil || c.do == nil {
+		return nil
+	}
+	return c.do()
+}
+
+// wrap breaks text into at most n lines of w cells; what is left is cut off with an ellipsis.
+func wrap(text string, w, n int) []string {
+	lines := strings.Split(ansi.Wordwrap(text, max(w, 1), ""), "\n")
+	if len(lines) > n && n > 0 {
+		lines = append(lines[:n-1], strings.Join(lines[n-1:], " "))
+	}
+	for i, line := range lines {
+		lines[i] = ansi.Truncate(line, w, "…")
+	}
+	return lines
+}
+
+// progressBar is done of all in w cells.
+func (s styles) progressBar(done, of, w int) string {
+	n := min(max(done, 0), of) * w / max(of, 1)
+	return s.accentText.Render(strings.Repeat("━", n)) + s.ruleText.Render(strings.Repeat("─", max(w-n, 0)))
+}
