@@ -36,7 +36,7 @@ type deck struct {
 type wish struct {
 	drawing
 	cols, rows, generation int
-	number                 int // grows with every wish
+	number                 int  // grows with every wish
 	busy                   bool // a command works for this name, on this wish or one before
 	done                   bool
 	err                    error

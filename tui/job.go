@@ -39,8 +39,10 @@ type (
 	}
 )
 
-// statusEvery is how often the engine is asked how far it is.
-const statusEvery = 250 * time.Millisecond
+const (
+	statusEvery = 250 * time.Millisecond // between two questions how far the engine is
+	startTime   = 2 * time.Minute        // that an engine may take until it answers
+)
 
 // request is what a job asks of the engine.
 type request func(context.Context, *run.Client) (core.PromptResult, error)
@@ -57,7 +59,7 @@ func (s *shared) begin(owner string, wake bool, ask request) (*job, tea.Cmd) {
 				return jobMsg{job: j, err: fmt.Errorf("start an engine: %w", err)}
 			}
 		}
-		c, err := j.folder.Dial()
+		c, err := j.dial(ctx, wake)
 		if err != nil {
 			return jobMsg{job: j, err: err}
 		}
@@ -69,6 +71,22 @@ func (s *shared) begin(owner string, wake bool, ask request) (*job, tea.Cmd) {
 		return jobMsg{j, result, err}
 	}
 	return j, tea.Batch(do, j.watch())
+}
+
+// dial finds the engine; one that was just started has a while to come up.
+func (j *job) dial(ctx context.Context, started bool) (*run.Client, error) {
+	for late := time.Now().Add(startTime); ; {
+		c, err := j.folder.Dial()
+		if err == nil && started {
+			if _, err = c.Status(ctx); err != nil {
+				c.Close()
+			}
+		}
+		if err == nil || !started || ctx.Err() != nil || time.Now().After(late) {
+			return c, err
+		}
+		time.Sleep(statusEvery)
+	}
 }
 
 // watch asks the engine once, in a moment.

@@ -93,9 +93,8 @@ func (p *fixPane) update(msg tea.Msg) tea.Cmd {
 			p.results.add(msg.events)
 		}
 	case repairMsg:
-		p.chosen, p.source, p.aspect, p.phase = &msg.source, 0, msg.aspect, fixDrawing
-		p.boxEditor = boxEditor{}
-		return tea.Batch(p.refresh(), p.region(), p.wants())
+		p.choose(msg)
+		return tea.Batch(p.refresh(), p.wants())
 	case regionMsg:
 		if at, ok := p.current(); ok && at.files == msg.files && !p.set {
 			p.box, p.set = msg.box, true
@@ -123,6 +122,14 @@ func (p *fixPane) open() {
 	}
 	p.sources, p.source, p.chosen, p.aspect, p.boxEditor = nil, 0, nil, "", boxEditor{}
 	p.phase, p.job, p.err, p.results, p.boxes = fixDrawing, nil, nil, results{fixes: true}, map[string]run.Box{}
+}
+
+// choose takes another pane's picture.
+func (p *fixPane) choose(msg repairMsg) {
+	p.chosen, p.sources, p.aspect, p.boxEditor, p.err = &msg.source, nil, msg.aspect, boxEditor{}, nil
+	if p.phase == fixLooking {
+		p.phase = fixDrawing
+	}
 }
 
 // refresh lists the pictures that can be repaired: the chosen one, the run's newest, and prompts.

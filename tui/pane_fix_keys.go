@@ -42,8 +42,9 @@ func (p *fixPane) lookingKeys() []binding {
 	result := func(n int) func() tea.Cmd { return p.then(func() { p.results.move(n) }) }
 	return []binding{
 		bind(p.back, "box", "another box or another picture", "enter", "esc"),
-		bind(result(-1), "earlier", "the repair before", "left"),
-		bind(result(1), "later", "the next repair", "right"),
+		bind(nil, "repairs", "earlier and later repairs", "←→"),
+		bind(result(-1), "", "the repair before", "left"),
+		bind(result(1), "", "the next repair", "right"),
 		bind(p.toggle(&p.difference), "diff", "the difference in place of the repaired picture, 4 times as strong", "d"),
 		bind(p.toggle(&p.isBase), "flip", "swap before and after in place", "f"),
 		bind(p.save, "save", "save both pictures side by side as PNG", "s"),

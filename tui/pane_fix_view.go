@@ -14,15 +14,16 @@ import (
 type fixLayout struct{ side, large, pairSide, left, right image.Rectangle }
 
 func (p *fixPane) layout() fixLayout {
-	area := image.Rect(1, 0, max(p.w-1, 1), max(p.h-1, 0))
+	top := margin(p.h)
+	area := image.Rect(1, top, max(p.w-1, 1), max(p.h-1, top))
 	var l fixLayout
 	l.pairSide, l.left, l.right = p.pairLayout(area)
 	cell := p.probe.Terminal().Cell
 	rows := area.Dy()
 	cols := int(float64(rows*cell.Y)*p.aspectRatio()/float64(max(cell.X, 1)) + 0.999)
 	cols = min(cols, max(area.Dx()-sideLeast-2, 0))
-	l.large = image.Rect(area.Max.X-cols, 0, area.Max.X, rows)
-	l.side = image.Rect(1, 0, max(l.large.Min.X-2, 1), rows)
+	l.large = image.Rect(area.Max.X-cols, top, area.Max.X, top+rows)
+	l.side = image.Rect(1, top, max(l.large.Min.X-2, 1), top+rows)
 	return l
 }
 
@@ -47,7 +48,8 @@ func (p *fixPane) view(w, h int) string {
 	}
 	l := p.layout()
 	side := p.styles.rowsView(p.side(), l.side.Dx(), l.side.Dy())
-	return stack(w, h, beside(blank(1, l.side.Dy()), side, blank(2, l.side.Dy()), p.picture("fix/before", l.large.Dx(), l.large.Dy())))
+	body := beside(blank(1, l.side.Dy()), side, blank(2, l.side.Dy()), p.picture("fix/before", l.large.Dx(), l.large.Dy()))
+	return stack(w, h, append(emptyRows(margin(h)), body)...)
 }
 
 func (p *fixPane) viewCompared(w, h int) string {
@@ -67,7 +69,7 @@ func (p *fixPane) viewCompared(w, h int) string {
 		heads[1] = p.styles.bold.Render("difference, 4 times as strong")
 	}
 	pictures := [2]string{p.picture("fix/before", l.left.Dx(), l.left.Dy()), second}
-	return stack(w, h, p.viewPair(w, h, p.side(), l.pairSide, l.left, l.right, heads, pictures))
+	return stack(w, h, append(emptyRows(margin(h)), p.viewPair(w, h-margin(h), p.side(), l.pairSide, l.left, l.right, heads, pictures))...)
 }
 
 // side is the column of text.
@@ -90,12 +92,13 @@ func (p *fixPane) side() []textRow {
 	pick := func(text string, n int) chip { return chip{text, false, func() tea.Cmd { return p.pick(n) }} }
 	rows = append(rows, textRow{text: st.faintText.Render(fmt.Sprintf("seed %d", at.request.Seed))},
 		textRow{chips: []chip{pick("‹", -1), {text: fmt.Sprintf("picture %d of %d", p.source+1, len(p.sources))}, pick("›", 1)}},
-		textRow{}, textRow{text: st.faintText.Render("what is wrong there")}, textRow{chips: p.aspectChips()}, textRow{})
+		textRow{}, textRow{text: st.faintText.Render("what is wrong there")})
+	rows = append(append(rows, chipRows(p.aspectChips(), w)...), textRow{})
 	rows = append(rows, p.boxRows(w)...)
 	rows = append(rows, textRow{}, textRow{chips: []chip{{"repair", p.set, p.start}, {"results", false, p.look}}})
 	if p.err != nil {
 		rows = append(rows, textRow{})
-		for _, line := range wrap(p.err.Error(), w, 4) {
+		for _, line := range wrap(oneLine(p.err.Error()), w, 4) {
 			rows = append(rows, textRow{text: st.badText.Render(line)})
 		}
 	}
@@ -155,7 +158,7 @@ func (p *fixPane) lookingSide() []textRow {
 	return append(rows, textRow{}, textRow{chips: []chip{{"difference", p.difference, p.toggle(&p.difference)}, {"flip", p.isBase, p.toggle(&p.isBase)}}},
 		textRow{chips: []chip{
 			{"‹", false, p.then(func() { p.results.move(-1) })}, {"›", false, p.then(func() { p.results.move(1) })},
-			{"save", false, p.save}, {"box", false, p.back},
+			{"save", false, p.save}, {"new box", false, p.back},
 		}})
 }
 

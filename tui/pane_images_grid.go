@@ -72,7 +72,7 @@ func (p *imagesPane) viewGrid(w, h int) string {
 	all, selected := p.cells()
 	g := p.gridLayout(len(all))
 	first, last := g.page(selected, len(all))
-	blocks := []string{beside(blank(1, l.side.Dy()), p.styles.rowsView(p.side(), l.side.Dx(), l.side.Dy())), ""}
+	blocks := append(emptyRows(margin(h)), beside(blank(1, l.side.Dy()), p.styles.rowsView(p.side(), l.side.Dx(), l.side.Dy())), "")
 	for row := first; row < last; row += g.across {
 		line := []string{blank(1, g.rows+1)}
 		for i := row; i < min(row+g.across, last); i++ {

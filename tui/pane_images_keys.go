@@ -10,14 +10,16 @@ func (p *imagesPane) keys() []binding {
 	step := func(n int) func() tea.Cmd { return p.then(func() { p.stepBy(n) }) }
 	pick := func(n int) func() tea.Cmd { return p.then(func() { p.pick(p.pair + n) }) }
 	return []binding{
-		bind(step(-1), "step", "the step before", "left"),
+		bind(nil, "step", "earlier and later steps; shift for ten", "←→"),
+		bind(step(-1), "", "the step before", "left"),
 		bind(step(1), "", "the next step", "right"),
 		bind(step(-10), "", "ten steps back", "shift+left", "pgup"),
 		bind(step(10), "", "ten steps on", "shift+right", "pgdown"),
 		bind(step(-1<<20), "", "the first step", "home"),
 		bind(step(1<<20), "", "the newest step, and follow", "end"),
 		bind(p.play, "play", "play through the steps, or stop", "space"),
-		bind(pick(-1), "picture", "the picture before", "up", "p"),
+		bind(nil, "picture", "earlier and later pictures", "↑↓"),
+		bind(pick(-1), "", "the picture before", "up", "p"),
 		bind(pick(1), "", "the next picture", "down", "n"),
 		bind(p.flip, "flip", "swap base and tuned in place", "f", "x"),
 		bind(p.startBlink, "blink", "swap them by itself, or stop", "b"),

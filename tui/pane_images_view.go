@@ -16,18 +16,26 @@ type imagesLayout struct{ side, picture, slider image.Rectangle }
 const sideLeast = 28
 
 func (p *imagesPane) layout() imagesLayout {
-	w, h := p.w, p.h
+	w, h, top := p.w, p.h, margin(p.h)
 	l := imagesLayout{slider: image.Rect(0, max(h-1, 0), w, h)}
 	if p.grid {
-		l.side = image.Rect(1, 0, max(w-1, 1), min(2, h))
-		l.picture = image.Rect(1, 3, max(w-1, 1), max(h-2, 3))
+		l.side = image.Rect(1, top, max(w-1, 1), min(top+2, h))
+		l.picture = image.Rect(1, top+3, max(w-1, 1), max(h-2, top+3))
 		return l
 	}
-	rows := max(h-2, 0)
+	rows := max(h-2-top, 0)
 	cols := min(p.columns(rows), max(w-sideLeast-3, 0))
-	l.picture = image.Rect(w-1-cols, 0, w-1, rows)
-	l.side = image.Rect(1, 0, max(l.picture.Min.X-2, 1), rows)
+	l.picture = image.Rect(w-1-cols, top, w-1, top+rows)
+	l.side = image.Rect(1, top, max(l.picture.Min.X-2, 1), top+rows)
 	return l
+}
+
+// margin is the empty rows below the tabs: none where rows are few.
+func margin(h int) int {
+	if h < 30 {
+		return 0
+	}
+	return 1
 }
 
 // columns is how wide a picture of so many rows is.
@@ -70,7 +78,7 @@ func (p *imagesPane) view(w, h int) string {
 		l := p.layout()
 		side := p.styles.rowsView(p.side(), l.side.Dx(), l.side.Dy())
 		body := beside(blank(1, l.side.Dy()), side, blank(2, l.side.Dy()), p.viewShot(shot{"images/one", at}, l.picture.Dx(), l.picture.Dy()))
-		return stack(w, h, body, "", p.viewSlider(w))
+		return stack(w, h, append(emptyRows(margin(h)), body, "", p.viewSlider(w))...)
 	}
 }
 
@@ -81,6 +89,9 @@ func blank(w, h int) string { return fitBlock(nil, w, h) }
 func stack(w, h int, blocks ...string) string {
 	return fitBlock(strings.Split(strings.Join(blocks, "\n"), "\n"), w, h)
 }
+
+// emptyRows are n rows for stack.
+func emptyRows(n int) []string { return make([]string, n) }
 
 func (p *imagesPane) viewEmpty(w, h int) string {
 	lines := []string{"No pictures yet."}
@@ -135,7 +146,7 @@ func (p *imagesPane) side() []textRow {
 	views := p.viewChips()
 	rows = append(rows, textRow{chips: views[:3]}, textRow{chips: views[3:]})
 	if p.heatmap {
-		rows = append(rows, textRow{chips: p.aspectChips()}, textRow{text: render.Colors("heat").Legend(min(w, 30), "0", "1 faulty", p.probe.Terminal().Profile)})
+		rows = append(append(rows, chipRows(p.aspectChips(), w)...), textRow{text: render.Colors("heat").Legend(min(w, 30), "0", "1 faulty", p.probe.Terminal().Profile)})
 	}
 	rows = append(rows, textRow{})
 	rows = append(rows, p.scores(at, w)...)
@@ -195,17 +206,15 @@ func (p *imagesPane) scores(at place, w int) []textRow {
 // scoreRows is a table of what judges say of a base and a tuned picture, and how alike the two are outside
 // the mask.
 func (s styles) scoreRows(aspects []core.AspectScore, psnr float64, w int) []textRow {
-	cells := 8
-	if w < 34 { // no room for the change
-		cells = 7
+	const whole = 18 + 3*8 // names, base, tuned, change
+	cells, numbers := 8, 3
+	if w < whole { // no room for the change: the tuned score has its colour
+		cells, numbers = 7, 2
 	}
-	name := max(min(w-3*cells, 20), 8)
-	if w < 34 {
-		name = max(w-2*cells, 8)
-	}
+	name := max(min(w-numbers*cells, 20), 8)
 	line := func(label, base, tuned, delta string) string {
 		text := fitLine(label, name) + fmt.Sprintf("%*s%*s", cells, base, cells, tuned)
-		if w < 34 {
+		if w < whole {
 			return text
 		}
 		return text + fmt.Sprintf("%*s", cells, delta)

@@ -18,7 +18,7 @@ type promptPane struct {
 	visible bool
 	form    promptForm
 	results results
-	layers        // isBase has no meaning: both are shown
+	layers  // isBase has no meaning: both are shown
 	aspect  string
 	asked   run.GenerateRequest // what the job, or the last one, asked for
 	job     *job                // nil: none under way
@@ -77,7 +77,11 @@ func (p *promptPane) update(msg tea.Msg) tea.Cmd {
 		return p.pasted(msg)
 	case mouseMsg:
 		return tea.Batch(p.mouse(msg), p.wants())
-	case shownMsg, encodeMsg, stateMsg:
+	case stateMsg:
+		if p.run != nil && p.run.hasConfig {
+			p.form.runsOwn(p.run.config.Sample.NumSteps, p.run.config.Sample.GuidanceScale)
+		}
+	case shownMsg, encodeMsg:
 	default:
 		return nil
 	}
@@ -127,13 +131,11 @@ func (p *promptPane) typed(msg tea.KeyPressMsg) tea.Cmd {
 	if cmd, taken := p.form.key(msg); taken {
 		return cmd
 	}
+	p.form.focusOn(noField)
 	if msg.String() == "enter" {
 		return p.draw()
 	}
-	if p.job != nil {
-		return p.cancel()
-	}
-	return p.form.focusOn(noField)
+	return nil
 }
 
 func (p *promptPane) pasted(msg tea.PasteMsg) tea.Cmd {

@@ -9,12 +9,20 @@ import (
 )
 
 func (p *promptPane) keys() []binding {
+	if p.typing() {
+		return []binding{
+			bind(nil, "draw", "draw what is typed", "enter"), bind(nil, "next field", "the next field; shift+tab is the one before", "tab"),
+			bind(nil, "earlier prompts", "earlier and later prompts; in a number, one more or less", "↑↓"),
+			bind(nil, "end typing", "keys are commands again", "esc"),
+		}
+	}
 	result := func(n int) func() tea.Cmd { return p.then(func() { p.results.move(n) }) }
 	table := []binding{
 		bind(p.startTyping, "type", "type a prompt; tab goes to the next field", "enter", "i", "/"),
 		bind(p.draw, "draw", "draw it, or draw it again", "space"),
-		bind(result(-1), "earlier", "the result before", "left"),
-		bind(result(1), "later", "the next result", "right"),
+		bind(nil, "results", "earlier and later results", "←→"),
+		bind(result(-1), "", "the result before", "left"),
+		bind(result(1), "", "the next result", "right"),
 		bind(result(-1<<20), "", "the first result", "home"),
 		bind(result(1<<20), "", "the newest result", "end"),
 		bind(p.toggle(&p.heatmap), "heat", "lay the heatmap over it: what a judge finds faulty", "h"),
@@ -25,7 +33,6 @@ func (p *promptPane) keys() []binding {
 		bind(p.reuse, "", "put this result's prompt and settings into the form", "u"),
 		bind(p.save, "save", "save both pictures side by side as PNG", "s"),
 		bind(p.repair, "repair", "repair a region of this picture", "r"),
-		bind(nil, "", "in the prompt: earlier and later prompts", "up", "down"),
 	}
 	if p.job != nil {
 		table = append([]binding{bind(p.cancel, "cancel", "give up what is being drawn", "esc")}, table...)

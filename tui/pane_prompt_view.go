@@ -14,7 +14,7 @@ import (
 
 // promptLayout is where the parts of the pane are: the form and one line of what is going on above; the
 // scores and, right-most, the two pictures below.
-type promptLayout struct{ form, status, side, base, tuned image.Rectangle }
+type promptLayout struct{ form, side, base, tuned image.Rectangle }
 
 const (
 	formRows       = 3
@@ -23,11 +23,10 @@ const (
 )
 
 func (p *promptPane) layout() promptLayout {
-	w, h := p.w, p.h
-	l := promptLayout{
-		form: image.Rect(1, 0, max(w-1, 1), formRows), status: image.Rect(1, formRows, max(w-1, 1), formRows+1),
-	}
-	area := image.Rect(1, formRows+2, max(w-1, 1), max(h-1, formRows+2))
+	w, h, top := p.w, p.h, margin(p.h)
+	l := promptLayout{form: image.Rect(1, top, max(w-1, 1), top+formRows)}
+	first := top + formRows + 2
+	area := image.Rect(1, first, max(w-1, 1), max(h-1, first))
 	l.side, l.base, l.tuned = p.pairLayout(area)
 	return l
 }
@@ -71,20 +70,21 @@ func (p *promptPane) view(w, h int) string {
 	}
 	l := p.layout()
 	form := beside(blank(1, formRows), p.styles.rowsView(p.formRows(), l.form.Dx(), formRows), blank(1, formRows))
-	rest := max(h-formRows-2, 0)
+	head := append(emptyRows(margin(h)), form, p.statusLine(w), "")
+	rest := max(h-margin(h)-formRows-2, 0)
 	if len(p.results.list) == 0 {
-		return stack(w, h, form, p.statusLine(w), "", p.note("What you type is drawn by the base model and by the tuned one, side by side. Training goes on.", w, rest))
+		return stack(w, h, append(head, p.note("What you type is drawn by the base model and by the tuned one, side by side. Training goes on.", w, rest))...)
 	}
 	pictures := [2]string{p.picture("prompt/base", l.base.Dx(), l.base.Dy()), p.picture("prompt/tuned", l.tuned.Dx(), l.tuned.Dy())}
 	heads := [2]string{p.styles.faintText.Render("base"), p.styles.bold.Render("tuned")}
 	if p.difference {
 		heads[1] = p.styles.bold.Render("difference, 4 times as strong")
 	}
-	return stack(w, h, form, p.statusLine(w), "", p.viewPair(w, rest, p.side(), l.side, l.base, l.tuned, heads, pictures))
+	return stack(w, h, append(head, p.viewPair(w, rest, p.side(), l.side, l.base, l.tuned, heads, pictures))...)
 }
 
 // formLabel is the width of the names before the first two fields.
-const formLabel = 10
+const formLabel = 11
 
 // formRows are the fields. The last row's fields are chips between labels.
 func (p *promptPane) formRows() []textRow {
@@ -93,7 +93,7 @@ func (p *promptPane) formRows() []textRow {
 		if p.form.focus == i {
 			style = p.styles.accentText.Bold(true)
 		}
-		return style.Render(fitLine(fieldNames[i], formLabel))
+		return style.Render(fitLine(fieldNames[i], formLabel-2) + "› ")
 	}
 	var last strings.Builder
 	for _, part := range p.numberParts() {
@@ -178,9 +178,7 @@ func (p *promptPane) statusLine(w int) string {
 	case p.job != nil:
 		text = st.accentText.Render(p.job.line("drawing", p.now())) + st.faintText.Render("   esc cancels")
 	case p.err != nil:
-		text = st.badText.Render(p.err.Error())
-	case p.typing():
-		text = st.faintText.Render("enter draws · ↑↓ earlier prompts · tab next field · esc ends typing")
+		text = st.badText.Render(oneLine(p.err.Error()))
 	case ok:
 		text = st.faintText.Render(fmt.Sprintf("result %d of %d, %s", p.results.at+1, len(p.results.list), r.Path))
 	}
@@ -207,7 +205,7 @@ func (p *promptPane) side() []textRow {
 	rows = append(rows, p.styles.scoreRows(r.Aspects, r.OutsidePSNR, w)...)
 	rows = append(rows, textRow{}, textRow{chips: []chip{{"heatmap", p.heatmap, p.toggle(&p.heatmap)}, {"difference", p.difference, p.toggle(&p.difference)}}})
 	if p.heatmap {
-		rows = append(rows, textRow{chips: p.aspectChips(r.Aspects)}, textRow{text: render.Colors("heat").Legend(min(w, 30), "0", "1 faulty", p.probe.Terminal().Profile)})
+		rows = append(append(rows, chipRows(p.aspectChips(r.Aspects), w)...), textRow{text: render.Colors("heat").Legend(min(w, 30), "0", "1 faulty", p.probe.Terminal().Profile)})
 	}
 	return append(rows, textRow{chips: []chip{
 		{"‹", false, p.then(func() { p.results.move(-1) })}, {"›", false, p.then(func() { p.results.move(1) })},

@@ -145,6 +145,12 @@ func (f *promptForm) drawn(r run.GenerateRequest) {
 	}
 }
 
+// runsOwn shows what the run itself draws with where a field is empty.
+func (f *promptForm) runsOwn(steps int, guidance float64) {
+	f.fields[fieldSteps].Placeholder = strconv.Itoa(steps)
+	f.fields[fieldGuidance].Placeholder = strconv.FormatFloat(guidance, 'g', -1, 64)
+}
+
 // fill puts a request into the form.
 func (f *promptForm) fill(r run.GenerateRequest) {
 	f.fields[fieldPrompt].SetValue(r.Prompt)

@@ -26,6 +26,21 @@ func (s styles) rowsView(rows []textRow, w, h int) string {
 	return fitBlock(lines, w, h)
 }
 
+// chipRows spreads chips over as many rows of w cells as they need.
+func chipRows(chips []chip, w int) []textRow {
+	var rows []textRow
+	used := 0
+	for _, c := range chips {
+		if len(rows) == 0 || used+chipGap+c.width() > w {
+			rows, used = append(rows, textRow{}), -chipGap
+		}
+		last := &rows[len(rows)-1]
+		last.chips = append(last.chips, c)
+		used += chipGap + c.width()
+	}
+	return rows
+}
+
 // clickRows does what the word under the mouse says, of rows that lie in r.
 func clickRows(m mouseMsg, r image.Rectangle, rows []textRow) tea.Cmd {
 	if !m.left() || !m.in(r) || m.y-r.Min.Y >= len(rows) {
@@ -49,6 +64,9 @@ func wrap(text string, w, n int) []string {
 	}
 	return lines
 }
+
+// oneLine is text without line breaks.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // progressBar is done of all in w cells.
 func (s styles) progressBar(done, of, w int) string {

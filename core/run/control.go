@@ -37,15 +37,6 @@ type Status struct {
 	Busy    string `json:"busy,omitempty"` // "step", "generate", "fix", "evaluate", "reference", "load"
 	Device  string `json:"device,omitempty"`
 	Version string `json:"version,omitempty"`
-	// Progress is how far the request of a person is that the engine is busy with.
-	Progress *Progress `json:"progress,omitempty"`
-}
-
-// Progress is how far a request is.
-type Progress struct {
-	Done    int    `json:"done"`
-	Of      int    `json:"of,omitempty"`      // at most; 0 if nobody knows
-	Picture string `json:"picture,omitempty"` // the newest one, from the run folder; see Folder.WriteProgress
 }
 
 // GenerateRequest is a prompt to draw. Zero values are the run's own settings; a prompt is a must.

@@ -1,10 +1,8 @@
 package run
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"image"
 	"io/fs"
 	"os"
 	"path"
@@ -19,7 +17,6 @@ import (
 const (
 	images   = "images"
 	prompts  = "prompts"
-	progress = "progress"
 	metaName = "meta.json"
 )
 
@@ -95,30 +92,6 @@ func (f Folder) WritePrompt(result core.PromptResult, write func(dir string) err
 		return e, syncDir(f.path(prompts))
 	}
 }
-
-// WriteProgress keeps a picture of a request that is under way and returns its path from the run folder,
-// for Status.Progress. Each has another path; the one before stays for a reader who has just heard of it.
-func (f Folder) WriteProgress(number int, m image.Image) (string, error) {
-	name := func(number int) string { return path.Join(progress, fmt.Sprintf("%04d.png", number)) }
-	var text bytes.Buffer
-	err := core.WritePNG(&text, m)
-	if err == nil {
-		err = os.MkdirAll(f.path(progress), 0o755)
-	}
-	if err == nil {
-		err = os.WriteFile(f.path(name(number)), text.Bytes(), 0o644)
-	}
-	if err != nil {
-		return "", fmt.Errorf("keep progress: %w", err)
-	}
-	if err := os.Remove(f.path(name(number - 2))); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("keep progress: %w", err)
-	}
-	return name(number), nil
-}
-
-// EndProgress removes the pictures of WriteProgress.
-func (f Folder) EndProgress() error { return os.RemoveAll(f.path(progress)) }
 
 func (f Folder) nextPrompt() int {
 	next := 1

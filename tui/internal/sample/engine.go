@@ -20,6 +20,7 @@ type Engine struct {
 	paused bool
 	stop   bool
 	busy   string
+	far    *run.Progress // of a repair
 }
 
 var _ run.Engine = (*Engine)(nil)
@@ -83,7 +84,7 @@ func (e *Engine) Status(context.Context) (run.Status, error) {
 	if e.paused {
 		state = run.Paused
 	}
-	return run.Status{State: state, Step: e.step, Steps: e.run.o.Steps, Busy: e.busy, Device: "cpu", Version: "test"}, nil
+	return run.Status{State: state, Step: e.step, Steps: e.run.o.Steps, Busy: e.busy, Device: "cpu", Version: "test", Progress: e.far}, nil
 }
 
 func (e *Engine) command(name, state string, change func()) error {
@@ -145,9 +146,30 @@ func (e *Engine) Generate(ctx context.Context, r run.GenerateRequest) (core.Prom
 	return e.prompt(ctx, r, false)
 }
 
-// Fix takes two seconds and does the same.
+// Fix takes twelve steps to let the fault fade.
 func (e *Engine) Fix(ctx context.Context, r run.FixRequest) (core.PromptResult, error) {
-	return e.prompt(ctx, r.GenerateRequest, true)
+	const steps = 12
+	defer e.progress(nil)
+	for step := range steps {
+		picture, err := e.run.WriteProgress(step, scene(int(r.Seed%4), 1-float64(step)/steps))
+		if err != nil {
+			return core.PromptResult{}, err
+		}
+		e.progress(&run.Progress{Done: step, Of: steps, Picture: picture})
+		select {
+		case <-ctx.Done():
+			return core.PromptResult{}, ctx.Err()
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+	result, err := e.prompt(ctx, r.GenerateRequest, true)
+	return result, errors.Join(err, e.run.EndProgress())
+}
+
+func (e *Engine) progress(p *run.Progress) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.far = p
 }
 
 func (e *Engine) prompt(ctx context.Context, r run.GenerateRequest, fix bool) (core.PromptResult, error) {
