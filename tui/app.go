@@ -202,11 +202,13 @@ func (a *app) open(dir string) tea.Cmd {
 
 // followed takes in a batch of events and waits for the next.
 func (a *app) followed(msg followedMsg) tea.Cmd {
-	next, ok := a.take(msg)
-	if !ok {
-		return nil
+	if a.run == nil || msg.run != a.run {
+		return nil // of a run that was closed
 	}
-	return tea.Batch(next, a.all(eventsMsg{msg.batch.Reset}))
+	if !a.run.take(msg) {
+		return a.all(eventsMsg{})
+	}
+	return tea.Batch(a.run.follow(), a.all(eventsMsg{msg.batch.Reset}))
 }
 
 // drawn shows a picture that was encoded, if it is still wanted.

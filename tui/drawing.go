@@ -1,9 +1,11 @@
 package tui
 
 import (
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -17,10 +19,12 @@ import (
 type drawing struct {
 	folder run.Folder
 	path   string
-	heat   string  // heatmap files, one a line: the hottest counts; "" is none
+	heat   string  // heatmap files, one a line; those that are not there do not count
 	mask   string  // file of a mask that is outlined; "" is none
 	minus  string  // picture file: the absolute difference from it is shown, times diffGain; "" is none
 	box    run.Box // outlined; the zero box is none
+
+	version int // changes when a file was replaced
 }
 
 // deck knows which drawing each picture name is to show, and keeps decoded files for a while.
@@ -106,7 +110,7 @@ func (s *shared) picture(name string, w, h int) string {
 	wish, ok := s.deck.wishes[name]
 	switch {
 	case ok && wish.err != nil:
-		return message(w, h, s.styles.faintText.Render(fitLine(wish.err.Error(), min(w, len(wish.err.Error())))))
+		return message(w, h, wrap(wish.err.Error(), w, 3)...)
 	case ok && wish.done && s.probe.Terminal().Protocol == Off:
 		return message(w, h, s.styles.faintText.Render("picture off"))
 	}
@@ -162,7 +166,9 @@ func (d drawing) drawAt(files *imageCache, size image.Point) (image.Image, error
 	}
 	scaled := render.Scale(nil, img, img.Bounds(), size, false)
 	for path := range strings.SplitSeq(d.heat, "\n") {
-		if err := d.lay(files, path, scaled, func(o *render.Overlay, v []float32) { o.Heatmap = v }); err != nil {
+		err := d.lay(files, path, scaled, func(o *render.Overlay, v []float32) { o.Heatmap = v })
+		one := !strings.Contains(d.heat, "\n")
+		if err != nil && (one || !errors.Is(err, fs.ErrNotExist)) { // of several aspects some may have none
 			return nil, err
 		}
 	}

@@ -56,15 +56,15 @@ func (b *boxEditor) drag(x, y float64) {
 		Left: min(x, b.anchor[0]), Right: max(x, b.anchor[0]),
 		Top: min(y, b.anchor[1]), Bottom: max(y, b.anchor[1]),
 	}
-	b.box.Left, b.box.Right = span(b.box.Left, b.box.Right)
-	b.box.Top, b.box.Bottom = span(b.box.Top, b.box.Bottom)
+	b.box.Left, b.box.Right = apart(b.box.Left, b.box.Right)
+	b.box.Top, b.box.Bottom = apart(b.box.Top, b.box.Bottom)
 	b.set = true
 }
 
 func (b *boxEditor) release() { b.drawn = false }
 
-// span keeps low and high within [0,1] and at least boxLeast apart.
-func span(low, high float64) (float64, float64) {
+// apart keeps low and high within [0,1] and at least boxLeast apart.
+func apart(low, high float64) (float64, float64) {
 	low, high = min(max(low, 0), 1), min(max(high, 0), 1)
 	if short := boxLeast - (high - low); short > 0 {
 		low = max(low-short/2, 0)
@@ -105,8 +105,8 @@ func (b *boxEditor) grow(n int) {
 	if n < 0 && (b.box.Right-b.box.Left+2*by < boxLeast || b.box.Bottom-b.box.Top+2*by < boxLeast) {
 		return
 	}
-	b.box.Left, b.box.Right = span(b.box.Left-by, b.box.Right+by)
-	b.box.Top, b.box.Bottom = span(b.box.Top-by, b.box.Bottom+by)
+	b.box.Left, b.box.Right = apart(b.box.Left-by, b.box.Right+by)
+	b.box.Top, b.box.Bottom = apart(b.box.Top-by, b.box.Bottom+by)
 }
 
 // toPicture is where cell (x,y) of a rectangle of w x h cells lies in a picture of cols x rows cells in

@@ -75,19 +75,32 @@ func (a *app) tabBar() string {
 		}
 		b.WriteString(style.Render(name) + strings.Repeat(" ", tabGap))
 	}
-	return spread(b.String(), a.runLabel()+" ", a.w)
+	left := b.String()
+	for _, label := range a.runLabels() {
+		if lipgloss.Width(left)+lipgloss.Width(label) < a.w {
+			return spread(left, label+" ", a.w)
+		}
+	}
+	return fitLine(left, a.w)
 }
 
-// runLabel is the opened run and its state.
-func (a *app) runLabel() string {
+// runLabels name the opened run and its state, the longest first.
+func (a *app) runLabels() []string {
 	if a.run == nil {
-		return ""
+		return nil
 	}
-	label := a.styles.faintText.Render(a.run.folder.Name())
-	if a.run.state != "" {
-		label += " " + a.styles.state(a.run.state).Render("● "+a.run.state)
+	name := a.run.folder.Name()
+	short := name
+	if len(name) > 11 && name[4] == '-' && name[7] == '-' && name[10] == '-' { // without its date
+		short = name[11:]
 	}
-	return label
+	name, short = a.styles.faintText.Render(name), a.styles.faintText.Render(short)
+	dot := a.styles.state(a.run.state).Render("●")
+	if a.tab == tabDashboard || a.run.state == "" { // which has the state's word below
+		return []string{name, short}
+	}
+	word := dot + " " + a.styles.state(a.run.state).Render(a.run.state)
+	return []string{name + " " + word, short + " " + word, word, dot}
 }
 
 // footer is a notice, or the keys of the pane.

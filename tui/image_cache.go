@@ -95,9 +95,17 @@ func pixelsOf(img image.Image) int { return img.Bounds().Dx() * img.Bounds().Dy(
 func noPicture(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("no picture %s", path)
+		return missingError(path)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s: no permission", path)
 	}
 	return fmt.Errorf("%s: %w", path, err)
 }
+
+// missingError is the error of a picture file that is not there.
+type missingError string
+
+func (e missingError) Error() string { return "no picture " + string(e) }
+
+// Is makes it an fs.ErrNotExist.
+func (e missingError) Is(target error) bool { return target == fs.ErrNotExist }

@@ -124,8 +124,8 @@ func (j *job) line(verb string, now time.Time) string {
 		verb = "waiting for the engine: " + j.status.Busy
 	}
 	text := fmt.Sprintf("%s… %d s", verb, int(now.Sub(j.started).Seconds()))
-	if p := j.status.Progress; p != nil && p.Of > 0 {
-		text += fmt.Sprintf(", %d of %d", p.Done, p.Of)
+	if j.status.Of > 0 {
+		text += fmt.Sprintf(", %d of %d", j.status.Done, j.status.Of)
 	}
 	return text
 }

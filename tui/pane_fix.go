@@ -143,7 +143,7 @@ func (p *fixPane) refresh() tea.Cmd {
 		p.sources = append(p.sources, *p.chosen)
 	}
 	store := p.run.store
-	if step, ok := store.newest(); ok {
+	if step, ok := store.newestPictures(); ok {
 		g := newGallery()
 		g.add(map[int][]core.Picture{step: store.pictures[step]})
 		for _, which := range g.pairs {
@@ -214,8 +214,8 @@ func boxAround(mask image.Image) (b run.Box, ok bool) {
 	}
 	w, h := float64(size.X), float64(size.Y)
 	b = run.Box{Left: float64(r.Min.X) / w, Top: float64(r.Min.Y) / h, Right: float64(r.Max.X) / w, Bottom: float64(r.Max.Y) / h}
-	b.Left, b.Right = span(b.Left, b.Right)
-	b.Top, b.Bottom = span(b.Top, b.Bottom)
+	b.Left, b.Right = apart(b.Left, b.Right)
+	b.Top, b.Bottom = apart(b.Top, b.Bottom)
 	return b, true
 }
 
@@ -303,8 +303,8 @@ func (p *fixPane) drawings() (before, after drawing, box run.Box) {
 	}
 	f := at.files
 	before = f.drawing(folder, layers{isBase: f.base != "" && !(p.isTuned && p.phase == fixDrawing)})
-	if p.job != nil && p.job.status.Progress != nil {
-		after = drawing{folder: folder, path: p.job.status.Progress.Picture}
+	if p.job != nil {
+		after = drawing{folder: folder, path: p.job.status.Preview, version: p.job.status.Done}
 		if p.difference && after.path != "" {
 			after.minus = f.base
 		}

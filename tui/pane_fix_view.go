@@ -59,7 +59,7 @@ func (p *fixPane) viewCompared(w, h int) string {
 	switch {
 	case p.phase == fixWorking:
 		heads[1] = p.styles.bold.Render("now")
-		if p.job == nil || p.job.status.Progress == nil || p.job.status.Progress.Picture == "" {
+		if p.job == nil || p.job.status.Preview == "" {
 			second = p.note("…", l.right.Dx(), l.right.Dy())
 		}
 	case p.isBase:
@@ -135,8 +135,8 @@ func (p *fixPane) workingSide() []textRow {
 		for _, line := range wrap(p.job.line("repairing", p.now()), w, 3) {
 			rows = append(rows, textRow{text: st.accentText.Render(line)})
 		}
-		if progress := p.job.status.Progress; progress != nil && progress.Of > 0 {
-			rows = append(rows, textRow{text: st.progressBar(progress.Done, progress.Of, w)})
+		if s := p.job.status; s.Of > 0 {
+			rows = append(rows, textRow{text: st.progressBar(s.Done, s.Of, w)})
 		}
 	}
 	return append(rows, textRow{}, textRow{chips: []chip{{"cancel", false, p.cancel}}})

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/x/ansi"
 )
 
 // textRow is a line of a column beside a picture: text, or words that can be clicked.
@@ -51,18 +50,6 @@ func clickRows(m mouseMsg, r image.Rectangle, rows []textRow) tea.Cmd {
 		return nil
 	}
 	return c.do()
-}
-
-// wrap breaks text into at most n lines of w cells; what is left is cut off with an ellipsis.
-func wrap(text string, w, n int) []string {
-	lines := strings.Split(ansi.Wordwrap(text, max(w, 1), ""), "\n")
-	if len(lines) > n && n > 0 {
-		lines = append(lines[:n-1], strings.Join(lines[n-1:], " "))
-	}
-	for i, line := range lines {
-		lines[i] = ansi.Truncate(line, w, "…")
-	}
-	return lines
 }
 
 // oneLine is text without line breaks.

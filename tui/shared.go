@@ -35,8 +35,16 @@ type notice struct {
 const noticeTime = 6 * time.Second
 
 func newShared(o Options, probe *Probe, pics *Pictures) *shared {
-	s := &shared{options: o, settings: defaultSettings(), probe: probe, deck: newDeck(pics), dark: true, now: time.Now}
-	s.styles = newStyles(true)
+	s := &shared{options: o, probe: probe, deck: newDeck(pics), dark: true, now: time.Now}
+	var err error
+	if s.settings, err = loadSettings(); err != nil {
+		s.notice = notice{err.Error() + "; the defaults are used", true, s.now()}
+	}
+	if o.Images == "" && s.settings.Images != "auto" {
+		probe.choose(s.settings.Images)
+		pics.SetTerminal(probe.Terminal())
+	}
+	s.styles = newStyles(s.settings.isDark(true))
 	return s
 }
 

@@ -19,7 +19,7 @@ type store struct {
 	steps       *table // of training steps; columns: see addStep
 	evaluations *table // columns as in steps: "reward/ASPECT", "held-out/ASPECT", ...
 	aspects     []string
-	log         []core.Event // all but steps, the oldest first
+	log         []core.Event // all but steps and pictures, the oldest first
 
 	step       int // of the newest event
 	train      *core.TrainStep
@@ -48,6 +48,10 @@ func (s *store) add(e *core.Event) {
 		s.addStep(e)
 		return
 	}
+	if e.Kind == "pictures" {
+		s.addPictures(e.Step, e.Pictures)
+		return
+	}
 	if len(s.log) >= maxLog {
 		s.log = slices.Delete(s.log, 0, maxLog/4)
 	}
@@ -57,8 +61,6 @@ func (s *store) add(e *core.Event) {
 		s.alarms = nil
 	case e.Alarm != nil:
 		s.alarms = append(s.alarms[max(0, len(s.alarms)-99):], *e)
-	case e.Kind == "pictures":
-		s.addPictures(e.Step, e.Pictures)
 	case e.Evaluation != nil:
 		s.evaluation = e.Evaluation
 		s.evaluations.begin(e.Step, e.Time)
@@ -134,8 +136,8 @@ func (s *store) dropPictures(step int) {
 	s.withPics = s.withPics[:i]
 }
 
-// newest is the step whose pictures are the newest; ok is false while there are none.
-func (s *store) newest() (step int, ok bool) {
+// newestPictures is the step whose pictures are the newest; ok is false while there are none.
+func (s *store) newestPictures() (step int, ok bool) {
 	if len(s.withPics) == 0 {
 		return 0, false
 	}

@@ -4,8 +4,24 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/charmbracelet/x/ansi"
 )
+
+// wrap breaks text into at most n lines of at most w cells; what is left over is cut with an ellipsis.
+func wrap(text string, w, n int) []string {
+	lines := strings.Split(ansi.Wrap(text, max(w, 1), ""), "\n")
+	if len(lines) > n && n > 0 {
+		rest := strings.Join(lines[n-1:], " ")
+		lines = append(lines[:n-1], ansi.Truncate(rest, max(w, 1), "…"))
+	}
+	for i, line := range lines {
+		lines[i] = strings.TrimRight(line, " ")
+	}
+	return lines
+}
 
 // plural is "1 run", "2 runs".
 func plural(n int, what string) string {

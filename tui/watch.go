@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"strings"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -19,7 +20,8 @@ type opened struct {
 	hasConfig bool
 	err       error // why the folder cannot be read
 	store     *store
-	behind    int64 // bytes of the log that are still to be read
+	behind    int64  // bytes of the log that are still to be read
+	lastWords string // of an engine that is gone: the end of log.txt
 
 	follower *run.Follower
 	ctx      context.Context
@@ -42,6 +44,8 @@ type look struct {
 	config core.Config
 	err    error // of run.json
 	broken error // of config.toml
+
+	lastWords string
 }
 
 // openRun makes f the run on the screen and begins to read it.
@@ -64,6 +68,9 @@ func (o *opened) look() tea.Cmd {
 		if l.info, l.err = folder.Info(); l.err == nil {
 			l.state = folder.State(l.info)
 		}
+		if l.state == run.Crashed {
+			l.lastWords = lastLine(folder, "log.txt")
+		}
 		l.config, l.broken = folder.Config()
 		return lookedMsg{l}
 	}
@@ -84,7 +91,7 @@ func (s *shared) looked(l look) bool {
 	}
 	o.err = l.err
 	if l.err == nil {
-		o.info, o.state = l.info, l.state
+		o.info, o.state, o.lastWords = l.info, l.state, l.lastWords
 	}
 	if o.hasConfig = l.broken == nil; o.hasConfig {
 		o.config = l.config
@@ -111,19 +118,14 @@ func (o *opened) follow() tea.Cmd {
 	}
 }
 
-// take puts a batch into the store and returns the command that waits for the next; ok is false if the
-// run was closed meanwhile.
-func (s *shared) take(msg followedMsg) (next tea.Cmd, ok bool) {
-	o := s.run
-	if o == nil || msg.run != o {
-		return nil, false
-	}
+// take puts a batch into the store; it returns false if reading has ended.
+func (o *opened) take(msg followedMsg) bool {
 	o.follower = msg.follower
 	if msg.err != nil {
 		if !errors.Is(msg.err, context.Canceled) {
 			o.err = msg.err
 		}
-		return nil, true
+		return false
 	}
 	if msg.batch.Reset {
 		o.store = newStore()
@@ -133,5 +135,23 @@ func (s *shared) take(msg followedMsg) (next tea.Cmd, ok bool) {
 	for i := range msg.batch.Events {
 		o.store.add(&msg.batch.Events[i])
 	}
-	return o.follow(), true
+	return true
+}
+
+// lastLine is the last line of a file of the run that is not empty, or "".
+func lastLine(f run.Folder, name string) string {
+	file, err := f.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	const most = 4096
+	info, err := file.Stat()
+	if err != nil {
+		return ""
+	}
+	text := make([]byte, most)
+	n, _ := file.ReadAt(text, max(0, info.Size()-most)) // the end of the file is no error
+	lines := strings.Split(strings.TrimSpace(string(text[:n])), "\n")
+	return strings.ToValidUTF8(strings.TrimSpace(lines[len(lines)-1]), "")
 }
