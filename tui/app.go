@@ -213,8 +213,9 @@ func (a *app) followed(msg followedMsg) tea.Cmd {
 
 // drawn shows a picture that was encoded, if it is still wanted.
 func (a *app) drawn(msg drawnMsg) tea.Cmd {
-	if !a.deck.take(msg) {
+	shown, next := a.takeDrawn(msg)
+	if !shown {
 		return nil
 	}
-	return a.all(shownMsg{msg.name, msg.err})
+	return tea.Batch(next, a.all(shownMsg{msg.name, msg.err}))
 }

@@ -23,6 +23,8 @@ type drawing struct {
 	mask   string  // file of a mask that is outlined; "" is none
 	minus  string  // picture file: the absolute difference from it is shown, times diffGain; "" is none
 	box    run.Box // outlined; the zero box is none
+
+	version int // changes when a file was replaced
 }
 
 // deck knows which drawing each picture name is to show, and keeps decoded files for a while.
@@ -38,7 +40,8 @@ type deck struct {
 type wish struct {
 	drawing
 	cols, rows, generation int
-	number                 int // of the command that makes it
+	number                 int  // grows with every wish
+	busy                   bool // a command works for this name, on this wish or one before
 	done                   bool
 	err                    error
 }
@@ -62,7 +65,8 @@ func newDeck(p *Pictures) *deck {
 }
 
 // want makes d the picture called name, at most cols x rows cells large. It returns the command that
-// encodes it, or nil where that is done or under way. The picture before stays until then.
+// encodes it, or nil where that is done or under way. The picture before stays until then. One command at
+// a time works for a name: when it is done the newest wish is next, and those in between are left out.
 func (s *shared) want(name string, d drawing, cols, rows int) tea.Cmd {
 	k := s.deck
 	old, ok := k.wishes[name]
@@ -74,9 +78,18 @@ func (s *shared) want(name string, d drawing, cols, rows int) tea.Cmd {
 		return nil
 	}
 	k.number++
-	number, cell := k.number, s.probe.Terminal().Cell
-	k.wishes[name] = wish{drawing: d, cols: cols, rows: rows, generation: k.generation, number: number}
-	pictures, files := k.pictures, k.files
+	k.wishes[name] = wish{drawing: d, cols: cols, rows: rows, generation: k.generation, number: k.number, busy: true}
+	if old.busy {
+		return nil
+	}
+	return s.encode(name)
+}
+
+// encode is the command that makes the picture called name as it is wished now.
+func (s *shared) encode(name string) tea.Cmd {
+	w := s.deck.wishes[name]
+	d, cols, rows, number, cell := w.drawing, w.cols, w.rows, w.number, s.probe.Terminal().Cell
+	pictures, files := s.deck.pictures, s.deck.files
 	return func() tea.Msg {
 		img, err := d.draw(files, render.Box{Cols: cols, Rows: rows, Cell: cell})
 		if err != nil {
@@ -104,24 +117,38 @@ func (s *shared) picture(name string, w, h int) string {
 	return s.deck.pictures.View(name, w, h)
 }
 
-// take shows an encoded picture; it returns false if another is wanted by now.
-func (k *deck) take(msg drawnMsg) bool {
+// takeDrawn shows an encoded picture, also one that is out of date while the newest wish is still to be made:
+// so a slider that is dragged shows where it is. It returns the command for that wish.
+func (s *shared) takeDrawn(msg drawnMsg) (shown bool, next tea.Cmd) {
+	k := s.deck
 	w, ok := k.wishes[msg.name]
-	if !ok || w.number != msg.number {
-		return false
+	if !ok {
+		return false, nil
 	}
-	w.done, w.err = true, msg.err
-	k.wishes[msg.name] = w
 	if msg.err != nil {
 		k.pictures.Hide(msg.name)
 	} else {
 		k.pictures.Show(msg.name, msg.pic)
 	}
-	return true
+	if w.number != msg.number {
+		return true, s.encode(msg.name)
+	}
+	w.done, w.err, w.busy = true, msg.err, false
+	k.wishes[msg.name] = w
+	return true, nil
 }
 
 // draw reads the files and blends them, at the size of the screen so that outlines are sharp.
 func (d drawing) draw(files *imageCache, box render.Box) (image.Image, error) {
+	img, err := files.read(d.folder, d.path)
+	if err != nil {
+		return nil, err
+	}
+	return d.drawAt(files, box.Fit(img.Bounds().Size(), 6))
+}
+
+// drawAt is the drawing in a size in pixels; where nothing is laid over the picture it keeps its own.
+func (d drawing) drawAt(files *imageCache, size image.Point) (image.Image, error) {
 	img, err := files.read(d.folder, d.path)
 	if err != nil {
 		return nil, err
@@ -134,14 +161,14 @@ func (d drawing) draw(files *imageCache, box render.Box) (image.Image, error) {
 	if d.heat == "" && d.mask == "" && d.box == (run.Box{}) {
 		return img, nil
 	}
-	size := box.Fit(img.Bounds().Size(), 6)
 	if size.X == 0 || size.Y == 0 {
 		return img, nil
 	}
 	scaled := render.Scale(nil, img, img.Bounds(), size, false)
 	for path := range strings.SplitSeq(d.heat, "\n") {
 		err := d.lay(files, path, scaled, func(o *render.Overlay, v []float32) { o.Heatmap = v })
-		if err != nil && !errors.Is(err, fs.ErrNotExist) { // an aspect may have none
+		one := !strings.Contains(d.heat, "\n")
+		if err != nil && (one || !errors.Is(err, fs.ErrNotExist)) { // of several aspects some may have none
 			return nil, err
 		}
 	}

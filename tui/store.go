@@ -29,6 +29,7 @@ type store struct {
 	pictures   map[int][]core.Picture // by step
 	withPics   []int                  // steps that have pictures, rising
 	kept       int                    // pictures in all
+	pictured   int                    // grows when pictures come or go
 	prompts    []core.Event           // results of quick prompts and of repairs, the oldest first
 
 	lost    int // lines that could not be read
@@ -109,6 +110,7 @@ func (s *store) addAspects(t *table, aspects []core.AspectScore) {
 }
 
 func (s *store) addPictures(step int, pictures []core.Picture) {
+	s.pictured++
 	s.kept += len(pictures) - len(s.pictures[step])
 	s.pictures[step] = pictures
 	if i, found := slices.BinarySearch(s.withPics, step); !found {
@@ -126,6 +128,7 @@ func (s *store) addPictures(step int, pictures []core.Picture) {
 // dropPictures forgets the pictures from a step on: training has gone back and makes them anew.
 func (s *store) dropPictures(step int) {
 	i, _ := slices.BinarySearch(s.withPics, step)
+	s.pictured++
 	for _, at := range s.withPics[i:] {
 		s.kept -= len(s.pictures[at])
 		delete(s.pictures, at)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ type Engine struct {
 	paused bool
 	stop   bool
 	busy   string
+	far    run.Status // how far a repair is
 }
 
 var _ run.Engine = (*Engine)(nil)
@@ -83,7 +85,7 @@ func (e *Engine) Status(context.Context) (run.Status, error) {
 	if e.paused {
 		state = run.Paused
 	}
-	return run.Status{State: state, Step: e.step, Steps: e.run.o.Steps, Busy: e.busy, Device: "cpu", Version: "test"}, nil
+	return run.Status{State: state, Step: e.step, Steps: e.run.o.Steps, Busy: e.busy, Device: "cpu", Version: "test", Done: e.far.Done, Of: e.far.Of, Preview: e.far.Preview}, nil
 }
 
 func (e *Engine) command(name, state string, change func()) error {
@@ -145,9 +147,30 @@ func (e *Engine) Generate(ctx context.Context, r run.GenerateRequest) (core.Prom
 	return e.prompt(ctx, r, false)
 }
 
-// Fix takes two seconds and does the same.
+// Fix takes twelve steps to let the fault fade.
 func (e *Engine) Fix(ctx context.Context, r run.FixRequest) (core.PromptResult, error) {
+	const steps = 12
+	const preview = "prompts/.preview.png"
+	defer e.progress(run.Status{})
+	for step := range steps {
+		path := filepath.Join(e.run.Dir, preview)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), savePNG(path, scene(int(r.Seed%4), 1-float64(step)/steps))); err != nil {
+			return core.PromptResult{}, err
+		}
+		e.progress(run.Status{Busy: "fix", Done: step, Of: steps, Preview: preview})
+		select {
+		case <-ctx.Done():
+			return core.PromptResult{}, ctx.Err()
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
 	return e.prompt(ctx, r.GenerateRequest, true)
+}
+
+func (e *Engine) progress(p run.Status) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.far = p
 }
 
 func (e *Engine) prompt(ctx context.Context, r run.GenerateRequest, fix bool) (core.PromptResult, error) {
