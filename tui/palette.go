@@ -45,9 +45,9 @@ func (a *app) settingsMenu(at int) *menu {
 	}
 	protocol := a.probe.Terminal().Protocol
 	m := newMenu(a.shared, "Settings", []menuItem{
-		{"colours", a.settings.Theme, next(0, func(s *settings) { s.Theme = after(themes, s.Theme) })},
-		{"smoothing of curves", fmt.Sprint(a.settings.Smoothing), next(1, func(s *settings) { s.Smoothing = after(smoothings, s.Smoothing) })},
-		{"pictures", fmt.Sprintf("%s (now %v: %s)", a.settings.Images, protocol, a.probe.Terminal().Reason), next(2, func(s *settings) { s.Images = after(imageChoices, s.Images) })},
+		{"colours", a.settings.Theme, next(0, func(s *settings) { s.Theme = following(themes, s.Theme) })},
+		{"smoothing of curves", fmt.Sprint(a.settings.Smoothing), next(1, func(s *settings) { s.Smoothing = following(smoothings, s.Smoothing) })},
+		{"pictures", fmt.Sprintf("%s (now %v: %s)", a.settings.Images, protocol, a.probe.Terminal().Reason), next(2, func(s *settings) { s.Images = following(imageChoices, s.Images) })},
 	})
 	m.at = at
 	return m
@@ -56,7 +56,7 @@ func (a *app) settingsMenu(at int) *menu {
 // imageChoices are the values of the setting for pictures.
 var imageChoices = append([]string{"auto"}, protocolNames...)
 
-// after is the value that follows in a list, round and round.
-func after[T comparable](list []T, v T) T {
+// following is the value that follows in a list, round and round.
+func following[T comparable](list []T, v T) T {
 	return list[(slices.Index(list, v)+1)%len(list)]
 }
