@@ -104,5 +104,6 @@ type PromptResult struct {
 	Aspects       []AspectScore
 	OutsidePSNR   float64 // dB
 	Seconds       float64
-	Fix           bool // a repair of one picture, rather than two plain ones
+	Fix           bool   // a repair of one picture, rather than two plain ones
+	Unknown       string // words of the prompt that the model never saw: "dragon, nebula"
 }

@@ -30,8 +30,7 @@ type fixPane struct {
 	job     *job
 	err     error
 	results results
-	boxes   map[string]run.Box // of repairs made here, by path
-	layers                     // of the repaired picture
+	layers  // of the repaired picture
 }
 
 // fixPhase is what the pane is for at the moment.
@@ -66,7 +65,7 @@ const (
 )
 
 func newFixPane(s *shared) *fixPane {
-	return &fixPane{shared: s, results: results{fixes: true}, boxes: map[string]run.Box{}}
+	return &fixPane{shared: s, results: results{fixes: true}}
 }
 
 func (p *fixPane) title() string { return "Fix" }
@@ -121,7 +120,7 @@ func (p *fixPane) open() {
 		p.job.cancel()
 	}
 	p.sources, p.source, p.chosen, p.aspect, p.boxEditor = nil, 0, nil, "", boxEditor{}
-	p.phase, p.job, p.err, p.results, p.boxes = fixDrawing, nil, nil, results{fixes: true}, map[string]run.Box{}
+	p.phase, p.job, p.err, p.results, p.layers = fixDrawing, nil, nil, results{fixes: true}, layers{contour: true}
 }
 
 // choose takes another pane's picture.
@@ -264,7 +263,6 @@ func (p *fixPane) ended(msg jobMsg) tea.Cmd {
 		return nil
 	}
 	p.phase = fixLooking
-	p.boxes[msg.result.Path] = p.asked.Box
 	p.results.add([]core.Event{{Kind: "prompt", Prompt: &msg.result}})
 	p.results.show(msg.result.Path)
 	return nil
@@ -295,7 +293,7 @@ func (p *fixPane) drawings() (before, after drawing, box run.Box) {
 	folder := p.run.folder
 	if r, ok := p.results.current(); ok && p.phase == fixLooking {
 		f := resultFiles(r, "")
-		return f.drawing(folder, layers{isBase: true}), f.drawing(folder, p.layers), p.boxes[r.Path]
+		return f.drawing(folder, layers{isBase: true, contour: p.contour}), f.drawing(folder, p.layers), box
 	}
 	at, ok := p.current()
 	if !ok {

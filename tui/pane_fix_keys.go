@@ -47,6 +47,7 @@ func (p *fixPane) lookingKeys() []binding {
 		bind(result(1), "", "the next repair", "right"),
 		bind(p.toggle(&p.difference), "diff", "the difference in place of the repaired picture, 4 times as strong", "d"),
 		bind(p.toggle(&p.isBase), "flip", "swap before and after in place", "f"),
+		bind(p.toggle(&p.contour), "outline", "outline the region, or not", "m"),
 		bind(p.save, "save", "save both pictures side by side as PNG", "s"),
 	}
 }
@@ -85,7 +86,7 @@ func (p *fixPane) look() tea.Cmd {
 }
 
 func (p *fixPane) back() tea.Cmd {
-	p.phase, p.layers = fixDrawing, layers{}
+	p.phase, p.layers = fixDrawing, layers{contour: true}
 	return p.wants()
 }
 
