@@ -114,7 +114,7 @@ func (a *app) footer() string {
 			return style.Render(fitLine(" "+n.text, a.w))
 		}
 	}
-	right := a.keyHints([]binding{{keys: []string{"?"}, short: "help"}, {keys: []string{"q"}, short: "quit"}}, a.w)
+	right := a.keyHints([]binding{{keys: []string{":"}, short: "commands"}, {keys: []string{"?"}, short: "help"}, {keys: []string{"q"}, short: "quit"}}, a.w)
 	left := a.keyHints(a.panes[a.tab].keys(), a.w-lipgloss.Width(right)-2)
 	return spread(left, right+" ", a.w)
 }

@@ -42,6 +42,8 @@ func (a *app) globalKeys() []binding {
 		bind(func() tea.Cmd { return a.show((a.tab + 1) % len(a.panes)) }, "", "next tab", "tab"),
 		bind(func() tea.Cmd { return a.show((a.tab + len(a.panes) - 1) % len(a.panes)) }, "", "tab before", "shift+tab"),
 		bind(a.openHelp, "help", "this help", "?", "f1"),
+		bind(a.openPalette, "", "all commands by name; typing finds them", ":", "ctrl+p"),
+		bind(a.openSettings, "", "settings of the screen: colours, smoothing, pictures", "S"),
 		bind(func() tea.Cmd { return tea.Suspend }, "", "to the shell; fg comes back", "ctrl+z"),
 		bind(func() tea.Cmd { return tea.Quit }, "quit", "leave the screen; runs go on", "q", "ctrl+c"),
 	}

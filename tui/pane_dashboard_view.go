@@ -151,10 +151,10 @@ type tableColumns struct{ name, number, fixed, spark int }
 func fitTable(w int) tableColumns {
 	c := tableColumns{name: 23, number: 9, fixed: 8}
 	if w < c.name+4*c.number+c.fixed {
-		c.number, c.fixed = 8, 0
-		if w >= c.name+4*c.number+7 {
-			c.fixed = 7
-		}
+		c.fixed = 0
+	}
+	if w < c.name+4*c.number {
+		c.number = 8
 	}
 	if c.spark = min(w-c.name-4*c.number-c.fixed-3, 32); c.spark < 8 {
 		c.spark = 0
@@ -217,7 +217,7 @@ func (p *dashboardPane) tableLine(r tableRow, chosen bool, c tableColumns, w int
 
 // spark is a sparkline in a curve's colour. It leaves the top of the row free, so that rows stay apart.
 func (s *shared) spark(values []float64, w, color int) string {
-	line := render.Sparkline(values, w, s.probe.Terminal().Profile)
+	line := render.Sparkline(values, min(w, len(values)), s.probe.Terminal().Profile)
 	return s.styles.text.Foreground(s.styles.curve(color)).Render(strings.ReplaceAll(line, "█", "▇"))
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +38,11 @@ type runsPane struct {
 }
 
 func newRunsPane(s *shared) *runsPane {
-	return &runsPane{s: s, presets: presets.Names(), lister: newLister(), curves: curves{smoothing: 0.6}}
+	names := presets.Names()
+	if i := slices.Index(names, presets.Default); i > 0 { // the default comes first
+		names = append([]string{presets.Default}, slices.Delete(names, i, i+1)...)
+	}
+	return &runsPane{s: s, presets: names, lister: newLister()}
 }
 
 func (p *runsPane) title() string { return "Runs" }

@@ -75,9 +75,12 @@ func (p *runsPane) viewFirst(w, h int) string {
 	top := []string{
 		"", " " + st.bold.Render("Focus-N-Fix") + st.faintText.Render("   repairs the faulty region of a model's pictures, and only that"), "",
 		" No runs yet in " + p.s.options.Runs + ".", "",
-		" " + st.keyCap.Render("enter") + "  starts " + st.bold.Render(p.preset()) + ": " + presets.Summary(p.preset()),
-		st.faintText.Render("        It trains in the background and goes on when you leave; the dashboard opens."), "",
+		" " + st.keyCap.Render("enter") + "  starts " + st.bold.Render(p.preset()) + ".",
 	}
+	for _, line := range wrap(presets.Summary(p.preset())+" It trains in the background, also when you leave; the dashboard opens.", w-10, 3) {
+		top = append(top, "        "+st.faintText.Render(line))
+	}
+	top = append(top, "")
 	p.layout = runsLayout{presets: image.Rect(0, len(top), w, h)}
 	return fitBlock(top, w, len(top)) + "\n" + p.viewPresets(w, h-len(top))
 }
@@ -86,13 +89,13 @@ func (p *runsPane) viewFirst(w, h int) string {
 type runColumns struct{ name, state, step, reward, spark, model, age int }
 
 func fitRuns(w int) runColumns {
-	c := runColumns{name: 34, state: 13, step: 10, reward: 8, age: 6}
-	rest := w - 4 - c.name - c.state - c.step - c.reward - c.age
+	c := runColumns{name: 34, state: 11, step: 9, reward: 8, age: 5}
+	rest := w - 6 - c.name - c.state - c.step - c.reward - c.age // 4 for the marks, 2 for margins
 	if rest < 0 {
 		c.name += max(rest, -14)
 		return c
 	}
-	if rest >= 12 {
+	if rest >= 8 {
 		c.spark = min(rest, 24)
 		rest -= c.spark
 	}
@@ -156,7 +159,7 @@ func (p *runsPane) runLine(r listedRun, chosen bool, c runColumns, w int) string
 	line += on(st.text).Render(fmt.Sprintf("%*s", c.step-1, fmt.Sprintf("%d/%d", max(r.Last.Step, r.Info.Step), r.Info.Steps)))
 	line += on(st.bold).Render(fmt.Sprintf("%*s ", c.reward, reward))
 	if c.spark > 0 {
-		spark := render.Sparkline(r.rewards, c.spark-2, p.s.probe.Terminal().Profile)
+		spark := render.Sparkline(r.rewards, min(c.spark-2, len(r.rewards)), p.s.probe.Terminal().Profile)
 		line += on(st.text.Foreground(st.curve(0))).Render(fitLine(" "+strings.ReplaceAll(spark, "█", "▇"), c.spark))
 	}
 	line += on(st.faintText).Render(fitLine(r.Info.Model, c.model) + fmt.Sprintf("%*s", c.age, age(p.s.now().Sub(r.Info.Created))))
