@@ -65,7 +65,7 @@ const (
 )
 
 func newFixPane(s *shared) *fixPane {
-	return &fixPane{shared: s, results: results{fixes: true}}
+	return &fixPane{shared: s, results: results{fixes: true}, layers: layers{contour: true}}
 }
 
 func (p *fixPane) title() string { return "Fix" }

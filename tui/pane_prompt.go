@@ -18,7 +18,7 @@ type promptPane struct {
 	visible bool
 	form    promptForm
 	results results
-	layers  // isBase has no meaning: both are shown
+	layers                      // isBase has no meaning: both are shown
 	judge   string              // whose heatmap is shown
 	asked   run.GenerateRequest // what the job, or the last one, asked for
 	job     *job                // nil: none under way
