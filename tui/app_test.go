@@ -1,12 +1,16 @@
 package tui
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
+
+	"focusnfix/core"
+	"focusnfix/core/run"
 )
 
 // driver runs an app without a terminal: its commands run in goroutines, what they return is handed to
@@ -147,5 +151,17 @@ func TestFrames(t *testing.T) {
 			d.press(tab)
 			d.checkSize()
 		}
+	}
+}
+
+// starter is a Start that makes a run without an engine and notes the preset.
+func starter(preset *string) func(context.Context, string, []string) (run.Folder, error) {
+	return func(_ context.Context, name string, set []string) (run.Folder, error) {
+		*preset = name
+		c, err := core.Load(nil, set)
+		if err != nil {
+			return run.Folder{}, err
+		}
+		return run.Create("runs", run.Info{Preset: name, Model: "builtin:scenes"}, c)
 	}
 }

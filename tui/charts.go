@@ -186,9 +186,9 @@ func ghost(c color.RGBA, dark bool) color.RGBA {
 
 // legend is the title and each line's value: the newest, or that at the hairline.
 func (c *curves) legend(spec chartSpec, look chartLook, w int) string {
-	title := look.styles.faintText.Render(" " + spec.title)
+	title := look.styles.faintText.Render(spec.title)
 	if look.chosen {
-		title = look.styles.bold.Render(" " + spec.title)
+		title = look.styles.bold.Render(spec.title)
 	}
 	if look.cross == look.cross {
 		title += look.styles.accentText.Render(" " + c.axis.describe(look.cross))

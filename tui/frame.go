@@ -30,8 +30,8 @@ func (a *app) content() string {
 		return ""
 	}
 	if a.layout.small {
-		return message(a.w, a.h, "too small",
-			fmt.Sprintf("%dx%d, want %dx%d", a.w, a.h, minCols, minRows))
+		return message(a.w, a.h, "The terminal is too small.",
+			fmt.Sprintf("It has %dx%d cells, %dx%d are needed.", a.w, a.h, minCols, minRows))
 	}
 	body := a.panes[a.tab].view(a.layout.body.Dx(), a.layout.body.Dy())
 	screen := a.tabBar() + "\n" + body + "\n" + a.footer()
@@ -90,10 +90,7 @@ func (a *app) runLabels() []string {
 		return nil
 	}
 	name := a.run.folder.Name()
-	short := name
-	if len(name) > 11 && name[4] == '-' && name[7] == '-' && name[10] == '-' { // without its date
-		short = name[11:]
-	}
+	short := shortName(name)
 	name, short = a.styles.faintText.Render(name), a.styles.faintText.Render(short)
 	dot := a.styles.state(a.run.state).Render("●")
 	if a.tab == tabDashboard || a.run.state == "" { // which has the state's word below

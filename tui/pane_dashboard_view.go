@@ -31,7 +31,8 @@ func (p *dashboardPane) view(w, h int) string {
 		}
 		look := chartLook{styles: p.s.styles, profile: p.s.probe.Terminal().Profile, cross: p.cross, chosen: i == 0, log: p.logY[spec], row: row.curve}
 		at := l.charts[i]
-		text, drawn := p.curves.draw(p.specs[spec], look, at.Dx()-1, at.Dy())
+		at.Min.X, at.Max.X = at.Min.X+1, at.Max.X-1
+		text, drawn := p.curves.draw(p.specs[spec], look, at.Dx(), at.Dy())
 		canvas.put(at, text)
 		p.plots = append(p.plots, plot{drawn, spec, at})
 	}

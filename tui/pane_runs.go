@@ -57,7 +57,7 @@ func (p *runsPane) keys() []binding {
 		}
 	}
 	return []binding{
-		bind(p.enter, "open or start", "open the run, or start one of the preset", "enter"),
+		bind(p.enter, "open", "open the run, or start one of the preset", "enter"),
 		bind(p.newRun, "new run", "go to the presets", "n"),
 		bind(p.startWith, "start with", "start the preset with settings of your own", "e"),
 		bind(p.resume, "resume", "go on with a run that was stopped or has crashed", "r"),

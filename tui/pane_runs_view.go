@@ -146,9 +146,13 @@ func (p *runsPane) runLine(r listedRun, chosen bool, c runColumns, w int) string
 	if color, ok := p.isMarked(r.Dir); ok {
 		swatch = on(st.text.Foreground(st.curve(color))).Render("━ ")
 	}
-	line := on(st.accentText).Render(mark) + swatch + on(st.text).Render(fitLine(r.Name(), c.name))
+	name := r.Name()
+	if lipgloss.Width(name) >= c.name {
+		name = shortName(name)
+	}
+	line := on(st.accentText).Render(mark) + swatch + on(st.text).Render(fitLine(fitLine(name, c.name-1), c.name))
 	if r.Err != nil {
-		line += on(st.badText).Render(fitLine("unreadable", c.state)) + on(st.faintText).Render(fitLine(r.Err.Error(), w-4-c.name-c.state))
+		line += on(st.badText).Render(fitLine("unreadable", c.state)) + on(st.faintText).Render(fitLine(strings.TrimPrefix(r.Err.Error(), r.Dir+"/"), w-4-c.name-c.state))
 		return line
 	}
 	reward := ""

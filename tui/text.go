@@ -23,6 +23,14 @@ func wrap(text string, w, n int) []string {
 	return lines
 }
 
+// shortName is a run's name without its date.
+func shortName(name string) string {
+	if len(name) > 11 && name[4] == '-' && name[7] == '-' && name[10] == '-' {
+		return name[11:]
+	}
+	return name
+}
+
 // plural is "1 run", "2 runs".
 func plural(n int, what string) string {
 	if n == 1 {
