@@ -24,6 +24,7 @@ type fixPane struct {
 	aspect  string
 	boxEditor
 	isTuned bool // the tuned picture is shown under the box; a repair begins with the base picture
+	isHot   bool // and the heatmap over it
 
 	phase   fixPhase
 	asked   run.FixRequest
@@ -299,10 +300,11 @@ func (p *fixPane) drawings() (before, after drawing, box run.Box) {
 	if !ok {
 		return before, after, box
 	}
-	f := at.files
-	before = f.drawing(folder, layers{isBase: f.base != "" && !(p.isTuned && p.phase == fixDrawing)})
+	f, drawing := at.files.withHeat(p.aspect), p.phase == fixDrawing
+	before = f.drawing(folder, layers{isBase: f.base != "" && !(p.isTuned && drawing), heatmap: p.isHot && drawing})
 	if p.job != nil {
-		after = drawing{folder: folder, path: p.job.status.Preview, version: p.job.status.Done}
+		after = f.drawing(folder, layers{})
+		after.path, after.version = p.job.status.Preview, p.job.status.Done
 		if p.difference && after.path != "" {
 			after.minus = f.base
 		}

@@ -34,6 +34,7 @@ func (p *fixPane) keys() []binding {
 		bind(p.then(func() { p.grip = (p.grip + 1) % grips }), "corner", "what the arrows move: the box or one of its corners", "c"),
 		bind(p.nextAspect, "aspect", "the aspect whose judge says when it is repaired", "a"),
 		bind(p.toggle(&p.isTuned), "flip", "base or tuned picture under the box", "f"),
+		bind(p.toggle(&p.isHot), "heat", "the aspect's heatmap over it", "h"),
 		bind(p.look, "results", "the repairs of this run", "l"),
 	}
 }
@@ -74,7 +75,7 @@ func (p *fixPane) pick(n int) tea.Cmd {
 
 func (p *fixPane) nextAspect() tea.Cmd {
 	p.aspect = after(p.aspect, p.aspectNames(nil))
-	return nil
+	return p.wants()
 }
 
 func (p *fixPane) look() tea.Cmd {

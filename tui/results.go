@@ -88,10 +88,7 @@ func (r *results) current() (core.PromptResult, bool) {
 // resultFiles are a result's files, with the heatmap that a judge makes of the base picture.
 func resultFiles(r core.PromptResult, judge string) pictureFiles {
 	f := pictureFiles{base: r.Path + "/base.png", tuned: r.Path + "/tuned.png", mask: r.Path + "/mask.png"}
-	if judge != "" {
-		f.heat = r.Path + "/heat-" + judge + ".png"
-	}
-	return f
+	return f.withHeat(judge)
 }
 
 // tunedHeat is the heatmap that the judge makes of the tuned picture.
