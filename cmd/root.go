@@ -53,7 +53,8 @@ func newRoot() *cobra.Command {
 			"faulty region of its pictures, and shows the work in the terminal.",
 	}
 	root.AddCommand(newGenerate(), newView(), newPull(), newConvert(), newDoctor(), newScenes(), newPretrain(),
-		newPresets(), newTrain(), newStart(), newEngine(), newLs(), newStop())
+		newPresets(), newTrain(), newStart(), newEngine(), newAttach(), newLs(), newStop())
+	addScreen(root)
 	return root
 }
 

@@ -198,6 +198,9 @@ func (c *curves) legend(spec chartSpec, look chartLook, w int) string {
 	b.WriteString(title)
 	for _, l := range spec.lines {
 		line := c.line(l)
+		if line.raw.Len() == 0 && len(spec.lines) > 1 {
+			continue
+		}
 		_, v := line.near(math.Inf(1))
 		if look.cross == look.cross {
 			_, v = line.near(look.cross)

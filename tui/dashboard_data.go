@@ -38,7 +38,10 @@ func (r tableRow) change() float64 { return r.now - r.base }
 // happens outside the masks.
 func tableRows(s *store) []tableRow {
 	nan := math.NaN()
-	rows := []tableRow{{name: "total reward", curve: "reward", now: s.steps.last("reward"), base: nan, heldOut: nan, fixed: nan, decimals: 3}}
+	var rows []tableRow
+	if len(s.aspects) != 1 { // else it is the aspect's own
+		rows = append(rows, tableRow{name: "total reward", curve: "reward", now: s.steps.last("reward"), base: nan, heldOut: nan, fixed: nan, decimals: 3})
+	}
 	grouped := 0
 	for _, a := range safety {
 		if slices.Contains(s.aspects, a) {
@@ -79,10 +82,18 @@ func (s *store) safetyRows() []tableRow {
 
 func (s *store) aspectRow(aspect string, indent int) tableRow {
 	return tableRow{
-		name: aspectName(aspect), indent: indent, curve: "reward/" + aspect, color: 1 + slices.Index(s.aspects, aspect),
+		name: aspectName(aspect), indent: indent, curve: "reward/" + aspect, color: s.color(aspect),
 		base: s.newest("base/" + aspect), now: s.newest("reward/" + aspect),
 		heldOut: s.evaluated("held-out/" + aspect), fixed: s.evaluated("fixed/" + aspect), decimals: 3,
 	}
+}
+
+// color is the number of an aspect's colour; the total has the first.
+func (s *store) color(aspect string) int {
+	if len(s.aspects) == 1 {
+		return 0
+	}
+	return 1 + slices.Index(s.aspects, aspect)
 }
 
 // newest is a column's newest value from training, or where that has none, from evaluations.
@@ -104,19 +115,19 @@ func (s *store) evaluated(column string) float64 {
 // rewardChart is the chart of rewards: the curves whose column is not in hidden, and the held-out judges'.
 func rewardChart(s *store, hidden map[string]bool, heldOut bool) chartSpec {
 	spec := chartSpec{title: "reward", decimals: 3}
-	if !hidden["reward"] {
+	if !hidden["reward"] && len(s.aspects) != 1 {
 		spec.lines = append(spec.lines, lineSpec{label: "total", column: "reward"})
 	}
-	for i, a := range s.aspects {
+	for _, a := range s.aspects {
 		column := "reward/" + a
-		if hidden[column] || len(s.aspects) == 1 && !hidden["reward"] {
+		if hidden[column] {
 			continue
 		}
-		spec.lines = append(spec.lines, lineSpec{label: aspectName(a), column: column, color: 1 + i})
+		spec.lines = append(spec.lines, lineSpec{label: aspectName(a), column: column, color: s.color(a)})
 	}
-	for i, a := range s.aspects {
+	for _, a := range s.aspects {
 		if heldOut && !hidden["reward/"+a] {
-			spec.lines = append(spec.lines, lineSpec{label: "held out", column: "held-out/" + a, color: 1 + i, dashed: true,
+			spec.lines = append(spec.lines, lineSpec{label: "held out", column: "held-out/" + a, color: s.color(a), dashed: true,
 				evals: len(s.steps.columns["held-out/"+a]) == 0})
 		}
 	}

@@ -35,6 +35,9 @@ func (a *app) content() string {
 	}
 	body := a.panes[a.tab].view(a.layout.body.Dx(), a.layout.body.Dy())
 	screen := a.tabBar() + "\n" + body + "\n" + a.footer()
+	if lines := a.noticeLines(); len(lines) > 1 {
+		screen = over(screen, strings.Join(lines, "\n"), 0, a.h-len(lines))
+	}
 	if a.dialog != nil {
 		block, at := a.dialogBlock()
 		screen = over(screen, block, at.Min.X, at.Min.Y)
@@ -102,18 +105,29 @@ func (a *app) runLabels() []string {
 
 // footer is a notice, or the keys of the pane.
 func (a *app) footer() string {
-	if n := a.notice; n.text != "" {
-		stays, style := noticeTime, a.styles.accentText
-		if n.bad {
-			stays, style = 3*noticeTime, a.styles.badText
-		}
-		if a.now().Sub(n.at) < stays {
-			return style.Render(fitLine(" "+n.text, a.w))
-		}
+	if lines := a.noticeLines(); len(lines) > 0 {
+		return lines[len(lines)-1]
 	}
 	right := a.keyHints([]binding{{keys: []string{":"}, short: "commands"}, {keys: []string{"?"}, short: "help"}, {keys: []string{"q"}, short: "quit"}}, a.w)
 	left := a.keyHints(a.panes[a.tab].keys(), a.w-lipgloss.Width(right)-2)
 	return spread(left, right+" ", a.w)
+}
+
+// noticeLines are the notice as long as it stays: one line, or up to four of a long one.
+func (a *app) noticeLines() []string {
+	n := a.notice
+	stays, style := noticeTime, a.styles.accentText
+	if n.bad {
+		stays, style = 3*noticeTime, a.styles.badText
+	}
+	if n.text == "" || a.now().Sub(n.at) >= stays {
+		return nil
+	}
+	lines := wrap(n.text, a.w-2, 4)
+	for i, line := range lines {
+		lines[i] = style.Render(fitLine(" "+line, a.w))
+	}
+	return lines
 }
 
 // keyHints are the keys with a short name, as many as fit into w cells.

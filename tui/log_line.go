@@ -22,11 +22,13 @@ func (s *shared) logText(e *core.Event) (string, lipgloss.Style) {
 	st := s.styles
 	switch {
 	case e.Kind == "state":
-		text := stateName(e.State)
-		if e.Message != "" {
-			text += ": " + e.Message
+		switch {
+		case e.Message != "" && e.State == run.Running:
+			return e.Message, st.faintText
+		case e.Message != "":
+			return stateName(e.State) + ": " + e.Message, st.state(e.State)
 		}
-		return text, st.state(e.State)
+		return stateName(e.State), st.state(e.State)
 	case e.Alarm != nil:
 		return "▲ " + alarmText(e), st.warnText
 	case e.Control != nil:

@@ -2,7 +2,9 @@ package tui
 
 import (
 	"fmt"
+	"math"
 	"path"
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -24,7 +26,7 @@ const (
 type pictureState struct {
 	newest  bool // the newest step's
 	step    int  // else this step's
-	number  int  // of the step's pictures
+	number  int  // of the step's pictures, counted from the one with the worst fault
 	overlay overlay
 }
 
@@ -44,8 +46,30 @@ func (p *dashboardPane) shown() (picture core.Picture, number, of, step int, ok 
 	if !ok || len(all) == 0 {
 		return core.Picture{}, 0, 0, 0, false
 	}
-	number = ((p.number % len(all)) + len(all)) % len(all)
+	number = ((p.first(all)+p.number)%len(all) + len(all)) % len(all)
 	return all[number], number, len(all), step, true
+}
+
+// first is which of a step's pictures had the worst fault to begin with: the one to watch. Only pictures of
+// a step that was scored tell.
+func (p *dashboardPane) first(all []core.Picture) int {
+	store := p.s.run.store
+	for _, step := range slices.Backward(store.withPics) {
+		worst, lowest := core.Picture{}, math.Inf(1)
+		for _, picture := range store.pictures[step] {
+			sum := 0.0
+			for _, a := range picture.Aspects {
+				sum += a.Base
+			}
+			if len(picture.Aspects) > 0 && sum < lowest {
+				worst, lowest = picture, sum
+			}
+		}
+		if lowest < math.Inf(1) {
+			return max(slices.IndexFunc(all, func(q core.Picture) bool { return q.Index == worst.Index && q.Seed == worst.Seed }), 0)
+		}
+	}
+	return 0
 }
 
 func (p *dashboardPane) flip(n int) { p.number += n }

@@ -109,8 +109,11 @@ func (p *dashboardPane) headline() string {
 		return st.warnText.Render(plural(store.lost, "line") + " of the log cannot be read")
 	}
 	text := o.info.Preset + "   " + o.info.Model
-	if o.state == run.Running && store.train == nil {
-		text += "   the first step takes longest: base pictures and masks are made now"
+	switch {
+	case o.state == run.Running && store.train == nil && store.doing != "":
+		text += "   " + st.accentText.Render(store.doing)
+	case o.state == run.Running && store.train == nil:
+		text += "   " + st.accentText.Render("loading the model")
 	}
 	return st.faintText.Render(text)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"focusnfix/core/run"
 	"focusnfix/presets"
@@ -57,6 +58,10 @@ func (p *runsPane) view(w, h int) string {
 	l := p.layout
 	c := newCanvas(w, h)
 	c.put(l.runs, p.viewList(l.runs.Dx(), l.runs.Dy()))
+	if r, ok := p.chosen(); ok && r.Info.Message != "" && l.details.Empty() {
+		at := image.Rect(4, l.runs.Max.Y, l.runs.Max.X-1, l.runs.Max.Y+1)
+		c.put(at, p.s.styles.state(r.State).Render(ansi.Truncate(r.Info.Message, at.Dx(), "…")))
+	}
 	if !l.presets.Empty() {
 		c.put(l.presets, p.viewPresets(l.presets.Dx(), l.presets.Dy()))
 	}

@@ -2,7 +2,9 @@ package tui
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -81,8 +83,15 @@ func (s *shared) fail(err error) tea.Cmd {
 	return func() tea.Msg { return failure(err) }
 }
 
-// failure is the notice of an error.
-func failure(err error) noticeMsg { return noticeMsg{text: err.Error(), bad: true} }
+// failure is the notice of an error, and what to do about it where the error knows.
+func failure(err error) noticeMsg {
+	text := err.Error()
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) && hinted.Hint() != "" {
+		text += "; " + hinted.Hint()
+	}
+	return noticeMsg{text: strings.ReplaceAll(text, "\n", "; "), bad: true}
+}
 
 // engineTime is how long an engine may take to answer a short command: it answers between two steps.
 const engineTime = 2 * time.Minute

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"focusnfix/core"
@@ -32,6 +33,8 @@ type store struct {
 	pictured   int                    // grows when pictures come or go
 	prompts    []core.Event           // results of quick prompts and of repairs, the oldest first
 
+	state, doing string // the newest state event's state and message
+
 	lost    int // lines that could not be read
 	changes int // grows with every event
 }
@@ -52,13 +55,21 @@ func (s *store) add(e *core.Event) {
 		s.addPictures(e.Step, e.Pictures)
 		return
 	}
+	if e.Kind == "state" {
+		if e.State != s.state {
+			s.alarms = nil
+		}
+		s.state, s.doing = e.State, e.Message
+	}
+	if n := len(s.log); n > 0 && isProgress(&s.log[n-1], e) {
+		s.log[n-1] = *e
+		return
+	}
 	if len(s.log) >= maxLog {
 		s.log = slices.Delete(s.log, 0, maxLog/4)
 	}
 	s.log = append(s.log, *e)
 	switch {
-	case e.Kind == "state":
-		s.alarms = nil
 	case e.Alarm != nil:
 		s.alarms = append(s.alarms[max(0, len(s.alarms)-99):], *e)
 	case e.Evaluation != nil:
@@ -72,6 +83,21 @@ func (s *store) add(e *core.Event) {
 		}
 		s.prompts = append(s.prompts, *e)
 	}
+}
+
+// isProgress says whether an event only counts on what the one before has said: "picture 3 of 48".
+func isProgress(before, e *core.Event) bool {
+	return e.Kind == "state" && before.Kind == "state" && e.State == before.State && e.Message != "" &&
+		withoutDigits(e.Message) == withoutDigits(before.Message)
+}
+
+func withoutDigits(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 func (s *store) addStep(e *core.Event) {
