@@ -117,7 +117,8 @@ func (p *fixPane) boxRows(w int) []textRow {
 	}
 	percent := func(v float64) int { return int(math.Round(100 * v)) }
 	b := p.box
-	rows = append(rows, textRow{text: fmt.Sprintf("box %d–%d %% across, %d–%d %% down", percent(b.Left), percent(b.Right), percent(b.Top), percent(b.Bottom))})
+	rows = append(rows, textRow{text: fmt.Sprintf("box %d–%d %% across", percent(b.Left), percent(b.Right))},
+		textRow{text: fmt.Sprintf("    %d–%d %% down", percent(b.Top), percent(b.Bottom))})
 	for _, line := range wrap("arrows move "+p.grip.String(), w, 2) {
 		rows = append(rows, textRow{text: st.faintText.Render(line)})
 	}

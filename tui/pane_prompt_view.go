@@ -130,10 +130,10 @@ func (p *promptPane) numberParts() []part {
 	word := func(text string, click func()) {
 		parts = append(parts, part{field: noField, text: text, click: click, width: ansi.StringWidth(text)})
 	}
-	field(fieldSeed, 9)
-	word(p.styles.keyCap.Render(p.form.seed.String())+"   ", func() { p.form.seed = (p.form.seed + 1) % seedModes })
-	field(fieldSteps, 6)
-	field(fieldGuidance, 7)
+	field(fieldSeed, 8)
+	word(p.styles.keyCap.Render(p.form.seed.String())+"  ", func() { p.form.seed = (p.form.seed + 1) % seedModes })
+	field(fieldSteps, 5)
+	field(fieldGuidance, 6)
 	weights := "now"
 	if p.form.weights != "" {
 		weights = path.Base(p.form.weights)
