@@ -91,7 +91,7 @@ func (s *shared) encode(name string) tea.Cmd {
 	d, cols, rows, number, cell := w.drawing, w.cols, w.rows, w.number, s.probe.Terminal().Cell
 	pictures, files := s.deck.pictures, s.deck.files
 	return func() tea.Msg {
-		img, err := d.draw(files, render.Box{Cols: cols, Rows: rows, Cell: cell})
+		img, err := d.draw(files, render.Box{Cols: cols, Rows: rows, Cell: cell}, pictures.inBlocks())
 		if err != nil {
 			return drawnMsg{name: name, number: number, err: err}
 		}
@@ -138,13 +138,37 @@ func (s *shared) takeDrawn(msg drawnMsg) (shown bool, next tea.Cmd) {
 	return true, nil
 }
 
-// draw reads the files and blends them, at the size of the screen so that outlines are sharp.
-func (d drawing) draw(files *imageCache, box render.Box) (image.Image, error) {
+// draw reads the files and blends them, at the size of the screen so that outlines are sharp: in pixels, or
+// in blocks where the terminal shows pictures by characters.
+func (d drawing) draw(files *imageCache, box render.Box, blocks bool) (image.Image, error) {
 	img, err := files.read(d.folder, d.path)
 	if err != nil {
 		return nil, err
 	}
-	return d.drawAt(files, box.Fit(img.Bounds().Size(), 6))
+	size := box.Fit(img.Bounds().Size(), 6)
+	if !blocks || d.plain() {
+		return d.drawAt(files, size)
+	}
+	cols, rows := box.Cells(box.Fit(img.Bounds().Size(), 1))
+	small, err := d.drawAt(files, image.Pt(cols, 2*rows))
+	if err != nil {
+		return nil, err
+	}
+	return enlarged(small, image.Pt(cols*box.Cell.X, rows*box.Cell.Y)), nil
+}
+
+// plain says whether nothing is laid over the picture.
+func (d drawing) plain() bool { return d.heat == "" && d.mask == "" && d.box == (run.Box{}) }
+
+// enlarged is a picture in large pixels, so that the encoder finds its aspect and leaves its pixels.
+func enlarged(img image.Image, size image.Point) image.Image {
+	from, out := toRGBA(img), image.NewRGBA(image.Rectangle{Max: size})
+	for y := range size.Y {
+		for x := range size.X {
+			out.SetRGBA(x, y, from.RGBAAt(x*from.Rect.Dx()/size.X, y*from.Rect.Dy()/size.Y))
+		}
+	}
+	return out
 }
 
 // drawAt is the drawing in a size in pixels; where nothing is laid over the picture it keeps its own.
@@ -158,10 +182,7 @@ func (d drawing) drawAt(files *imageCache, size image.Point) (image.Image, error
 			return nil, err
 		}
 	}
-	if d.heat == "" && d.mask == "" && d.box == (run.Box{}) {
-		return img, nil
-	}
-	if size.X == 0 || size.Y == 0 {
+	if d.plain() || size.X == 0 || size.Y == 0 {
 		return img, nil
 	}
 	scaled := render.Scale(nil, img, img.Bounds(), size, false)
@@ -215,8 +236,12 @@ func outline(img *image.RGBA, b run.Box) {
 	}
 	w, h := float64(img.Rect.Dx()), float64(img.Rect.Dy())
 	r := image.Rect(int(b.Left*w), int(b.Top*h), int(b.Right*w), int(b.Bottom*h))
-	for i, c := range []color.RGBA{{0, 0, 0, 255}, {255, 255, 255, 255}, {255, 255, 255, 255}, {0, 0, 0, 255}} {
-		q := r.Inset(i - 1)
+	lines := []color.RGBA{{0, 0, 0, 255}, {255, 255, 255, 255}, {255, 255, 255, 255}, {0, 0, 0, 255}}
+	if img.Rect.Dx() < 200 { // of blocks
+		lines = lines[1:2]
+	}
+	for i, c := range lines {
+		q := r.Inset(i + 1 - (len(lines)+1)/2)
 		for x := q.Min.X; x < q.Max.X; x++ {
 			img.SetRGBA(x, q.Min.Y, c)
 			img.SetRGBA(x, q.Max.Y-1, c)

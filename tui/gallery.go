@@ -3,6 +3,7 @@ package tui
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"focusnfix/core"
 )
@@ -95,8 +96,14 @@ func (g *gallery) files(at place, aspect string) pictureFiles {
 		return f
 	}
 	f.base, f.mask = dir+"/base.png", dir+"/mask.png"
-	if aspect != "" {
-		f.heat = dir + "/heat-" + aspect + ".png"
+	return f.withHeat(aspect)
+}
+
+// withHeat are the files with the heatmap of a judge, which lies beside the base picture.
+func (f pictureFiles) withHeat(judge string) pictureFiles {
+	f.heat = ""
+	if dir, found := strings.CutSuffix(f.base, "base.png"); found && judge != "" {
+		f.heat = dir + "heat-" + judge + ".png"
 	}
 	return f
 }

@@ -24,14 +24,14 @@ type fixPane struct {
 	aspect  string
 	boxEditor
 	isTuned bool // the tuned picture is shown under the box; a repair begins with the base picture
+	isHot   bool // and the heatmap over it
 
 	phase   fixPhase
 	asked   run.FixRequest
 	job     *job
 	err     error
 	results results
-	boxes   map[string]run.Box // of repairs made here, by path
-	layers                     // of the repaired picture
+	layers  // of the repaired picture
 }
 
 // fixPhase is what the pane is for at the moment.
@@ -66,7 +66,7 @@ const (
 )
 
 func newFixPane(s *shared) *fixPane {
-	return &fixPane{shared: s, results: results{fixes: true}, boxes: map[string]run.Box{}}
+	return &fixPane{shared: s, results: results{fixes: true}, layers: layers{contour: true}}
 }
 
 func (p *fixPane) title() string { return "Fix" }
@@ -121,7 +121,7 @@ func (p *fixPane) open() {
 		p.job.cancel()
 	}
 	p.sources, p.source, p.chosen, p.aspect, p.boxEditor = nil, 0, nil, "", boxEditor{}
-	p.phase, p.job, p.err, p.results, p.boxes = fixDrawing, nil, nil, results{fixes: true}, map[string]run.Box{}
+	p.phase, p.job, p.err, p.results, p.layers = fixDrawing, nil, nil, results{fixes: true}, layers{contour: true}
 }
 
 // choose takes another pane's picture.
@@ -264,7 +264,6 @@ func (p *fixPane) ended(msg jobMsg) tea.Cmd {
 		return nil
 	}
 	p.phase = fixLooking
-	p.boxes[msg.result.Path] = p.asked.Box
 	p.results.add([]core.Event{{Kind: "prompt", Prompt: &msg.result}})
 	p.results.show(msg.result.Path)
 	return nil
@@ -295,16 +294,17 @@ func (p *fixPane) drawings() (before, after drawing, box run.Box) {
 	folder := p.run.folder
 	if r, ok := p.results.current(); ok && p.phase == fixLooking {
 		f := resultFiles(r, "")
-		return f.drawing(folder, layers{isBase: true}), f.drawing(folder, p.layers), p.boxes[r.Path]
+		return f.drawing(folder, layers{isBase: true, contour: p.contour}), f.drawing(folder, p.layers), box
 	}
 	at, ok := p.current()
 	if !ok {
 		return before, after, box
 	}
-	f := at.files
-	before = f.drawing(folder, layers{isBase: f.base != "" && !(p.isTuned && p.phase == fixDrawing)})
+	f, drawing := at.files.withHeat(p.aspect), p.phase == fixDrawing
+	before = f.drawing(folder, layers{isBase: f.base != "" && !(p.isTuned && drawing), heatmap: p.isHot && drawing})
 	if p.job != nil {
-		after = drawing{folder: folder, path: p.job.status.Preview, version: p.job.status.Done}
+		after = f.drawing(folder, layers{})
+		after.path, after.version = p.job.status.Preview, p.job.status.Done
 		if p.difference && after.path != "" {
 			after.minus = f.base
 		}

@@ -34,6 +34,7 @@ func (p *fixPane) keys() []binding {
 		bind(p.then(func() { p.grip = (p.grip + 1) % grips }), "corner", "what the arrows move: the box or one of its corners", "c"),
 		bind(p.nextAspect, "aspect", "the aspect whose judge says when it is repaired", "a"),
 		bind(p.toggle(&p.isTuned), "flip", "base or tuned picture under the box", "f"),
+		bind(p.toggle(&p.isHot), "heat", "the aspect's heatmap over it", "h"),
 		bind(p.look, "results", "the repairs of this run", "l"),
 	}
 }
@@ -47,6 +48,7 @@ func (p *fixPane) lookingKeys() []binding {
 		bind(result(1), "", "the next repair", "right"),
 		bind(p.toggle(&p.difference), "diff", "the difference in place of the repaired picture, 4 times as strong", "d"),
 		bind(p.toggle(&p.isBase), "flip", "swap before and after in place", "f"),
+		bind(p.toggle(&p.contour), "outline", "outline the region, or not", "m"),
 		bind(p.save, "save", "save both pictures side by side as PNG", "s"),
 	}
 }
@@ -73,7 +75,7 @@ func (p *fixPane) pick(n int) tea.Cmd {
 
 func (p *fixPane) nextAspect() tea.Cmd {
 	p.aspect = after(p.aspect, p.aspectNames(nil))
-	return nil
+	return p.wants()
 }
 
 func (p *fixPane) look() tea.Cmd {
@@ -85,7 +87,7 @@ func (p *fixPane) look() tea.Cmd {
 }
 
 func (p *fixPane) back() tea.Cmd {
-	p.phase, p.layers = fixDrawing, layers{}
+	p.phase, p.layers = fixDrawing, layers{contour: true}
 	return p.wants()
 }
 

@@ -95,7 +95,7 @@ func (p *fixPane) side() []textRow {
 		textRow{}, textRow{text: st.faintText.Render("what is wrong there")})
 	rows = append(append(rows, chipRows(p.aspectChips(), w)...), textRow{})
 	rows = append(rows, p.boxRows(w)...)
-	rows = append(rows, textRow{}, textRow{chips: []chip{{"repair", p.set, p.start}, {"results", false, p.look}}})
+	rows = append(rows, textRow{}, textRow{chips: []chip{{"repair", p.set, p.start}, {"heatmap", p.isHot, p.toggle(&p.isHot)}, {"results", false, p.look}}})
 	if p.err != nil {
 		rows = append(rows, textRow{})
 		for _, line := range wrap(oneLine(p.err.Error()), w, 4) {
@@ -117,7 +117,8 @@ func (p *fixPane) boxRows(w int) []textRow {
 	}
 	percent := func(v float64) int { return int(math.Round(100 * v)) }
 	b := p.box
-	rows = append(rows, textRow{text: fmt.Sprintf("box %d–%d %% across, %d–%d %% down", percent(b.Left), percent(b.Right), percent(b.Top), percent(b.Bottom))})
+	rows = append(rows, textRow{text: fmt.Sprintf("box %d–%d %% across", percent(b.Left), percent(b.Right))},
+		textRow{text: fmt.Sprintf("    %d–%d %% down", percent(b.Top), percent(b.Bottom))})
 	for _, line := range wrap("arrows move "+p.grip.String(), w, 2) {
 		rows = append(rows, textRow{text: st.faintText.Render(line)})
 	}
@@ -154,12 +155,30 @@ func (p *fixPane) lookingSide() []textRow {
 	}
 	rows = append(rows, textRow{text: st.faintText.Render(fmt.Sprintf("seed %d, %s s", r.Seed, number(r.Seconds, 1)))},
 		textRow{text: st.faintText.Render(fmt.Sprintf("repair %d of %d", p.results.at+1, len(p.results.list)))}, textRow{})
+	rows = append(rows, p.verdict(r, w)...)
 	rows = append(rows, st.scoreRows(withScores(r.Aspects), r.OutsidePSNR, w)...)
 	return append(rows, textRow{}, textRow{chips: []chip{{"difference", p.difference, p.toggle(&p.difference)}, {"flip", p.isBase, p.toggle(&p.isBase)}}},
 		textRow{chips: []chip{
 			{"‹", false, p.then(func() { p.results.move(-1) })}, {"›", false, p.then(func() { p.results.move(1) })},
 			{"save", false, p.save}, {"new box", false, p.back},
 		}})
+}
+
+// verdict says whether a judge that was not trained on still finds the fault.
+func (p *fixPane) verdict(r core.PromptResult, w int) []textRow {
+	var rows []textRow
+	for _, a := range r.Aspects {
+		switch a.Fixed {
+		case 1:
+			rows = append(rows, textRow{text: p.styles.goodText.Render(fitLine(a.Aspect+": repaired", w))})
+		case 0:
+			rows = append(rows, textRow{text: p.styles.warnText.Render(fitLine(a.Aspect+": still to be seen", w))})
+		}
+	}
+	if len(rows) > 0 {
+		rows = append(rows, textRow{})
+	}
+	return rows
 }
 
 // withScores leaves out aspects that nobody judged.

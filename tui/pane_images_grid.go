@@ -74,9 +74,13 @@ func (p *imagesPane) viewGrid(w, h int) string {
 	first, last := g.page(selected, len(all))
 	blocks := append(emptyRows(margin(h)), beside(blank(1, l.side.Dy()), p.styles.rowsView(p.side(), l.side.Dx(), l.side.Dy())), "")
 	for row := first; row < last; row += g.across {
-		line := []string{blank(1, g.rows+1)}
+		var line []string
 		for i := row; i < min(row+g.across, last); i++ {
-			line = append(line, p.viewCell(all[i], g, i == selected), blank(gridGap, g.rows+1))
+			gap := gridGap
+			if i == row {
+				gap = 1 // the margin
+			}
+			line = append(line, blank(gap, g.rows+1), p.viewCell(all[i], g, i == selected))
 		}
 		blocks = append(blocks, beside(line...), "")
 	}

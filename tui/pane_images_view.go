@@ -234,11 +234,12 @@ func (s styles) scoreRows(aspects []core.AspectScore, psnr float64, w int) []tex
 
 func (s styles) scoreLine(line func(a, b, c, d string) string, name string, base, tuned float64) string {
 	text := line(name, score(base), score(tuned), change(base, tuned))
+	const visible = 0.005                             // a smaller change has no colour
 	last := text[strings.LastIndexByte(text, ' ')+1:] // of the change, or of the tuned picture's score
 	switch text = strings.TrimSuffix(text, last); {
-	case tuned > base+0.0005:
+	case tuned > base+visible:
 		return text + s.goodText.Render(last)
-	case tuned < base-0.0005:
+	case tuned < base-visible:
 		return text + s.badText.Render(last)
 	}
 	return text + last

@@ -18,8 +18,8 @@ type promptPane struct {
 	visible bool
 	form    promptForm
 	results results
-	layers  // isBase has no meaning: both are shown
-	aspect  string
+	layers                      // isBase has no meaning: both are shown
+	judge   string              // whose heatmap is shown
 	asked   run.GenerateRequest // what the job, or the last one, asked for
 	job     *job                // nil: none under way
 	err     error               // of the last job
@@ -93,7 +93,7 @@ func (p *promptPane) open() {
 	if p.job != nil {
 		p.job.cancel()
 	}
-	p.results, p.job, p.err, p.aspect, p.weights, p.form.weights = results{}, nil, nil, "", nil, ""
+	p.results, p.job, p.err, p.judge, p.weights, p.form.weights = results{}, nil, nil, "", nil, ""
 	p.unwant("prompt/base")
 	p.unwant("prompt/tuned")
 }
@@ -108,7 +108,7 @@ func (p *promptPane) collect() {
 func (p *promptPane) take(events []core.Event) {
 	p.results.add(events)
 	if r, ok := p.results.current(); ok {
-		p.aspect = oneOf(p.aspect, p.aspectNames(r.Aspects))
+		p.judge = oneOf(p.judge, judges(r.Aspects))
 	}
 }
 
@@ -220,7 +220,7 @@ func (p *promptPane) wants() tea.Cmd {
 		return nil
 	}
 	l := p.layout()
-	files := resultFiles(r, p.aspect)
+	files := resultFiles(r, p.judge)
 	return tea.Batch(
 		p.want("prompt/base", files.drawing(p.run.folder, layers{isBase: true, heatmap: p.heatmap}), l.base.Dx(), l.base.Dy()),
 		p.want("prompt/tuned", p.tunedDrawing(files), l.tuned.Dx(), l.tuned.Dy()),
@@ -229,5 +229,6 @@ func (p *promptPane) wants() tea.Cmd {
 
 // tunedDrawing is the right picture: the tuned one with its own heatmap, or the difference.
 func (p *promptPane) tunedDrawing(f pictureFiles) drawing {
-	return f.drawing(p.run.folder, layers{difference: p.difference})
+	f.heat = f.tunedHeat()
+	return f.drawing(p.run.folder, layers{difference: p.difference, heatmap: p.heatmap && !p.difference})
 }

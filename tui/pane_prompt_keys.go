@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"strings"
 
 	tea "charm.land/bubbletea/v2"
 )
@@ -26,7 +27,7 @@ func (p *promptPane) keys() []binding {
 		bind(result(-1<<20), "", "the first result", "home"),
 		bind(result(1<<20), "", "the newest result", "end"),
 		bind(p.toggle(&p.heatmap), "heat", "lay the heatmap over it: what a judge finds faulty", "h"),
-		bind(p.nextAspect, "", "the heatmap of the next aspect", "a"),
+		bind(p.nextJudge, "", "the heatmap of the next judge", "a"),
 		bind(p.toggle(&p.difference), "diff", "the difference in place of the tuned picture, 4 times as strong", "d"),
 		bind(p.nextSeedMode, "seed", "the seed: fixed, next after each picture, or random", "t"),
 		bind(p.nextWeights, "weights", "the weights: those of now, or a checkpoint's", "c"),
@@ -52,9 +53,9 @@ func (p *promptPane) toggle(b *bool) func() tea.Cmd { return p.then(func() { *b 
 
 func (p *promptPane) startTyping() tea.Cmd { return p.form.focusOn(fieldPrompt) }
 
-func (p *promptPane) nextAspect() tea.Cmd {
+func (p *promptPane) nextJudge() tea.Cmd {
 	r, _ := p.results.current()
-	p.aspect, p.heatmap = after(p.aspect, p.aspectNames(r.Aspects)), true
+	p.judge, p.heatmap = after(p.judge, judges(r.Aspects)), true
 	return p.wants()
 }
 
@@ -87,7 +88,7 @@ func (p *promptPane) save() tea.Cmd {
 	if !ok {
 		return p.say("there is no picture to save")
 	}
-	files := resultFiles(r, p.aspect)
+	files := resultFiles(r, p.judge)
 	name := fmt.Sprintf("%s-prompt-%s-base-and-tuned", p.run.folder.Name(), path.Base(r.Path))
 	return p.saveDrawings(name, fmt.Sprintf("%s; seed %d; base and tuned", r.Prompt, r.Seed),
 		files.drawing(p.run.folder, layers{isBase: true, heatmap: p.heatmap}), p.tunedDrawing(files))
@@ -99,9 +100,9 @@ func (p *promptPane) repair() tea.Cmd {
 	if !ok {
 		return p.say("draw a picture first")
 	}
-	source := fixSource{requestAgain(r), resultFiles(r, p.aspect)}
+	source := fixSource{requestAgain(r), resultFiles(r, p.judge)}
 	return tea.Batch(
-		func() tea.Msg { return repairMsg{source, p.aspect} },
+		func() tea.Msg { return repairMsg{source, strings.TrimPrefix(p.judge, "held-out-")} },
 		func() tea.Msg { return gotoMsg{tabFix} },
 	)
 }

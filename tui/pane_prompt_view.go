@@ -130,10 +130,10 @@ func (p *promptPane) numberParts() []part {
 	word := func(text string, click func()) {
 		parts = append(parts, part{field: noField, text: text, click: click, width: ansi.StringWidth(text)})
 	}
-	field(fieldSeed, 9)
-	word(p.styles.keyCap.Render(p.form.seed.String())+"   ", func() { p.form.seed = (p.form.seed + 1) % seedModes })
-	field(fieldSteps, 6)
-	field(fieldGuidance, 7)
+	field(fieldSeed, 8)
+	word(p.styles.keyCap.Render(p.form.seed.String())+"  ", func() { p.form.seed = (p.form.seed + 1) % seedModes })
+	field(fieldSteps, 5)
+	field(fieldGuidance, 6)
 	weights := "now"
 	if p.form.weights != "" {
 		weights = path.Base(p.form.weights)
@@ -179,6 +179,8 @@ func (p *promptPane) statusLine(w int) string {
 		text = st.accentText.Render(p.job.line("drawing", p.now())) + st.faintText.Render("   esc cancels")
 	case p.err != nil:
 		text = st.badText.Render(oneLine(p.err.Error()))
+	case ok && r.Unknown != "":
+		text = st.warnText.Render("the model never saw: " + r.Unknown)
 	case ok:
 		text = st.faintText.Render(fmt.Sprintf("result %d of %d, %s", p.results.at+1, len(p.results.list), r.Path))
 	}
@@ -205,7 +207,7 @@ func (p *promptPane) side() []textRow {
 	rows = append(rows, p.styles.scoreRows(r.Aspects, r.OutsidePSNR, w)...)
 	rows = append(rows, textRow{}, textRow{chips: []chip{{"heatmap", p.heatmap, p.toggle(&p.heatmap)}, {"difference", p.difference, p.toggle(&p.difference)}}})
 	if p.heatmap {
-		rows = append(append(rows, chipRows(p.aspectChips(r.Aspects), w)...), textRow{text: render.Colors("heat").Legend(min(w, 30), "0", "1 faulty", p.probe.Terminal().Profile)})
+		rows = append(append(rows, chipRows(p.judgeChips(r.Aspects), w)...), textRow{text: render.Colors("heat").Legend(min(w, 30), "0", "1 faulty", p.probe.Terminal().Profile)})
 	}
 	return append(rows, textRow{chips: []chip{
 		{"‹", false, p.then(func() { p.results.move(-1) })}, {"›", false, p.then(func() { p.results.move(1) })},
@@ -213,10 +215,10 @@ func (p *promptPane) side() []textRow {
 	}})
 }
 
-func (p *promptPane) aspectChips(scores []core.AspectScore) []chip {
+func (p *promptPane) judgeChips(scores []core.AspectScore) []chip {
 	var chips []chip
-	for _, name := range p.aspectNames(scores) {
-		chips = append(chips, chip{name, name == p.aspect, p.then(func() { p.aspect = name })})
+	for _, name := range judges(scores) {
+		chips = append(chips, chip{name, name == p.judge, p.then(func() { p.judge = name })})
 	}
 	return chips
 }

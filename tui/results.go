@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -84,13 +85,31 @@ func (r *results) current() (core.PromptResult, bool) {
 	return r.list[r.at], true
 }
 
-// resultFiles are a result's files, with the heatmap of an aspect.
-func resultFiles(r core.PromptResult, aspect string) pictureFiles {
+// resultFiles are a result's files, with the heatmap that a judge makes of the base picture.
+func resultFiles(r core.PromptResult, judge string) pictureFiles {
 	f := pictureFiles{base: r.Path + "/base.png", tuned: r.Path + "/tuned.png", mask: r.Path + "/mask.png"}
-	if aspect != "" {
-		f.heat = r.Path + "/heat-" + aspect + ".png"
+	return f.withHeat(judge)
+}
+
+// tunedHeat is the heatmap that the judge makes of the tuned picture.
+func (f pictureFiles) tunedHeat() string {
+	name, isPNG := strings.CutSuffix(f.heat, ".png")
+	if !isPNG {
+		return ""
 	}
-	return f
+	return name + "-tuned.png"
+}
+
+// judges are the names that a result's heatmaps are kept under.
+func judges(scores []core.AspectScore) []string {
+	var names []string
+	for _, a := range scores {
+		names = append(names, a.Aspect)
+		if !math.IsNaN(a.HeldOut) {
+			names = append(names, "held-out-"+a.Aspect)
+		}
+	}
+	return names
 }
 
 // requestOf asks for a prompt with the run's own settings.

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -150,8 +151,15 @@ func working(t *testing.T, f run.Folder, o Options) (*run.Client, <-chan error) 
 	o.Folder, o.Version, o.Kinds = f, "test", tinyKinds
 	ended := make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
-	go func() { ended <- Run(ctx, o) }()
-	t.Cleanup(cancel)
+	gone := make(chan struct{})
+	go func() {
+		ended <- Run(ctx, o)
+		close(gone)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-gone
+	})
 	for range 500 {
 		if client, err := f.Dial(); err == nil {
 			t.Cleanup(client.Close)
@@ -309,5 +317,70 @@ func checkFix(t *testing.T, f run.Folder, client *run.Client) {
 	r.Aspect, r.Box = "spot", run.Box{}
 	if _, err := client.Fix(context.Background(), r); err == nil || !strings.Contains(err.Error(), "the box is empty") {
 		t.Errorf("no box: %v", err)
+	}
+}
+
+// An idle engine serves, leaves the run's state as it is, and ends by itself; told to go on, it trains.
+func TestIdle(t *testing.T) {
+	c := tinyConfig(t)
+	c.Train.Steps = 2
+	f := newTinyRun(t, c)
+	client, ended := working(t, f, Options{Idle: true, IdleTime: 300 * time.Millisecond})
+	if r, err := client.Generate(context.Background(), run.GenerateRequest{Prompt: "a fox"}); err != nil || r.OutsidePSNR < 90 {
+		t.Errorf("generated %+v, %v; want equal pictures before training", r, err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if info, err := f.Info(); err != nil || info.State != "" {
+		t.Errorf("info %+v, %v", info, err)
+	}
+	client, ended = working(t, f, Options{Idle: true})
+	until(t, client, "the model", func(s run.Status) bool { return s.Busy == "" })
+	if err := client.Resume(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if info, err := f.Info(); err != nil || info.State != run.Done || info.Step != 2 {
+		t.Errorf("info %+v, %v", info, err)
+	}
+	client, _ = working(t, f, Options{Idle: true})
+	until(t, client, "the model", func(s run.Status) bool { return s.Busy == "" })
+	if err := client.Resume(context.Background()); err == nil || !strings.Contains(err.Error(), "training is done, all 2 steps of it") {
+		t.Errorf("going on with what is done: %v", err)
+	}
+}
+
+// A request that is given up ends soon, whether it waits or is under way, and the run goes on.
+func TestGivenUp(t *testing.T) {
+	c := tinyConfig(t)
+	c.Train.Steps = 500
+	f := newTinyRun(t, c)
+	client, ended := working(t, f, Options{})
+	until(t, client, "a step", func(s run.Status) bool { return s.Step >= 1 })
+	ctx, cancel := context.WithCancel(context.Background())
+	given := make(chan error, 1)
+	go func() {
+		_, err := client.Fix(ctx, run.FixRequest{
+			GenerateRequest: run.GenerateRequest{Prompt: "a fox"}, Aspect: "spot", Steps: 1000, Box: run.Box{Right: 1, Bottom: 1},
+		})
+		given <- err
+	}()
+	busy := until(t, client, "the repair", func(s run.Status) bool { return s.Busy == "fix" && s.Done > 1 })
+	if busy.Of != 1000 || busy.Preview != preview {
+		t.Errorf("status %+v", busy)
+	}
+	cancel()
+	if err := <-given; !errors.Is(err, context.Canceled) {
+		t.Errorf("given up: %v", err)
+	}
+	until(t, client, "a further step", func(s run.Status) bool { return s.Step > busy.Step })
+	if err := client.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"focusnfix/core"
 	"focusnfix/core/run"
 	"focusnfix/core/train"
+	"focusnfix/model/scenes"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 )
@@ -118,6 +119,7 @@ func (e *engine) keepPrompt(r run.GenerateRequest, base, tuned torch.Tensor, mas
 		Prompt: r.Prompt, Negative: r.Negative, Seed: r.Seed, NumSteps: r.NumSteps, GuidanceScale: r.GuidanceScale,
 		Aspects: e.scores([]train.Evaluated{compared.Evaluated}), OutsidePSNR: compared.PSNR,
 		Seconds: time.Since(started).Seconds(), Fix: mask != nil,
+		Unknown: unknownWords(e.session.Config.Model.Path, r.Prompt),
 	}
 	kept, err := e.Folder.WritePrompt(result, func(dir string) error {
 		for name, m := range pictures {
@@ -135,6 +137,14 @@ func (e *engine) keepPrompt(r run.GenerateRequest, base, tuned torch.Tensor, mas
 		return result, err
 	}
 	return *kept.Prompt, e.append(core.Event{Kind: "prompt", Prompt: kept.Prompt})
+}
+
+// unknownWords are those of a prompt that the shipped model never saw; other models' are not known.
+func unknownWords(model, prompt string) string {
+	if model != scenes.BuiltinName {
+		return ""
+	}
+	return strings.Join(scenes.UnknownWords(prompt), ", ")
 }
 
 // fileName is a judge's name without spaces.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"os"
 	"path/filepath"
 	"sync"
@@ -189,13 +190,25 @@ func (e *Engine) prompt(ctx context.Context, r run.GenerateRequest, fix bool) (c
 	}
 	event, err := e.run.WritePrompt(result, func(dir string) error {
 		return errors.Join(savePNG(filepath.Join(dir, "base.png"), scene(i, 1)), savePNG(filepath.Join(dir, "tuned.png"), scene(i, 0.1)),
-			savePNG(filepath.Join(dir, "heat-"+e.run.o.Aspects[0]+".png"), spot(i, false)), savePNG(filepath.Join(dir, "mask.png"), spot(i, true)))
+			e.heatmaps(dir, i), savePNG(filepath.Join(dir, "mask.png"), spot(i, true)))
 	})
 	if err != nil {
 		return result, err
 	}
 	event.Step = e.step
 	return *event.Prompt, e.run.append(event)
+}
+
+// heatmaps are every judge's of the base and of the tuned picture.
+func (e *Engine) heatmaps(dir string, i int) error {
+	var errs []error
+	for _, aspect := range e.run.o.Aspects {
+		for _, name := range []string{"heat-" + aspect, "heat-held-out-" + aspect} {
+			errs = append(errs, savePNG(filepath.Join(dir, name+".png"), spot(i, false)),
+				savePNG(filepath.Join(dir, name+"-tuned.png"), image.NewGray(image.Rect(0, 0, 64, 64))))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Evaluate is the evaluation of the step.
