@@ -212,6 +212,9 @@ func TestControl(t *testing.T) {
 			t.Errorf("set %s: %v", key, err)
 		}
 	}
+	if good, err := isGood(run.Checkpoint{Dir: filepath.Join(f.Dir, "checkpoints", "step-000000")}); !good || err != nil {
+		t.Errorf("step 0 is good: %v, %v", good, err)
+	}
 	if err := client.Set(ctx, "train.batch", "3"); err == nil || !strings.Contains(err.Error(), "cannot be changed") {
 		t.Errorf("set train.batch: %v", err)
 	}
