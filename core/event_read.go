@@ -264,6 +264,8 @@ func (p *PromptResult) parse(s *scanner, key []byte) error {
 		return s.number(&p.Seconds)
 	case "fix":
 		return s.truth(&p.Fix)
+	case "unknown_words":
+		return s.string(&p.Unknown)
 	}
 	return s.skip(0)
 }

@@ -115,4 +115,5 @@ func (p *PromptResult) append(o *object) {
 	o.number("outside_psnr", p.OutsidePSNR)
 	o.number("seconds", p.Seconds)
 	o.truth("fix", p.Fix)
+	o.text("unknown_words", p.Unknown)
 }

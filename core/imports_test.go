@@ -36,7 +36,9 @@ var mayImport = map[string][]string{
 	"presets":               {},
 	"render":                {},
 	"tui":                   {"core", "core/run", "render", "presets"},
-	"tui/internal/demo":     {"tui"}, // the program of the terminal tests
+	"tui/internal/demo":     {"tui"}, // the programs of the terminal tests
+	"tui/internal/sample":   {"core", "core/run"},
+	"tui/internal/watch":    {"core/run", "tui", "tui/internal/sample"},
 }
 
 func TestImports(t *testing.T) {

@@ -27,6 +27,7 @@ type Chart struct {
 type Line struct {
 	Series *Series
 	Color  color.RGBA
+	Dashed bool
 }
 
 // Plot is a drawn chart.
@@ -62,6 +63,7 @@ func (c Chart) Draw(lines ...Line) Plot {
 	}
 	g := c.newGrid(p)
 	for i := range lines {
+		g.dashed = lines[i].Dashed
 		g.draw(lines[i].Series, int16(i))
 	}
 	p.Lines = c.write(g, p, lines, yTicks, xTicks)

@@ -45,7 +45,7 @@ func of(values ...float64) *Series {
 func TestChartGolden(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)
 	grey := color.RGBA{120, 120, 120, 255}
-	two := []Line{{noisy(5000, 1), palette8[0]}, {noisy(3000, 3), palette8[1]}}
+	two := []Line{{Series: noisy(5000, 1), Color: palette8[0]}, {Series: noisy(3000, 3), Color: palette8[1]}}
 	for _, c := range []struct {
 		name  string
 		chart Chart
@@ -55,14 +55,15 @@ func TestChartGolden(t *testing.T) {
 		{"noise-ascii", Chart{Cols: 60, Rows: 14, Profile: ASCII}, two},
 		{"noise-blocks-256", Chart{Cols: 60, Rows: 14, Profile: ANSI256, Blocks: true, Axis: grey}, two},
 		{"window", Chart{Cols: 60, Rows: 10, XMin: 100, XMax: 130, Axis: grey, Rules: []float64{110, 125}}, two},
-		{"gaps", Chart{Cols: 48, Rows: 10, Profile: ASCII}, []Line{{of(1, 2, nan, 3, 4, inf, inf, 2, 5, nan, 1), grey}}},
-		{"log", Chart{Cols: 48, Rows: 12, LogY: true, Axis: grey}, []Line{{of(1e-6, 1e-5, 0, 1e-3, 0.1, -4, 2, 30, 1000), palette8[2]}}},
-		{"constant", Chart{Cols: 40, Rows: 8, Axis: grey}, []Line{{of(3, 3, 3, 3), palette8[3]}}},
-		{"one point", Chart{Cols: 40, Rows: 8, Axis: grey}, []Line{{of(7), palette8[3]}}},
-		{"empty", Chart{Cols: 40, Rows: 6, Axis: grey}, []Line{{new(Series), palette8[3]}}},
+		{"gaps", Chart{Cols: 48, Rows: 10, Profile: ASCII}, []Line{{Series: of(1, 2, nan, 3, 4, inf, inf, 2, 5, nan, 1), Color: grey}}},
+		{"log", Chart{Cols: 48, Rows: 12, LogY: true, Axis: grey}, []Line{{Series: of(1e-6, 1e-5, 0, 1e-3, 0.1, -4, 2, 30, 1000), Color: palette8[2]}}},
+		{"constant", Chart{Cols: 40, Rows: 8, Axis: grey}, []Line{{Series: of(3, 3, 3, 3), Color: palette8[3]}}},
+		{"one point", Chart{Cols: 40, Rows: 8, Axis: grey}, []Line{{Series: of(7), Color: palette8[3]}}},
+		{"empty", Chart{Cols: 40, Rows: 6, Axis: grey}, []Line{{Series: new(Series), Color: palette8[3]}}},
 		{"tiny", Chart{Cols: 8, Rows: 2}, two},
-		{"large numbers", Chart{Cols: 40, Rows: 8, Axis: grey}, []Line{{of(1.2e6, 3.4e6, 2e6), palette8[4]}}},
-		{"small numbers", Chart{Cols: 40, Rows: 8, Axis: grey}, []Line{{of(1e-5, 2e-5, 1.5e-5), palette8[4]}}},
+		{"dashed", Chart{Cols: 48, Rows: 8, Axis: grey}, []Line{{Series: of(1, 3, 2, 5), Color: palette8[0]}, {Series: of(5, 2, 2, 1), Color: palette8[1], Dashed: true}}},
+		{"large numbers", Chart{Cols: 40, Rows: 8, Axis: grey}, []Line{{Series: of(1.2e6, 3.4e6, 2e6), Color: palette8[4]}}},
+		{"small numbers", Chart{Cols: 40, Rows: 8, Axis: grey}, []Line{{Series: of(1e-5, 2e-5, 1.5e-5), Color: palette8[4]}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := c.chart.Draw(c.lines...)
@@ -100,9 +101,9 @@ func FuzzChart(f *testing.F) {
 			s.Append(float64(i*int(v%5)), y)
 		}
 		c := Chart{Cols: 1 + int(uint(cols)%150), Rows: 1 + int(uint(rows)%60), XMin: x0, XMax: x1, YMin: y0, YMax: y1, LogY: log, Rules: []float64{x0}}
-		checkPlot(t, c, c.Draw(Line{s, palette8[0]}, Line{s, palette8[1]}))
+		checkPlot(t, c, c.Draw(Line{Series: s, Color: palette8[0]}, Line{Series: s, Color: palette8[1]}))
 		c.Profile = ASCII
-		checkPlot(t, c, c.Draw(Line{s, palette8[0]}))
+		checkPlot(t, c, c.Draw(Line{Series: s, Color: palette8[0]}))
 	})
 }
 
@@ -116,7 +117,7 @@ func TestChartKeepsPeaks(t *testing.T) {
 		}
 		s.Append(float64(i), y)
 	}
-	p := Chart{Cols: 80, Rows: 20}.Draw(Line{s, palette8[0]})
+	p := Chart{Cols: 80, Rows: 20}.Draw(Line{Series: s, Color: palette8[0]})
 	if top := ansi.Strip(p.Lines[0]); !strings.ContainsFunc(top, func(r rune) bool { return r > 0x2800 && r <= 0x28ff }) {
 		t.Errorf("the top row is %q", top)
 	}
@@ -127,14 +128,14 @@ func TestChartEqualsScan(t *testing.T) {
 	s := noisy(20_000, 2)
 	flat := &Series{x: s.x, y: s.y} // without levels each extent is a scan
 	c := Chart{Cols: 100, Rows: 30}
-	a, b := c.Draw(Line{s, palette8[0]}), c.Draw(Line{flat, palette8[0]})
+	a, b := c.Draw(Line{Series: s, Color: palette8[0]}), c.Draw(Line{Series: flat, Color: palette8[0]})
 	if got, want := strings.Join(a.Lines, "\n"), strings.Join(b.Lines, "\n"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
 func TestPlotX(t *testing.T) {
-	p := Chart{Cols: 60, Rows: 10, XMin: 0, XMax: 100}.Draw(Line{of(1, 2), palette8[0]})
+	p := Chart{Cols: 60, Rows: 10, XMin: 0, XMax: 100}.Draw(Line{Series: of(1, 2), Color: palette8[0]})
 	for _, c := range []struct {
 		col  int
 		want float64
@@ -198,7 +199,7 @@ func TestSparkline(t *testing.T) {
 func BenchmarkChart(b *testing.B) {
 	var lines []Line
 	for i := range 8 {
-		lines = append(lines, Line{noisy(100_000, uint64(i)), palette8[i]})
+		lines = append(lines, Line{Series: noisy(100_000, uint64(i)), Color: palette8[i]})
 	}
 	for _, size := range [][2]int{{60, 14}, {100, 25}} {
 		b.Run(fmt.Sprintf("8x100000/%dx%d", size[0], size[1]), func(b *testing.B) {

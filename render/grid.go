@@ -12,7 +12,11 @@ type grid struct {
 	x0, scaleX   float64    // dot column = (x-x0)*scaleX
 	y1, scaleY   float64    // dot row = (y1-y)*scaleY, from the top
 	log          bool
+	dashed       bool // the line that is drawn
 }
+
+// dash is the length of dashes and of the gaps between them, in cells.
+const dash = 2
 
 type gridCell struct {
 	line int16
@@ -114,6 +118,9 @@ func (g *grid) segment(x0, h0, x1, h1 float64, line int16) {
 // span sets the dots of a column from row top to bottom.
 func (g *grid) span(column int, top, bottom float64, line int16) {
 	limit := float64(g.rows*g.dotsY - 1)
+	if g.dashed && column/(dash*g.dotsX)%2 == 1 {
+		return
+	}
 	if column < 0 || column >= g.cols*g.dotsX || !(bottom >= -0.5 && top <= limit+0.5) {
 		return
 	}

@@ -61,6 +61,12 @@ func (p *Pictures) SetTerminal(term Terminal) {
 	p.term = term
 }
 
+// inBlocks says whether pictures are made of characters.
+func (p *Pictures) inBlocks() bool {
+	term, level := p.state()
+	return term.Protocol <= Blocks || level.blocks
+}
+
 func (p *Pictures) keepsPixelsUnderText() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

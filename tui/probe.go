@@ -172,6 +172,14 @@ func (p *Probe) learnGraphics(s string) {
 	}
 }
 
+// choose takes another value of --images; one that is none changes nothing.
+func (p *Probe) choose(images string) {
+	if protocol, forced, err := parseProtocol(images); err == nil {
+		p.images, p.forced = protocol, forced
+		p.conclude()
+	}
+}
+
 func (p *Probe) conclude() {
 	p.term.cells, p.term.windowPixels = p.window()
 	p.term.chooseCell(p.cell)

@@ -209,17 +209,29 @@ func (p spot) owns(c *uv.Cell, x, y int) bool {
 }
 
 // clearUnder blanks the text that a picture is about to be drawn on: it would stay below the pixels
-// and come back when the terminal repaints. Other pixels are left, so that nothing flickers.
+// and come back when the terminal repaints. Other pixels are left, so that nothing flickers, but for those
+// that the picture does not cover in its last column and row.
 func (s *Screen) clearUnder(p spot, target *uv.Buffer) {
+	find := s.pictures.finder()
 	s.eachCell(p, func(x, y int) {
 		c := &s.shown.Lines[y][x]
-		if p.owns(&target.Lines[y][x], x, y) && !isPicture(c) && !c.Equal(&uv.EmptyCell) {
+		if !p.owns(&target.Lines[y][x], x, y) {
+			return
+		}
+		old, pixels := spotOf(find, c, x, y)
+		left := isPicture(c) && p.halfCovers(x, y) && !(pixels && old.x == p.x && old.y == p.y && old.size == p.size)
+		if left || !isPicture(c) && !c.Equal(&uv.EmptyCell) {
 			moveTo(&s.pending, x, y)
 			s.penTo(uv.Style{}, uv.Link{})
 			s.pending.WriteByte(' ')
 			*c = uv.EmptyCell
 		}
 	})
+}
+
+// halfCovers says whether the picture's pixels end within the cell.
+func (p spot) halfCovers(x, y int) bool {
+	return x == p.x+p.Cols-1 && p.size.X < p.Cols*p.cell.X || y == p.y+p.Rows-1 && p.size.Y < p.Rows*p.cell.Y
 }
 
 // eachCell calls f for the cells of the picture's rectangle.

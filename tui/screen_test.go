@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"image"
 	"io"
 	"strings"
 	"sync"
@@ -78,6 +79,32 @@ func TestDrawsOnce(t *testing.T) {
 	write(t, s, "\x1b[2J"+at(p, "a", 3, 2)) // the user asked for a clean screen
 	if n := strings.Count(out.String(), "\x1b[2J"); n != 1 || strings.Count(out.String(), "\x1bPq1;") != 1 {
 		t.Errorf("after an erase: %q", out.String())
+	}
+}
+
+// A picture in another's place shows nothing of it where it ends within a cell.
+func TestCoversWhatWasThere(t *testing.T) {
+	var out bytes.Buffer
+	p := NewPictures(Terminal{Protocol: Sixel})
+	s := newScreen(&out, p, fixed(40, 10))
+	small := picture(2, 4, 2)
+	small.cell, small.size = image.Pt(10, 20), image.Pt(36, 40) // ends within the fourth column
+	p.Show("a", picture(1, 8, 4))
+	write(t, s, enter+at(p, "a", 3, 2))
+	p.Show("a", small)
+	out.Reset()
+	write(t, s, "\x1b[H\x1b[J"+at(p, "a", 3, 2))
+	got, _, found := strings.Cut(out.String(), "\x1bPq2;")
+	if !found || !strings.Contains(got, "\x1b[3;7H ") || !strings.Contains(got, "\x1b[4;7H ") || strings.Contains(got, "\x1b[3;4H ") {
+		t.Errorf("got %q, then the picture; want its last column blank first, and nothing else", got)
+	}
+	again := picture(3, 4, 2)
+	again.cell, again.size = small.cell, small.size
+	p.Show("a", again)
+	out.Reset()
+	write(t, s, at(p, "a", 3, 2))
+	if got, _, found := strings.Cut(out.String(), "\x1bPq3;"); !found || strings.Contains(got, " ") {
+		t.Errorf("a picture of the same size: %q before it, want nothing that could flicker", got)
 	}
 }
 

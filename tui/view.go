@@ -169,6 +169,11 @@ func readImage(name string) (image.Image, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	defer f.Close() //nolint:errcheck // it was only read
+	return decodeImage(name, f)
+}
+
+// decodeImage reads a PNG or JPEG picture within the limits; name is for errors.
+func decodeImage(name string, f io.ReadSeeker) (image.Image, error) {
 	config, format, err := image.DecodeConfig(io.LimitReader(f, maxFileSize))
 	switch {
 	case errors.Is(err, image.ErrFormat):

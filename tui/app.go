@@ -1,0 +1,230 @@
+package tui
+
+import (
+	"context"
+	"os"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/core/run"
+)
+
+// The screen is one tea.Model, app, and five panes that it routes messages to. What holds between them:
+//
+//   - A pane is a struct with a pointer to shared, made by newXxxPane(s). shared has all that panes see of
+//     the program: the opened run (s.run, nil where none is; its folder, state, configuration, and in
+//     s.run.store the curves, log, pictures and prompts of its events), styles, settings, the pictures.
+//     It changes in Update only, so panes read it in update and view without locks.
+//   - update(msg) takes what happened and may return a command; view(w, h) draws exactly h lines of w cells
+//     and changes nothing; sizeMsg told the same w and h before. All work that may wait (files, engine,
+//     encoding) is a tea.Cmd. What such a command returns comes to update of every pane.
+//   - keys() are the pane's rows of the key table. The app dispatches by it and help and footer print it;
+//     nobody else looks at keys. While typing() is true (a text field has the focus) every key but ctrl+c
+//     comes to update as tea.KeyPressMsg instead, and tea.PasteMsg too; esc must end that.
+//   - The mouse comes to the visible pane as mouseMsg, with x and y counted from the pane's own top left.
+//     Rectangles are computed by functions in layout.go, the same for view and mouse.
+//   - Pictures: s.want(name, drawing, cols, rows) returns the command that reads, blends and encodes a
+//     picture of the run folder, or nil where it is there already; s.picture(name, w, h) is its text for
+//     view. Names begin with the pane's name. Call want again after sizeMsg and encodeMsg.
+//   - The engine: s.engine(func(ctx, *run.Client) tea.Msg) is a command that dials the opened run's engine.
+//     s.say and s.fail put one line into the footer; s.ask opens a question over everything.
+//   - Messages that panes get: sizeMsg, mouseMsg, visibleMsg, encodeMsg, openedMsg (another run is open),
+//     eventsMsg (the store took events in), stateMsg (run.json was looked at), shownMsg (a wanted picture).
+
+// Options is what the screen is started with. The callbacks start processes; the screen itself only
+// reads run folders and talks to engines.
+type Options struct {
+	Runs     string // folder of runs
+	Open     string // folder of the run to open at once; "" shows the list
+	Images   string // --images; "" is the setting or FNF_IMAGES
+	CellSize string // --cell-size
+	Version  string
+
+	Start  func(ctx context.Context, preset string, set []string) (run.Folder, error)
+	Resume func(ctx context.Context, f run.Folder) error
+	Wake   func(ctx context.Context, f run.Folder) error // starts an idle engine for prompts
+}
+
+// pane is one tab.
+type pane interface {
+	title() string
+	update(msg tea.Msg) tea.Cmd
+	view(w, h int) string
+	keys() []binding
+	typing() bool
+}
+
+// Tabs, in their order. Their keys are 1 to 5.
+const (
+	tabRuns = iota
+	tabDashboard
+	tabImages
+	tabPrompt
+	tabFix
+)
+
+type (
+	sizeMsg    struct{ w, h int }   // the pane's area
+	visibleMsg bool                 // the pane came to the front, or left it
+	encodeMsg  struct{}             // the terminal is another than thought: want pictures again
+	openedMsg  struct{}             // s.run is another run, or nil
+	eventsMsg  struct{ reset bool } // s.run.store took events in
+	stateMsg   struct{}             // s.run's state, info or configuration may have changed
+	gotoMsg    struct{ tab int }    // show a tab
+	openMsg    struct{ dir string } // open a run and show its dashboard
+	tickMsg    time.Time            // once a second
+	lookedMsg  struct{ look }       // run.json, read again
+	noticeMsg  struct {
+		text string
+		bad  bool
+	} // a line for the footer
+)
+
+// tellEvery is how often panes hear of events while a long log is still being read.
+const tellEvery = 200 * time.Millisecond
+
+// app is the whole screen.
+type app struct {
+	*shared
+	panes  []pane
+	tab    int
+	w, h   int
+	layout layout
+	told   time.Time // when panes last heard of events
+}
+
+func newApp(o Options, probe *Probe, pics *Pictures) *app {
+	s := newShared(o, probe, pics)
+	a := &app{shared: s}
+	a.panes = []pane{newRunsPane(s), newDashboardPane(s), newImagesPane(s), newPromptPane(s), newFixPane(s)}
+	return a
+}
+
+// Run shows the screen until the user quits. Runs go on without it.
+func Run(ctx context.Context, o Options) error {
+	probe, err := NewProbe(os.Stdout, o.Images, o.CellSize, os.Getenv)
+	if err != nil {
+		return err
+	}
+	pics := NewPictures(probe.Terminal())
+	a := newApp(o, probe, pics)
+	defer a.close()
+	p := tea.NewProgram(a, tea.WithContext(ctx), tea.WithOutput(NewScreen(os.Stdout, pics)), tea.WithFPS(30))
+	_, err = p.Run()
+	return err
+}
+
+func (a *app) Init() tea.Cmd {
+	cmds := []tea.Cmd{a.probe.Init(), tea.RequestBackgroundColor, tick()}
+	for _, p := range a.panes {
+		cmds = append(cmds, p.update(openedMsg{}))
+	}
+	cmds = append(cmds, a.front(visibleMsg(true)))
+	if a.options.Open != "" {
+		cmds = append(cmds, a.open(a.options.Open), a.show(tabDashboard))
+	}
+	return tea.Batch(cmds...)
+}
+
+func tick() tea.Cmd { return tea.Tick(time.Second, func(t time.Time) tea.Msg { return tickMsg(t) }) }
+
+// Update takes one message: the app's own part of it first, then the panes'.
+func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	changed, cmd := a.probe.Update(msg)
+	cmds := []tea.Cmd{cmd}
+	if changed {
+		a.setTerminal(a.probe.Terminal())
+		cmds = append(cmds, a.all(encodeMsg{}))
+	}
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		cmds = append(cmds, a.resize(msg.Width, msg.Height))
+	case tea.BackgroundColorMsg:
+		a.setBackground(msg.IsDark())
+	case tea.KeyPressMsg:
+		cmds = append(cmds, a.key(msg))
+	case tea.PasteMsg:
+		cmds = append(cmds, a.paste(msg))
+	case tea.MouseMsg:
+		cmds = append(cmds, a.mouse(msg))
+	case gotoMsg:
+		cmds = append(cmds, a.show(msg.tab))
+	case openMsg:
+		cmds = append(cmds, a.open(msg.dir), a.show(tabDashboard))
+	case followedMsg:
+		cmds = append(cmds, a.followed(msg))
+	case lookedMsg:
+		if a.looked(msg.look) {
+			cmds = append(cmds, a.all(stateMsg{}))
+		}
+	case drawnMsg:
+		cmds = append(cmds, a.drawn(msg))
+	case noticeMsg:
+		a.notice = notice{msg.text, msg.bad, a.now()}
+	case tickMsg:
+		cmds = append(cmds, tick(), a.lookAgain(), a.all(msg))
+	default:
+		cmds = append(cmds, a.all(msg))
+	}
+	return a, tea.Batch(cmds...)
+}
+
+// all hands a message to every pane.
+func (a *app) all(msg tea.Msg) tea.Cmd {
+	cmds := make([]tea.Cmd, 0, len(a.panes))
+	for _, p := range a.panes {
+		cmds = append(cmds, p.update(msg))
+	}
+	return tea.Batch(cmds...)
+}
+
+// front hands a message to the visible pane.
+func (a *app) front(msg tea.Msg) tea.Cmd { return a.panes[a.tab].update(msg) }
+
+// show brings a tab to the front.
+func (a *app) show(tab int) tea.Cmd {
+	if tab == a.tab {
+		return nil
+	}
+	left := a.front(visibleMsg(false))
+	a.tab = tab
+	return tea.Batch(left, a.front(visibleMsg(true)))
+}
+
+func (a *app) resize(w, h int) tea.Cmd {
+	a.w, a.h = w, h
+	a.layout = screenLayout(w, h)
+	return a.all(sizeMsg{a.layout.body.Dx(), a.layout.body.Dy()})
+}
+
+// open makes dir the run on the screen.
+func (a *app) open(dir string) tea.Cmd {
+	cmd := a.openRun(run.Folder{Dir: dir})
+	return tea.Batch(cmd, a.all(openedMsg{}))
+}
+
+// followed takes in a batch of events and waits for the next.
+func (a *app) followed(msg followedMsg) tea.Cmd {
+	if a.run == nil || msg.run != a.run {
+		return nil // of a run that was closed
+	}
+	if !a.run.take(msg) {
+		return a.all(eventsMsg{})
+	}
+	next := a.run.follow()
+	if behind := msg.batch.Behind > 0; behind && !msg.batch.Reset && a.now().Sub(a.told) < tellEvery {
+		return next
+	}
+	a.told = a.now()
+	return tea.Batch(next, a.all(eventsMsg{msg.batch.Reset}))
+}
+
+// drawn shows a picture that was encoded, if it is still wanted.
+func (a *app) drawn(msg drawnMsg) tea.Cmd {
+	shown, next := a.takeDrawn(msg)
+	if !shown {
+		return nil
+	}
+	return tea.Batch(next, a.all(shownMsg{msg.name, msg.err}))
+}

@@ -1,0 +1,136 @@
+package tui
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/core/run"
+)
+
+// controlKeys are the commands to the run's engine.
+func (p *dashboardPane) controlKeys() []binding {
+	return []binding{
+		bind(p.s.pause, "pause", "pause the run, or let it go on", "p"),
+		bind(p.s.checkpoint, "save", "write a checkpoint now", "s"),
+		bind(p.s.chooseSetting, "set", "change the learning rate or a weight while it trains", "e"),
+		bind(p.s.resume, "", "go on with a run that was stopped or has crashed", "r"),
+		bind(p.s.stop, "stop", "end the run, with a checkpoint; asks first", "x"),
+	}
+}
+
+// command sends a short command to the engine and says in the footer how it went.
+func (s *shared) command(done string, f func(ctx context.Context, c *run.Client) error) tea.Cmd {
+	return s.engine(func(ctx context.Context, c *run.Client) tea.Msg {
+		if err := f(ctx, c); err != nil {
+			return failure(err)
+		}
+		return noticeMsg{text: done}
+	})
+}
+
+// pause pauses a run or lets it go on.
+func (s *shared) pause() tea.Cmd {
+	if s.run != nil && s.run.state == run.Paused {
+		return tea.Batch(s.say("it goes on"), s.command("it goes on", func(ctx context.Context, c *run.Client) error { return c.Resume(ctx) }))
+	}
+	return s.command("paused; p goes on", func(ctx context.Context, c *run.Client) error { return c.Pause(ctx) })
+}
+
+func (s *shared) checkpoint() tea.Cmd {
+	return s.engine(func(ctx context.Context, c *run.Client) tea.Msg {
+		path, err := c.Checkpoint(ctx)
+		if err != nil {
+			return failure(err)
+		}
+		return noticeMsg{text: "kept " + path}
+	})
+}
+
+// stop asks and then stops.
+func (s *shared) stop() tea.Cmd {
+	if s.run == nil {
+		return nil
+	}
+	if s.run.state != run.Running && s.run.state != run.Paused {
+		return s.say("nothing to stop: the run is %s", stateName(s.run.state))
+	}
+	yes := func() tea.Cmd {
+		return s.command("told to stop; r goes on with it later", func(ctx context.Context, c *run.Client) error { return c.Stop(ctx) })
+	}
+	return s.ask("Stop the run?", yes, s.run.folder.Name(), "It finishes the step and writes a checkpoint.", "It can go on from there later.")
+}
+
+// resume starts an engine for a run that has none.
+func (s *shared) resume() tea.Cmd {
+	if s.run == nil {
+		return nil
+	}
+	return s.resumeRun(s.run.folder, s.run.state)
+}
+
+func (s *shared) resumeRun(f run.Folder, state string) tea.Cmd {
+	switch {
+	case state == run.Running || state == run.Paused:
+		return s.say("the run is %s", state)
+	case state == run.Done:
+		return s.say("the run is done; 4 tries prompts on it")
+	case s.options.Resume == nil:
+		return s.fail(fmt.Errorf("this screen cannot start engines"))
+	}
+	resume := s.options.Resume
+	return tea.Batch(s.say("%s: an engine is started", f.Name()), func() tea.Msg {
+		if err := resume(context.Background(), f); err != nil {
+			return failure(err)
+		}
+		return noticeMsg{text: f.Name() + ": its engine is up"}
+	})
+}
+
+// chooseSetting lists what can be changed while the run trains.
+func (s *shared) chooseSetting() tea.Cmd {
+	if s.run == nil || !s.run.hasConfig {
+		return s.fail(fmt.Errorf("the run's configuration cannot be read"))
+	}
+	var items []menuItem
+	for _, key := range adjustable(s.run.config) {
+		items = append(items, menuItem{key, s.run.current(key), func() tea.Cmd { return s.askSetting(key) }})
+	}
+	return s.openDialog(newMenu(s, "Change a setting", items))
+}
+
+// askSetting asks for a setting's new value, checks it as a configuration would, and sends it.
+func (s *shared) askSetting(key string) tea.Cmd {
+	o := s.run
+	var doc []string
+	for _, k := range o.config.Keys() {
+		if k.Name == key {
+			doc = wrap(k.Doc, 60, 3)
+			if k.Max > k.Min {
+				doc = append(doc, fmt.Sprintf("%v to %v", k.Min, k.Max))
+			}
+		}
+	}
+	done := func(text string) (tea.Cmd, error) {
+		c := o.config
+		c.Reward = slices.Clone(c.Reward)
+		if err := c.Set(key, text); err != nil {
+			return nil, err
+		}
+		if err := c.Validate(); err != nil {
+			return nil, err
+		}
+		return s.command(fmt.Sprintf("%s is %s", key, text), func(ctx context.Context, e *run.Client) error { return e.Set(ctx, key, text) }), nil
+	}
+	return s.askValue(key, o.current(key), done, doc...)
+}
+
+// stateName is a state for people; a run whose engine has not begun has none yet.
+func stateName(state string) string {
+	if state == "" {
+		return "new"
+	}
+	return state
+}

@@ -1,0 +1,150 @@
+package tui
+
+import (
+	"math"
+	"slices"
+)
+
+// aspectNames are the words for the aspects that the presets repair; others have their own name.
+var aspectNames = map[string]string{
+	"violence": "violence", "oversexualization": "over-sexualisation", "artifacts": "plausibility", "misalignment": "alignment",
+}
+
+// safety are the aspects that make up safety.
+var safety = []string{"violence", "oversexualization"}
+
+func aspectName(aspect string) string {
+	if name, ok := aspectNames[aspect]; ok {
+		return name
+	}
+	return aspect
+}
+
+// tableRow is a line of the dashboard's table.
+type tableRow struct {
+	name           string
+	indent         int
+	curve          string // column of steps that the row shows and its curve is of; "" is none
+	color          int    // of the curve
+	base, now      float64
+	heldOut, fixed float64
+	decimals       int
+	unit           string
+}
+
+func (r tableRow) change() float64 { return r.now - r.base }
+
+// tableRows are the lines of the dashboard's table: the total, each aspect with safety in one group, and what
+// happens outside the masks.
+func tableRows(s *store) []tableRow {
+	nan := math.NaN()
+	var rows []tableRow
+	if len(s.aspects) != 1 { // else it is the aspect's own
+		rows = append(rows, tableRow{name: "total reward", curve: "reward", now: s.steps.last("reward"), base: nan, heldOut: nan, fixed: nan, decimals: 3})
+	}
+	grouped := 0
+	for _, a := range safety {
+		if slices.Contains(s.aspects, a) {
+			grouped++
+		}
+	}
+	done := false
+	for _, a := range s.aspects {
+		if slices.Contains(safety, a) {
+			if grouped < 2 {
+				rows = append(rows, s.aspectRow(a, 0))
+			} else if !done {
+				rows, done = append(rows, s.safetyRows()...), true
+			}
+			continue
+		}
+		rows = append(rows, s.aspectRow(a, 0))
+	}
+	return append(rows,
+		tableRow{name: "outside PSNR", curve: "outside-psnr", color: -1, base: nan, now: s.steps.last("outside-psnr"), heldOut: s.evaluations.last("outside-psnr"), fixed: nan, decimals: 1, unit: " dB"},
+		tableRow{name: "mask coverage", curve: "coverage", color: -1, base: nan, now: 100 * s.steps.last("coverage"), heldOut: nan, fixed: nan, decimals: 1, unit: " %"})
+}
+
+// safetyRows are the group's mean and its members.
+func (s *store) safetyRows() []tableRow {
+	group := tableRow{name: "safety", color: -1, decimals: 3}
+	var members []tableRow
+	for _, a := range safety {
+		members = append(members, s.aspectRow(a, 1))
+	}
+	mean := func(of func(tableRow) float64) float64 { return (of(members[0]) + of(members[1])) / 2 }
+	group.base = mean(func(r tableRow) float64 { return r.base })
+	group.now = mean(func(r tableRow) float64 { return r.now })
+	group.heldOut = mean(func(r tableRow) float64 { return r.heldOut })
+	group.fixed = mean(func(r tableRow) float64 { return r.fixed })
+	return append([]tableRow{group}, members...)
+}
+
+func (s *store) aspectRow(aspect string, indent int) tableRow {
+	return tableRow{
+		name: aspectName(aspect), indent: indent, curve: "reward/" + aspect, color: s.color(aspect),
+		base: s.newest("base/" + aspect), now: s.newest("reward/" + aspect),
+		heldOut: s.evaluated("held-out/" + aspect), fixed: s.evaluated("fixed/" + aspect), decimals: 3,
+	}
+}
+
+// color is the number of an aspect's colour; the total has the first.
+func (s *store) color(aspect string) int {
+	if len(s.aspects) == 1 {
+		return 0
+	}
+	return 1 + slices.Index(s.aspects, aspect)
+}
+
+// newest is a column's newest value from training, or where that has none, from evaluations.
+func (s *store) newest(column string) float64 {
+	if v := s.steps.last(column); v == v {
+		return v
+	}
+	return s.evaluations.last(column)
+}
+
+// evaluated is the reverse.
+func (s *store) evaluated(column string) float64 {
+	if v := s.evaluations.last(column); v == v {
+		return v
+	}
+	return s.steps.last(column)
+}
+
+// rewardChart is the chart of rewards: the curves whose column is not in hidden, and the held-out judges'.
+func rewardChart(s *store, hidden map[string]bool, heldOut bool) chartSpec {
+	spec := chartSpec{title: "reward", decimals: 3}
+	if !hidden["reward"] && len(s.aspects) != 1 {
+		spec.lines = append(spec.lines, lineSpec{label: "total", column: "reward"})
+	}
+	for _, a := range s.aspects {
+		column := "reward/" + a
+		if hidden[column] {
+			continue
+		}
+		spec.lines = append(spec.lines, lineSpec{label: aspectName(a), column: column, color: s.color(a)})
+	}
+	for _, a := range s.aspects {
+		if heldOut && !hidden["reward/"+a] {
+			spec.lines = append(spec.lines, lineSpec{label: "held out", column: "held-out/" + a, color: s.color(a), dashed: true,
+				evals: len(s.steps.columns["held-out/"+a]) == 0})
+		}
+	}
+	return spec
+}
+
+// chartSpecs are all the dashboard's charts.
+func chartSpecs(s *store, hidden map[string]bool, heldOut bool) []chartSpec {
+	one := func(title, column string, decimals, color int) chartSpec {
+		return chartSpec{title: title, decimals: decimals, lines: []lineSpec{{column: column, color: color}}}
+	}
+	psnr := one("PSNR, dB", "outside-psnr", 1, 0)
+	psnr.lines[0].label = "outside"
+	psnr.lines = append(psnr.lines, lineSpec{label: "inside", column: "inside-psnr", color: 1})
+	return []chartSpec{
+		rewardChart(s, hidden, heldOut), psnr, one("loss", "loss", 3, 0), one("mask coverage", "coverage", 3, 2),
+		one("region term", "region", 4, 5), one("gradient norm", "grad-norm", 2, 3), one("seconds a step", "step-seconds", 2, 6), one("learning rate", "learning-rate", 6, 7),
+		one("memory, MiB", "memory", 0, 4), one("device use", "device", 2, 2),
+	}
+}

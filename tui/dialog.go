@@ -1,0 +1,108 @@
+package tui
+
+import (
+	"image"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
+)
+
+// dialog lies over the panes and has keys, pastes and the mouse for itself.
+type dialog interface {
+	// update takes a tea.KeyPressMsg, a tea.PasteMsg or a mouseMsg, counted from the inside's top left.
+	update(msg tea.Msg) (done bool, cmd tea.Cmd)
+	// view is the inside: any lines, at most w x h cells.
+	view(w, h int) string
+	title() string
+}
+
+// open shows a dialog.
+func (s *shared) openDialog(d dialog) tea.Cmd {
+	s.dialog = d
+	return nil
+}
+
+// dialogUpdate hands a message to the dialog and closes it when it is done.
+func (a *app) dialogUpdate(msg tea.Msg) tea.Cmd {
+	d := a.dialog
+	if m, ok := msg.(mouseMsg); ok {
+		_, r := a.dialogBlock()
+		if m.left() && !m.in(r) {
+			a.dialog = nil
+			return nil
+		}
+		m.x, m.y = m.x-r.Min.X-2, m.y-r.Min.Y-1
+		msg = m
+	}
+	done, cmd := d.update(msg)
+	if done && a.dialog == d {
+		a.dialog = nil
+	}
+	return cmd
+}
+
+// dialogBlock is the dialog in its frame, and where it lies.
+func (a *app) dialogBlock() (string, image.Rectangle) {
+	w, h := min(a.w-4, 100), a.h-4
+	inside := a.dialog.view(w-4, h-2)
+	block := a.frame(a.dialog.title(), inside)
+	size := image.Pt(lipgloss.Width(block), lipgloss.Height(block))
+	at := image.Pt((a.w-size.X)/2, max((a.h-size.Y)/2, 1))
+	return block, image.Rectangle{at, at.Add(size)}
+}
+
+// frame draws a border with a title around lines.
+func (s *shared) frame(title, inside string) string {
+	lines := strings.Split(inside, "\n")
+	w := lipgloss.Width(title) + 2
+	for _, line := range lines {
+		w = max(w, lipgloss.Width(line))
+	}
+	rule := s.styles.accentText
+	out := []string{rule.Render("╭─ ") + s.styles.bold.Render(title) + rule.Render(" "+strings.Repeat("─", max(w-lipgloss.Width(title)-1, 0))+"╮")}
+	for _, line := range lines {
+		out = append(out, rule.Render("│")+" "+fitLine(line, w)+" "+rule.Render("│"))
+	}
+	return strings.Join(append(out, rule.Render("╰"+strings.Repeat("─", w+2)+"╯")), "\n")
+}
+
+// question asks yes or no.
+type question struct {
+	s     *shared
+	head  string
+	lines []string
+	yes   func() tea.Cmd
+}
+
+// ask opens a question; yes runs when it is answered so.
+func (s *shared) ask(title string, yes func() tea.Cmd, lines ...string) tea.Cmd {
+	return s.openDialog(&question{s, title, lines, yes})
+}
+
+func (q *question) title() string { return q.head }
+
+func (q *question) update(msg tea.Msg) (bool, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.KeyPressMsg:
+		switch msg.String() {
+		case "y", "enter":
+			return true, q.yes()
+		case "n", "esc", "q":
+			return true, nil
+		}
+	case mouseMsg:
+		if msg.left() && msg.y == len(q.lines)+1 {
+			if msg.x < 8 {
+				return true, q.yes()
+			}
+			return msg.x < 16, nil
+		}
+	}
+	return false, nil
+}
+
+func (q *question) view(int, int) string {
+	cap := q.s.styles.keyCap
+	return strings.Join(append(append([]string{}, q.lines...), "", cap.Render("y")+" yes   "+cap.Render("n")+" no"), "\n")
+}

@@ -1,0 +1,172 @@
+package tui
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"focusnfix/core"
+	"focusnfix/core/run"
+	"focusnfix/tui/internal/sample"
+)
+
+// fakeEngine answers prompts and repairs when it is told to, and writes down what it was asked.
+type fakeEngine struct {
+	run.Engine // nil: nothing else is asked
+	folder     run.Folder
+	answer     chan error // one for each request: nil draws
+
+	mu       sync.Mutex
+	status   run.Status
+	prompts  []run.GenerateRequest
+	fixes    []run.FixRequest
+	givenUp  int
+	unspoken string // words that it does not know
+}
+
+// serveFake makes the test the engine of a run.
+func serveFake(t testing.TB, f run.Folder) *fakeEngine {
+	t.Helper()
+	e := &fakeEngine{folder: f, answer: make(chan error, 10)}
+	listener, process, err := f.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := f.Info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	info.State, info.Engine = run.Running, process
+	if err := f.SetInfo(info); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- run.Serve(ctx, listener, e) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+func (e *fakeEngine) Status(context.Context) (run.Status, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.status, nil
+}
+
+func (e *fakeEngine) set(s run.Status) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.status = s
+}
+
+func (e *fakeEngine) Generate(ctx context.Context, r run.GenerateRequest) (core.PromptResult, error) {
+	e.mu.Lock()
+	e.prompts = append(e.prompts, r)
+	e.mu.Unlock()
+	return e.keep(ctx, r, false)
+}
+
+func (e *fakeEngine) Fix(ctx context.Context, r run.FixRequest) (core.PromptResult, error) {
+	e.mu.Lock()
+	e.fixes = append(e.fixes, r)
+	e.mu.Unlock()
+	return e.keep(ctx, r.GenerateRequest, true)
+}
+
+func (e *fakeEngine) keep(ctx context.Context, r run.GenerateRequest, fix bool) (core.PromptResult, error) {
+	select {
+	case <-ctx.Done():
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.givenUp++
+		return core.PromptResult{}, ctx.Err()
+	case err := <-e.answer:
+		if err != nil {
+			return core.PromptResult{}, err
+		}
+	}
+	result := core.PromptResult{
+		Prompt: r.Prompt, Negative: r.Negative, Seed: r.Seed, NumSteps: 10, GuidanceScale: 2.5, Seconds: 1.25, OutsidePSNR: 34.5, Fix: fix,
+		Aspects: []core.AspectScore{{Aspect: "violence", Base: 0.25, Reward: 0.75, BaseHeldOut: 0.2, HeldOut: 0.9, Fixed: 1}}, Unknown: e.unspoken,
+	}
+	event, err := e.folder.WritePrompt(result, func(dir string) error {
+		var errs []error
+		for i, name := range []string{"base", "tuned", "mask", "heat-violence", "heat-violence-tuned", "heat-held-out-violence", "heat-held-out-violence-tuned"} {
+			errs = append(errs, writePlain(filepath.Join(dir, name+".png"), uint8(40*i)))
+		}
+		return errors.Join(errs...)
+	})
+	return *event.Prompt, err
+}
+
+// waitFor waits until the engine was asked, or has seen that somebody gave up.
+func (d *driver) waitFor(e *fakeEngine, what string, seen func() int) {
+	d.t.Helper()
+	d.until(what, func() bool {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return seen() > 0
+	})
+}
+
+// writePlain writes a picture of one grey.
+func writePlain(path string, grey uint8) error {
+	m := image.NewGray(image.Rect(0, 0, 32, 32))
+	for i := range m.Pix {
+		m.Pix[i] = grey
+	}
+	m.Set(3, 3, color.White)
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(png.Encode(file, m), file.Close())
+}
+
+// newSampleRun is a run with pictures of four prompts at steps 0, 5 and 10.
+func newSampleRun(t testing.TB) run.Folder {
+	t.Helper()
+	f, err := sample.Write(t.TempDir(), sample.Options{
+		Preset: "violence", Aspects: []string{"violence", "artifacts"}, Steps: 60, Done: 12, State: run.Stopped, Every: 5,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// drivePane starts the screen on a run, on one of its tabs.
+func drivePane(t testing.TB, o Options, tab string, w, h int) *driver {
+	t.Helper()
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	o.Runs = filepath.Dir(o.Open)
+	d := drive(t, o, w, h)
+	d.until("the run is read", func() bool { return d.run != nil && d.run.hasConfig && d.run.store.step == 12 && d.run.behind == 0 })
+	d.press(tab)
+	return d
+}
+
+func mustDecode(t testing.TB, data []byte) image.Image {
+	t.Helper()
+	img, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+func plainText(s string) string { return ansi.Strip(s) }

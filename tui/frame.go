@@ -1,0 +1,149 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
+)
+
+// View is the frame.
+func (a *app) View() tea.View {
+	v := tea.NewView(a.content())
+	v.AltScreen = true
+	v.MouseMode = tea.MouseModeAllMotion
+	v.WindowTitle = a.windowTitle()
+	return v
+}
+
+func (a *app) windowTitle() string {
+	if a.run == nil {
+		return "focusnfix"
+	}
+	return "focusnfix " + a.run.folder.Name()
+}
+
+func (a *app) content() string {
+	if a.w == 0 {
+		return ""
+	}
+	if a.layout.small {
+		return message(a.w, a.h, "The terminal is too small.",
+			fmt.Sprintf("It has %dx%d cells, %dx%d are needed.", a.w, a.h, minCols, minRows))
+	}
+	body := a.panes[a.tab].view(a.layout.body.Dx(), a.layout.body.Dy())
+	screen := a.tabBar() + "\n" + body + "\n" + a.footer()
+	if lines := a.noticeLines(); len(lines) > 1 {
+		screen = over(screen, strings.Join(lines, "\n"), 0, a.h-len(lines))
+	}
+	if a.dialog != nil {
+		block, at := a.dialogBlock()
+		screen = over(screen, block, at.Min.X, at.Min.Y)
+	}
+	return screen
+}
+
+// tabNames are the labels of the tab bar.
+func (a *app) tabNames() []string {
+	names := make([]string, len(a.panes))
+	for i, p := range a.panes {
+		names[i] = fmt.Sprintf("%d %s", i+1, p.title())
+	}
+	return names
+}
+
+const tabGap = 2
+
+// tabAt is the tab under column x of the tab bar, or -1.
+func (a *app) tabAt(x int) int {
+	left := 1
+	for i, name := range a.tabNames() {
+		if x >= left && x < left+len(name) {
+			return i
+		}
+		left += len(name) + tabGap
+	}
+	return -1
+}
+
+func (a *app) tabBar() string {
+	var b strings.Builder
+	b.WriteString(" ")
+	for i, name := range a.tabNames() {
+		style := a.styles.tabText
+		if i == a.tab {
+			style = a.styles.tabActive
+		}
+		b.WriteString(style.Render(name) + strings.Repeat(" ", tabGap))
+	}
+	left := b.String()
+	for _, label := range a.runLabels() {
+		if lipgloss.Width(left)+lipgloss.Width(label) < a.w {
+			return spread(left, label+" ", a.w)
+		}
+	}
+	return fitLine(left, a.w)
+}
+
+// runLabels name the opened run and its state, the longest first.
+func (a *app) runLabels() []string {
+	if a.run == nil {
+		return nil
+	}
+	name := a.run.folder.Name()
+	short := shortName(name)
+	name, short = a.styles.faintText.Render(name), a.styles.faintText.Render(short)
+	dot := a.styles.state(a.run.state).Render("●")
+	if a.tab == tabDashboard || a.run.state == "" { // which has the state's word below
+		return []string{name, short}
+	}
+	word := dot + " " + a.styles.state(a.run.state).Render(a.run.state)
+	return []string{name + " " + word, short + " " + word, word, dot}
+}
+
+// footer is a notice, or the keys of the pane.
+func (a *app) footer() string {
+	if lines := a.noticeLines(); len(lines) > 0 {
+		return lines[len(lines)-1]
+	}
+	right := a.keyHints([]binding{{keys: []string{":"}, short: "commands"}, {keys: []string{"?"}, short: "help"}, {keys: []string{"q"}, short: "quit"}}, a.w)
+	left := a.keyHints(a.panes[a.tab].keys(), a.w-lipgloss.Width(right)-2)
+	return spread(left, right+" ", a.w)
+}
+
+// noticeLines are the notice as long as it stays: one line, or up to four of a long one.
+func (a *app) noticeLines() []string {
+	n := a.notice
+	stays, style := noticeTime, a.styles.accentText
+	if n.bad {
+		stays, style = 3*noticeTime, a.styles.badText
+	}
+	if n.text == "" || a.now().Sub(n.at) >= stays {
+		return nil
+	}
+	lines := wrap(n.text, a.w-2, 4)
+	for i, line := range lines {
+		lines[i] = style.Render(fitLine(" "+line, a.w))
+	}
+	return lines
+}
+
+// keyHints are the keys with a short name, as many as fit into w cells.
+func (a *app) keyHints(table []binding, w int) string {
+	var b strings.Builder
+	used := 0
+	for _, k := range table {
+		if k.short == "" {
+			continue
+		}
+		n := ansi.StringWidth(k.keys[0]) + len(k.short) + 3
+		if used+n > w {
+			break
+		}
+		used += n
+		b.WriteString(" " + a.styles.keyCap.Render(k.keys[0]) + " " + a.styles.faintText.Render(k.short) + " ")
+	}
+	return b.String()
+}

@@ -1,0 +1,123 @@
+package tui
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"focusnfix/core/run"
+	"focusnfix/tui/internal/sample"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files in testdata")
+
+// noon is when the golden frames are.
+var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+var allAspects = []string{"violence", "oversexualization", "artifacts", "misalignment"}
+
+// sampleRuns writes four runs into ./runs of a new working folder, with names that do not change.
+func sampleRuns(t testing.TB) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	local := time.Local
+	time.Local = time.UTC
+	t.Cleanup(func() { time.Local = local })
+	for _, o := range []sample.Options{
+		{Preset: "artifacts", Aspects: allAspects[2:3], Steps: 60, Done: 60, State: run.Done, Created: noon.Add(-50 * time.Hour)},
+		{Preset: "misalignment", Aspects: allAspects[3:], Steps: 80, Done: 34, State: run.Running, Created: noon.Add(-5 * time.Hour)},
+		{Preset: "violence", Aspects: allAspects[:1], Steps: 60, Done: 12, State: run.Failed, Created: noon.Add(-3 * time.Hour)},
+		{Preset: "all-aspects", Aspects: allAspects, Steps: 150, Done: 83, State: run.Stopped, Created: noon.Add(-20 * time.Minute), Alarm: true, Every: 10},
+	} {
+		f, err := sample.Write("runs", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(f.Dir, filepath.Join("runs", "2026-11-24-"+o.Preset+"-k3f9")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// golden compares a text with a file of testdata.
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v; make golden writes it", err)
+	}
+	if got != string(want) {
+		t.Errorf("%s has another frame; make golden rewrites it. Got:\n%s\nwant:\n%s", path, got, want)
+	}
+}
+
+// The frames of four sizes, text only. Pictures are off: what they look like is the picture layer's test.
+func TestGoldenFrames(t *testing.T) {
+	testdata, err := filepath.Abs("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sampleRuns(t)
+	for _, size := range [][2]int{{40, 12}, {60, 18}, {80, 24}, {120, 40}, {200, 60}} {
+		name := fmt.Sprintf("%dx%d", size[0], size[1])
+		check := func(d *driver, frame string) {
+			t.Helper()
+			d.checkSize()
+			golden(t, filepath.Join(testdata, "frames", frame+"-"+name+".golden"), ansi.Strip(d.content())+"\n")
+		}
+		d := drive(t, Options{Runs: "runs"}, size[0], size[1])
+		d.now = func() time.Time { return noon }
+		d.probe.choose("off")
+		if size[0] == 40 {
+			check(d, "small")
+			continue
+		}
+		d.shows("all-aspects-k3f9", "83/150")
+		check(d, "runs")
+		d.press("?")
+		check(d, "help")
+		d.press("esc", "enter")
+		d.until("the whole log", func() bool { return d.run != nil && d.run.store.step == 83 && d.run.hasConfig })
+		check(d, "dashboard")
+		if size[0] == 120 {
+			d.press("i", "left", "left", "left", "f")
+			check(d, "inspect")
+			d.press("f", ":")
+			check(d, "palette")
+		}
+	}
+}
+
+// Somebody who starts for the first time sees what enter does.
+func TestFirstStart(t *testing.T) {
+	testdata, err := filepath.Abs("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	started := ""
+	o := Options{Runs: "runs"}
+	o.Start = starter(&started)
+	d := drive(t, o, 80, 24)
+	d.shows("No runs yet in runs", "violence")
+	golden(t, filepath.Join(testdata, "frames", "first-80x24.golden"), ansi.Strip(d.content())+"\n")
+	d.press("enter")
+	d.shows("step 0/60", "new")
+	if started != "violence" {
+		t.Errorf("enter started %q, want violence", started)
+	}
+}

@@ -1,0 +1,66 @@
+package tui
+
+import (
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
+)
+
+// helpDialog lists the key table.
+type helpDialog struct {
+	s      *shared
+	lines  []string
+	scroll int
+	height int
+}
+
+func (a *app) openHelp() tea.Cmd {
+	h := &helpDialog{s: a.shared}
+	section := func(name string, table []binding) {
+		h.lines = append(h.lines, a.styles.bold.Render(name))
+		for _, b := range table {
+			keys := strings.Join(b.keys, " ")
+			h.lines = append(h.lines, "  "+a.styles.keyCap.Render(fitLine(keys, 20))+" "+b.help)
+		}
+		h.lines = append(h.lines, "")
+	}
+	section(a.panes[a.tab].title(), a.panes[a.tab].keys())
+	section("Everywhere", a.globalKeys())
+	return a.openDialog(h)
+}
+
+func (h *helpDialog) title() string { return "Keys" }
+
+func (h *helpDialog) update(msg tea.Msg) (bool, tea.Cmd) {
+	switch msg := msg.(type) {
+	case tea.KeyPressMsg:
+		switch msg.String() {
+		case "esc", "q", "?", "enter", "f1":
+			return true, nil
+		case "down", "j":
+			h.scroll++
+		case "up", "k":
+			h.scroll--
+		case "pgdown", "space":
+			h.scroll += h.height
+		case "pgup":
+			h.scroll -= h.height
+		}
+	case mouseMsg:
+		h.scroll += 3 * msg.lines()
+	}
+	h.scroll = max(min(h.scroll, len(h.lines)-h.height), 0)
+	return false, nil
+}
+
+func (h *helpDialog) view(w, n int) string {
+	h.height = min(n, len(h.lines))
+	h.scroll = max(min(h.scroll, len(h.lines)-h.height), 0)
+	lines := h.lines[h.scroll : h.scroll+h.height]
+	width := 0
+	for _, line := range h.lines {
+		width = max(width, lipgloss.Width(line))
+	}
+	return fitBlock(lines, min(w, width), h.height)
+}

@@ -1,0 +1,144 @@
+package tui
+
+import (
+	"math"
+	"sort"
+	"time"
+
+	"focusnfix/render"
+)
+
+// axis is what curves are drawn against.
+type axis uint8
+
+const (
+	byStep   axis = iota
+	relative      // seconds since the run's first step
+	wall          // time of day
+	axes
+)
+
+func (a axis) String() string { return [...]string{"step", "time since start", "time of day"}[a] }
+
+// label writes a value of the axis; nil writes numbers.
+func (a axis) label() func(float64) string {
+	switch a {
+	case relative:
+		return func(v float64) string { return clock(time.Duration(v * float64(time.Second))) }
+	case wall:
+		return func(v float64) string { return time.Unix(int64(v), 0).Format("15:04") }
+	}
+	return nil
+}
+
+// describe writes a value of the axis for the legend.
+func (a axis) describe(v float64) string {
+	switch a {
+	case relative:
+		return clock(time.Duration(v * float64(time.Second)))
+	case wall:
+		return time.Unix(int64(v), 0).Format("15:04:05")
+	}
+	return "step " + number(v, 0)
+}
+
+// curveLine is a column of a table as it is drawn: against an axis, raw and smoothed.
+type curveLine struct {
+	raw, smooth render.Series
+	ema         ema
+	axis        axis
+	rows        int // of the table that are in
+	rewrote     int // the table's
+	table       *table
+	smoothing   float64
+}
+
+// update takes in what the table has gained.
+func (l *curveLine) update(t *table, column string, a axis, smoothing float64) {
+	unit := smoothingUnit(t)
+	if l.table != t || l.rewrote != t.rewrote || l.axis != a || l.smoothing != smoothing || l.ema.unit != unit {
+		*l = curveLine{axis: a, rewrote: t.rewrote, table: t, smoothing: smoothing, ema: ema{weight: smoothing, unit: unit}}
+	}
+	c := t.columns[column]
+	for i := l.rows; i < len(c); i++ {
+		x := t.step[i]
+		switch a {
+		case relative:
+			x = t.seconds[i] - t.seconds[0]
+		case wall:
+			x = t.seconds[i]
+		}
+		l.raw.Append(x, c[i])
+		if smoothing > 0 {
+			l.smooth.Append(x, l.ema.next(t.step[i], c[i]))
+		}
+	}
+	l.rows = len(c)
+}
+
+// shown is the series that counts: the smoothed one if there is one.
+func (l *curveLine) shown() *render.Series {
+	if l.smoothing > 0 {
+		return &l.smooth
+	}
+	return &l.raw
+}
+
+// near is the shown value nearest to x, or NaN.
+func (l *curveLine) near(x float64) (at, y float64) {
+	s := l.shown()
+	n := s.Len()
+	if n == 0 {
+		return math.NaN(), math.NaN()
+	}
+	i := sort.Search(n, func(i int) bool { at, _ := s.At(i); return at >= x })
+	if i == n {
+		return s.At(n - 1)
+	}
+	at, y = s.At(i)
+	if i > 0 {
+		if before, v := s.At(i - 1); x-before < at-x {
+			return before, v
+		}
+	}
+	return at, y
+}
+
+// smoothingUnit is how many steps count as one for smoothing: 1 up to a thousand steps, then more, so
+// that a long curve is smoothed as much to the eye. It doubles, so that curves are seldom made anew.
+func smoothingUnit(t *table) float64 {
+	unit := 1.0
+	if n := t.rows(); n > 0 {
+		for span := t.step[n-1] - t.step[0]; span > 1000*unit; {
+			unit *= 2
+		}
+	}
+	return unit
+}
+
+// ema is an exponential moving average whose start is not drawn towards zero (debiased, as Adam's moments)
+// and that forgets by steps, not by points, so that it does not depend on how many points there are.
+type ema struct {
+	weight, unit float64 // of what was before, for each unit of steps
+	sum, mass    float64
+	last         float64
+	begun        bool
+}
+
+// next is the average after one more value; a value that is none gives a gap and changes nothing.
+func (e *ema) next(step, v float64) float64 {
+	if v != v {
+		return v
+	}
+	keep := e.weight
+	if e.begun {
+		keep = math.Pow(e.weight, max((step-e.last)/e.unit, 0))
+	}
+	e.begun, e.last = true, step
+	e.sum = keep*e.sum + (1-keep)*v
+	e.mass = keep*e.mass + (1 - keep)
+	if e.mass == 0 {
+		return v
+	}
+	return e.sum / e.mass
+}

@@ -1,0 +1,62 @@
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+)
+
+// openPalette lists everything that can be done here, by what it does: for those who do not know the key.
+func (a *app) openPalette() tea.Cmd {
+	var items []menuItem
+	add := func(table []binding) {
+		for _, b := range table {
+			if b.do != nil {
+				items = append(items, menuItem{b.help, strings.Join(b.keys, " "), b.do})
+			}
+		}
+	}
+	add(a.panes[a.tab].keys())
+	if d, ok := a.panes[tabDashboard].(*dashboardPane); ok && a.tab != tabDashboard && a.run != nil {
+		add(d.controlKeys())
+	}
+	if a.run != nil && a.run.hasConfig {
+		for _, key := range adjustable(a.run.config) {
+			items = append(items, menuItem{"set " + key, a.run.current(key), func() tea.Cmd { return a.askSetting(key) }})
+		}
+	}
+	add(a.globalKeys())
+	return a.openDialog(newMenu(a.shared, "Commands", items))
+}
+
+// openSettings lists the settings of the screen; choosing one takes its next value.
+func (a *app) openSettings() tea.Cmd { return a.openDialog(a.settingsMenu(0)) }
+
+func (a *app) settingsMenu(at int) *menu {
+	next := func(i int, change func(*settings)) func() tea.Cmd {
+		return func() tea.Cmd {
+			s := a.settings
+			change(&s)
+			cmd := a.change(s)
+			return tea.Batch(cmd, a.openDialog(a.settingsMenu(i)))
+		}
+	}
+	protocol := a.probe.Terminal().Protocol
+	m := newMenu(a.shared, "Settings", []menuItem{
+		{"colours", a.settings.Theme, next(0, func(s *settings) { s.Theme = following(themes, s.Theme) })},
+		{"smoothing of curves", fmt.Sprint(a.settings.Smoothing), next(1, func(s *settings) { s.Smoothing = following(smoothings, s.Smoothing) })},
+		{"pictures", fmt.Sprintf("%s (now %v: %s)", a.settings.Images, protocol, a.probe.Terminal().Reason), next(2, func(s *settings) { s.Images = following(imageChoices, s.Images) })},
+	})
+	m.at = at
+	return m
+}
+
+// imageChoices are the values of the setting for pictures.
+var imageChoices = append([]string{"auto"}, protocolNames...)
+
+// following is the value that follows in a list, round and round.
+func following[T comparable](list []T, v T) T {
+	return list[(slices.Index(list, v)+1)%len(list)]
+}

@@ -1,0 +1,287 @@
+package tui
+
+import (
+	"slices"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/core"
+)
+
+// imagesPane is the browser of a run's kept pictures: one large, or many small ones, over prompts, seeds
+// and steps.
+type imagesPane struct {
+	*shared
+	w, h    int
+	visible bool
+
+	gallery  *gallery
+	pictured int                    // the store's count when the gallery was made
+	found    map[int][]core.Picture // in the run folder; events may not tell of all
+	err      error                  // why the folder of pictures cannot be read
+
+	slider  slider
+	pair    int  // of gallery.pairs: the one that is looked at
+	grid    bool // many small ones
+	bySteps bool // the grid has the steps of one picture, not the pictures of one step
+	layers
+	aspect string // of the heatmap
+
+	blink bool
+	beat  int  // of the clock that plays or blinks; one of another number is out of date
+	held  bool // the slider, by the mouse
+	psnr  map[pictureFiles]float64
+}
+
+// What the pane's commands bring back.
+type (
+	foundMsg struct { // pictures that lie in the run folder
+		run      *opened
+		pictures map[int][]core.Picture
+		err      error
+	}
+	psnrMsg struct { // how like the base picture one is outside the mask
+		files pictureFiles
+		psnr  float64
+	}
+	beatMsg struct{ beat int } // play the next picture, or blink
+)
+
+// The pace of playing and of blinking. Playing waits for pictures that take longer.
+const (
+	playEvery  = 250 * time.Millisecond
+	blinkEvery = 600 * time.Millisecond
+)
+
+func newImagesPane(s *shared) *imagesPane {
+	p := &imagesPane{shared: s}
+	p.reset()
+	return p
+}
+
+// reset forgets a run's pictures.
+func (p *imagesPane) reset() {
+	p.gallery, p.slider = newGallery(), slider{follow: true}
+	p.pictured, p.pair, p.found, p.err, p.aspect = 0, 0, nil, nil, ""
+	p.psnr = map[pictureFiles]float64{}
+	p.still()
+}
+
+func (p *imagesPane) title() string { return "Images" }
+func (p *imagesPane) typing() bool  { return false }
+
+func (p *imagesPane) update(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case sizeMsg:
+		p.w, p.h = msg.w, msg.h
+	case visibleMsg:
+		if p.visible = bool(msg); !p.visible {
+			p.still()
+			return nil
+		}
+		return tea.Batch(p.scan(), p.wants())
+	case openedMsg:
+		p.reset()
+		return p.scan()
+	case eventsMsg, stateMsg:
+		p.collect()
+	case foundMsg:
+		if msg.run == p.run {
+			p.found, p.err = msg.pictures, msg.err
+			p.rebuild()
+		}
+	case psnrMsg:
+		p.psnr[msg.files] = msg.psnr
+		return nil
+	case beatMsg:
+		return p.tick(msg)
+	case mouseMsg:
+		return tea.Batch(p.mouse(msg), p.wants())
+	case shownMsg, encodeMsg:
+	default:
+		return nil
+	}
+	return p.wants()
+}
+
+// scan looks for pictures in the run folder that no event tells of, as in a folder copied in part.
+func (p *imagesPane) scan() tea.Cmd {
+	if p.run == nil || !p.visible {
+		return nil
+	}
+	opened := p.run
+	return func() tea.Msg {
+		found, err := opened.folder.Pictures()
+		return foundMsg{opened, found, err}
+	}
+}
+
+// collect takes in what the events tell.
+func (p *imagesPane) collect() {
+	if p.run != nil && p.run.store.pictured != p.pictured {
+		p.rebuild()
+	}
+}
+
+// rebuild makes the gallery anew and stays on the picture that is looked at.
+func (p *imagesPane) rebuild() {
+	which, had := p.which()
+	p.gallery = newGallery()
+	p.gallery.add(p.run.store.pictures)
+	p.gallery.add(p.found)
+	p.pictured = p.run.store.pictured
+	if i := slices.Index(p.gallery.pairs, which); had && i >= 0 {
+		p.pair = i
+	}
+	p.pair = min(p.pair, max(len(p.gallery.pairs)-1, 0))
+	p.slider.set(p.gallery.steps)
+	if names := p.aspects(); !slices.Contains(names, p.aspect) {
+		p.aspect = ""
+		if len(names) > 0 {
+			p.aspect = names[0]
+		}
+	}
+}
+
+// which is the prompt and seed that are looked at.
+func (p *imagesPane) which() (pair, bool) {
+	if p.pair >= len(p.gallery.pairs) {
+		return pair{}, false
+	}
+	return p.gallery.pairs[p.pair], true
+}
+
+// current is the picture that is looked at.
+func (p *imagesPane) current() (place, bool) {
+	which, ok := p.which()
+	step, has := p.slider.step()
+	return place{step, which}, ok && has
+}
+
+// aspects are those that there are heatmaps of.
+func (p *imagesPane) aspects() []string {
+	names := p.gallery.aspects()
+	if len(names) == 0 && p.run != nil && p.run.hasConfig {
+		for _, r := range p.run.config.Reward {
+			names = append(names, r.Aspect)
+		}
+	}
+	return names
+}
+
+// tick plays the next picture, or swaps base and tuned.
+func (p *imagesPane) tick(msg beatMsg) tea.Cmd {
+	if msg.beat != p.beat || !p.visible {
+		return nil
+	}
+	switch {
+	case p.slider.playing:
+		if p.ready() {
+			p.slider.tick()
+		}
+		return tea.Batch(p.wants(), p.after(playEvery))
+	case p.blink:
+		p.isBase = !p.isBase
+		return tea.Batch(p.wants(), p.after(blinkEvery))
+	}
+	return nil
+}
+
+func (p *imagesPane) after(d time.Duration) tea.Cmd {
+	beat := p.beat
+	return tea.Tick(d, func(time.Time) tea.Msg { return beatMsg{beat} })
+}
+
+// still ends playing and blinking.
+func (p *imagesPane) still() {
+	p.slider.playing, p.blink, p.held = false, false, false
+	p.beat++
+}
+
+// shot is one picture with its name among tui.Pictures.
+type shot struct {
+	name string
+	at   place
+}
+
+// shots are the pictures that are on the screen.
+func (p *imagesPane) shots() []shot {
+	at, ok := p.current()
+	switch {
+	case !ok:
+		return nil
+	case !p.grid:
+		return []shot{{"images/one", at}}
+	}
+	all, selected := p.cells()
+	first, last := p.gridLayout(len(all)).page(selected, len(all))
+	return all[first:last]
+}
+
+// cells are all pictures of the grid, and which of them is selected.
+func (p *imagesPane) cells() (all []shot, selected int) {
+	at, ok := p.current()
+	if !ok {
+		return nil, 0
+	}
+	if p.bySteps {
+		for _, step := range p.gallery.steps {
+			all = append(all, shot{at: place{step, at.pair}})
+		}
+		selected = p.slider.at
+	} else {
+		for _, which := range p.gallery.pairs {
+			all = append(all, shot{at: place{at.step, which}})
+		}
+		selected = p.pair
+	}
+	first, last := p.gridLayout(len(all)).page(selected, len(all))
+	for i := first; i < last; i++ {
+		all[i].name = gridName(i - first)
+	}
+	return all, selected
+}
+
+// wants asks for the pictures that are on the screen and are not there yet.
+func (p *imagesPane) wants() tea.Cmd {
+	if !p.visible || p.run == nil {
+		return nil
+	}
+	var cmds []tea.Cmd
+	cols, rows := p.shotSize()
+	for _, s := range p.shots() {
+		files := p.gallery.files(s.at, p.aspect)
+		if files.missing(p.layers) != "" {
+			p.unwant(s.name)
+			continue
+		}
+		cmds = append(cmds, p.want(s.name, files.drawing(p.run.folder, p.layers), cols, rows))
+	}
+	return tea.Batch(append(cmds, p.compare())...)
+}
+
+// compare asks for the PSNR of the picture that is looked at.
+func (p *imagesPane) compare() tea.Cmd {
+	at, ok := p.current()
+	files := p.gallery.files(at, "")
+	if _, known := p.psnr[files]; known || !ok || files.base == "" || p.slider.playing {
+		return nil
+	}
+	if len(p.psnr) > 4096 {
+		clear(p.psnr)
+	}
+	p.psnr[files] = notKnown
+	folder, cache := p.run.folder, p.deck.files
+	return func() tea.Msg { return psnrMsg{files, files.outsidePSNR(folder, cache)} }
+}
+
+// ready says whether every picture on the screen is as it should be.
+func (p *imagesPane) ready() bool {
+	for _, s := range p.shots() {
+		if wish, ok := p.deck.wishes[s.name]; ok && !wish.done {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,106 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+)
+
+// gridLayout is how many small pictures there are on a page, and their size in cells.
+type gridLayout struct{ across, down, cols, rows int }
+
+// Small pictures are as large as all of them fit on one page, within these bounds; then there are pages.
+const (
+	gridLeast = 12 // columns of a small picture
+	gridMost  = 48
+	gridGap   = 2 // columns between two; below each are a row of text and an empty one
+)
+
+// gridFor fits n pictures into w x h cells. tall is the rows of a picture of 100 columns.
+func gridFor(n, w, h int, tall float64) gridLayout {
+	var g gridLayout
+	for cols := max(min(gridMost, w), 1); ; cols-- {
+		g.cols, g.rows = cols, max(int(float64(cols)*tall/100+0.5), 1)
+		g.across, g.down = max((w+gridGap)/(cols+gridGap), 1), (h+1)/(g.rows+2)
+		if g.down > 0 && g.across*g.down >= n || cols <= gridLeast {
+			g.down = max(g.down, 1)
+			return g
+		}
+	}
+}
+
+// page is the range of pictures on the page that has the selected one.
+func (g gridLayout) page(selected, n int) (first, last int) {
+	size := g.across * g.down
+	first = selected / size * size
+	return first, min(first+size, n)
+}
+
+// at is the picture at cell (x,y) of the grid, counted from the page's first, or -1.
+func (g gridLayout) at(x, y int) int {
+	col, row := x/(g.cols+gridGap), y/(g.rows+2)
+	if x < 0 || y < 0 || col >= g.across || row >= g.down || x%(g.cols+gridGap) >= g.cols || y%(g.rows+2) > g.rows {
+		return -1
+	}
+	return row*g.across + col
+}
+
+func gridName(i int) string { return fmt.Sprintf("images/%d", i) }
+
+// cellCount is how many pictures the grid has on all pages.
+func (p *imagesPane) cellCount() int {
+	if p.bySteps {
+		return len(p.gallery.steps)
+	}
+	return len(p.gallery.pairs)
+}
+
+func (p *imagesPane) gridLayout(n int) gridLayout {
+	r := p.layout().picture
+	cell := p.probe.Terminal().Cell
+	return gridFor(n, r.Dx(), r.Dy(), 100*float64(cell.X)/float64(max(cell.Y, 1))/p.aspectRatio())
+}
+
+func (p *imagesPane) gridChips() []chip {
+	over := func(name string, steps bool) chip {
+		return chip{name, p.bySteps == steps, p.then(func() { p.bySteps = steps })}
+	}
+	return []chip{{text: " over"}, over("prompts", false), over("steps", true), {text: " "}, {"large", false, p.toggle(&p.grid)}}
+}
+
+func (p *imagesPane) viewGrid(w, h int) string {
+	l := p.layout()
+	all, selected := p.cells()
+	g := p.gridLayout(len(all))
+	first, last := g.page(selected, len(all))
+	blocks := append(emptyRows(margin(h)), beside(blank(1, l.side.Dy()), p.styles.rowsView(p.side(), l.side.Dx(), l.side.Dy())), "")
+	for row := first; row < last; row += g.across {
+		var line []string
+		for i := row; i < min(row+g.across, last); i++ {
+			gap := gridGap
+			if i == row {
+				gap = 1 // the margin
+			}
+			line = append(line, blank(gap, g.rows+1), p.viewCell(all[i], g, i == selected))
+		}
+		blocks = append(blocks, beside(line...), "")
+	}
+	body := stack(w, h-2, blocks...)
+	pages := ""
+	if size := g.across * g.down; len(all) > size {
+		pages = p.styles.faintText.Render(fmt.Sprintf(" page %d of %d", selected/size+1, (len(all)+size-1)/size))
+	}
+	return stack(w, h, body, pages, p.viewSlider(w))
+}
+
+// viewCell is a small picture with its name below it.
+func (p *imagesPane) viewCell(s shot, g gridLayout, selected bool) string {
+	label := fmt.Sprintf("step %d", s.at.step)
+	if !p.bySteps {
+		label = strings.TrimSpace(fmt.Sprintf("%d·%d %s", s.at.pair.Index, s.at.pair.Seed, p.gallery.texts[s.at.pair.Index]))
+	}
+	style := p.styles.faintText
+	if selected {
+		style, label = p.styles.selectedText, "▸ "+label
+	}
+	return p.viewShot(s, g.cols, g.rows) + "\n" + style.Render(fitLine(label, g.cols))
+}

@@ -1,0 +1,234 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/core"
+	"focusnfix/core/run"
+)
+
+// promptPane draws prompts with base and tuned model, in the engine, between training steps.
+type promptPane struct {
+	*shared
+	w, h    int
+	visible bool
+	form    promptForm
+	results results
+	layers                      // isBase has no meaning: both are shown
+	judge   string              // whose heatmap is shown
+	asked   run.GenerateRequest // what the job, or the last one, asked for
+	job     *job                // nil: none under way
+	err     error               // of the last job
+	weights []run.Checkpoint    // that can be drawn with
+}
+
+// checkpointsMsg is the checkpoints of a run.
+type checkpointsMsg struct {
+	run  *opened
+	list []run.Checkpoint
+}
+
+const promptPaneName = "prompt"
+
+func newPromptPane(s *shared) *promptPane {
+	return &promptPane{shared: s, form: newPromptForm(s)}
+}
+
+func (p *promptPane) title() string { return "Prompt" }
+func (p *promptPane) typing() bool  { return p.form.focus != noField }
+
+func (p *promptPane) update(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case sizeMsg:
+		p.w, p.h = msg.w, msg.h
+		p.resize()
+	case visibleMsg:
+		if p.visible = bool(msg); !p.visible {
+			return nil
+		}
+		return tea.Batch(p.keptResults(), p.checkpoints(), p.wants())
+	case openedMsg:
+		p.open()
+	case eventsMsg:
+		p.collect()
+	case keptMsg:
+		if msg.run == p.run {
+			p.take(msg.events)
+		}
+	case checkpointsMsg:
+		if msg.run == p.run {
+			p.weights = msg.list
+		}
+		return nil
+	case jobMsg:
+		return tea.Batch(p.ended(msg), p.wants())
+	case jobStatusMsg:
+		if msg.job == p.job {
+			return p.job.take(msg)
+		}
+		return nil
+	case tea.KeyPressMsg:
+		return p.typed(msg)
+	case tea.PasteMsg:
+		return p.pasted(msg)
+	case mouseMsg:
+		return tea.Batch(p.mouse(msg), p.wants())
+	case stateMsg:
+		if p.run != nil && p.run.hasConfig {
+			p.form.runsOwn(p.run.config.Sample.NumSteps, p.run.config.Sample.GuidanceScale)
+		}
+	case shownMsg, encodeMsg:
+	default:
+		return nil
+	}
+	return p.wants()
+}
+
+// open forgets the results of the run before. What is typed stays.
+func (p *promptPane) open() {
+	if p.job != nil {
+		p.job.cancel()
+	}
+	p.results, p.job, p.err, p.judge, p.weights, p.form.weights = results{}, nil, nil, "", nil, ""
+	p.unwant("prompt/base")
+	p.unwant("prompt/tuned")
+}
+
+// collect takes in what the events tell.
+func (p *promptPane) collect() {
+	if p.run != nil {
+		p.take(p.run.store.prompts)
+	}
+}
+
+func (p *promptPane) take(events []core.Event) {
+	p.results.add(events)
+	if r, ok := p.results.current(); ok {
+		p.judge = oneOf(p.judge, judges(r.Aspects))
+	}
+}
+
+func (p *promptPane) checkpoints() tea.Cmd {
+	if p.run == nil {
+		return nil
+	}
+	opened := p.run
+	return func() tea.Msg {
+		list, err := opened.folder.Checkpoints()
+		if err != nil {
+			return failure(err)
+		}
+		return checkpointsMsg{opened, list}
+	}
+}
+
+// typed takes a key while a field has the focus.
+func (p *promptPane) typed(msg tea.KeyPressMsg) tea.Cmd {
+	if cmd, taken := p.form.key(msg); taken {
+		return cmd
+	}
+	p.form.focusOn(noField)
+	if msg.String() == "enter" {
+		return p.draw()
+	}
+	return nil
+}
+
+func (p *promptPane) pasted(msg tea.PasteMsg) tea.Cmd {
+	if p.form.focus == noField {
+		return nil
+	}
+	msg.Content = strings.Join(strings.Fields(msg.Content), " ")
+	var cmd tea.Cmd
+	at := &p.form.fields[p.form.focus]
+	*at, cmd = at.Update(msg)
+	return cmd
+}
+
+// draw sends the form to the engine.
+func (p *promptPane) draw() tea.Cmd {
+	switch {
+	case p.run == nil:
+		return p.fail(errors.New("no run is open: 1 lists the runs"))
+	case p.job != nil:
+		return p.say("one is being drawn: esc cancels it")
+	}
+	r, err := p.form.request()
+	if err != nil {
+		p.err = err
+		return nil
+	}
+	keep := p.form.history.add(r.Prompt)
+	p.asked = r
+	return tea.Batch(p.ask(false), func() tea.Msg {
+		if err := keep(); err != nil {
+			return noticeMsg{text: "the prompt is not kept for later: " + err.Error()}
+		}
+		return nil
+	})
+}
+
+// ask sends the request, to an engine that is started first if wake is true.
+func (p *promptPane) ask(wake bool) tea.Cmd {
+	asked := p.asked
+	var cmd tea.Cmd
+	p.err = nil
+	p.job, cmd = p.begin(promptPaneName, wake, func(ctx context.Context, c *run.Client) (core.PromptResult, error) {
+		return c.Generate(ctx, asked)
+	})
+	return cmd
+}
+
+// ended takes the outcome of a job.
+func (p *promptPane) ended(msg jobMsg) tea.Cmd {
+	if msg.job != p.job || p.job == nil {
+		return nil
+	}
+	p.job = nil
+	switch {
+	case errors.Is(msg.err, context.Canceled):
+		return p.say("cancelled")
+	case msg.err != nil:
+		if cmd, ok := p.offerWake(msg.err, func() tea.Cmd { return p.ask(true) }); ok {
+			return cmd
+		}
+		p.err = msg.err
+		return nil
+	}
+	p.form.drawn(p.asked)
+	p.take([]core.Event{{Kind: "prompt", Prompt: &msg.result}})
+	p.results.show(msg.result.Path)
+	return nil
+}
+
+func (p *promptPane) cancel() tea.Cmd {
+	if p.job == nil {
+		return nil
+	}
+	p.job.cancel()
+	return nil
+}
+
+// wants asks for the two pictures.
+func (p *promptPane) wants() tea.Cmd {
+	r, ok := p.results.current()
+	if !p.visible || p.run == nil || !ok {
+		return nil
+	}
+	l := p.layout()
+	files := resultFiles(r, p.judge)
+	return tea.Batch(
+		p.want("prompt/base", files.drawing(p.run.folder, layers{isBase: true, heatmap: p.heatmap}), l.base.Dx(), l.base.Dy()),
+		p.want("prompt/tuned", p.tunedDrawing(files), l.tuned.Dx(), l.tuned.Dy()),
+	)
+}
+
+// tunedDrawing is the right picture: the tuned one with its own heatmap, or the difference.
+func (p *promptPane) tunedDrawing(f pictureFiles) drawing {
+	f.heat = f.tunedHeat()
+	return f.drawing(p.run.folder, layers{difference: p.difference, heatmap: p.heatmap && !p.difference})
+}

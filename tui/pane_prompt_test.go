@@ -1,0 +1,155 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/core/run"
+)
+
+func (d *driver) typeText(text string) {
+	for _, r := range text {
+		d.send(tea.KeyPressMsg{Code: r, Text: string(r)})
+	}
+}
+
+// shown waits until a picture is there.
+func (d *driver) shown(name string) {
+	d.t.Helper()
+	d.until(name, func() bool { cols, _ := d.deck.pictures.Shown(name); return cols > 0 && d.deck.wishes[name].done })
+}
+
+func TestPromptIsDrawn(t *testing.T) {
+	f := newSampleRun(t)
+	e := serveFake(t, f)
+	d := drivePane(t, Options{Open: f.Dir}, "4", 120, 40)
+	d.shows("press enter and type", "steps 10", "guidance 2.5")
+	e.set(run.Status{Busy: "generate", Done: 4, Of: 10})
+	d.press("enter")
+	d.typeText("a q by 5?") // keys of the app and of tabs are text here
+	d.press("tab")
+	d.typeText("dogs")
+	d.press("tab", "up", "enter")
+	d.shows("drawing… 0 s, 4 of 10", "esc cancel")
+	e.answer <- nil
+	d.shows("a q by 5?", "not dogs", "seed 2, 10 steps", "guidance 2.5, 1.2 s", "0.250", "0.750", "held-out", "0.900", "34.5 dB", "result 1 of 1, prompts/0001")
+	d.shown("prompt/base")
+	d.shown("prompt/tuned")
+	if want := (run.GenerateRequest{Prompt: "a q by 5?", Negative: "dogs", Seed: 2}); len(e.prompts) != 1 || e.prompts[0] != want {
+		t.Errorf("asked %+v, want %+v", e.prompts, want)
+	}
+	d.checkSize()
+	d.press("h")
+	d.until("heatmaps", func() bool {
+		return strings.HasSuffix(d.deck.wishes["prompt/base"].heat, "heat-violence.png") && strings.HasSuffix(d.deck.wishes["prompt/tuned"].heat, "heat-violence-tuned.png")
+	})
+	d.press("a")
+	d.shows("[held-out-violence]")
+	d.press("d")
+	d.shows("difference, 4 times")
+	// Another one with the next seed, in the same field; then back to the first result.
+	d.press("t", "space")
+	e.answer <- nil
+	d.shows("result 2 of 2")
+	d.press("left")
+	d.shows("result 1 of 2")
+	d.press("u", "esc")
+	if r, err := d.panes[tabPrompt].(*promptPane).form.request(); err != nil || r.Negative != "dogs" || r.Seed != 2 || r.NumSteps != 10 {
+		t.Errorf("reused %+v, %v", r, err)
+	}
+	if got := loadHistory(stateFile("prompts")).lines; len(got) != 1 || got[0] != "a q by 5?" {
+		t.Errorf("history %q", got)
+	}
+}
+
+func TestPromptCancelled(t *testing.T) {
+	f := newSampleRun(t)
+	e := serveFake(t, f)
+	d := drivePane(t, Options{Open: f.Dir}, "4", 80, 24)
+	d.press("enter")
+	d.typeText("a cow")
+	d.press("enter")
+	d.shows("drawing…")
+	d.press("space")
+	d.shows("one is being drawn")
+	d.waitFor(e, "the request", func() int { return len(e.prompts) })
+	d.press("esc")
+	d.shows("cancelled")
+	d.waitFor(e, "the engine hears of it", func() int { return e.givenUp })
+	e.answer <- errors.New("prompt: 900 words, want at most 77")
+	d.press("space")
+	d.shows("prompt: 900 words")
+	e.unspoken = "nebula"
+	e.answer <- nil
+	d.press("space")
+	d.shows("the model never saw: nebula")
+	d.checkSize()
+}
+
+// Without an engine the user is asked, and what was typed is drawn when one is there.
+func TestPromptWakesAnEngine(t *testing.T) {
+	f := newSampleRun(t)
+	var e *fakeEngine
+	o := Options{Open: f.Dir, Wake: func(context.Context, run.Folder) error {
+		e = serveFake(t, f)
+		e.answer <- nil
+		return nil
+	}}
+	d := drivePane(t, o, "4", 80, 24)
+	d.press("enter")
+	d.typeText("a cow")
+	d.press("enter")
+	d.shows("No engine works on this run")
+	d.press("n")
+	d.press("space")
+	d.shows("No engine works on this run")
+	d.press("y")
+	d.shows("result 1 of 1")
+	if len(e.prompts) != 1 || e.prompts[0].Prompt != "a cow" {
+		t.Errorf("asked %+v", e.prompts)
+	}
+}
+
+// Where nothing can start an engine, or it does not start, the reason is shown.
+func TestPromptWithoutEngine(t *testing.T) {
+	f := newSampleRun(t)
+	d := drivePane(t, Options{Open: f.Dir}, "4", 80, 24)
+	d.press("space")
+	d.shows("there is no prompt")
+	d.press("enter")
+	d.typeText("a cow")
+	d.press("enter")
+	d.shows("no engine works on this run")
+	d.options.Wake = func(context.Context, run.Folder) error { return errors.New("the model's file is missing") }
+	d.press("space")
+	d.shows("Start one")
+	d.press("y")
+	d.shows("start an engine: the model's file is missing")
+}
+
+func TestPromptMouseAndPaste(t *testing.T) {
+	d := drivePane(t, Options{Open: newSampleRun(t).Dir}, "4", 120, 40)
+	p := d.panes[tabPrompt].(*promptPane)
+	d.click(20, 1)
+	if p.form.focus != fieldPrompt {
+		t.Fatalf("a click on the prompt: focus on %d", p.form.focus)
+	}
+	d.send(tea.PasteMsg{Content: "a cat\nand a dog\t"})
+	if got := p.form.fields[fieldPrompt].Value(); got != "a cat and a dog" {
+		t.Errorf("pasted %q", got)
+	}
+	d.clickWord("fixed")
+	d.shows("next")
+	d.clickWord("guidance")
+	if p.form.focus != fieldGuidance {
+		t.Errorf("a click on guidance: focus on %d", p.form.focus)
+	}
+	d.press("esc")
+	if p.typing() {
+		t.Error("esc does not end typing")
+	}
+}

@@ -1,0 +1,224 @@
+package tui
+
+import (
+	"fmt"
+	"image"
+	"path"
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"focusnfix/core"
+	"focusnfix/render"
+)
+
+// promptLayout is where the parts of the pane are: the form and one line of what is going on above; the
+// scores and, right-most, the two pictures below.
+type promptLayout struct{ form, side, base, tuned image.Rectangle }
+
+const (
+	formRows       = 3
+	pairSideLeast  = 25 // columns of text beside two pictures
+	pairSideEnough = 34
+)
+
+func (p *promptPane) layout() promptLayout {
+	w, h, top := p.w, p.h, margin(p.h)
+	l := promptLayout{form: image.Rect(1, top, max(w-1, 1), top+formRows)}
+	first := top + formRows + 2
+	area := image.Rect(1, first, max(w-1, 1), max(h-1, first))
+	l.side, l.base, l.tuned = p.pairLayout(area)
+	return l
+}
+
+// pairLayout divides an area into a column of text and, right of it, two pictures next to each other with
+// a row of text above each.
+func (s *shared) pairLayout(area image.Rectangle) (side, left, right image.Rectangle) {
+	cell := s.probe.Terminal().Cell
+	least := pairSideLeast
+	if area.Dx() >= 110 {
+		least = pairSideEnough
+	}
+	rows := max(area.Dy()-1, 0)
+	cols := int(float64(rows*cell.Y)*s.aspectRatio()/float64(max(cell.X, 1)) + 0.999)
+	if most := max((area.Dx()-least-3)/2, 0); cols > most {
+		cols = most
+		rows = min(rows, int(float64(cols*cell.X)/s.aspectRatio()/float64(max(cell.Y, 1))+0.999))
+	}
+	top := area.Min.Y + 1
+	right = image.Rect(area.Max.X-cols, top, area.Max.X, top+rows)
+	left = image.Rect(right.Min.X-1-cols, top, right.Min.X-1, top+rows)
+	side = image.Rect(area.Min.X, area.Min.Y, left.Min.X-2, area.Max.Y)
+	return side, left, right
+}
+
+// viewPair draws what pairLayout divided: h rows from the area's first on, w columns in all.
+func (s *shared) viewPair(w, h int, side []textRow, at, left, right image.Rectangle, heads [2]string, pictures [2]string) string {
+	column := func(head, picture string, r image.Rectangle) string {
+		return stack(r.Dx(), h, fitLine(head, r.Dx()), picture)
+	}
+	return beside(
+		blank(at.Min.X, h), s.styles.rowsView(side, at.Dx(), h), blank(left.Min.X-at.Max.X, h),
+		column(heads[0], pictures[0], left), blank(right.Min.X-left.Max.X, h),
+		column(heads[1], pictures[1], right), blank(max(w-right.Max.X, 0), h),
+	)
+}
+
+func (p *promptPane) view(w, h int) string {
+	if p.run == nil {
+		return message(w, h, "No run is open.", "", "1 lists the runs.")
+	}
+	l := p.layout()
+	form := beside(blank(1, formRows), p.styles.rowsView(p.formRows(), l.form.Dx(), formRows), blank(1, formRows))
+	head := append(emptyRows(margin(h)), form, p.statusLine(w), "")
+	rest := max(h-margin(h)-formRows-2, 0)
+	if len(p.results.list) == 0 {
+		return stack(w, h, append(head, p.note("What you type is drawn by the base model and by the tuned one, side by side. Training goes on.", w, rest))...)
+	}
+	pictures := [2]string{p.picture("prompt/base", l.base.Dx(), l.base.Dy()), p.picture("prompt/tuned", l.tuned.Dx(), l.tuned.Dy())}
+	heads := [2]string{p.styles.faintText.Render("base"), p.styles.bold.Render("tuned")}
+	if p.difference {
+		heads[1] = p.styles.bold.Render("difference, 4 times as strong")
+	}
+	return stack(w, h, append(head, p.viewPair(w, rest, p.side(), l.side, l.base, l.tuned, heads, pictures))...)
+}
+
+// formLabel is the width of the names before the first two fields.
+const formLabel = 11
+
+// formRows are the fields. The last row's fields are chips between labels.
+func (p *promptPane) formRows() []textRow {
+	label := func(i int) string {
+		style := p.styles.faintText
+		if p.form.focus == i {
+			style = p.styles.accentText.Bold(true)
+		}
+		return style.Render(fitLine(fieldNames[i], formLabel-2) + "› ")
+	}
+	var last strings.Builder
+	for _, part := range p.numberParts() {
+		if part.field != noField {
+			style := p.styles.faintText
+			if p.form.focus == part.field {
+				style = p.styles.accentText.Bold(true)
+			}
+			last.WriteString(style.Render(fieldNames[part.field]) + " ")
+		}
+		last.WriteString(part.text)
+	}
+	return []textRow{
+		{text: label(fieldPrompt) + p.form.fields[fieldPrompt].View()},
+		{text: label(fieldNegative) + p.form.fields[fieldNegative].View()},
+		{text: last.String()},
+	}
+}
+
+// part is a piece of the row of numbers: a field, or a word that can be clicked.
+type part struct {
+	field int
+	text  string
+	click func()
+	width int
+}
+
+func (p *promptPane) numberParts() []part {
+	var parts []part
+	field := func(i, w int) {
+		text := fitLine(p.form.fields[i].View(), w)
+		parts = append(parts, part{field: i, text: text, width: len(fieldNames[i]) + 1 + w})
+	}
+	word := func(text string, click func()) {
+		parts = append(parts, part{field: noField, text: text, click: click, width: ansi.StringWidth(text)})
+	}
+	field(fieldSeed, 8)
+	word(p.styles.keyCap.Render(p.form.seed.String())+"  ", func() { p.form.seed = (p.form.seed + 1) % seedModes })
+	field(fieldSteps, 5)
+	field(fieldGuidance, 6)
+	weights := "now"
+	if p.form.weights != "" {
+		weights = path.Base(p.form.weights)
+	}
+	word(p.styles.faintText.Render("weights ")+p.styles.keyCap.Render(weights), func() { p.nextWeights() })
+	return parts
+}
+
+// fieldAt is the field under a cell of the form, or noField. A word under it is clicked.
+func (p *promptPane) fieldAt(x, y int) int {
+	if y < 2 {
+		return []int{fieldPrompt, fieldNegative}[y]
+	}
+	for _, part := range p.numberParts() {
+		if x < part.width {
+			if part.click != nil {
+				part.click()
+			}
+			return part.field
+		}
+		x -= part.width
+	}
+	return noField
+}
+
+// resize makes the fields as wide as the pane.
+func (p *promptPane) resize() {
+	w := max(p.w-formLabel-3, 10)
+	p.form.fields[fieldPrompt].SetWidth(w)
+	p.form.fields[fieldNegative].SetWidth(w)
+	p.form.fields[fieldSeed].SetWidth(8)
+	p.form.fields[fieldSteps].SetWidth(5)
+	p.form.fields[fieldGuidance].SetWidth(5)
+}
+
+// statusLine says what is going on, or what is shown.
+func (p *promptPane) statusLine(w int) string {
+	st := p.styles
+	text := ""
+	r, ok := p.results.current()
+	switch {
+	case p.job != nil:
+		text = st.accentText.Render(p.job.line("drawing", p.now())) + st.faintText.Render("   esc cancels")
+	case p.err != nil:
+		text = st.badText.Render(oneLine(p.err.Error()))
+	case ok && r.Unknown != "":
+		text = st.warnText.Render("the model never saw: " + r.Unknown)
+	case ok:
+		text = st.faintText.Render(fmt.Sprintf("result %d of %d, %s", p.results.at+1, len(p.results.list), r.Path))
+	}
+	return fitLine(" "+text, w)
+}
+
+// side is the column beside the two pictures.
+func (p *promptPane) side() []textRow {
+	r, ok := p.results.current()
+	if !ok {
+		return nil
+	}
+	w := p.layout().side.Dx()
+	var rows []textRow
+	for _, line := range wrap(r.Prompt, w, 3) {
+		rows = append(rows, textRow{text: p.styles.bold.Render(line)})
+	}
+	if r.Negative != "" {
+		rows = append(rows, textRow{text: p.styles.faintText.Render(fitLine("not "+r.Negative, w))})
+	}
+	about := fmt.Sprintf("seed %d, %s", r.Seed, plural(r.NumSteps, "step"))
+	rows = append(rows, textRow{text: p.styles.faintText.Render(about)}, textRow{text: p.styles.faintText.Render(fmt.Sprintf("guidance %s, %s s", number(r.GuidanceScale, 1), number(r.Seconds, 1)))})
+	rows = append(rows, textRow{})
+	rows = append(rows, p.styles.scoreRows(r.Aspects, r.OutsidePSNR, w)...)
+	rows = append(rows, textRow{}, textRow{chips: []chip{{"heatmap", p.heatmap, p.toggle(&p.heatmap)}, {"difference", p.difference, p.toggle(&p.difference)}}})
+	if p.heatmap {
+		rows = append(append(rows, chipRows(p.judgeChips(r.Aspects), w)...), textRow{text: render.Colors("heat").Legend(min(w, 30), "0", "1 faulty", p.probe.Terminal().Profile)})
+	}
+	return append(rows, textRow{chips: []chip{
+		{"‹", false, p.then(func() { p.results.move(-1) })}, {"›", false, p.then(func() { p.results.move(1) })},
+		{"save", false, p.save}, {"repair", false, p.repair},
+	}})
+}
+
+func (p *promptPane) judgeChips(scores []core.AspectScore) []chip {
+	var chips []chip
+	for _, name := range judges(scores) {
+		chips = append(chips, chip{name, name == p.judge, p.then(func() { p.judge = name })})
+	}
+	return chips
+}

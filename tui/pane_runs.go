@@ -1,0 +1,258 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"slices"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/core/run"
+	"focusnfix/presets"
+)
+
+// runsPane lists the runs there are and the presets that new ones start from. The chosen line is one of the
+// runs or, after them, one of the presets.
+type runsPane struct {
+	s       *shared
+	w, h    int
+	runs    []listedRun
+	read    bool // the folder was read at least once
+	err     error
+	presets []string
+	at      int    // the chosen line
+	dir     string // the chosen run: it stays chosen when others come; "" is a preset
+	visible bool
+	reading bool
+	lister  *lister
+	curves  curves // of marked runs
+	marked  []*opened
+	clicked time.Time // of a double click
+	layout  runsLayout
+	top     int // first visible run
+	low     int // first visible preset
+}
+
+func newRunsPane(s *shared) *runsPane {
+	names := presets.Names()
+	if i := slices.Index(names, presets.Default); i > 0 { // the default comes first
+		names = append([]string{presets.Default}, slices.Delete(names, i, i+1)...)
+	}
+	return &runsPane{s: s, presets: names, lister: newLister()}
+}
+
+func (p *runsPane) title() string { return "Runs" }
+
+func (p *runsPane) typing() bool { return false }
+
+func (p *runsPane) keys() []binding {
+	move := func(n int) func() tea.Cmd {
+		return func() tea.Cmd {
+			p.choose(p.at + n)
+			return nil
+		}
+	}
+	return []binding{
+		bind(p.enter, "open", "open the run, or start one of the preset", "enter"),
+		bind(p.newRun, "new run", "go to the presets", "n"),
+		bind(p.startWith, "start with", "start the preset with settings of your own", "e"),
+		bind(p.resume, "resume", "go on with a run that was stopped or has crashed", "r"),
+		bind(p.stop, "stop", "end the run, with a checkpoint; asks first", "x"),
+		bind(p.mark, "compare", "mark the run: the curves of marked runs are drawn together", "space"),
+		bind(p.unmark, "", "unmark all", "esc"),
+		bind(p.openFolder, "folder", "open a run folder from anywhere, a copy from another machine say", "o"),
+		bind(move(1), "", "next line", "down", "j"),
+		bind(move(-1), "", "line before", "up", "k"),
+		bind(move(10), "", "ten lines on", "pgdown"),
+		bind(move(-10), "", "ten lines back", "pgup"),
+		bind(func() tea.Cmd { p.choose(0); return nil }, "", "the newest run", "home", "g"),
+		{keys: []string{"mouse"}, help: "click chooses a line, a second click opens or starts it"},
+	}
+}
+
+func (p *runsPane) update(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case sizeMsg:
+		p.w, p.h = msg.w, msg.h
+	case visibleMsg:
+		p.visible = bool(msg)
+		return p.list()
+	case tickMsg:
+		return p.list()
+	case listedMsg:
+		p.reading, p.read = false, true
+		p.runs, p.err = msg.runs, msg.err
+		p.keepChoice()
+	case comparedMsg:
+		return p.compared(msg)
+	case mouseMsg:
+		return p.mouse(msg)
+	}
+	return nil
+}
+
+// list reads the folder of runs, if that is not under way.
+func (p *runsPane) list() tea.Cmd {
+	if !p.visible || p.reading {
+		return nil
+	}
+	p.reading = true
+	dir, lister := p.s.options.Runs, p.lister
+	return func() tea.Msg { return lister.list(dir) }
+}
+
+// keepChoice finds the chosen run in a list that has changed.
+func (p *runsPane) keepChoice() {
+	for i, r := range p.runs {
+		if p.dir != "" && r.Dir == p.dir {
+			p.at = i
+			return
+		}
+	}
+	p.choose(p.at)
+}
+
+func (p *runsPane) choose(i int) {
+	p.at = max(min(i, len(p.runs)+len(p.presets)-1), 0)
+	p.dir = ""
+	if r, ok := p.chosen(); ok {
+		p.dir = r.Dir
+	}
+}
+
+// chosen is the chosen run; ok is false on a preset.
+func (p *runsPane) chosen() (listedRun, bool) {
+	if p.at < len(p.runs) {
+		return p.runs[p.at], true
+	}
+	return listedRun{}, false
+}
+
+// preset is the chosen preset; on a run it is that run's own, if it is one of ours.
+func (p *runsPane) preset() string {
+	if i := p.at - len(p.runs); i >= 0 && i < len(p.presets) {
+		return p.presets[i]
+	}
+	if r, ok := p.chosen(); ok {
+		for _, name := range p.presets {
+			if name == r.Info.Preset {
+				return name
+			}
+		}
+	}
+	return presets.Default
+}
+
+func (p *runsPane) enter() tea.Cmd {
+	r, ok := p.chosen()
+	switch {
+	case !ok:
+		return p.start(p.preset(), nil)
+	case r.Err != nil:
+		return p.s.fail(r.Err)
+	}
+	return func() tea.Msg { return openMsg{r.Dir} }
+}
+
+func (p *runsPane) newRun() tea.Cmd {
+	p.choose(len(p.runs))
+	return nil
+}
+
+// start starts a run in the background and opens it.
+func (p *runsPane) start(preset string, set []string) tea.Cmd {
+	start := p.s.options.Start
+	if start == nil {
+		return p.s.fail(errors.New("this screen cannot start runs"))
+	}
+	return tea.Batch(p.s.say("starting %s", preset), func() tea.Msg {
+		folder, err := start(context.Background(), preset, set)
+		if err != nil {
+			return failure(err)
+		}
+		return openMsg{folder.Dir}
+	})
+}
+
+// startWith asks for settings and starts the preset with them.
+func (p *runsPane) startWith() tea.Cmd {
+	preset := p.preset()
+	return p.s.askValue("Start "+preset+" with", "", func(text string) (tea.Cmd, error) {
+		set := strings.Fields(text)
+		for _, one := range set {
+			if !strings.Contains(one, "=") {
+				return nil, fmt.Errorf("%s: want KEY=VALUE", one)
+			}
+		}
+		return p.start(preset, set), nil
+	}, "Settings as KEY=VALUE, with spaces between them:", "train.steps=200 region.weight=20", "config.toml in the repository lists them all.")
+}
+
+func (p *runsPane) resume() tea.Cmd {
+	if r, ok := p.chosen(); ok && r.Err == nil {
+		return p.s.resumeRun(r.Folder, r.State)
+	}
+	return nil
+}
+
+// stop opens the run without showing it, since a question about it follows.
+func (p *runsPane) stop() tea.Cmd {
+	r, ok := p.chosen()
+	if !ok || r.Err != nil {
+		return nil
+	}
+	if r.State != run.Running && r.State != run.Paused {
+		return p.s.say("nothing to stop: the run is %s", stateName(r.State))
+	}
+	return p.s.ask("Stop the run?", func() tea.Cmd { return stopEngine(r.Folder) }, r.Name(), "It finishes the step and writes a checkpoint.", "It can go on from there later.")
+}
+
+// stopEngine tells a run's engine to stop.
+func stopEngine(f run.Folder) tea.Cmd {
+	return func() tea.Msg {
+		c, err := f.Dial()
+		if err != nil {
+			return failure(err)
+		}
+		defer c.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), engineTime)
+		defer cancel()
+		if err := c.Stop(ctx); err != nil {
+			return failure(err)
+		}
+		return noticeMsg{text: f.Name() + ": told to stop"}
+	}
+}
+
+func (p *runsPane) openFolder() tea.Cmd {
+	return p.s.askValue("Open a run folder", "", func(text string) (tea.Cmd, error) {
+		f := run.Folder{Dir: text}
+		if _, err := f.Info(); err != nil {
+			return nil, err
+		}
+		return func() tea.Msg { return openMsg{text} }, nil
+	}, "No engine is needed: a copy of a run from another machine will do.")
+}
+
+// doubleClick is how long the second click may come after the first.
+const doubleClick = 500 * time.Millisecond
+
+func (p *runsPane) mouse(m mouseMsg) tea.Cmd {
+	if n := m.lines(); n != 0 {
+		p.choose(p.at + n)
+	}
+	line := p.lineAt(image.Pt(m.x, m.y))
+	if !m.left() || line < 0 {
+		return nil
+	}
+	twice := line == p.at && p.s.now().Sub(p.clicked) < doubleClick
+	p.choose(line)
+	if p.clicked = p.s.now(); twice {
+		return p.enter()
+	}
+	return nil
+}

@@ -1,0 +1,287 @@
+package tui
+
+import (
+	"fmt"
+	"image"
+	"math"
+	"strings"
+
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
+
+	"focusnfix/core/run"
+	"focusnfix/presets"
+	"focusnfix/render"
+)
+
+// runsLayout is where the parts of the list are, from the pane's top left: each has a title row of its own.
+type runsLayout struct {
+	runs, presets, chart, details image.Rectangle
+}
+
+const wideRuns = 130 // columns from which on the chart stands beside the list
+
+// layoutRuns divides w x h cells among n runs, m presets and, where runs are marked, their chart.
+func layoutRuns(w, h, n, m int, marked bool) runsLayout {
+	var l runsLayout
+	left := w
+	if w >= wideRuns {
+		left = w * 11 / 20
+		split := h
+		if marked {
+			split = max(h-12, h/2)
+			l.chart = image.Rect(left+1, 0, w-1, split)
+		}
+		l.details = image.Rect(left+1, 0, w-1, h)
+		if marked {
+			l.details.Min.Y = split
+		}
+	}
+	low := min(m+1, max(h*2/5, 6)) // rows for presets
+	if marked && w < wideRuns {
+		low = h / 2
+		l.chart = image.Rect(0, h-low, left, h)
+	}
+	up := min(max(n, 1)+1, h-low-1)
+	l.runs = image.Rect(0, 0, left, up)
+	if l.chart.Empty() || w >= wideRuns {
+		l.presets = image.Rect(0, up+1, left, h)
+	}
+	return l
+}
+
+func (p *runsPane) view(w, h int) string {
+	if p.read && p.err == nil && len(p.runs) == 0 {
+		return p.viewFirst(w, h)
+	}
+	p.layout = layoutRuns(w, h, len(p.runs), len(p.presets), len(p.marked) > 0)
+	l := p.layout
+	c := newCanvas(w, h)
+	c.put(l.runs, p.viewList(l.runs.Dx(), l.runs.Dy()))
+	if r, ok := p.chosen(); ok && r.Info.Message != "" && l.details.Empty() {
+		at := image.Rect(4, l.runs.Max.Y, l.runs.Max.X-1, l.runs.Max.Y+1)
+		c.put(at, p.s.styles.state(r.State).Render(ansi.Truncate(r.Info.Message, at.Dx(), "…")))
+	}
+	if !l.presets.Empty() {
+		c.put(l.presets, p.viewPresets(l.presets.Dx(), l.presets.Dy()))
+	}
+	if !l.chart.Empty() {
+		c.put(l.chart, p.viewChart(l.chart.Dx(), l.chart.Dy()))
+	}
+	if !l.details.Empty() {
+		c.put(l.details, p.viewDetails(l.details.Dx(), l.details.Dy()))
+	}
+	return c.String()
+}
+
+// viewFirst is the screen of somebody who has no runs yet.
+func (p *runsPane) viewFirst(w, h int) string {
+	st := p.s.styles
+	top := []string{
+		"", " " + st.bold.Render("Focus-N-Fix") + st.faintText.Render("   repairs the faulty region of a model's pictures, and only that"), "",
+		" No runs yet in " + p.s.options.Runs + ".", "",
+		" " + st.keyCap.Render("enter") + "  starts " + st.bold.Render(p.preset()) + ".",
+	}
+	for _, line := range wrap(presets.Summary(p.preset())+" It trains in the background, also when you leave; the dashboard opens.", w-10, 3) {
+		top = append(top, "        "+st.faintText.Render(line))
+	}
+	top = append(top, "")
+	p.layout = runsLayout{presets: image.Rect(0, len(top), w, h)}
+	return fitBlock(top, w, len(top)) + "\n" + p.viewPresets(w, h-len(top))
+}
+
+// runColumns are the widths of the list's columns; what does not fit is 0.
+type runColumns struct{ name, state, step, reward, spark, model, age int }
+
+func fitRuns(w int) runColumns {
+	c := runColumns{name: 34, state: 11, step: 9, reward: 8, age: 5}
+	rest := w - 6 - c.name - c.state - c.step - c.reward - c.age // 4 for the marks, 2 for margins
+	if rest < 0 {
+		c.name += max(rest, -14)
+		return c
+	}
+	if rest >= 8 {
+		c.spark = min(rest, 24)
+		rest -= c.spark
+	}
+	if rest >= 16 {
+		c.model = min(rest, 24)
+		rest -= c.model
+	}
+	c.name += min(rest, 12)
+	return c
+}
+
+func (p *runsPane) viewList(w, h int) string {
+	st := p.s.styles
+	c := fitRuns(w)
+	head := "    " + fitLine("run", c.name) + fitLine("state", c.state) + fmt.Sprintf("%*s%*s", c.step-1, "step", c.reward, "reward") +
+		strings.Repeat(" ", c.spark+1) + fitLine("model", c.model) + fmt.Sprintf("%*s", c.age, "age")
+	lines := []string{st.faintText.Render(fitLine(head, w))}
+	rows := h - 1
+	p.top = max(min(p.top, len(p.runs)-rows), 0)
+	if p.at < len(p.runs) {
+		p.top = min(max(p.top, p.at-rows+1), p.at)
+	}
+	for i := p.top; i < min(p.top+rows, len(p.runs)); i++ {
+		lines = append(lines, p.runLine(p.runs[i], i == p.at, c, w))
+	}
+	switch {
+	case p.err != nil:
+		lines = append(lines, "    "+st.badText.Render(p.err.Error()))
+	case !p.read:
+		lines = append(lines, "    "+st.faintText.Render("reading "+p.s.options.Runs))
+	}
+	return fitBlock(lines, w, h)
+}
+
+// runLine is a run in the list. A chosen line has a background, and a mark for screens without colours.
+func (p *runsPane) runLine(r listedRun, chosen bool, c runColumns, w int) string {
+	st := p.s.styles
+	on := func(s lipgloss.Style) lipgloss.Style {
+		if chosen {
+			return s.Background(st.selected)
+		}
+		return s
+	}
+	mark, swatch := "  ", on(st.text).Render("  ")
+	if chosen {
+		mark = "▸ "
+	}
+	if color, ok := p.isMarked(r.Dir); ok {
+		swatch = on(st.text.Foreground(st.curve(color))).Render("━ ")
+	}
+	name := r.Name()
+	if lipgloss.Width(name) >= c.name {
+		name = shortName(name)
+	}
+	line := on(st.accentText).Render(mark) + swatch + on(st.text).Render(fitLine(fitLine(name, c.name-1), c.name))
+	if r.Err != nil {
+		line += on(st.badText).Render(fitLine("unreadable", c.state)) + on(st.faintText).Render(fitLine(strings.TrimPrefix(r.Err.Error(), r.Dir+"/"), w-4-c.name-c.state))
+		return line
+	}
+	reward := ""
+	if r.Last.Train != nil && !math.IsNaN(r.Last.Train.Reward) {
+		reward = number(r.Last.Train.Reward, 3)
+	}
+	line += on(st.state(r.State)).Render(fitLine("● "+stateName(r.State), c.state))
+	line += on(st.text).Render(fmt.Sprintf("%*s", c.step-1, fmt.Sprintf("%d/%d", max(r.Last.Step, r.Info.Step), r.Info.Steps)))
+	line += on(st.bold).Render(fmt.Sprintf("%*s ", c.reward, reward))
+	if c.spark > 0 {
+		spark := render.Sparkline(r.rewards, min(c.spark-2, len(r.rewards)), p.s.probe.Terminal().Profile)
+		line += on(st.text.Foreground(st.curve(0))).Render(fitLine(" "+strings.ReplaceAll(spark, "█", "▇"), c.spark))
+	}
+	line += on(st.faintText).Render(fitLine(r.Info.Model, c.model) + fmt.Sprintf("%*s", c.age, age(p.s.now().Sub(r.Info.Created))))
+	return line + on(st.text).Render(strings.Repeat(" ", max(w-lipgloss.Width(line), 0)))
+}
+
+func (p *runsPane) viewPresets(w, h int) string {
+	st := p.s.styles
+	lines := []string{st.faintText.Render(fitLine("    "+fitLine("new run", 24)+"what it repairs", w))}
+	rows := h - 1
+	at := p.at - len(p.runs)
+	p.low = max(min(p.low, len(p.presets)-rows), 0)
+	if at >= 0 {
+		p.low = min(max(p.low, at-rows+1), at)
+	}
+	for i := p.low; i < min(p.low+rows, len(p.presets)); i++ {
+		name := p.presets[i]
+		nameStyle, note, mark := st.text, st.faintText, "    "
+		if i == at {
+			nameStyle, note, mark = st.selectedText, note.Background(st.selected), "▸ + "
+		}
+		lines = append(lines, nameStyle.Render(mark+fitLine(name, 24))+note.Render(fitLine(presets.Summary(name), max(w-28, 0))))
+	}
+	return fitBlock(lines, w, h)
+}
+
+// viewChart is the rewards of the marked runs.
+func (p *runsPane) viewChart(w, h int) string {
+	chart := render.Chart{Cols: w, Rows: h - 1 - len(p.marked), Profile: p.s.probe.Terminal().Profile, Axis: p.s.styles.rule, Guides: true}
+	var lines []render.Line
+	rows := []string{p.s.styles.bold.Render(" total reward by step")}
+	for i, o := range p.marked {
+		key := lineKey{column: o.folder.Dir}
+		if p.curves.lines == nil {
+			p.curves.lines = map[lineKey]*curveLine{}
+		}
+		if p.curves.lines[key] == nil {
+			p.curves.lines[key] = &curveLine{}
+		}
+		line := p.curves.lines[key]
+		line.update(o.store.steps, "reward", byStep, p.s.settings.Smoothing)
+		lines = append(lines, render.Line{Series: line.shown(), Color: p.s.styles.curve(i)})
+		text := fmt.Sprintf(" %s  %s", o.folder.Name(), number(o.store.steps.last("reward"), 3))
+		if o.behind > 0 {
+			text += p.s.styles.faintText.Render(fmt.Sprintf("  %s to read", memory(float64(o.behind)/(1<<20))))
+		}
+		rows = append(rows, " "+p.s.styles.text.Foreground(p.s.styles.curve(i)).Render("━")+text)
+	}
+	if chart.Rows > 2 {
+		rows = append(rows, chart.Draw(lines...).Lines...)
+	}
+	return fitBlock(rows, w, h)
+}
+
+// viewDetails is what there is to know of the chosen line.
+func (p *runsPane) viewDetails(w, h int) string {
+	st := p.s.styles
+	r, ok := p.chosen()
+	if !ok {
+		name := p.preset()
+		lines := []string{"", " " + st.bold.Render(name), ""}
+		text, _ := presets.Read(name) // a name of the list
+		for line := range strings.SplitSeq(strings.TrimSpace(string(text)), "\n") {
+			style := st.text
+			if strings.HasPrefix(line, "#") {
+				style = st.faintText
+			}
+			lines = append(lines, style.Render(fitLine(" "+line, w)))
+		}
+		return fitBlock(lines, w, h)
+	}
+	lines := []string{"", " " + st.bold.Render(r.Name()), ""}
+	row := func(name, value string) {
+		if value != "" {
+			lines = append(lines, fitLine(" "+st.faintText.Render(fitLine(name, 10))+value, w))
+		}
+	}
+	if r.Err != nil {
+		for _, line := range wrap(r.Err.Error(), w-2, 6) {
+			lines = append(lines, " "+st.badText.Render(line))
+		}
+		return fitBlock(lines, w, h)
+	}
+	row("state", st.state(r.State).Render(stateName(r.State))+" "+r.Info.Message)
+	row("preset", r.Info.Preset)
+	row("model", r.Info.Model)
+	row("device", r.Info.Device)
+	row("begun", r.Info.Created.Local().Format("2 Jan 2006 15:04"))
+	row("folder", r.Dir)
+	if r.State == run.Crashed {
+		lines = append(lines, "", " "+st.warnText.Render("Its engine is gone; r goes on from the last checkpoint."))
+	}
+	if t := r.Last.Train; t != nil {
+		lines = append(lines, "", st.faintText.Render(fitLine(fmt.Sprintf(" %-22s%9s%9s", "", "base", "now"), w)))
+		for _, a := range t.Aspects {
+			lines = append(lines, fitLine(fmt.Sprintf(" %s%9s%s", fitLine(aspectName(a.Aspect), 22), number(a.Base, 3), st.bold.Render(fmt.Sprintf("%9s", number(a.Reward, 3)))), w))
+		}
+	}
+	return fitBlock(lines, w, h)
+}
+
+// lineAt is the line of the list at a place, or -1.
+func (p *runsPane) lineAt(at image.Point) int {
+	l := p.layout
+	switch {
+	case at.In(l.runs) && at.Y > l.runs.Min.Y:
+		if i := p.top + at.Y - l.runs.Min.Y - 1; i < len(p.runs) {
+			return i
+		}
+	case at.In(l.presets) && at.Y > l.presets.Min.Y:
+		if i := p.low + at.Y - l.presets.Min.Y - 1; i < len(p.presets) {
+			return len(p.runs) + i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,79 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"focusnfix/core/run"
+)
+
+// The frames of the panes with pictures, text only.
+func TestGoldenPanes(t *testing.T) {
+	testdata, err := filepath.Abs("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sampleRuns(t)
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	e := &fakeEngine{folder: run.Folder{Dir: filepath.Join("runs", "2026-11-24-all-aspects-k3f9")}, answer: make(chan error, 2)}
+	e.answer <- nil
+	e.answer <- nil
+	_, errA := e.keep(context.Background(), run.GenerateRequest{Prompt: "a detective and a dog in the park at night", Negative: "rain", Seed: 12}, false)
+	_, errB := e.keep(context.Background(), run.GenerateRequest{Prompt: "a chef in a kitchen", Seed: 7}, true)
+	if err := errors.Join(errA, errB); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range [][2]int{{60, 18}, {80, 24}, {120, 40}} {
+		d := drive(t, Options{Runs: "runs", Open: e.folder.Dir}, size[0], size[1])
+		d.now = func() time.Time { return noon }
+		d.probe.choose("off")
+		check := func(frame string) {
+			t.Helper()
+			d.checkSize()
+			name := fmt.Sprintf("%s-%dx%d.golden", frame, size[0], size[1])
+			golden(t, filepath.Join(testdata, "frames", name), ansi.Strip(d.content())+"\n")
+		}
+		d.until("the run is read", func() bool { return d.run != nil && d.run.store.step == 83 && d.run.hasConfig })
+		d.press("3")
+		d.images()
+		d.shows("picture off")
+		p := d.panes[tabImages].(*imagesPane)
+		d.until("the PSNR", func() bool {
+			at, _ := p.current()
+			v := p.psnr[p.gallery.files(at, "")]
+			return v == v
+		})
+		d.press("left", "left", "f", "h")
+		d.images()
+		check("images")
+		d.press("f", "h", "g", "down")
+		d.images()
+		check("images-grid")
+		d.press("4")
+		d.shows("a detective")
+		both := func(a, b string) {
+			t.Helper()
+			d.until("both pictures", func() bool { return d.deck.wishes[a].done && d.deck.wishes[b].done })
+		}
+		both("prompt/base", "prompt/tuned")
+		check("prompt")
+		d.press("enter")
+		d.typeText("a guard with a sw")
+		check("prompt-typing")
+		d.press("esc", "5")
+		fix := d.panes[tabFix].(*fixPane)
+		d.until("the mask's box", func() bool { return fix.set })
+		d.shows("picture off")
+		check("fix")
+		d.press("l")
+		d.shows("after")
+		both("fix/before", "fix/after")
+		check("fix-result")
+	}
+}

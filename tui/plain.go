@@ -1,0 +1,143 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"charm.land/lipgloss/v2"
+
+	"focusnfix/core"
+	"focusnfix/core/run"
+	"focusnfix/presets"
+)
+
+// PlainList writes the runs as lines, and what can be done next.
+func PlainList(w io.Writer, dir string, list []run.Run) error {
+	var b strings.Builder
+	for _, r := range list {
+		if r.Err != nil {
+			fmt.Fprintf(&b, "%s: unreadable: %v\n", r.Name(), r.Err)
+			continue
+		}
+		fmt.Fprintf(&b, "%s: %s, step %d of %d", r.Name(), stateName(r.State), max(r.Last.Step, r.Info.Step), r.Info.Steps)
+		if r.Last.Train != nil {
+			fmt.Fprintf(&b, ", reward %s", number(r.Last.Train.Reward, 3))
+		}
+		fmt.Fprintf(&b, ", begun %s ago\n", age(time.Since(r.Info.Created)))
+	}
+	if len(list) == 0 {
+		fmt.Fprintf(&b, "no runs in %s; focusnfix start -p %s starts one\n", dir, presets.Default)
+	} else {
+		b.WriteString("focusnfix attach --plain RUN follows one of them\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// plainTail is how many of the events before are written first.
+const plainTail = 20
+
+// Plain writes a run's events as lines, the last ones at once and others as they come, until the run ends or
+// ctx does. An end in an error is an error.
+func Plain(ctx context.Context, w io.Writer, f run.Folder) error {
+	info, err := f.Info()
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(w, "%s: %s, %s, %s\n", f.Name(), stateName(f.State(info)), info.Preset, info.Model); err != nil {
+		return err
+	}
+	before, err := f.Tail(plainTail)
+	if err != nil {
+		return err
+	}
+	p := plainWriter{w: w, steps: info.Steps}
+	if len(before) > 0 {
+		p.after = before[0].Time
+	}
+	follower, err := f.Follow()
+	if err != nil {
+		return err
+	}
+	defer follower.Close() //nolint:errcheck // it was only read
+	for {
+		ended, err := p.read(ctx, f, follower)
+		if ended || err != nil {
+			return err
+		}
+	}
+}
+
+// plainWriter writes events that are not older than after.
+type plainWriter struct {
+	w     io.Writer
+	after time.Time
+	steps int
+}
+
+// read writes what comes within a second, and says whether the run has ended.
+func (p *plainWriter) read(ctx context.Context, f run.Folder, follower *run.Follower) (ended bool, err error) {
+	second, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	batch, err := follower.Next(second)
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return false, err
+	}
+	for i := range batch.Events {
+		if e := &batch.Events[i]; !e.Time.Before(p.after) {
+			if err := p.event(e); err != nil {
+				return false, err
+			}
+		}
+	}
+	if err == nil { // there may be more
+		return false, nil
+	}
+	info, err := f.Info()
+	if err != nil {
+		return false, err
+	}
+	switch state := f.State(info); state {
+	case run.Running, run.Paused, "":
+		return false, nil
+	case run.Failed:
+		return true, fmt.Errorf("%s failed: %s", f.Name(), info.Message)
+	default:
+		_, err = fmt.Fprintf(p.w, "%s: %s at step %d\n", f.Name(), state, info.Step)
+		return true, err
+	}
+}
+
+func (p *plainWriter) event(e *core.Event) error {
+	text := ""
+	switch {
+	case e.Train != nil:
+		text = plainStep(e.Train)
+	case e.Kind == "pictures":
+		text = plural(len(e.Pictures), "picture") + " kept"
+	default:
+		text, _ = (&shared{styles: styles{text: lipgloss.NewStyle()}}).logText(e)
+		text = strings.TrimPrefix(text, "▲ ")
+		if e.Alarm != nil {
+			text = "alarm: " + text
+		}
+	}
+	_, err := fmt.Fprintf(p.w, "%s step %d of %d: %s\n", e.Time.Local().Format("15:04:05"), e.Step, p.steps, text)
+	return err
+}
+
+// plainStep is a step's numbers in words.
+func plainStep(t *core.TrainStep) string {
+	if t.Skipped {
+		return "left out: the loss or its gradient is not a number"
+	}
+	text := fmt.Sprintf("reward %s", number(t.Reward, 3))
+	for _, a := range t.Aspects {
+		text += fmt.Sprintf(", %s %s was %s", aspectName(a.Aspect), number(a.Reward, 3), number(a.Base, 3))
+	}
+	return text + fmt.Sprintf(", outside %s dB, %s seconds", number(t.OutsidePSNR, 1), number(t.StepSeconds, 1))
+}

@@ -1,0 +1,167 @@
+package tui
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+
+	"charm.land/bubbles/v2/textinput"
+	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/core/run"
+)
+
+// Fields of the form.
+const (
+	fieldPrompt = iota
+	fieldNegative
+	fieldSeed
+	fieldSteps
+	fieldGuidance
+	fieldCount
+	noField = -1
+)
+
+var fieldNames = [fieldCount]string{"prompt", "negative", "seed", "steps", "guidance"}
+
+// seedMode is where the seed of the next picture comes from.
+type seedMode uint8
+
+const (
+	seedFixed  seedMode = iota
+	seedNext            // one more after each picture
+	seedRandom          // another one before each picture
+	seedModes
+)
+
+func (m seedMode) String() string { return [...]string{"fixed", "next", "random"}[m] }
+
+// promptForm is what a prompt is drawn with.
+type promptForm struct {
+	fields  [fieldCount]textinput.Model
+	focus   int // noField: keys are commands
+	seed    seedMode
+	history *history
+	weights string // a checkpoint's folder, from the run folder; "" is the weights of now
+}
+
+func newPromptForm(s *shared) promptForm {
+	f := promptForm{focus: noField, history: loadHistory(stateFile("prompts"))}
+	f.fields = [fieldCount]textinput.Model{
+		s.newField("press enter and type what to draw", 40), s.newField("what should not be in it", 40),
+		s.newField("0", 8), s.newField("", 5), s.newField("", 5),
+	}
+	f.fields[fieldSeed].SetValue("1")
+	return f
+}
+
+// focusOn puts the cursor into a field, or into none.
+func (f *promptForm) focusOn(field int) tea.Cmd {
+	for i := range f.fields {
+		f.fields[i].Blur()
+	}
+	if f.focus = field; field == noField {
+		return nil
+	}
+	f.fields[field].CursorEnd()
+	return f.fields[field].Focus()
+}
+
+// key takes a key that is typed; what it does not know is for the caller.
+func (f *promptForm) key(msg tea.KeyPressMsg) (cmd tea.Cmd, taken bool) {
+	at := &f.fields[f.focus]
+	switch msg.String() {
+	case "enter", "esc":
+		return nil, false
+	case "tab":
+		return f.focusOn((f.focus + 1) % fieldCount), true
+	case "shift+tab":
+		return f.focusOn((f.focus + fieldCount - 1) % fieldCount), true
+	case "up", "down":
+		f.upDown(msg.String() == "up")
+		return nil, true
+	}
+	*at, cmd = at.Update(msg)
+	return cmd, true
+}
+
+// upDown goes through earlier prompts, or changes a number.
+func (f *promptForm) upDown(up bool) {
+	at := &f.fields[f.focus]
+	switch f.focus {
+	case fieldPrompt:
+		text := f.history.down
+		if up {
+			text = f.history.up
+		}
+		at.SetValue(text(at.Value()))
+	case fieldSeed, fieldSteps:
+		n, err := strconv.ParseUint(at.Value(), 10, 64)
+		switch {
+		case err == nil && up:
+			n++
+		case err == nil && n > 0:
+			n--
+		}
+		at.SetValue(strconv.FormatUint(n, 10))
+	default:
+		return
+	}
+	at.CursorEnd()
+}
+
+// request is what the form asks for. A random seed is chosen here.
+func (f *promptForm) request() (run.GenerateRequest, error) {
+	if f.seed == seedRandom {
+		f.fields[fieldSeed].SetValue(strconv.Itoa(rand.IntN(1_000_000)))
+	}
+	value := func(i int) string { return strings.TrimSpace(f.fields[i].Value()) }
+	r := run.GenerateRequest{Prompt: strings.Join(strings.Fields(value(fieldPrompt)), " "), Negative: value(fieldNegative), Checkpoint: f.weights}
+	if r.Prompt == "" {
+		return r, fmt.Errorf("there is no prompt: press enter and type one")
+	}
+	var err error
+	if r.Seed, err = strconv.ParseUint(value(fieldSeed), 10, 64); err != nil {
+		return r, fmt.Errorf("seed: %q, want a whole number from 0", value(fieldSeed))
+	}
+	if text := value(fieldSteps); text != "" {
+		if r.NumSteps, err = strconv.Atoi(text); err != nil || r.NumSteps < 1 || r.NumSteps > 1000 {
+			return r, fmt.Errorf("steps: %q, want 1 to 1000, or nothing for the run's own", text)
+		}
+	}
+	if text := value(fieldGuidance); text != "" {
+		if r.GuidanceScale, err = strconv.ParseFloat(text, 64); err != nil || !(r.GuidanceScale > 0 && r.GuidanceScale <= 100) {
+			return r, fmt.Errorf("guidance: %q, want a number up to 100, or nothing for the run's own", text)
+		}
+	}
+	return r, nil
+}
+
+// drawn makes the form ready for the next picture.
+func (f *promptForm) drawn(r run.GenerateRequest) {
+	if f.seed == seedNext {
+		f.fields[fieldSeed].SetValue(strconv.FormatUint(r.Seed+1, 10))
+	}
+}
+
+// runsOwn shows what the run itself draws with where a field is empty.
+func (f *promptForm) runsOwn(steps int, guidance float64) {
+	f.fields[fieldSteps].Placeholder = strconv.Itoa(steps)
+	f.fields[fieldGuidance].Placeholder = strconv.FormatFloat(guidance, 'g', -1, 64)
+}
+
+// fill puts a request into the form.
+func (f *promptForm) fill(r run.GenerateRequest) {
+	f.fields[fieldPrompt].SetValue(r.Prompt)
+	f.fields[fieldNegative].SetValue(r.Negative)
+	f.fields[fieldSeed].SetValue(strconv.FormatUint(r.Seed, 10))
+	f.fields[fieldSteps].SetValue("")
+	f.fields[fieldGuidance].SetValue("")
+	if r.NumSteps > 0 {
+		f.fields[fieldSteps].SetValue(strconv.Itoa(r.NumSteps))
+	}
+	if r.GuidanceScale > 0 {
+		f.fields[fieldGuidance].SetValue(strconv.FormatFloat(r.GuidanceScale, 'g', -1, 64))
+	}
+}

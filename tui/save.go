@@ -1,0 +1,115 @@
+package tui
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/core"
+	"focusnfix/render"
+)
+
+// unfit is what a file's name should not have.
+var unfit = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)
+
+// save writes what the Images pane shows as PNG, at the picture's own size.
+func (p *imagesPane) save() tea.Cmd {
+	at, ok := p.current()
+	if !ok {
+		return p.say("there is no picture to save")
+	}
+	files := p.gallery.files(at, p.aspect)
+	if missing := files.missing(p.layers); missing != "" {
+		return p.say("nothing to save: %s", missing)
+	}
+	words := p.words(p.aspect)
+	name := fmt.Sprintf("%s-step-%06d-%03d-%d-%s", p.run.folder.Name(), at.step, at.pair.Index, at.pair.Seed, strings.Join(words, "-"))
+	about := fmt.Sprintf("%s; seed %d; step %d; %s", p.gallery.texts[at.pair.Index], at.pair.Seed, at.step, strings.Join(words, " "))
+	return p.saveDrawings(name, about, files.drawing(p.run.folder, p.layers))
+}
+
+// saveDrawings writes drawings side by side into the working folder and says where.
+func (s *shared) saveDrawings(name, about string, drawings ...drawing) tea.Cmd {
+	cache := s.deck.files
+	return func() tea.Msg {
+		var all []image.Image
+		for _, d := range drawings {
+			img, err := d.native(cache)
+			if err != nil {
+				return failure(err)
+			}
+			all = append(all, img)
+		}
+		path, err := writeNewPNG(unfit.ReplaceAllString(name, "-"), joined(all), core.PNGText{Key: "Description", Text: about})
+		if err != nil {
+			return failure(fmt.Errorf("not saved: %w", err))
+		}
+		return noticeMsg{text: "saved " + path}
+	}
+}
+
+// native is the drawing at the size of its picture.
+func (d drawing) native(cache *imageCache) (image.Image, error) {
+	img, err := cache.read(d.folder, d.path)
+	if err != nil {
+		return nil, err
+	}
+	return d.drawAt(cache, img.Bounds().Size())
+}
+
+// joined is the pictures side by side.
+func joined(all []image.Image) image.Image {
+	if len(all) == 1 {
+		return all[0]
+	}
+	var size image.Point
+	for _, img := range all {
+		size = image.Pt(size.X+img.Bounds().Dx(), max(size.Y, img.Bounds().Dy()))
+	}
+	out := image.NewRGBA(image.Rectangle{Max: size})
+	x := 0
+	for _, img := range all {
+		from := toRGBA(img)
+		for y := range from.Rect.Dy() {
+			copy(out.Pix[out.PixOffset(x, y):], from.Pix[y*from.Stride:y*from.Stride+4*from.Rect.Dx()])
+		}
+		x += from.Rect.Dx()
+	}
+	return out
+}
+
+func toRGBA(m image.Image) *image.RGBA {
+	return render.Scale(nil, m, m.Bounds(), m.Bounds().Size(), true)
+}
+
+// writeNewPNG writes a file that was not there and returns its whole path: the name with a number if it
+// is taken.
+func writeNewPNG(name string, img image.Image, texts ...core.PNGText) (string, error) {
+	for n := 1; ; n++ {
+		path := name + ".png"
+		if n > 1 {
+			path = fmt.Sprintf("%s-%d.png", name, n)
+		}
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		if err := errors.Join(core.WritePNG(file, img, texts...), file.Close()); err != nil {
+			return "", errors.Join(err, os.Remove(path))
+		}
+		if whole, err := filepath.Abs(path); err == nil {
+			path = whole
+		}
+		return path, nil
+	}
+}

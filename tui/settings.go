@@ -1,0 +1,119 @@
+package tui
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/BurntSushi/toml"
+)
+
+// settings are what the user chose of the screen; they last in screen.toml in the user's configuration folder.
+type settings struct {
+	Theme     string  `toml:"theme"`     // auto, dark, light
+	Smoothing float64 `toml:"smoothing"` // of curves: 0 to 0.99
+	Images    string  `toml:"images"`    // as --images; auto asks the terminal
+}
+
+// settingsMsg tells panes that settings have changed.
+type settingsMsg struct{}
+
+var themes = []string{"auto", "dark", "light"}
+
+func defaultSettings() settings { return settings{Theme: "auto", Smoothing: 0.6, Images: "auto"} }
+
+// isDark says whether to draw for a dark background; terminal is what the terminal says.
+func (s settings) isDark(terminal bool) bool {
+	switch s.Theme {
+	case "dark":
+		return true
+	case "light":
+		return false
+	}
+	return terminal
+}
+
+// settingsPath is where settings lie: $XDG_CONFIG_HOME/focusnfix/screen.toml, or the system's place for it.
+func settingsPath() (string, error) {
+	dir := os.Getenv("XDG_CONFIG_HOME")
+	if !filepath.IsAbs(dir) {
+		var err error
+		if dir, err = os.UserConfigDir(); err != nil {
+			return "", err
+		}
+	}
+	return filepath.Join(dir, "focusnfix", "screen.toml"), nil
+}
+
+// loadSettings reads the settings. Without a file they are the defaults; one that cannot be read gives the
+// defaults and an error.
+func loadSettings() (settings, error) {
+	path, err := settingsPath()
+	if err != nil {
+		return defaultSettings(), err
+	}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return defaultSettings(), nil
+	}
+	if err != nil {
+		return defaultSettings(), err
+	}
+	s := defaultSettings()
+	if err := toml.Unmarshal(text, &s); err != nil {
+		return defaultSettings(), fmt.Errorf("%s: %w", path, err)
+	}
+	if _, _, err := parseProtocol(s.Images); err != nil {
+		return defaultSettings(), fmt.Errorf("%s: images: %w", path, err)
+	}
+	if !(s.Smoothing >= 0 && s.Smoothing <= 0.999) {
+		return defaultSettings(), fmt.Errorf("%s: smoothing: %v, want 0 to 0.999", path, s.Smoothing)
+	}
+	return s, nil
+}
+
+func (s settings) save() error {
+	path, err := settingsPath()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	text.WriteString("# What was chosen in the screen of focusnfix.\n")
+	if err := toml.NewEncoder(&text).Encode(s); err != nil {
+		return err
+	}
+	temp := path + ".new"
+	if err := os.WriteFile(temp, text.Bytes(), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(temp, path)
+}
+
+// change makes next the settings, at once and for the next time.
+func (s *shared) change(next settings) tea.Cmd {
+	if next == s.settings {
+		return nil
+	}
+	images := next.Images != s.settings.Images
+	s.settings = next
+	s.setBackground(s.dark)
+	if images {
+		s.probe.choose(next.Images)
+		s.setTerminal(s.probe.Terminal())
+	}
+	return tea.Batch(
+		func() tea.Msg { return settingsMsg{} },
+		func() tea.Msg {
+			if err := next.save(); err != nil {
+				return failure(fmt.Errorf("settings are not kept: %w", err))
+			}
+			return nil
+		})
+}

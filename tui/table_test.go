@@ -1,0 +1,110 @@
+package tui
+
+import (
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"focusnfix/core"
+)
+
+func fill(t *table, from, to int, value func(i int) float64) {
+	for i := from; i < to; i++ {
+		t.begin(i, time.Unix(int64(i), 0))
+		t.set("v", value(i))
+	}
+}
+
+// A table of any number of rows has a bound, keeps its peaks, and stays in order.
+func TestTableThins(t *testing.T) {
+	tab := newTable()
+	const n = 5 * maxRows
+	peaks := map[int]float64{1000: 100, n / 2: -100, n - 5: 50}
+	fill(tab, 0, n, func(i int) float64 {
+		if v, ok := peaks[i]; ok {
+			return v
+		}
+		return math.Sin(float64(i) / 1000)
+	})
+	if tab.rows() > maxRows || len(tab.columns["v"]) != tab.rows() {
+		t.Errorf("%d rows and %d values, want at most %d and as many", tab.rows(), len(tab.columns["v"]), maxRows)
+	}
+	for _, v := range peaks {
+		if !slices.Contains(tab.columns["v"], v) {
+			t.Errorf("peak %v is lost", v)
+		}
+	}
+	if !slices.IsSorted(tab.step) || !slices.IsSorted(tab.seconds) {
+		t.Error("rows are not in order")
+	}
+	if last := tab.step[tab.rows()-1]; last != n-1 {
+		t.Errorf("last step %v, want %v", last, n-1)
+	}
+}
+
+// A step that comes again replaces those from there on, in every column.
+func TestTableGoesBack(t *testing.T) {
+	tab := newTable()
+	fill(tab, 1, 31, func(int) float64 { return 1 })
+	tab.set("late", 7) // only the last row has it
+	fill(tab, 11, 21, func(int) float64 { return 2 })
+	if tab.rows() != 20 || tab.at("v", 9) != 1 || tab.at("v", 10) != 2 || !math.IsNaN(tab.last("late")) {
+		t.Errorf("%d rows, row 9 %v, row 10 %v, late %v; want 20, 1, 2, NaN", tab.rows(), tab.at("v", 9), tab.at("v", 10), tab.last("late"))
+	}
+	tab.begin(21, time.Unix(0, 0)) // a clock that was set back
+	if tab.seconds[20] < tab.seconds[19] {
+		t.Error("time falls")
+	}
+}
+
+func TestEMA(t *testing.T) {
+	e := ema{weight: 0.9, unit: 1}
+	for i, v := range []float64{5, 5, math.NaN(), 5} {
+		if got := e.next(float64(i), v); got != v && !(v != v && got != got) && math.Abs(got-v) > 1e-12 {
+			t.Errorf("value %d of a constant curve: %v, want %v", i, got, v)
+		}
+	}
+	// a gap of steps forgets as much as the steps would have
+	dense, sparse := ema{weight: 0.8, unit: 1}, ema{weight: 0.8, unit: 1}
+	dense.next(0, 0)
+	sparse.next(0, 0)
+	for i := 1; i < 10; i++ {
+		dense.next(float64(i), 1)
+	}
+	if got := sparse.next(50, 1); got < 0.99 {
+		t.Errorf("50 steps later the old value still counts: %v", got)
+	}
+	if got, want := dense.next(10, 1), 1-0.2*math.Pow(0.8, 10)/(1-math.Pow(0.8, 11)); math.Abs(got-want) > 1e-12 {
+		t.Errorf("after ten ones: %v, want %v", got, want)
+	}
+}
+
+// Training that goes back drops the pictures after that step; kinds that are not known are kept as they are.
+func TestStore(t *testing.T) {
+	s := newStore()
+	step := func(i int) { s.add(&core.Event{Kind: "step", Step: i, Train: &core.TrainStep{Reward: float64(i)}}) }
+	pics := func(i int) {
+		s.add(&core.Event{Kind: "pictures", Step: i, Pictures: []core.Picture{{Path: "a"}, {Path: "b"}}})
+	}
+	for i := 1; i <= 10; i++ {
+		step(i)
+		pics(i)
+	}
+	step(6)
+	if !slices.Equal(s.withPics, []int{1, 2, 3, 4, 5}) || s.kept != 10 {
+		t.Errorf("after going back to 6: pictures of %v, %d kept", s.withPics, s.kept)
+	}
+	s.add(&core.Event{Kind: "state", State: "running", Message: "picture 1 of 48"})
+	s.add(&core.Event{Kind: "state", State: "running", Message: "picture 2 of 48"})
+	s.add(&core.Event{Kind: "something new", Message: "hello"})
+	if n := len(s.log); n != 2 || s.log[0].Message != "picture 2 of 48" {
+		t.Errorf("log %+v, want the newest progress and the unknown event", s.log)
+	}
+	for i := range 3 * maxPictures {
+		pics(100 + i)
+	}
+	if s.kept > maxPictures+2 || s.withPics[0] != 1 || s.withPics[len(s.withPics)-1] != 100+3*maxPictures-1 {
+		t.Errorf("%d pictures kept, first of step %d", s.kept, s.withPics[0])
+	}
+}
