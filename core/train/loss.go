@@ -28,6 +28,11 @@ const (
 	localPower = 4.0 // of the norm over cells: 2 is RMS, infinity the worst cell alone
 )
 
+// rounding is a difference, RMS over pixels in [0,1], that float32 sums in another order make. The gradient
+// of a norm has length 1 however small the norm is: at the first step, where Î is Î₀ but for rounding, it
+// would pull as hard as a visible difference, in a direction that means nothing. Below it the term is 0.
+const rounding = 1e-5
+
 // regionLoss keeps the picture outside the mask as the base model drew it (arXiv 2501.06481, Fig. 2):
 //
 //	‖(1 − M) ⊙ (Î − Î₀)‖
@@ -37,15 +42,17 @@ func regionLoss(norm RegionNorm, image, baseImage, mask torch.Tensor) torch.Tens
 	return torch.Scope(func() torch.Tensor {
 		outside := mask.SubFromScalar(1)           // [B,1,H,W], broadcasts over RGB
 		drift := image.Sub(baseImage).Mul(outside) // [B,3,H,W]
-		pixels := float64(drift.Numel() / drift.Size(0))
+		length := drift.Flatten(1).Norm(2, 1)      // [B]
+		root := math.Sqrt(float64(drift.Numel() / drift.Size(0)))
+		felt := length.Detach().GtScalar(rounding * root).To(length.DType())
 		switch norm {
 		case Frobenius:
-			return drift.Flatten(1).Norm(2, 1)
+			return length.Mul(felt)
 		case RMS:
-			return drift.Flatten(1).Norm(2, 1).DivScalar(math.Sqrt(pixels))
+			return length.DivScalar(root).Mul(felt)
 		case Local:
 			cells := rmsOfCells(drift) // [B,cells]
-			return cells.Norm(localPower, 1).DivScalar(math.Pow(float64(cells.Size(1)), 1/localPower))
+			return cells.Norm(localPower, 1).DivScalar(math.Pow(float64(cells.Size(1)), 1/localPower)).Mul(felt)
 		}
 		panic(&torch.Error{Op: "region loss", Message: fmt.Sprintf("unknown norm %q", norm)})
 	})

@@ -51,6 +51,8 @@ type Trainer struct {
 	store     *store
 	random    *torch.Generator // of copies and of reward augmentation
 	kept      map[Pair]kept    // references in memory
+	group     *torch.Group     // of processes that train together; nil is this one alone
+	parted    error            // why they do so no longer
 	step      int
 	skipped   int // steps in a row whose loss or gradient was not a number
 }
@@ -137,8 +139,10 @@ func (o Options) validate() error {
 	return errors.Join(errs...)
 }
 
-// Close takes the LoRA weights off the model and frees what the trainer holds.
+// Close takes the LoRA weights off the model and frees what the trainer holds. On rank 0 of a group it
+// lets the others go.
 func (t *Trainer) Close() {
+	_ = t.lead(orderEnd) // who is gone need not be told
 	t.optimizer.Drop()
 	t.adapter.Remove()
 	for _, k := range t.kept {
@@ -166,7 +170,8 @@ func (t *Trainer) Pool() []Pair {
 // pairs are those of step n, from 0: the pool in an order that is shuffled anew each time it is
 // through. It follows from n and Seed alone, so that a checkpoint needs no cursor.
 func (t *Trainer) pairs(n int) []Pair {
-	pool, perStep := t.Pool(), t.Batch*t.Accumulate
+	_, world := t.world()
+	pool, perStep := t.Pool(), t.Batch*t.Accumulate*world
 	chosen := make([]Pair, perStep)
 	epoch, order := -1, []int(nil)
 	for i := range chosen {
@@ -257,13 +262,21 @@ func (t *Trainer) batch(pairs []Pair) (b batch, coverage []float64, err error) {
 	return b, coverage, err
 }
 
-// Step trains once, on Batch·Accumulate pictures. An error leaves the weights as they were.
+// Step trains once, on Batch·Accumulate pictures of every rank. An error leaves the weights as they were.
 func (t *Trainer) Step() (StepResult, error) {
+	if err := t.lead(orderStep); err != nil {
+		return StepResult{}, err
+	}
+	return t.train()
+}
+
+// train is a step of one rank.
+func (t *Trainer) train() (StepResult, error) {
 	r := StepResult{Step: t.step + 1, Pairs: t.pairs(t.step), LearningRate: t.rate(t.step)}
 	var failed error
 	err := torch.Run(func() {
 		var sums []torch.Tensor
-		if sums, failed = t.accumulate(&r); failed != nil {
+		if sums, failed = t.gradients(&r); failed != nil {
 			return
 		}
 		r.GradNorm = gradNorm(sums)
@@ -286,12 +299,12 @@ func (t *Trainer) Step() (StepResult, error) {
 	return r, nil
 }
 
-// accumulate averages gradients over the batches of a step and gathers what they measured.
+// accumulate averages gradients over this rank's batches of a step and gathers what they measured.
 func (t *Trainer) accumulate(r *StepResult) (sums []torch.Tensor, err error) {
 	r.Measured.Rewards = map[string][]float64{}
 	for i := range t.Accumulate {
 		sums = torch.Scopes(func() []torch.Tensor {
-			b, coverage, failed := t.batch(r.Pairs[i*t.Batch : (i+1)*t.Batch])
+			b, coverage, failed := t.batch(t.share(r.Pairs, i))
 			if err = failed; err != nil {
 				return nil
 			}
