@@ -1,0 +1,5 @@
+// Package engine is the background process of a run: it owns the model, the device and the run folder,
+// trains, and answers what a person asks in between.
+//
+//	open.go      a configuration becomes a model, judges, prompts and options
+package engine

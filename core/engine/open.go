@@ -1,0 +1,183 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"focusnfix/core"
+	"focusnfix/core/train"
+	"focusnfix/model/reward"
+	"focusnfix/model/scenes"
+	"focusnfix/model/sd"
+	"focusnfix/model/torch"
+	"focusnfix/presets"
+)
+
+// Session is all that a training of one configuration works with. One goroutine uses it.
+type Session struct {
+	Config   core.Config
+	Pipeline *sd.Pipeline
+	Options  train.Options
+	// Judges are the rewards that are trained on, as they are without augmentation, then the held-out ones.
+	Judges  []train.Judge
+	HeldOut []string         // prompts that are never trained on
+	Random  *torch.Generator // what augmentation and noised copies draw from; part of a checkpoint
+
+	loaded []reward.Reward
+}
+
+// Settings are what Open is told beside the configuration. The zero value is useful.
+type Settings struct {
+	References string            // folder of the references, which need not exist
+	Warn       func(line string) // told what is taken for granted while loading; may be nil
+	Kinds      []reward.Kind     // further rewards, beside those of model/reward and the scenes judges
+}
+
+// Open loads what a valid configuration names: the model, a judge for every aspect and those held out,
+// and the prompts. Each name that is not known gives an error of one line. Close frees all.
+func Open(c core.Config, o Settings) (*Session, error) {
+	s := &Session{Config: c}
+	if err := s.open(o); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Session) open(o Settings) (err error) {
+	if s.Options, err = trainOptions(s.Config); err != nil {
+		return err
+	}
+	s.Options.References = o.References
+	if s.Options.Prompts, s.HeldOut, err = readPrompts(s.Config.Train.Prompts); err != nil {
+		return err
+	}
+	folder, err := modelFolder(s.Config.Model.Path)
+	if err != nil {
+		return err
+	}
+	if s.Pipeline, err = loadModel(folder, s.Config, o.Warn); err != nil {
+		return err
+	}
+	if s.Options.Model, err = fingerprint(folder); err != nil {
+		return err
+	}
+	if s.Config.Sample.Size == (core.Size{}) {
+		s.Options.Sampling.Width, s.Options.Sampling.Height = s.Pipeline.NaturalSize()
+	}
+	if s.Random, err = torch.NewGenerator(torch.CPU, s.Options.Seed); err != nil {
+		return err
+	}
+	return s.openRewards(append(slices.Clone(o.Kinds), sceneKinds(folder)...))
+}
+
+// Trainer attaches fresh LoRA weights to the model; close it before the session.
+func (s *Session) Trainer() (*train.Trainer, error) {
+	return train.New(s.Pipeline, s.Options, s.Random)
+}
+
+// Close frees the model and the judges.
+func (s *Session) Close() {
+	for _, r := range s.loaded {
+		r.Close()
+	}
+	if s.Random != nil {
+		s.Random.Close()
+	}
+	if s.Pipeline != nil {
+		s.Pipeline.Close()
+	}
+}
+
+// heldOutSeeds is how far the seeds of held-out pictures lie from those that are trained on.
+const heldOutSeeds = 1 << 32
+
+// HeldOutPairs are n pictures that are never trained on: each held-out prompt in turn, with a new seed
+// every time that a prompt comes again. 0 is every prompt once.
+func (s *Session) HeldOutPairs(n int) []train.Pair {
+	if n <= 0 {
+		n = len(s.HeldOut)
+	}
+	pairs := make([]train.Pair, n)
+	for i := range pairs {
+		pairs[i] = train.Pair{Prompt: s.HeldOut[i%len(s.HeldOut)], Seed: s.Options.Seed + heldOutSeeds + uint64(i)}
+	}
+	return pairs
+}
+
+// warmupSteps is how long the learning rate rises at the start.
+const warmupSteps = 10
+
+// trainOptions are the settings that need nothing to be loaded.
+func trainOptions(c core.Config) (train.Options, error) {
+	o := train.Options{
+		Sampling: train.Sampling{
+			NumSteps: c.Sample.NumSteps, GuidanceScale: c.Sample.GuidanceScale, Eta: c.Sample.Eta,
+			Width: int64(c.Sample.Size.Width), Height: int64(c.Sample.Size.Height),
+		},
+		BackpropSteps: c.Train.BackpropSteps, NoisedCopies: c.Train.NoisedCopies,
+		Region: train.Region{Weight: c.Region.Weight, Norm: train.RegionNorm(c.Region.Norm)},
+		Rank:   int64(c.LoRA.Rank), Alpha: c.LoRA.Alpha, Targets: c.LoRA.Targets,
+		LearningRate: c.Train.LearningRate, Cosine: c.Train.Schedule == "cosine", GradClip: c.Train.GradClip,
+		WeightDecay: 0.01, // torch.optim.AdamW's
+		Steps:       c.Train.Steps, Batch: c.Train.Batch, Accumulate: c.Train.Accumulate,
+		SeedsPerPrompt: c.Train.SeedsPerPrompt, Seed: uint64(c.Train.Seed),
+	}
+	if c.Train.Schedule != "constant" {
+		o.Warmup = warmupSteps
+	}
+	return o, c.Validate()
+}
+
+// readPrompts finds a list that comes with the program, or reads a text file.
+func readPrompts(name string) (training, heldOut []string, err error) {
+	if slices.Contains(presets.PromptLists(), name) {
+		return presets.Prompts(name)
+	}
+	text, err := os.ReadFile(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, fmt.Errorf("train.prompts: no file %q; want a text file or one of %s", name, strings.Join(presets.PromptLists(), ", "))
+	case err != nil:
+		return nil, nil, fmt.Errorf("train.prompts: %w", err)
+	}
+	if training, heldOut, err = presets.ParsePrompts(text); err != nil {
+		return nil, nil, fmt.Errorf("train.prompts: %s: %w", name, err)
+	}
+	if len(heldOut) == 0 {
+		return nil, nil, fmt.Errorf("train.prompts: %s: no prompt after %q; leave the line out to keep every tenth prompt", name, "[held out]")
+	}
+	return training, heldOut, nil
+}
+
+// modelFolder is where a model lies: of the shipped one, the folder that it is unpacked to.
+func modelFolder(path string) (string, error) {
+	if path == scenes.BuiltinName {
+		return scenes.Folder()
+	}
+	if strings.HasPrefix(path, "builtin:") {
+		return "", fmt.Errorf("model.path: %q, want a folder, a .safetensors file or %q", path, scenes.BuiltinName)
+	}
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("model.path: %s is not there; `focusnfix pull REPO` downloads a model", path)
+	}
+	return path, err
+}
+
+func loadModel(folder string, c core.Config, warn func(string)) (*sd.Pipeline, error) {
+	o := sd.LoadOptions{Scheduler: c.Sample.Scheduler, Config: c.Model.Config, Warn: warn}
+	if c.Model.Device != "auto" {
+		o.Device = torch.Device(c.Model.Device)
+	}
+	for _, d := range []torch.DType{torch.Float32, torch.BFloat16, torch.Float16} {
+		if d.String() == c.Model.DType {
+			o.DType = d
+		}
+	}
+	return sd.Load(folder, o)
+}

@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"focusnfix/core"
+	"focusnfix/core/train"
+	"focusnfix/model/reward"
+	"focusnfix/model/scenes"
+	"focusnfix/model/torch"
+)
+
+// The judges of the shipped model, by the names that a configuration gives them.
+const (
+	scenesJudge   = "scenes"
+	scenesHeldOut = "scenes-held-out"
+)
+
+// sceneKinds are the judges of the shipped model: those of the folder if it has some, as what
+// `focusnfix pretrain` writes does, else those that come with the program.
+func sceneKinds(folder string) []reward.Kind {
+	kind := func(name string, heldOut bool) reward.Kind {
+		return reward.Kind{
+			Name: name, Use: name, Weights: "part of the program",
+			Open: func(aspect string, _ url.Values, device torch.Device) (reward.Reward, error) {
+				a, err := scenes.ParseAspect(aspect)
+				if err != nil {
+					return nil, err
+				}
+				if _, err := os.Stat(filepath.Join(folder, "judges")); err != nil {
+					if folder, err = scenes.Folder(); err != nil {
+						return nil, err
+					}
+				}
+				return scenes.LoadJudge(folder, a, heldOut, torch.Float32, device)
+			},
+		}
+	}
+	return []reward.Kind{kind(scenesJudge, false), kind(scenesHeldOut, true)}
+}
+
+// openRewards loads each aspect's reward, augmented if training is to see it so, and its held-out judge.
+func (s *Session) openRewards(kinds []reward.Kind) error {
+	var heldOut []train.Judge
+	for _, r := range s.Config.Reward {
+		judge, err := s.openReward("model", r, r.Model, kinds)
+		if err != nil {
+			return err
+		}
+		trained := judge
+		if s.Config.Train.Augment {
+			trained = reward.NewAugmentation(judge, s.Random)
+		}
+		s.Options.Aspects = append(s.Options.Aspects, train.Aspect{
+			Name: r.Aspect, Model: r.Model + " " + r.Heatmap, Reward: trained, Weight: r.Weight,
+			Mask: train.MaskRule{Threshold: r.Threshold, Dilate: r.Dilate, MinArea: r.MinArea},
+		})
+		s.Judges = append(s.Judges, train.Judge{Aspect: r.Aspect, Reward: judge})
+		if r.HeldOut == "" {
+			continue
+		}
+		if judge, err = s.openReward("held_out", r, r.HeldOut, kinds); err != nil {
+			return err
+		}
+		heldOut = append(heldOut, train.Judge{Aspect: r.Aspect, Reward: judge, HeldOut: true})
+	}
+	s.Judges = append(s.Judges, heldOut...)
+	return nil
+}
+
+// openReward loads one judge of an aspect. The scenes judges are told by their kind which aspect is
+// theirs: the configuration's, unless it says another as in "scenes:violence".
+func (s *Session) openReward(key string, r core.Reward, spec string, kinds []reward.Kind) (reward.Reward, error) {
+	if spec == scenesJudge || spec == scenesHeldOut {
+		spec += ":" + r.Aspect
+	}
+	kind, _, _ := strings.Cut(spec, ":")
+	if r.Heatmap == "cam" && slices.Contains([]string{scenesJudge, scenesHeldOut, "torchscript"}, kind) {
+		return nil, fmt.Errorf("reward.%s.heatmap: %q, but %s says itself where the fault is; want head or saliency", r.Aspect, r.Heatmap, kind)
+	}
+	judge, err := reward.Open(spec, s.Pipeline.Device(), kinds...)
+	if err != nil {
+		return nil, fmt.Errorf("reward.%s.%s: %w", r.Aspect, key, err)
+	}
+	s.loaded = append(s.loaded, judge)
+	if r.Heatmap == "saliency" {
+		return salient{judge}, nil
+	}
+	return judge, nil
+}
+
+// salient finds a fault by the gradient of the score, as strong as the judge's own heatmap at its peak.
+type salient struct{ reward.Reward }
+
+// Heatmap is [B,1,H,W] in [0,1].
+func (s salient) Heatmap(images torch.Tensor, prompts []string) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		fault := func(images torch.Tensor) torch.Tensor { return s.Score(images, prompts).Neg() }
+		probability := s.Reward.Heatmap(images, prompts).AMax(false, 1, 2, 3)
+		blur := images.Size(-1)/32*2 + 1 // odd
+		heat, err := reward.SmoothGrad{Samples: 8, Noise: 0.1, Blur: blur}.Heatmap(images, fault, probability)
+		if err != nil {
+			var failed *torch.Error
+			if errors.As(err, &failed) {
+				panic(failed)
+			}
+			panic(&torch.Error{Op: "saliency", Message: err.Error()})
+		}
+		return heat
+	})
+}

@@ -1,0 +1,190 @@
+package engine
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"focusnfix/core"
+	"focusnfix/core/train"
+	"focusnfix/model/reward"
+	"focusnfix/model/torch"
+	"focusnfix/model/torch/torchtest"
+	"focusnfix/presets"
+)
+
+func openTiny(t testing.TB, c core.Config) *Session {
+	t.Helper()
+	torchtest.Need(t)
+	s, err := Open(c, Settings{References: t.TempDir(), Kinds: tinyKinds})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// A session has what a training and an evaluation need, and gives all of its memory back.
+func TestOpen(t *testing.T) {
+	torchtest.Need(t)
+	before := torch.Live()
+	c := tinyConfig(t)
+	s, err := Open(c, Settings{References: t.TempDir(), Kinds: tinyKinds})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := s.Options
+	if o.Sampling.Width != tinySide || o.Sampling.NumSteps != 3 || o.Warmup != warmupSteps || len(o.Model) != 32 {
+		t.Errorf("options %+v", o)
+	}
+	if !slices.Equal(o.Prompts, []string{"a chef", "a cat", "a tree", "a dog"}) || !slices.Equal(s.HeldOut, []string{"a fox", "a house"}) {
+		t.Errorf("prompts %q, held out %q", o.Prompts, s.HeldOut)
+	}
+	if len(s.Judges) != 2 || s.Judges[0].HeldOut || !s.Judges[1].HeldOut || s.Judges[1].Aspect != "spot" {
+		t.Errorf("judges %+v", s.Judges)
+	}
+	if _, augmented := o.Aspects[0].Reward.(*reward.Augmentation); !augmented {
+		t.Errorf("training sees a %T, want an augmented judge", o.Aspects[0].Reward)
+	}
+	trainer, err := s.Trainer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := trainer.Step(); err != nil {
+		t.Error(err)
+	}
+	trainer.Close()
+	s.Close()
+	if now := torch.Live(); now != before {
+		t.Errorf("%d tensors are alive after Close, %d before Open", now, before)
+	}
+}
+
+// Pictures for evaluation come from held-out prompts, each with a seed of its own that no training has.
+func TestHeldOutPairs(t *testing.T) {
+	s := &Session{HeldOut: []string{"a", "b"}, Options: train.Options{Seed: 3}}
+	if got := s.HeldOutPairs(0); len(got) != 2 {
+		t.Errorf("%d pairs by default, want every prompt once", len(got))
+	}
+	seen := map[train.Pair]bool{}
+	for _, p := range s.HeldOutPairs(5) {
+		if seen[p] || p.Seed < heldOutSeeds {
+			t.Errorf("pair %+v comes twice or is of a seed that is trained on", p)
+		}
+		seen[p] = true
+	}
+}
+
+// What is wrong is said in one line that names the key.
+func TestOpenRefuses(t *testing.T) {
+	torchtest.Need(t)
+	for name, c := range map[string]struct {
+		change func(*core.Config)
+		want   string
+	}{
+		"model":       {func(c *core.Config) { c.Model.Path = "/nowhere" }, "model.path: /nowhere is not there; `focusnfix pull"},
+		"builtin":     {func(c *core.Config) { c.Model.Path = "builtin:sd" }, `model.path: "builtin:sd", want`},
+		"device":      {func(c *core.Config) { c.Model.Device = "cuda:99" }, `device "cuda:99"`},
+		"judge":       {func(c *core.Config) { c.Reward[0].Model = "zebra" }, `reward.spot.model: reward "zebra": unknown, want builtin:nsfw-mid`},
+		"held out":    {func(c *core.Config) { c.Reward[0].HeldOut = "spot:zebra" }, `reward.spot.held_out: reward "spot:zebra": no spot`},
+		"scenes":      {func(c *core.Config) { c.Reward[0].Model = "scenes" }, `reward.spot.model: reward "scenes:spot": `},
+		"cam":         {func(c *core.Config) { c.Reward[0].Model, c.Reward[0].Heatmap = "torchscript:/nowhere", "cam" }, `reward.spot.heatmap: "cam", but torchscript says itself`},
+		"prompts":     {func(c *core.Config) { c.Train.Prompts = "zebra" }, `train.prompts: no file "zebra"; want a text file or one of`},
+		"no held out": {func(c *core.Config) { writeText(t, c.Train.Prompts, "a\n[held out]\n") }, "no prompt after"},
+		"range":       {func(c *core.Config) { c.LoRA.Rank = 0 }, "lora.rank: 0, want 1 to 1024"},
+	} {
+		config := tinyConfig(t)
+		c.change(&config)
+		s, err := Open(config, Settings{Kinds: tinyKinds})
+		if err == nil {
+			s.Close()
+			t.Errorf("%s: taken", name)
+		} else if !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want one line with %q", name, err, c.want)
+		}
+	}
+}
+
+// Saliency finds where a score comes from, of any judge.
+func TestSaliency(t *testing.T) {
+	c := tinyConfig(t)
+	c.Reward[0].Heatmap = "saliency"
+	s := openTiny(t, c)
+	torchtest.Run(t, func() {
+		images := torch.Zeros(torch.Float32, torch.CPU, 2, 3, tinySide, tinySide).AddScalar(0.5)
+		heat := s.Judges[0].Reward.Heatmap(images, []string{"a", "b"})
+		inside, corner := heat.Narrow(2, 10, 4).Narrow(3, 10, 4).Min().Item(), heat.Narrow(2, 24, 8).Narrow(3, 24, 8).Max().Item()
+		if got := torch.ShapeString(heat.Shape()); got != "[2,1,32,32]" || inside < 0.5 || corner > 0.1 {
+			t.Errorf("heatmap %s: at least %g in the square, at most %g far from it", got, inside, corner)
+		}
+	})
+}
+
+// Every preset's names are known; what it lacks is weights.
+func TestPresetsOpen(t *testing.T) {
+	torchtest.Need(t)
+	t.Chdir(t.TempDir())
+	for _, name := range presets.Names() {
+		text, err := presets.Read(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := core.Load([]core.Layer{{Name: name, Text: text}}, []string{"model.device=cpu"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := readPrompts(c.Train.Prompts); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, r := range c.Reward {
+			for _, spec := range []string{r.Model, r.HeldOut} {
+				kind, _, _ := strings.Cut(spec, ":")
+				known := kind == scenesJudge || kind == scenesHeldOut
+				if _, err := reward.Open(spec, torch.CPU); !known && err != nil && strings.Contains(err.Error(), "unknown") {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		}
+	}
+}
+
+func TestFingerprint(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "unet.safetensors")
+	weights := make([]byte, 3<<20)
+	of := func() string {
+		if err := os.WriteFile(path, weights, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		sum, err := fingerprint(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sum
+	}
+	first := of()
+	if of() != first {
+		t.Error("the same files have two fingerprints")
+	}
+	weights[5] = 1
+	second := of()
+	weights[fingerprintHead+3] = 1
+	third := of()
+	weights = append(weights, 0)
+	fourth := of()
+	if first == second || second == third || third == fourth {
+		t.Error("files with other bytes have one fingerprint")
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := fingerprint(link); err != nil || got != fourth {
+		t.Errorf("through a link: %s, %v; want %s", got, err, fourth)
+	}
+	if got, err := fingerprint(path); err != nil || got == "" {
+		t.Errorf("of a single file: %q, %v", got, err)
+	}
+}
