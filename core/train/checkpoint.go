@@ -84,6 +84,16 @@ func (t *Trainer) load(dir string) error {
 	if s.Version != stateVersion {
 		return fmt.Errorf("%s: version %d, want %d: it was written by another version of the program", path, s.Version, stateVersion)
 	}
+	return t.read(dir, func(mean, square, values []torch.Tensor) {
+		t.put(values)
+		t.optimizer.Restore(s.OptimizerSteps, mean, square)
+		t.random.SetState(s.Random)
+		t.step = s.Step
+	})
+}
+
+// read gives what a checkpoint has for each parameter, exactly, in a scope of its own.
+func (t *Trainer) read(dir string, use func(mean, square, values []torch.Tensor)) error {
 	file, err := weights.Open(filepath.Join(dir, optimizerFile))
 	if err != nil {
 		return err
@@ -91,6 +101,7 @@ func (t *Trainer) load(dir string) error {
 	source := weights.NewSource(file.Path, file.Tensors)
 	read := nn.FromWeights(source, torch.Float32, torch.CPU)
 	defer read.Drop()
+	var failed error
 	err = torch.Run(func() {
 		names, params := t.adapter.Tensors()
 		var mean, square, values []torch.Tensor
@@ -100,17 +111,46 @@ func (t *Trainer) load(dir string) error {
 			square = append(square, read.Param("square."+name, nn.Zeros, shape...))
 			values = append(values, read.Param("param."+name, nn.Zeros, shape...))
 		}
-		if err = source.Done(); err != nil {
-			return
+		if failed = source.Done(); failed == nil {
+			use(mean, square, values)
 		}
-		torch.NoGrad(func() {
-			for i, p := range params {
-				p.CopyFrom(values[i])
-			}
-		})
-		t.optimizer.Restore(s.OptimizerSteps, mean, square)
-		t.random.SetState(s.Random)
-		t.step = s.Step
 	})
-	return errors.Join(err, file.Close())
+	return errors.Join(err, failed, file.Close())
+}
+
+// put gives the LoRA weights other values.
+func (t *Trainer) put(values []torch.Tensor) {
+	torch.NoGrad(func() {
+		for i, p := range t.params {
+			p.CopyFrom(values[i])
+		}
+	})
+}
+
+// borrow keeps the LoRA weights and the random state while f changes them, in the open scope.
+func (t *Trainer) borrow(f func()) {
+	var values []torch.Tensor
+	torch.NoGrad(func() {
+		for _, p := range t.params {
+			values = append(values, p.Clone())
+		}
+	})
+	random := t.random.State()
+	defer func() {
+		t.put(values)
+		t.random.SetState(random)
+	}()
+	f()
+}
+
+// With calls f with the LoRA weights of another checkpoint of this training, in the open scope; those of
+// now are back after it.
+func (t *Trainer) With(dir string, f func() error) (err error) {
+	t.borrow(func() {
+		err = t.read(dir, func(_, _, values []torch.Tensor) { t.put(values) })
+		if err == nil {
+			err = f()
+		}
+	})
+	return err
 }

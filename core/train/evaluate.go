@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"focusnfix/model/reward"
 	"focusnfix/model/torch"
@@ -75,17 +76,25 @@ func judge(all []Evaluated, j Judge, b batch, tuned torch.Tensor) {
 		base, baseFault := look(b.baseImage)
 		now, nowFault := look(tuned)
 		for i := range all {
-			all[i].Judged[j.name()] = Judged{base[i], now[i], baseFault[i], nowFault[i]}
+			all[i].Judged[j.Name()] = Judged{base[i], now[i], baseFault[i], nowFault[i]}
 		}
 		return torch.Tensor{}
 	})
 }
 
-func (j Judge) name() string {
+// Name is what maps of results call the judge: the aspect, with "held-out " before that of a held-out one.
+func (j Judge) Name() string {
 	if j.HeldOut {
-		return "held-out " + j.Aspect
+		return heldOutPrefix + j.Aspect
 	}
 	return j.Aspect
+}
+
+const heldOutPrefix = "held-out "
+
+// heldOutAspect is the aspect of a held-out judge's name.
+func heldOutAspect(name string) (aspect string, heldOut bool) {
+	return strings.CutPrefix(name, heldOutPrefix)
 }
 
 // Summary is an evaluation in short.

@@ -191,7 +191,7 @@ func (t *Trainer) average(grads torch.Tensor, r *StepResult, failed error) (err 
 	if failed != nil {
 		values[1+rank] = 1
 	}
-	for _, column := range r.columns(t.Aspects) {
+	for _, column := range t.columns(r) {
 		values = append(values, t.scatter(column)...)
 	}
 	torch.NoGrad(func() {
@@ -211,7 +211,7 @@ func (t *Trainer) average(grads torch.Tensor, r *StepResult, failed error) (err 
 		return fmt.Errorf("rank %d failed in step %d; its own output says why", i, r.Step)
 	}
 	r.Measured.Loss = values[0]
-	r.setColumns(t.Aspects, values[1+world:])
+	t.setColumns(r, values[1+world:])
 	return nil
 }
 
@@ -227,23 +227,40 @@ func (t *Trainer) scatter(own []float64) []float64 {
 }
 
 // columns are the lists with one number a picture, in the same order on all ranks.
-func (r *StepResult) columns(aspects []Aspect) [][]float64 {
-	lists := [][]float64{r.Measured.Region, r.Measured.Outside, r.Coverage}
-	for _, a := range aspects {
-		lists = append(lists, r.Measured.Rewards[a.Name])
+func (t *Trainer) columns(r *StepResult) [][]float64 {
+	m := r.Measured
+	lists := [][]float64{m.Region, m.Inside, m.Outside, r.Coverage}
+	for _, a := range t.Aspects {
+		lists = append(lists, m.Rewards[a.Name])
+	}
+	for _, j := range t.Watch {
+		var base, tuned []float64
+		for _, one := range r.Judged[j.Name()] {
+			base, tuned = append(base, one.Base), append(tuned, one.Tuned)
+		}
+		lists = append(lists, base, tuned)
 	}
 	return lists
 }
 
 // setColumns replaces these lists by those that stand in values one after the other.
-func (r *StepResult) setColumns(aspects []Aspect, values []float64) {
+func (t *Trainer) setColumns(r *StepResult, values []float64) {
 	next := func() (list []float64) {
 		list, values = values[:len(r.Pairs)], values[len(r.Pairs):]
 		return list
 	}
-	r.Measured.Region, r.Measured.Outside, r.Coverage = next(), next(), next()
-	for _, a := range aspects {
-		r.Measured.Rewards[a.Name] = next()
+	m := &r.Measured
+	m.Region, m.Inside, m.Outside, r.Coverage = next(), next(), next(), next()
+	for _, a := range t.Aspects {
+		m.Rewards[a.Name] = next()
+	}
+	for _, j := range t.Watch {
+		base, tuned := next(), next()
+		judged := make([]Judged, len(base))
+		for i := range judged {
+			judged[i] = Judged{Base: base[i], Tuned: tuned[i]}
+		}
+		r.Judged[j.Name()] = judged
 	}
 }
 

@@ -37,6 +37,7 @@ func groupOptions(batch int, dir string) Options {
 	for i := range o.Aspects {
 		o.Aspects[i].Mask = o.Aspects[2].Mask
 	}
+	o.Watch = []Judge{{"spot", spotted{}, true}}
 	return o
 }
 
@@ -185,6 +186,12 @@ func compareSteps(t *testing.T, two, one StepResult) {
 	near("norm of the gradient", []float64{two.GradNorm}, []float64{one.GradNorm})
 	near("coverage", two.Coverage, one.Coverage)
 	near("region term", two.Measured.Region, one.Measured.Region)
+	near("PSNR inside the mask", two.Measured.Inside, one.Measured.Inside)
+	var got, want []float64
+	for i, j := range one.Judged["held-out spot"] {
+		got, want = append(got, two.Judged["held-out spot"][i].Base, two.Judged["held-out spot"][i].Tuned), append(want, j.Base, j.Tuned)
+	}
+	near("judged", got, want)
 	near("PSNR outside the mask", two.Measured.Outside, one.Measured.Outside)
 	for aspect, want := range one.Measured.Rewards {
 		near(aspect, two.Measured.Rewards[aspect], want)

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
+	"time"
 
 	"focusnfix/model/nn"
 	"focusnfix/model/sd"
@@ -38,6 +38,10 @@ type Options struct {
 
 	Model      string // hash of the base model's weights
 	References string // folder of the references
+
+	// Watch are judges that say what they think of the base pictures of each step and, if they are held
+	// out, of the tuned ones, for StepResult.Judged. Training does not follow them.
+	Watch []Judge
 }
 
 // Trainer is a training under way. Its methods are called by one goroutine.
@@ -49,10 +53,11 @@ type Trainer struct {
 	optimizer *nn.AdamW
 	objective *objective
 	store     *store
-	random    *torch.Generator // of copies and of reward augmentation
-	kept      map[Pair]kept    // references in memory
-	group     *torch.Group     // of processes that train together; nil is this one alone
-	parted    error            // why they do so no longer
+	random    *torch.Generator            // of copies and of reward augmentation
+	kept      map[Pair]kept               // references in memory
+	base      map[Pair]map[string]float64 // scores of base pictures by watching judges
+	group     *torch.Group                // of processes that train together; nil is this one alone
+	parted    error                       // why they do so no longer
 	step      int
 	skipped   int // steps in a row whose loss or gradient was not a number
 }
@@ -71,10 +76,12 @@ type StepResult struct {
 	Step         int // 1 is the first
 	Pairs        []Pair
 	Measured     Measured
-	Coverage     []float64 // of each picture's mask
+	Judged       map[string][]Judged // scores by each watching judge, in the order of Pairs
+	Coverage     []float64           // of each picture's mask
 	LearningRate float64
 	GradNorm     float64 // before clipping
 	Skipped      bool    // loss or gradient was not finite: nothing was learned
+	Seconds      Seconds
 }
 
 // New attaches fresh LoRA weights to the model's UNet. random is drawn from by NoisedCopies and by the
@@ -86,7 +93,7 @@ func New(p *sd.Pipeline, o Options, random *torch.Generator) (*Trainer, error) {
 	if o.Alpha == 0 {
 		o.Alpha = float64(o.Rank)
 	}
-	t := &Trainer{Options: o, pipeline: p, random: random, kept: map[Pair]kept{}}
+	t := &Trainer{Options: o, pipeline: p, random: random, kept: map[Pair]kept{}, base: map[Pair]map[string]float64{}}
 	s, err := newSampler(p, o.Sampling, o.BackpropSteps)
 	if err != nil {
 		return nil, err
@@ -156,112 +163,6 @@ func (t *Trainer) Done() int { return t.step }
 // Adapter is the LoRA that is trained.
 func (t *Trainer) Adapter() *nn.Adapter { return t.adapter }
 
-// Pool lists every pair that is trained on.
-func (t *Trainer) Pool() []Pair {
-	var pairs []Pair
-	for i, prompt := range t.Prompts {
-		for j := range t.SeedsPerPrompt {
-			pairs = append(pairs, Pair{prompt, t.Seed + uint64(i*t.SeedsPerPrompt+j)})
-		}
-	}
-	return pairs
-}
-
-// pairs are those of step n, from 0: the pool in an order that is shuffled anew each time it is
-// through. It follows from n and Seed alone, so that a checkpoint needs no cursor.
-func (t *Trainer) pairs(n int) []Pair {
-	_, world := t.world()
-	pool, perStep := t.Pool(), t.Batch*t.Accumulate*world
-	chosen := make([]Pair, perStep)
-	epoch, order := -1, []int(nil)
-	for i := range chosen {
-		at := n*perStep + i
-		if e := at / len(pool); e != epoch {
-			epoch, order = e, rand.New(rand.NewPCG(t.Seed, uint64(e))).Perm(len(pool))
-		}
-		chosen[i] = pool[order[at%len(pool)]]
-	}
-	return chosen
-}
-
-// Reference returns what training compares pictures of a pair with: from disk, or drawn now and kept.
-// Tensors go to the open scope.
-func (t *Trainer) Reference(p Pair) (*Reference, error) {
-	r, err := t.store.load(p)
-	if r != nil || err != nil {
-		return r, err
-	}
-	t.adapter.SetScale(0)
-	defer t.adapter.SetScale(1)
-	made, err := t.store.references([]Pair{p})
-	if err != nil {
-		return nil, err
-	}
-	return made[0], t.store.save(made[0], t.decodeBase(made))
-}
-
-// decodeBase is Î₀ of references, [B,3,H,W] in [0,1].
-func (t *Trainer) decodeBase(references []*Reference) (image torch.Tensor) {
-	torch.NoGrad(func() {
-		image = torch.Scope(func() torch.Tensor {
-			latents := make([]torch.Tensor, len(references))
-			for i, r := range references {
-				latents[i] = r.Latents
-			}
-			return t.pipeline.Decode(torch.Cat(latents, 0).ToDevice(t.pipeline.Device(), torch.Float32))
-		})
-	})
-	return image
-}
-
-// keep is the reference of a pair as a step needs it, from memory if it was asked for before.
-func (t *Trainer) keep(p Pair) (kept, error) {
-	if k, ok := t.kept[p]; ok {
-		return k, nil
-	}
-	var k kept
-	var err error
-	both := torch.Scopes(func() []torch.Tensor {
-		var r *Reference
-		if r, err = t.Reference(p); err != nil {
-			err = fmt.Errorf("reference of %q, seed %d: %w", p.Prompt, p.Seed, err)
-			return nil
-		}
-		k.coverage = r.Mask.Coverage()
-		return []torch.Tensor{t.decodeBase([]*Reference{r}).ToDevice(torch.CPU, torch.Float32), maskTensor(r.Mask)}
-	})
-	if err != nil {
-		return k, err
-	}
-	k.baseImage, k.mask = both[0], both[1]
-	const bytes, channels = 4, 4 // of float32; RGB and mask
-	if all := int64(len(t.kept)+1) * bytes * channels * t.Sampling.Width * t.Sampling.Height; all <= maxKept {
-		torch.Own(k.baseImage)
-		torch.Own(k.mask)
-		t.kept[p] = k
-	}
-	return k, nil
-}
-
-// batch puts pairs together for one differentiation, and tells how much each mask covers.
-func (t *Trainer) batch(pairs []Pair) (b batch, coverage []float64, err error) {
-	var images, masks []torch.Tensor
-	var seeds []uint64
-	for _, p := range pairs {
-		k, err := t.keep(p)
-		if err != nil {
-			return b, nil, err
-		}
-		b.prompts, seeds = append(b.prompts, p.Prompt), append(seeds, p.Seed)
-		images, masks, coverage = append(images, k.baseImage), append(masks, k.mask), append(coverage, k.coverage)
-	}
-	device := t.pipeline.Device()
-	b.baseImage = torch.Cat(images, 0).ToDevice(device, torch.Float32)
-	b.mask = torch.Cat(masks, 0).ToDevice(device, torch.Float32)
-	b.start, err = t.objective.sampler.begin(b.prompts, seeds)
-	return b, coverage, err
-}
-
 // Step trains once, on Batch·Accumulate pictures of every rank. An error leaves the weights as they were.
 func (t *Trainer) Step() (StepResult, error) {
 	if err := t.lead(orderStep); err != nil {
@@ -272,7 +173,8 @@ func (t *Trainer) Step() (StepResult, error) {
 
 // train is a step of one rank.
 func (t *Trainer) train() (StepResult, error) {
-	r := StepResult{Step: t.step + 1, Pairs: t.pairs(t.step), LearningRate: t.rate(t.step)}
+	started := time.Now()
+	r := StepResult{Step: t.step + 1, Pairs: t.pairs(t.step), LearningRate: t.rate(t.step), Judged: map[string][]Judged{}}
 	var failed error
 	err := torch.Run(func() {
 		var sums []torch.Tensor
@@ -292,6 +194,8 @@ func (t *Trainer) train() (StepResult, error) {
 	if err = errors.Join(err, failed); err != nil {
 		return r, err
 	}
+	r.Seconds = r.Measured.Seconds
+	r.Seconds.Step = time.Since(started).Seconds()
 	t.step++
 	if t.skipped++; !r.Skipped {
 		t.skipped = 0
@@ -304,11 +208,13 @@ func (t *Trainer) accumulate(r *StepResult) (sums []torch.Tensor, err error) {
 	r.Measured.Rewards = map[string][]float64{}
 	for i := range t.Accumulate {
 		sums = torch.Scopes(func() []torch.Tensor {
-			b, coverage, failed := t.batch(t.share(r.Pairs, i))
+			pairs := t.share(r.Pairs, i)
+			b, coverage, failed := t.batch(pairs)
 			if err = failed; err != nil {
 				return nil
 			}
-			m, _, grads := t.objective.gradients(b, t.params)
+			m, image, grads := t.objective.gradients(b, t.params)
+			t.watch(r.Judged, pairs, b, image)
 			r.Coverage = append(r.Coverage, coverage...)
 			r.Measured.add(m, 1/float64(t.Accumulate))
 			torch.NoGrad(func() {

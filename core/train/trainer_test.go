@@ -41,6 +41,10 @@ func TestTenStepsMatchPyTorch(t *testing.T) {
 	})
 }
 
+// batchRounding is what may lie between a picture drawn alone and the same drawn in a batch: on some
+// processors the matrix product rounds by the number of rows.
+const batchRounding = 1e-6
+
 // spotted is a reward whose heatmap is a fixed square, and whose score is its darkness.
 type spotted struct{ bright }
 
@@ -120,7 +124,7 @@ func TestResumeIsExact(t *testing.T) {
 			change(&options)
 			whole := newTrainer(t, options)
 			first := steps(t, whole, 1)
-			if first.Measured.Region[0] != 0 || first.Coverage[0] <= 0.05 || first.Coverage[0] >= 0.5 {
+			if first.Measured.Region[0] > batchRounding || first.Coverage[0] <= 0.05 || first.Coverage[0] >= 0.5 {
 				t.Errorf("first step: region term %v, coverage %v; want 0, and the square's share", first.Measured.Region, first.Coverage)
 			}
 			steps(t, whole, 3)
