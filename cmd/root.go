@@ -52,7 +52,7 @@ func newRoot() *cobra.Command {
 			"faulty region of its pictures, and shows the work in the terminal.",
 	}
 	root.AddCommand(newGenerate(), newView(), newPull(), newConvert(), newDoctor(), newScenes(), newPretrain(),
-		newPresets(), newLs(), newStop(), newExport())
+		newPresets(), newLs(), newStop(), newExport(), newEval())
 	return root
 }
 

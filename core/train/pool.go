@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"focusnfix/model/torch"
 )
@@ -51,6 +52,26 @@ func (t *Trainer) Reference(p Pair) (*Reference, error) {
 		return nil, err
 	}
 	return made[0], t.store.save(made[0], t.decodeBase(made))
+}
+
+// Prepare draws the references of those pairs that have none yet, together.
+func (t *Trainer) Prepare(pairs []Pair) error {
+	missing := slices.DeleteFunc(slices.Clone(pairs), t.HasReference)
+	if len(missing) == 0 {
+		return nil
+	}
+	var made []*Reference
+	var err error
+	torch.Scope(func() torch.Tensor {
+		t.Untuned(func() { made, err = t.store.references(missing) })
+		for i := range made {
+			if err == nil {
+				err = t.store.save(made[i], t.decodeBase(made[i:i+1]))
+			}
+		}
+		return torch.Tensor{}
+	})
+	return err
 }
 
 // decodeBase is Î₀ of references, [B,3,H,W] in [0,1].
