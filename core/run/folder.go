@@ -64,23 +64,71 @@ func Create(runs string, info Info, c core.Config) (Folder, error) {
 	if err := os.MkdirAll(runs, 0o755); err != nil {
 		return Folder{}, err
 	}
-	info.Format, info.Created, info.Steps = format, time.Now().UTC().Truncate(time.Second), c.Train.Steps
-	var f Folder
 	for try := 0; ; try++ {
 		info.ID = newID(info.Preset)
-		f.Dir = filepath.Join(runs, info.ID)
+		f := Folder{filepath.Join(runs, info.ID)}
 		err := os.Mkdir(f.Dir, 0o755)
 		if err == nil {
-			break
+			return f, f.fill(info, c)
 		}
 		if !errors.Is(err, fs.ErrExist) || try == 10 {
 			return Folder{}, fmt.Errorf("create run: %w", err)
 		}
 	}
-	if err := writeFile(f.path("config.toml"), c.TOML()); err != nil {
-		return Folder{}, err
+}
+
+// CreateAt is Create in a folder of that path, which must be new or empty.
+func CreateAt(dir string, info Info, c core.Config) (Folder, error) {
+	f := Folder{dir}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return f, fmt.Errorf("create run: %w", err)
 	}
-	return f, f.SetInfo(info)
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) > 0 {
+		err = fmt.Errorf("%s has files in it; want a new folder", dir)
+	}
+	if err != nil {
+		return f, fmt.Errorf("create run: %w", err)
+	}
+	info.ID = newID(info.Preset)
+	return f, f.fill(info, c)
+}
+
+// fill writes what a new run has.
+func (f Folder) fill(info Info, c core.Config) error {
+	info.Format, info.Created, info.Steps = format, time.Now().UTC().Truncate(time.Second), c.Train.Steps
+	if err := f.SetConfig(c); err != nil {
+		return err
+	}
+	return f.SetInfo(info)
+}
+
+// SetConfig replaces config.toml.
+func (f Folder) SetConfig(c core.Config) error { return writeFile(f.path("config.toml"), c.TOML()) }
+
+// WriteFile replaces a file of the run, by its path from there; readers see the old or the new one. It
+// may be lost with the power: what must not be belongs into a checkpoint.
+func (f Folder) WriteFile(name string, data []byte) (err error) {
+	path := f.path(filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	temp := filepath.Join(filepath.Dir(path), ".new-"+filepath.Base(path))
+	if err = os.WriteFile(temp, data, 0o644); err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		err = errors.Join(err, removed(temp))
+	}
+	return err
+}
+
+// removed deletes a file that need not be there.
+func removed(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // unfit is what a folder's name cannot hold without trouble.

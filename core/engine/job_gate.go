@@ -1,0 +1,187 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"focusnfix/core"
+	"focusnfix/core/run"
+	"focusnfix/core/train"
+)
+
+// verdict is gate.json of a checkpoint that the gate has judged: one that is good can be gone back to.
+type verdict struct {
+	Good   bool     `json:"good"`
+	Alarms []string `json:"alarms,omitempty"`
+}
+
+const verdictName = "gate.json"
+
+// gateClosed is the error of a run that the gate has ended.
+type gateClosed struct {
+	alarms []string
+	action string
+}
+
+func (g *gateClosed) Error() string {
+	return fmt.Sprintf("the gate has ended the run (%s); %s", strings.Join(g.alarms, "; "), g.action)
+}
+
+// diversityLoss is the share of the base pictures' diversity that may be lost.
+const diversityLoss = 0.5
+
+// gatePrompts is how many held-out prompts the gate looks at, each with two seeds.
+const gatePrompts = 6
+
+// gatePairs are always the same pictures.
+func (e *engine) gatePairs() []Pair {
+	n := len(e.session.HeldOut)
+	all := e.session.HeldOutPairs(2 * n)
+	return slices.Concat(all[:min(gatePrompts, n)], all[n:n+min(gatePrompts, n)])
+}
+
+// gatedCheckpoint writes a checkpoint and lets the gate judge it; one that is not good ends the run where
+// the configuration says so.
+func (e *engine) gatedCheckpoint() error {
+	alarms, err := e.judge()
+	if err != nil {
+		return err
+	}
+	v := verdict{Good: len(alarms) == 0}
+	for _, a := range alarms {
+		v.Alarms = append(v.Alarms, a.String())
+	}
+	var path string
+	err = e.keep("a checkpoint", func() (err error) { path, err = e.writeCheckpoint(&v); return err })
+	if err != nil || v.Good {
+		return err
+	}
+	action := e.session.Config.Gate.Action
+	for _, a := range alarms {
+		if err := e.event(core.Event{Kind: "alarm", Alarm: a.event(action)}); err != nil {
+			return err
+		}
+	}
+	switch action {
+	case "stop":
+		return &gateClosed{v.Alarms, "the checkpoint is " + path}
+	case "rollback":
+		step, err := e.rollBack()
+		if err != nil {
+			return err
+		}
+		return &gateClosed{v.Alarms, fmt.Sprintf("went back to step %d", step)}
+	}
+	return nil
+}
+
+// alarm is one of the gate's.
+type alarm struct{ train.Alarm }
+
+func (a alarm) event(action string) *core.Alarm {
+	name, subject := "statistics", a.What
+	if aspect, heldOut := strings.CutPrefix(a.What, "held-out "); heldOut {
+		name, subject = "held-out", aspect
+	}
+	return &core.Alarm{Name: name, Subject: subject, Value: a.Now, Limit: a.Limit, Action: action}
+}
+
+// judge compares the tuned model's pictures of the gate's pairs with the base model's.
+func (e *engine) judge() ([]alarm, error) {
+	found, err := e.look(e.stopping, e.gatePairs(), true)
+	if e.stopping.Err() != nil {
+		return nil, errStopped
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := e.event(core.Event{Kind: "evaluation", Evaluation: found.short}); err != nil {
+		return nil, err
+	}
+	if e.gate == nil {
+		c := e.session.Config.Gate
+		g := train.Gate{HeldOutDrop: c.HeldOutDrop, StatisticsRange: c.StatisticsRange}
+		if c.StatisticsRange > 0 {
+			g.DiversityLoss = diversityLoss
+		}
+		e.gate = train.NewGate(g, found.base)
+	}
+	var alarms []alarm
+	for _, a := range e.gate.Check(found.now) {
+		alarms = append(alarms, alarm{a})
+	}
+	return alarms, nil
+}
+
+// writeCheckpoint writes one of now and returns its path from the run folder. A full disk is an error.
+func (e *engine) writeCheckpoint(v *verdict) (string, error) {
+	step := e.trainer.Done()
+	c, err := e.Folder.WriteCheckpoint(step, func(dir string) error {
+		err := e.trainer.Save(dir, map[string]string{
+			"focusnfix_version": e.Version, "focusnfix_preset": e.info.Preset, "focusnfix_step": strconv.Itoa(step),
+			"focusnfix_model": e.info.Model, "focusnfix_model_hash": e.session.Options.Model,
+		})
+		if err != nil || v == nil {
+			return err
+		}
+		text, err := json.MarshalIndent(v, "", "  ")
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, verdictName), append(text, '\n'), 0o644)
+	})
+	if err != nil {
+		return "", err
+	}
+	e.written = step
+	path := e.fromFolder(c.Dir)
+	return path, e.append(core.Event{Kind: "checkpoint", Path: path})
+}
+
+// rollBack goes to the newest checkpoint that the gate found good, and puts those after it aside.
+func (e *engine) rollBack() (step int, err error) {
+	all, err := e.Folder.Checkpoints()
+	if err != nil {
+		return 0, err
+	}
+	for _, c := range slices.Backward(all) {
+		good, err := isGood(c)
+		switch {
+		case err != nil:
+			return 0, err
+		case !good:
+			if err := e.Folder.Reject(c); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		if err := e.trainer.Load(c.Dir); err != nil {
+			return 0, fmt.Errorf("roll back: %w", err)
+		}
+		e.written = c.Step
+		e.mutex.Lock()
+		e.status.Step = c.Step
+		e.mutex.Unlock()
+		return c.Step, nil
+	}
+	return 0, errors.New("roll back: no good checkpoint is left")
+}
+
+func isGood(c run.Checkpoint) (bool, error) {
+	text, err := os.ReadFile(filepath.Join(c.Dir, verdictName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil // by hand, or when the work was ended
+	}
+	var v verdict
+	if err == nil {
+		err = json.Unmarshal(text, &v)
+	}
+	return v.Good, err
+}

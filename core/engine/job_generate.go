@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"focusnfix/core"
+	"focusnfix/core/run"
+	"focusnfix/core/train"
+	"focusnfix/model/sd"
+	"focusnfix/model/torch"
+)
+
+// maxNumSteps is the most denoising steps that a request may ask for.
+const maxNumSteps = 999
+
+// Generate draws a prompt with base and tuned model, asks every judge where the faults are, and keeps all
+// of it in the run's prompts.
+func (e *engine) Generate(ctx context.Context, r run.GenerateRequest) (core.PromptResult, error) {
+	return ask(ctx, e, "generate", func(ctx context.Context) (core.PromptResult, error) {
+		if err := e.complete(&r); err != nil {
+			return core.PromptResult{}, err
+		}
+		return e.withCheckpoint(r.Checkpoint, func() (core.PromptResult, error) { return e.generate(ctx, r) })
+	})
+}
+
+// complete checks a request and fills in the run's own settings.
+func (e *engine) complete(r *run.GenerateRequest) error {
+	c := e.session.Config.Sample
+	switch {
+	case r.Prompt == "":
+		return errors.New("no prompt")
+	case r.NumSteps < 0 || r.NumSteps > maxNumSteps:
+		return fmt.Errorf("num_steps %d, want 1 to %d", r.NumSteps, maxNumSteps)
+	case !(r.GuidanceScale >= 0 && r.GuidanceScale <= 50):
+		return fmt.Errorf("guidance_scale %g, want 0 to 50", r.GuidanceScale)
+	}
+	if r.NumSteps == 0 {
+		r.NumSteps = c.NumSteps
+	}
+	if r.GuidanceScale == 0 {
+		r.GuidanceScale = c.GuidanceScale
+	}
+	return nil
+}
+
+// withCheckpoint does something with the weights of a checkpoint, or with those of now.
+func (e *engine) withCheckpoint(path string, do func() (core.PromptResult, error)) (result core.PromptResult, err error) {
+	dir := ""
+	if path != "" {
+		if dir, err = e.checkpointDir(path); err != nil {
+			return result, err
+		}
+	}
+	var failed error
+	err = torch.Run(func() {
+		if dir == "" {
+			result, failed = do()
+			return
+		}
+		failed = e.trainer.With(dir, func() (err error) { result, err = do(); return err })
+	})
+	return result, explain(errors.Join(err, failed), e.session.Config)
+}
+
+// generate draws, judges and keeps a prompt, in the open scope.
+func (e *engine) generate(ctx context.Context, r run.GenerateRequest) (result core.PromptResult, err error) {
+	started := time.Now()
+	torch.NoGrad(func() {
+		var base, tuned torch.Tensor
+		e.trainer.Untuned(func() { base, err = e.draw(ctx, r) })
+		if err == nil {
+			tuned, err = e.draw(ctx, r)
+		}
+		if err == nil {
+			result, err = e.keepPrompt(r, base, tuned, nil, started)
+		}
+	})
+	return result, err
+}
+
+// draw is one picture, [1,3,H,W].
+func (e *engine) draw(ctx context.Context, r run.GenerateRequest) (torch.Tensor, error) {
+	s := e.session.Options.Sampling
+	latents, err := e.session.Pipeline.Sample(ctx, sd.Request{
+		Wording: sd.Wording{
+			Prompts: []string{r.Prompt}, Negative: r.Negative, GuidanceScale: r.GuidanceScale, Width: s.Width, Height: s.Height,
+		},
+		Seeds: []uint64{r.Seed}, NumSteps: r.NumSteps, Eta: s.Eta,
+		Progress: func(step, of int, _ torch.Tensor) { e.busy("generate", step, of) },
+	})
+	if err != nil {
+		return torch.Tensor{}, err
+	}
+	return e.session.Pipeline.Decode(latents), nil
+}
+
+// keepPrompt judges a base and a tuned picture, [1,3,H,W], and writes them to a folder of the run's
+// prompts: base.png, tuned.png, mask.png, and for each judge heat-NAME.png of the base picture and
+// heat-NAME-tuned.png, where NAME is the aspect, or held-out-ASPECT. A nil mask is what the heatmaps say.
+func (e *engine) keepPrompt(r run.GenerateRequest, base, tuned torch.Tensor, mask *core.Mask, started time.Time) (core.PromptResult, error) {
+	compared, err := e.trainer.Compare(train.Pair{Prompt: r.Prompt, Seed: r.Seed}, base, tuned, mask, e.session.Judges)
+	if err != nil {
+		return core.PromptResult{}, err
+	}
+	pictures := map[string]image.Image{"base": sd.Pictures(base)[0], "tuned": sd.Pictures(tuned)[0], "mask": compared.Mask.Gray()}
+	for name, heat := range compared.Heatmaps {
+		pictures["heat-"+fileName(name)], pictures["heat-"+fileName(name)+"-tuned"] = heat[0].Gray(), heat[1].Gray()
+	}
+	result := core.PromptResult{
+		Prompt: r.Prompt, Negative: r.Negative, Seed: r.Seed, NumSteps: r.NumSteps, GuidanceScale: r.GuidanceScale,
+		Aspects: e.scores([]train.Evaluated{compared.Evaluated}), OutsidePSNR: compared.PSNR,
+		Seconds: time.Since(started).Seconds(), Fix: mask != nil,
+	}
+	kept, err := e.Folder.WritePrompt(result, func(dir string) error {
+		for name, m := range pictures {
+			data, err := encode(m)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, name+".png"), data, 0o644)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return result, err
+	}
+	return *kept.Prompt, e.append(core.Event{Kind: "prompt", Prompt: kept.Prompt})
+}
+
+// fileName is a judge's name without spaces.
+func fileName(judge string) string { return strings.ReplaceAll(judge, " ", "-") }

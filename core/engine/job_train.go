@@ -1,0 +1,232 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"focusnfix/core"
+	"focusnfix/core/run"
+	"focusnfix/core/train"
+	"focusnfix/model/torch"
+)
+
+// maxSkipped is how many steps in a row may bring no number before the run ends.
+const maxSkipped = 10
+
+// train walks the steps that are left. Whatever ends it early, a checkpoint of now is written if the
+// weights are sound.
+func (e *engine) train() error {
+	e.began = true
+	err := e.steps()
+	if errors.Is(err, errStopped) {
+		return e.lastCheckpoint()
+	}
+	return explain(err, e.session.Config)
+}
+
+func (e *engine) steps() error {
+	if err := e.leaveFull(e.setState(run.Running, "")); err != nil {
+		return err
+	}
+	if e.TensorBoard {
+		if err := e.keep("TensorBoard's file", e.openBoard); err != nil {
+			return err
+		}
+	}
+	if e.written < 0 { // something to go back to, whatever comes
+		if err := e.keep("a checkpoint", func() error { _, err := e.writeCheckpoint(&verdict{Good: true}); return err }); err != nil {
+			return err
+		}
+	}
+	if err := e.firstPictures(); err != nil {
+		return err
+	}
+	for e.trainer.Done() < e.session.Options.Steps {
+		if err := e.between(""); err != nil {
+			return err
+		}
+		if err := e.oneStep(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *engine) openBoard() (err error) {
+	e.board, err = e.Folder.NewTensorBoard(e.trainer.Done())
+	return err
+}
+
+// lastCheckpoint keeps what was reached when the work was ended. The steps since the checkpoint before are
+// lost where there is no room.
+func (e *engine) lastCheckpoint() error {
+	if e.written == e.trainer.Done() || e.trainer.SkippedInARow() > 0 {
+		return errStopped
+	}
+	if _, err := e.writeCheckpoint(nil); err != nil {
+		return fmt.Errorf("%w without a checkpoint of step %d: %w; resume goes on from step %d", errStopped, e.trainer.Done(), err, e.written)
+	}
+	return errStopped
+}
+
+// oneStep makes the references that a step needs, trains, and does what is due after it.
+func (e *engine) oneStep() error {
+	for _, p := range e.trainer.Next() {
+		if err := e.reference(p); err != nil {
+			return err
+		}
+	}
+	e.busy("step", 0, 0)
+	var r train.StepResult
+	err := e.keep("references", func() (err error) { r, err = e.trainer.Step(); return err })
+	e.busy("", 0, 0)
+	if err != nil {
+		return err
+	}
+	e.mutex.Lock()
+	e.status.Step = r.Step
+	e.mutex.Unlock()
+	if err := e.record(r); err != nil {
+		return err
+	}
+	c, last := e.session.Config.Train, r.Step == e.session.Options.Steps
+	if r.Step%c.ImagesEvery == 0 || last {
+		if err := e.keepPictures(); err != nil {
+			return err
+		}
+	}
+	if r.Step%c.CheckpointEvery == 0 || last {
+		return e.gatedCheckpoint()
+	}
+	return nil
+}
+
+// reference draws the base model's picture of a pair and finds its fault, unless that was done before.
+func (e *engine) reference(p Pair) error {
+	if e.trainer.HasReference(p) {
+		return nil
+	}
+	if err := e.between(""); err != nil {
+		return err
+	}
+	pool := len(e.trainer.Pool())
+	e.drawn++
+	e.busy("reference", e.drawn, pool)
+	defer e.busy("", 0, 0)
+	if err := e.say(fmt.Sprintf("reference %d of %d", e.drawn, pool)); err != nil {
+		return err
+	}
+	var coverage float64
+	err := e.keep("references", func() error {
+		var failed error
+		err := torch.Run(func() {
+			var r *train.Reference
+			if r, failed = e.trainer.Reference(p); failed == nil {
+				coverage = r.Mask.Coverage()
+			}
+		})
+		return errors.Join(err, failed)
+	})
+	if limit := e.session.Config.Region.MaxCoverage; err == nil && coverage > limit && !e.alarming[p] {
+		e.alarming[p] = true
+		return e.event(core.Event{Kind: "alarm", Alarm: &core.Alarm{
+			Name: "coverage", Subject: fmt.Sprintf("%s, seed %d", p.Prompt, p.Seed), Value: coverage, Limit: limit, Action: "warn",
+		}})
+	}
+	return err
+}
+
+// record writes what a step measured, and ends the run where it has brought no number for long.
+func (e *engine) record(r train.StepResult) error {
+	t := e.measured(r)
+	if err := e.event(core.Event{Kind: "step", Train: t}); err != nil {
+		return err
+	}
+	if e.board != nil {
+		if err := e.keep("TensorBoard's file", func() error { return e.board.Add(r.Step, scalars(t)) }); err != nil {
+			return err
+		}
+	}
+	if !r.Skipped {
+		return nil
+	}
+	inARow := e.trainer.SkippedInARow()
+	alarm := core.Alarm{Name: "not a number", Value: float64(inARow), Limit: maxSkipped, Action: "skip"}
+	if inARow >= maxSkipped {
+		alarm.Action = "stop"
+	}
+	err := e.event(core.Event{Kind: "alarm", Alarm: &alarm})
+	if err == nil && inARow >= maxSkipped {
+		return fmt.Errorf("loss or gradient was not a number in %d steps in a row; the last good checkpoint is of step %d; lower train.learning_rate", inARow, e.written)
+	}
+	return err
+}
+
+// measured is a step as events have it.
+func (e *engine) measured(r train.StepResult) *core.TrainStep {
+	m := r.Measured
+	t := &core.TrainStep{
+		Loss: m.Loss, Region: mean(m.Region), Coverage: mean(r.Coverage), OutsidePSNR: mean(m.Outside), InsidePSNR: unknown,
+		GradNorm: r.GradNorm, LearningRate: r.LearningRate, Skipped: r.Skipped,
+		SampleSeconds: r.Seconds.Sample, DecodeSeconds: r.Seconds.Decode, RewardSeconds: r.Seconds.Reward,
+		BackwardSeconds: r.Seconds.Backward, StepSeconds: r.Seconds.Step,
+	}
+	var inside []float64
+	for i, covered := range r.Coverage {
+		if covered > 0 {
+			inside = append(inside, m.Inside[i])
+		}
+	}
+	t.InsidePSNR = mean(inside)
+	t.MemoryMiB, t.DeviceUse = e.device.read()
+	for _, a := range e.session.Config.Reward {
+		score := core.AspectScore{
+			Aspect: a.Aspect, Reward: mean(m.Rewards[a.Aspect]), Base: meanOf(r.Judged[a.Aspect], true),
+			BaseHeldOut: meanOf(r.Judged["held-out "+a.Aspect], true), HeldOut: meanOf(r.Judged["held-out "+a.Aspect], false), Fixed: unknown,
+		}
+		t.Aspects = append(t.Aspects, score)
+		t.Reward += a.Weight * score.Reward
+	}
+	return t
+}
+
+// scalars are a step's numbers by the tags that TensorBoard shows.
+func scalars(t *core.TrainStep) map[string]float64 {
+	all := map[string]float64{
+		"train/loss": t.Loss, "train/reward": t.Reward, "train/region": t.Region, "train/coverage": t.Coverage,
+		"train/inside_psnr": t.InsidePSNR, "train/outside_psnr": t.OutsidePSNR, "train/grad_norm": t.GradNorm,
+		"train/learning_rate": t.LearningRate, "seconds/sample": t.SampleSeconds, "seconds/decode": t.DecodeSeconds,
+		"seconds/reward": t.RewardSeconds, "seconds/backward": t.BackwardSeconds, "seconds/step": t.StepSeconds,
+		"device/memory_mib": t.MemoryMiB, "device/use": t.DeviceUse,
+	}
+	for _, a := range t.Aspects {
+		all["reward/"+a.Aspect], all["held_out/"+a.Aspect] = a.Reward, a.HeldOut
+	}
+	return all
+}
+
+// mean of no values is unknown.
+func mean(values []float64) float64 {
+	sum := 0.0
+	for _, v := range values {
+		sum += v
+	}
+	return sum / float64(len(values))
+}
+
+// meanOf is the mean score of base or tuned pictures by one judge.
+func meanOf(judged []train.Judged, base bool) float64 {
+	sum := 0.0
+	for _, j := range judged {
+		if base {
+			sum += j.Base
+		} else {
+			sum += j.Tuned
+		}
+	}
+	if len(judged) == 0 {
+		return math.NaN()
+	}
+	return sum / float64(len(judged))
+}
