@@ -107,7 +107,7 @@ func TestExport(t *testing.T) {
 	if code, out, problems := inRuns(t, runs, "export violence --checkpoint 20 -o "+older); code != exitDone || !strings.Contains(out, "step 20") {
 		t.Fatalf("%d %s %s", code, out, problems)
 	}
-	if got := metadataOf(t, older)["focusnfix.alpha"]; got != "2" {
+	if got := metadataOf(t, older)["focusnfix_alpha"]; got != "2" {
 		t.Errorf("alpha %s of step 20, want 2", got)
 	}
 }
@@ -129,8 +129,8 @@ func checkMetadata(t *testing.T, file, run string) {
 	t.Helper()
 	got := metadataOf(t, file)
 	want := map[string]string{
-		"focusnfix.run": run, "focusnfix.preset": "violence", "focusnfix.base_model": "sd1", "focusnfix.base_model_hash": "abc123",
-		"focusnfix.steps": "40", "focusnfix.alpha": "4", "focusnfix.version": "focusnfix " + version, "modelspec.sai_model_spec": "1.0.0",
+		"focusnfix_run": run, "focusnfix_preset": "violence", "focusnfix_model": "sd1", "focusnfix_model_hash": "abc123",
+		"focusnfix_step": "40", "focusnfix_alpha": "4", "focusnfix_version": "focusnfix " + version, "modelspec.sai_model_spec": "1.0.0",
 		"modelspec.resolution": "64x72",
 	}
 	if strings.Contains(file, "kohya") {

@@ -92,11 +92,11 @@ func equalTensors(a, b weights.Tensor) bool {
 func (o Origin) ours(lora *weights.LoRA) map[string]string {
 	first := lora.Modules[0]
 	return map[string]string{
-		"focusnfix.version": o.Program, "focusnfix.run": o.Run, "focusnfix.preset": o.Preset,
-		"focusnfix.base_model": filepath.Base(o.Config.Model.Path), "focusnfix.base_model_hash": o.ModelHash,
-		"focusnfix.rank": strconv.FormatInt(first.Rank(), 10), "focusnfix.alpha": formatNumber(first.Alpha),
-		"focusnfix.steps": strconv.Itoa(o.Step), "focusnfix.region_weight": formatNumber(o.Config.Region.Weight),
-		"focusnfix.aspects": strings.Join(aspectsOf(o.Config), " "),
+		"focusnfix_version": o.Program, "focusnfix_run": o.Run, "focusnfix_preset": o.Preset,
+		"focusnfix_model": filepath.Base(o.Config.Model.Path), "focusnfix_model_hash": o.ModelHash,
+		"focusnfix_rank": strconv.FormatInt(first.Rank(), 10), "focusnfix_alpha": formatNumber(first.Alpha),
+		"focusnfix_step": strconv.Itoa(o.Step), "focusnfix_region_weight": formatNumber(o.Config.Region.Weight),
+		"focusnfix_aspects": strings.Join(aspectsOf(o.Config), " "),
 	}
 }
 

@@ -3,6 +3,7 @@ package train
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 
@@ -59,8 +60,23 @@ func (t *Trainer) lead(order int) error {
 	if t.group == nil || t.group.Rank != 0 || t.parted != nil {
 		return t.parted
 	}
-	_, err := t.broadcast(append([]float64{float64(order), float64(t.step)}, t.settings()...))
+	_, err := t.broadcast(append([]float64{float64(order), float64(t.step), t.identity()}, t.settings()...))
 	return err
+}
+
+// identity is a checksum of all that must be the same on every rank and cannot change.
+func (t *Trainer) identity() float64 {
+	o := t.Options // without what is sent, and what is each rank's own
+	o.LearningRate, o.Region.Weight, o.References, o.Aspects, o.Watch = 0, 0, "", nil, nil
+	hash := fnv.New32a()
+	fmt.Fprintf(hash, "%+v", o)
+	for _, a := range t.Aspects {
+		fmt.Fprintf(hash, "%s %s %+v", a.Name, a.Model, a.Mask)
+	}
+	for _, j := range t.Watch {
+		fmt.Fprintf(hash, "%s ", j.Name())
+	}
+	return float64(hash.Sum32())
 }
 
 // settings are what may change between steps.
@@ -75,13 +91,16 @@ func (t *Trainer) settings() []float64 {
 // Follow does what rank 0 does until that ends, which is no error. All other ranks call it.
 func (t *Trainer) Follow() error {
 	for {
-		got, err := t.broadcast(make([]float64, 2+len(t.settings())))
+		got, err := t.broadcast(make([]float64, 3+len(t.settings())))
 		if err != nil {
 			return err
 		}
-		t.LearningRate, t.objective.region.Weight = got[2], got[3]
+		if got[2] != t.identity() {
+			return t.part(errors.New("this process has another configuration or another model than rank 0"))
+		}
+		t.LearningRate, t.objective.region.Weight = got[3], got[4]
 		for i := range t.objective.aspects {
-			t.objective.aspects[i].Weight = got[4+i]
+			t.objective.aspects[i].Weight = got[5+i]
 		}
 		switch order, step := int(got[0]), int(got[1]); order {
 		case orderHold:

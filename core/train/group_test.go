@@ -70,6 +70,8 @@ func follow(how, dir string) error {
 		o.Aspects[2].Reward = dying{scores: new(int)}
 	case "fails":
 		o.Aspects[2].Reward = failing{}
+	case "differs":
+		o.Rank = 3
 	}
 	tr := newTrainer(t, o)
 	g, err := torch.Distributed(torch.CPU, groupTimeout)
@@ -198,10 +200,10 @@ func compareSteps(t *testing.T, two, one StepResult) {
 	}
 }
 
-// TestLostPeer: rank 1 dies, or fails, in the second step. Rank 0 says so, its weights are those of the
-// first, and a trainer alone goes on from the checkpoint that it writes then.
+// TestLostPeer: rank 1 dies, fails, or has other options. Rank 0 says so, its weights are those of its last
+// finished step, and a trainer alone goes on from the checkpoint that it writes then.
 func TestLostPeer(t *testing.T) {
-	for how, want := range map[string]string{"dies": "rank 0 of 2", "fails": "rank 1 failed in step 1"} {
+	for how, want := range map[string]string{"dies": "rank 0 of 2", "fails": "rank 1 failed in step 1", "differs": "rank 0 of 2"} {
 		t.Run(how, func(t *testing.T) {
 			tr, dir, wait := startGroup(t, how)
 			var err error
@@ -214,7 +216,8 @@ func TestLostPeer(t *testing.T) {
 			if _, again := tr.Step(); !errors.Is(again, ErrGroup) {
 				t.Errorf("a further step: %v", again)
 			}
-			if said, err := wait(); err == nil || how == "fails" && !strings.Contains(said, "out of memory") {
+			reason := map[string]string{"fails": "out of memory", "differs": "another configuration"}[how]
+			if said, err := wait(); err == nil || !strings.Contains(said, reason) {
 				t.Errorf("rank 1 ended with %v and said %q", err, said)
 			}
 			checkpoint := t.TempDir()
