@@ -29,6 +29,7 @@ var version = "unknown"
 func Main() {
 	waitPassively()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	code := execute(ctx, newRoot(), os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -52,7 +53,7 @@ func newRoot() *cobra.Command {
 			"faulty region of its pictures, and shows the work in the terminal.",
 	}
 	root.AddCommand(newGenerate(), newView(), newPull(), newConvert(), newDoctor(), newScenes(), newPretrain(),
-		newPresets(), newLs(), newStop(), newExport(), newEval())
+		newPresets(), newTrain(), newStart(), newEngine(), newLs(), newStop(), newEval(), newExport())
 	return root
 }
 

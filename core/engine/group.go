@@ -22,6 +22,9 @@ const (
 // JoinGroup joins the processes that train together as torchrun, srun or a Kubernetes job started them:
 // RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT say which. It is nil where this process is alone.
 func JoinGroup(c core.Config) (*torch.Group, error) {
+	if world := os.Getenv("WORLD_SIZE"); world == "" || world == "1" {
+		return nil, nil // without loading libtorch
+	}
 	device := torch.Device(c.Model.Device)
 	if c.Model.Device == "auto" {
 		device = torch.DefaultDevice()

@@ -80,6 +80,9 @@ func (e *engine) oneStep() error {
 			return err
 		}
 	}
+	e.mutex.Lock()
+	e.info.Message = "" // what was said of references
+	e.mutex.Unlock()
 	e.busy("step", 0, 0)
 	var r train.StepResult
 	err := e.keep("references", func() (err error) { r, err = e.trainer.Step(); return err })

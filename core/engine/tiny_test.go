@@ -51,7 +51,15 @@ func (poisoned) Score(images torch.Tensor, _ []string) torch.Tensor {
 	return torch.Scope(func() torch.Tensor { return images.Mean(1, 2, 3).AddScalar(1).Neg().Sqrt() })
 }
 
-// tinyKinds are judges that need no weights: "spot:square", "spot:whole", "spot:bright", "spot:nan".
+// greedy is a judge for whose score there is never enough memory.
+type greedy struct{ spot }
+
+func (greedy) Score(images torch.Tensor, _ []string) torch.Tensor {
+	panic(&torch.Error{Op: "aten::empty", Message: "CUDA out of memory. Tried to allocate 2.00 GiB"})
+}
+
+// tinyKinds are judges that need no weights: "spot:square", "spot:whole", "spot:bright", "spot:nan" and
+// "spot:greedy".
 var tinyKinds = []reward.Kind{{Name: "spot", Use: "spot:NAME", Open: func(name string, _ url.Values, _ torch.Device) (reward.Reward, error) {
 	switch name {
 	case "square":
@@ -62,6 +70,8 @@ var tinyKinds = []reward.Kind{{Name: "spot", Use: "spot:NAME", Open: func(name s
 		return spot{false, -1}, nil
 	case "nan":
 		return poisoned{spot{true, 1}}, nil
+	case "greedy":
+		return greedy{spot{true, 1}}, nil
 	}
 	return nil, fmt.Errorf("no spot %q", name)
 }}}

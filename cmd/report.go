@@ -1,0 +1,106 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"sync"
+
+	"focusnfix/core"
+	"focusnfix/core/run"
+)
+
+// report tells a training's events to a person, and to a program if events is set. It is for any number of
+// goroutines.
+type report struct {
+	mutex  sync.Mutex
+	out    io.Writer
+	events io.Writer
+	bar    *progress
+	steps  int
+	open   bool // the bar's line has no end yet
+}
+
+func newReport(out io.Writer, steps int) *report {
+	return &report{out: out, bar: newProgress(out, "train"), steps: steps}
+}
+
+func (r *report) event(e core.Event) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.events != nil {
+		_, _ = r.events.Write(append(e.AppendJSON(nil), '\n'))
+	}
+	switch {
+	case e.Train != nil:
+		r.bar.showAs(e.Step, r.steps, stepText(e, r.steps))
+		r.open = r.bar.terminal && e.Step < r.steps
+	case e.Evaluation != nil:
+		r.line(evaluationText(e))
+	case e.Alarm != nil:
+		r.line("warning: " + alarmText(*e.Alarm))
+	case e.State == run.Paused:
+		r.line(strings.TrimSuffix("paused: "+e.Message, ": "))
+	case e.State == run.Running && e.Message != "" && r.bar.terminal:
+		fmt.Fprintf(r.out, "\r%s\x1b[K", e.Message)
+		r.open = true
+	}
+}
+
+// warn says one line.
+func (r *report) warn(text string) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.line("warning: " + text)
+}
+
+// line is a line of its own, above the bar.
+func (r *report) line(text string) {
+	if r.open {
+		fmt.Fprint(r.out, "\r\x1b[K")
+		r.open = false
+	}
+	fmt.Fprintln(r.out, text)
+}
+
+// end leaves the bar's line.
+func (r *report) end() {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.open {
+		fmt.Fprintln(r.out)
+		r.open = false
+	}
+}
+
+func stepText(e core.Event, steps int) string {
+	t := e.Train
+	if t.Skipped {
+		return fmt.Sprintf("%d/%d  skipped: not a number", e.Step, steps)
+	}
+	return fmt.Sprintf("%d/%d  reward %.3f  outside %.1f dB  %.1f s a step", e.Step, steps, t.Reward, t.OutsidePSNR, t.StepSeconds)
+}
+
+func evaluationText(e core.Event) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "step %d, %d held-out pictures:", e.Step, e.Evaluation.Pictures)
+	for _, a := range e.Evaluation.Aspects {
+		base, now := a.BaseHeldOut, a.HeldOut
+		if math.IsNaN(now) {
+			base, now = a.Base, a.Reward
+		}
+		fmt.Fprintf(&b, " %s %.3f -> %.3f", a.Aspect, base, now)
+		if !math.IsNaN(a.Fixed) {
+			fmt.Fprintf(&b, " (%.0f %% fixed)", 100*a.Fixed)
+		}
+		b.WriteByte(',')
+	}
+	fmt.Fprintf(&b, " outside %.1f dB", e.Evaluation.OutsidePSNR)
+	return b.String()
+}
+
+func alarmText(a core.Alarm) string {
+	what := strings.TrimSpace(a.Name + " " + a.Subject)
+	return fmt.Sprintf("%s: %.4g, limit %.4g (%s)", what, a.Value, a.Limit, a.Action)
+}

@@ -1,0 +1,185 @@
+package cmd
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"focusnfix/core/engine"
+	"focusnfix/core/run"
+)
+
+func newStart() *cobra.Command {
+	t := new(trainFlags)
+	c := &cobra.Command{
+		Use:   "start",
+		Short: "Train in the background; prints the run's name",
+		Long: "Start a run that goes on when the terminal closes. The command returns when the model is loaded and training\n" +
+			"has begun, or with the reason why not.",
+		Example: `  focusnfix start -p violence
+  focusnfix stop "$(focusnfix start -p artifacts --steps 200)"`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			f, err := t.create(c)
+			if err != nil {
+				return err
+			}
+			var more []string
+			if t.tensorBoard {
+				more = append(more, "--tensorboard")
+			}
+			if err := launch(c.Context(), f, more...); err != nil {
+				return err
+			}
+			fmt.Fprintln(c.OutOrStdout(), f.Name())
+			return nil
+		},
+	}
+	t.add(c)
+	return c
+}
+
+// newEngine is what start runs in the background.
+func newEngine() *cobra.Command {
+	var dir string
+	o := engine.Options{Version: version}
+	c := &cobra.Command{
+		Use:    "engine",
+		Short:  "Work on a run in this process",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.Folder, o.Warn = run.Folder{Dir: dir}, warnTo(c.ErrOrStderr())
+			return engine.Run(c.Context(), o)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&dir, "run", "", "the run's folder")
+	f.BoolVar(&o.Idle, "idle", false, "serve prompts, repairs and evaluations without training")
+	f.DurationVar(&o.IdleTime, "idle-time", 0, "end after this long without a request (default 10m)")
+	f.BoolVar(&o.TensorBoard, "tensorboard", false, "write event files for TensorBoard too")
+	return c
+}
+
+// startRun makes a run of a preset with settings as key=value, and an engine that trains it in the
+// background. The folder is there even where the engine fails.
+func startRun(ctx context.Context, runs, preset string, sets []string) (run.Folder, error) {
+	config, name, err := runConfig(preset, sets)
+	if err != nil {
+		return run.Folder{}, err
+	}
+	f, err := run.Create(runs, run.Info{Preset: name, Version: version, Model: config.Model.Path}, config)
+	if err != nil {
+		return f, err
+	}
+	return f, launch(ctx, f)
+}
+
+// resumeRun goes on with a run's training: its engine does if there is one, else a new one in the
+// background.
+func resumeRun(ctx context.Context, f run.Folder) error {
+	client, err := f.Dial()
+	if errors.Is(err, run.ErrNoEngine) {
+		return launch(ctx, f)
+	}
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return client.Resume(ctx)
+}
+
+// wakeRun sees to an engine that answers for a run, without training.
+func wakeRun(ctx context.Context, f run.Folder) error {
+	client, err := f.Dial()
+	if errors.Is(err, run.ErrNoEngine) {
+		return launch(ctx, f, "--idle")
+	}
+	if err == nil {
+		client.Close()
+	}
+	return err
+}
+
+// launch starts this program as the engine of a run, in a session of its own, and waits until it has
+// loaded the model. What it says goes to the run's log.txt.
+func launch(ctx context.Context, f run.Folder, more ...string) (err error) {
+	dir, err := filepath.Abs(f.Dir)
+	if err != nil {
+		return err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, "log.txt")
+	log, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return fmt.Errorf("start engine: %w", err)
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	child := exec.Command(program, append([]string{"engine", "--run", dir}, more...)...)
+	child.Stdout, child.Stderr = log, log
+	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := child.Start(); err != nil {
+		return fmt.Errorf("start engine: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- child.Wait() }()
+	for {
+		select {
+		case err := <-ended:
+			return engineFailed(path, err)
+		case <-ctx.Done():
+			return ctx.Err() // the engine goes on loading
+		case <-time.After(20 * time.Millisecond):
+		}
+		if loaded(ctx, f, child.Process.Pid) {
+			return nil
+		}
+	}
+}
+
+// loaded tells whether the process of that number answers for a run and has its model.
+func loaded(ctx context.Context, f run.Folder, pid int) bool {
+	info, err := f.Info()
+	if err != nil || info.Engine == nil || info.Engine.PID != pid {
+		return false
+	}
+	client, err := f.Dial()
+	if err != nil {
+		return false
+	}
+	defer client.Close()
+	status, err := client.Status(ctx)
+	return err == nil && status.Busy != "load"
+}
+
+// engineFailed is the reason of an engine that ended before it had begun: the last error in its log. One
+// that had nothing left to do is none.
+func engineFailed(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	text, failed := os.ReadFile(path)
+	reason, hint := err.Error(), "all it said is in "+path
+	if failed == nil {
+		lines := bufio.NewScanner(bytes.NewReader(text))
+		for lines.Scan() {
+			if after, found := strings.CutPrefix(lines.Text(), "error: "); found {
+				reason = after
+			}
+		}
+	}
+	return hintedError{errors.New(reason), hint}
+}

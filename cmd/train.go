@@ -1,0 +1,210 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"focusnfix/core"
+	"focusnfix/core/engine"
+	"focusnfix/core/run"
+	"focusnfix/presets"
+)
+
+// configFile is read where the program is started, over the preset.
+const configFile = "config.toml"
+
+// trainFlags are the flags of train and start.
+type trainFlags struct {
+	preset, dir string
+	runs        runsFlag
+	steps       int
+	sets        []string
+	tensorBoard bool
+}
+
+func (t *trainFlags) add(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVarP(&t.preset, "preset", "p", presets.Default, "a preset's name, or a TOML file like one")
+	f.IntVar(&t.steps, "steps", 0, "updates of the weights, as --set train.steps=N")
+	f.StringArrayVar(&t.sets, "set", nil, "a setting as key=value; may be repeated")
+	f.StringVar(&t.dir, "run", "", "the run's folder, new or empty (default: a new one in --runs)")
+	f.BoolVar(&t.tensorBoard, "tensorboard", false, "write event files for TensorBoard too")
+	t.runs.add(c)
+}
+
+// settings are --set and what other flags stand for.
+func (t *trainFlags) settings(c *cobra.Command) []string {
+	sets := slices.Clone(t.sets)
+	if c.Flags().Changed("steps") {
+		sets = append(sets, fmt.Sprintf("train.steps=%d", t.steps))
+	}
+	return sets
+}
+
+// create makes the folder of a new run.
+func (t *trainFlags) create(c *cobra.Command) (run.Folder, error) {
+	config, name, err := runConfig(t.preset, t.settings(c))
+	if err != nil {
+		return run.Folder{}, err
+	}
+	info := run.Info{Preset: name, Version: version, Model: config.Model.Path}
+	if t.dir == "" {
+		return run.Create(t.runs.dir(), info, config)
+	}
+	f, err := run.CreateAt(t.dir, info, config)
+	if err != nil {
+		err = hintedError{err, "--resume goes on with a run"}
+	}
+	return f, err
+}
+
+// runConfig is the configuration of a new run: the preset, config.toml in this folder, settings as
+// key=value. The preset's name comes with it.
+func runConfig(preset string, sets []string) (c core.Config, name string, err error) {
+	layer := core.Layer{Name: "preset " + preset}
+	name = strings.TrimSuffix(filepath.Base(preset), ".toml")
+	if strings.HasSuffix(preset, ".toml") {
+		layer.Name = preset
+		layer.Text, err = os.ReadFile(preset)
+	} else {
+		layer.Text, err = presets.Read(preset)
+	}
+	if err != nil {
+		return c, name, usageError{err}
+	}
+	layers := []core.Layer{layer}
+	switch text, err := os.ReadFile(configFile); {
+	case err == nil:
+		layers = append(layers, core.Layer{Name: configFile, Text: text})
+	case !errors.Is(err, os.ErrNotExist):
+		return c, name, err
+	}
+	if c, err = core.Load(layers, sets); err != nil {
+		return c, name, usageError{err}
+	}
+	return c, name, nil
+}
+
+func newTrain() *cobra.Command {
+	t := new(trainFlags)
+	var resume string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "train",
+		Short: "Train a model to repair a fault, here and now",
+		Long: "Train in the foreground. Ctrl-C writes a checkpoint and ends; a second one ends at once. Everything is kept\n" +
+			"in the run's folder: attach, ls, stop and the screen work on it meanwhile.",
+		Example: `  focusnfix train -p violence
+  focusnfix train -p mine.toml --steps 100 --set region.weight=20
+  focusnfix train --resume 2026-11-23-violence-k3f9`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			group, err := t.join(c, resume)
+			if err != nil {
+				return err
+			}
+			if group != nil {
+				defer group.Close()
+			}
+			if group != nil && group.Rank > 0 {
+				return t.follow(c, resume, group)
+			}
+			f, err := t.folder(c, resume)
+			if err != nil {
+				return err
+			}
+			return trainHere(c, f, engine.Options{Group: group, TensorBoard: t.tensorBoard}, asJSON)
+		},
+	}
+	t.add(c)
+	c.Flags().StringVar(&resume, "resume", "", "go on with a run: its name, a part of it that no other has, or its folder")
+	c.Flags().BoolVar(&asJSON, "json", false, "events on the standard output, one JSON object a line")
+	return c
+}
+
+// folder is that of a new run, or of one to go on with, whose settings are changed as flags say.
+func (t *trainFlags) folder(c *cobra.Command, resume string) (run.Folder, error) {
+	if resume == "" {
+		return t.create(c)
+	}
+	f, err := t.find(c, resume)
+	if err != nil {
+		return f, err
+	}
+	return f, changeConfig(f, t.settings(c))
+}
+
+// find finds the run to go on with.
+func (t *trainFlags) find(c *cobra.Command, resume string) (run.Folder, error) {
+	if c.Flags().Changed("preset") || t.dir != "" {
+		return run.Folder{}, usageError{errors.New("--resume goes on with the run's own preset and folder; leave out --preset and --run")}
+	}
+	return run.Find(t.runs.dir(), resume)
+}
+
+// changeConfig changes settings of a run that nobody works on.
+func changeConfig(f run.Folder, sets []string) error {
+	if len(sets) == 0 {
+		return nil
+	}
+	config, err := changedConfig(f, sets)
+	if err != nil {
+		return err
+	}
+	return f.SetConfig(config)
+}
+
+// changedConfig is a run's configuration with settings changed.
+func changedConfig(f run.Folder, sets []string) (core.Config, error) {
+	config, err := f.Config()
+	if err != nil {
+		return config, err
+	}
+	for _, set := range sets {
+		name, value, found := strings.Cut(set, "=")
+		if !found {
+			return config, usageError{fmt.Errorf("--set %s: no value, want key=value", set)}
+		}
+		if err := config.Set(strings.TrimSpace(name), value); err != nil {
+			return config, usageError{fmt.Errorf("--set %w", err)}
+		}
+	}
+	if err := config.Validate(); err != nil {
+		return config, usageError{err}
+	}
+	return config, nil
+}
+
+// trainHere is the engine of a run in this process.
+func trainHere(c *cobra.Command, f run.Folder, o engine.Options, asJSON bool) error {
+	config, err := f.Config()
+	if err != nil {
+		return err
+	}
+	report := newReport(c.ErrOrStderr(), config.Train.Steps)
+	if asJSON {
+		report.events = c.OutOrStdout()
+	}
+	fmt.Fprintln(c.ErrOrStderr(), f.Dir)
+	o.Folder, o.Version, o.OnEvent, o.Warn = f, version, report.event, report.warn
+	err = engine.Run(c.Context(), o)
+	report.end()
+	if err != nil {
+		return err
+	}
+	info, err := f.Info()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.ErrOrStderr(), "%s: %s at step %d of %d\n", f.Name(), info.State, info.Step, info.Steps)
+	if info.State == run.Stopped {
+		fmt.Fprintf(c.ErrOrStderr(), "hint:  focusnfix train --resume %s goes on\n", f.Dir)
+	}
+	return nil
+}
