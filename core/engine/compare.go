@@ -33,6 +33,7 @@ const (
 	mostPerFaulty = 4  // pictures that are drawn at most for each faulty one that is wanted
 	trialPictures = 24 // by which a checkpoint of the other run is chosen
 	tie           = 0.05
+	examSeeds     = 1 << 40 // beyond those of any training
 )
 
 // Comparison is the result.
@@ -123,16 +124,20 @@ func (c Compare) Do(ctx context.Context) (*Comparison, error) {
 		return nil, err
 	}
 	x := &comparing{Compare: c, ctx: ctx, judges: append(s.Judges, others...)}
-	pairs := s.HeldOutPairs(c.Pictures * mostPerFaulty)
 	x.exam, err = t.NewExam(train.ExamOptions{
-		Judges: x.judges, Next: func(i int) train.Pair { return pairs[i] },
-		Faulty: c.Pictures, Most: len(pairs), Threshold: faultThreshold,
+		Judges: x.judges, Next: s.examPair, Faulty: c.Pictures, Most: c.Pictures * mostPerFaulty, Threshold: faultThreshold,
 		Progress: func(faulty, _ int) error { return x.progress("base model, faulty pictures", faulty, c.Pictures) },
 	})
 	if err != nil {
 		return nil, err
 	}
 	return x.all(config)
+}
+
+// examPair is picture i of an exam: held-out prompts in turn, each with two seeds at a time, so that seeds
+// can be compared. All runs of a model get the same ones, whatever seed they are trained with.
+func (s *Session) examPair(i int) train.Pair {
+	return train.Pair{Prompt: s.HeldOut[i/2%len(s.HeldOut)], Seed: examSeeds + uint64(i)}
 }
 
 // fits checks that the other run starts from the same pictures.
@@ -187,6 +192,9 @@ func (x *comparing) all(config core.Config) (*Comparison, error) {
 		if faulty {
 			x.result.Faulty++
 		}
+	}
+	if x.result.Faulty < x.Pictures && x.Warn != nil {
+		x.Warn(fmt.Sprintf("%d of %d pictures of the base model are faulty; %d faulty ones were wanted", x.result.Faulty, x.result.Pictures, x.Pictures))
 	}
 	if x.result.Faulty == 0 {
 		return nil, fmt.Errorf("none of %d pictures of the base model has a fault: nothing to compare", x.result.Pictures)
