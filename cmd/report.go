@@ -40,6 +40,8 @@ func (r *report) event(e core.Event) {
 		r.line(evaluationText(e))
 	case e.Alarm != nil:
 		r.line("warning: " + alarmText(*e.Alarm))
+	case e.Control != nil && e.Control.Key == "stop":
+		r.line("ending after this step, with a checkpoint; Ctrl-C ends at once")
 	case e.State == run.Paused:
 		r.line(strings.TrimSuffix("paused: "+e.Message, ": "))
 	case e.State == run.Running && e.Message != "" && r.bar.terminal:

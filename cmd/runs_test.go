@@ -44,7 +44,7 @@ func (e *testEngine) Stop(context.Context) error {
 		return errors.Join(err, e.refuse)
 	}
 	time.AfterFunc(100*time.Millisecond, func() {
-		info.State, info.Step = run.Stopped, 42
+		info.State, info.Step, info.Engine.Socket = run.Stopped, 42, ""
 		e.folder.SetInfo(info)
 	})
 	return nil

@@ -67,16 +67,18 @@ func stopRun(c *cobra.Command, f run.Folder, wait time.Duration) error {
 	return nil
 }
 
-// ended waits until a run's engine has written its last state.
+// ended waits until no engine works on a run any more; the last one has written its state then.
 func ended(ctx context.Context, f run.Folder) (state string, step int, err error) {
 	for {
-		info, err := f.Info()
+		engine, err := f.Dial()
+		if errors.Is(err, run.ErrNoEngine) {
+			info, err := f.Info()
+			return f.State(info), info.Step, err
+		}
 		if err != nil {
 			return "", 0, err
 		}
-		if state := f.State(info); state != run.Running && state != run.Paused {
-			return state, info.Step, nil
-		}
+		engine.Close()
 		select {
 		case <-ctx.Done():
 			return "", 0, ctx.Err()

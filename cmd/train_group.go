@@ -1,10 +1,13 @@
 package cmd
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"focusnfix/core"
 	"focusnfix/core/engine"
+	"focusnfix/core/run"
 	"focusnfix/model/torch"
 )
 
@@ -38,4 +41,12 @@ func (t *trainFlags) config(c *cobra.Command, resume string) (core.Config, error
 		return core.Config{}, err
 	}
 	return changedConfig(f, t.settings(c))
+}
+
+// find finds the run to go on with.
+func (t *trainFlags) find(c *cobra.Command, resume string) (run.Folder, error) {
+	if c.Flags().Changed("preset") || t.dir != "" {
+		return run.Folder{}, usageError{errors.New("--resume goes on with the run's own preset and folder; leave out --preset and --run")}
+	}
+	return run.Find(t.runs.dir(), resume)
 }

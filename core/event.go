@@ -44,10 +44,12 @@ type TrainStep struct {
 	GradNorm     float64 // before clipping
 	LearningRate float64
 
+	// Where the time went: denoising, latents to pictures, scores and region term, gradients, and the whole
+	// step with all of these, its update and what is measured beside it.
 	SampleSeconds, DecodeSeconds, RewardSeconds, BackwardSeconds, StepSeconds float64
 
-	MemoryMiB float64 // of the device
-	DeviceUse float64 // 0 to 1
+	MemoryMiB float64 // most of the GPU's up to now; on the CPU, that of the process
+	DeviceUse float64 // 0 to 1: the GPU's as nvidia-smi says, or of the cores that libtorch may use
 	Skipped   bool    // loss or gradient was not a number, and the update left out
 }
 

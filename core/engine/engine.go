@@ -49,12 +49,13 @@ func Run(ctx context.Context, o Options) error {
 	go func() { served <- run.Serve(serving, listener, e) }()
 	err = e.work()
 	close(e.ended)
-	unwritten := e.finish(err)
+	unwritten := e.lastState(err)
 	quit()
-	if err == errStopped { //nolint:errorlint // with nothing to say about it
+	unwritten = errors.Join(unwritten, <-served, e.close(), e.Folder.SetInfo(e.info)) // now another may take it
+	if err == errStopped {                                                            //nolint:errorlint // with nothing to say about it
 		err = nil
 	}
-	return errors.Join(err, unwritten, <-served, e.close())
+	return errors.Join(err, unwritten)
 }
 
 // engine does what run.Engine asks. All work with tensors happens on the goroutine of work; what other

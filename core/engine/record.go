@@ -88,23 +88,34 @@ func (e *engine) busy(what string, done, of int) {
 	e.status.Busy, e.status.Done, e.status.Of, e.status.Preview = what, done, of, ""
 }
 
-// finish writes the last state. Serving leaves the run's as it was.
-func (e *engine) finish(err error) error {
+// lastState says in the events how the work ended, and leaves info as run.json is to have it. Serving
+// leaves the run's state as it was.
+func (e *engine) lastState(err error) error {
 	e.mutex.Lock()
+	defer e.mutex.Unlock()
 	e.info.Engine.Socket = ""
-	e.mutex.Unlock()
-	var closed *gateClosed
-	switch {
-	case !e.began && e.Idle:
-		return e.Folder.SetInfo(e.info)
-	case err == nil:
-		return e.setState(run.Done, "")
-	case err == errStopped: //nolint:errorlint // with nothing to say about it
-		return e.setState(run.Stopped, "")
-	case errors.Is(err, errStopped), errors.As(err, &closed):
-		return e.setState(run.Stopped, oneLine(err))
+	if e.Idle && !e.began {
+		return nil
 	}
-	return e.setState(run.Failed, oneLine(err))
+	var closed *gateClosed
+	e.info.State, e.info.Message, e.info.Step = run.Done, "", e.status.Step
+	switch {
+	case err == nil:
+	case err == errStopped: //nolint:errorlint // with nothing to say about it
+		e.info.State = run.Stopped
+	case errors.Is(err, errStopped), errors.As(err, &closed):
+		e.info.State, e.info.Message = run.Stopped, oneLine(err)
+	default:
+		e.info.State, e.info.Message = run.Failed, oneLine(err)
+	}
+	last := core.Event{Kind: "state", Step: e.info.Step, State: e.info.State, Message: e.info.Message}
+	if err := e.log.Append(last); err != nil {
+		return err
+	}
+	if e.OnEvent != nil {
+		e.OnEvent(last)
+	}
+	return nil
 }
 
 // oneLine joins the lines of an error.

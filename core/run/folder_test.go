@@ -39,6 +39,47 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+// A run may be made in a folder that the user names, unless there is something in it.
+func TestCreateAt(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "mine")
+	f, err := CreateAt(dir, Info{Preset: "violence"}, core.Default())
+	if err != nil || f.Name() != "mine" {
+		t.Fatal(f, err)
+	}
+	if info, err := f.Info(); err != nil || info.ID == "" || info.Steps != 60 {
+		t.Errorf("info %+v, %v", info, err)
+	}
+	if _, err := CreateAt(dir, Info{}, core.Default()); err == nil || !strings.Contains(err.Error(), "has files in it") {
+		t.Errorf("a second run in it: %v", err)
+	}
+	c := core.Default()
+	c.Region.Weight = 3
+	if err := f.SetConfig(c); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := f.Config(); err != nil || got.Region.Weight != 3 {
+		t.Errorf("region.weight %g, %v", got.Region.Weight, err)
+	}
+}
+
+func TestWriteFile(t *testing.T) {
+	f := newRun(t)
+	for _, text := range []string{"one", "two"} {
+		if err := f.WriteFile("images/step-000001/000-0.png", []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(f.path("images", "step-000001", "000-0.png")); err != nil || string(got) != text {
+			t.Errorf("read %q, %v", got, err)
+		}
+	}
+	if err := f.WriteFile("run.json/x", nil); err == nil {
+		t.Error("a file was taken for a folder")
+	}
+	if left, _ := filepath.Glob(f.path("images", "*", ".*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
 func TestInfoRefused(t *testing.T) {
 	f := newRun(t)
 	for text, want := range map[string]string{

@@ -64,15 +64,19 @@ func (f Folder) NewTensorBoard(step int) (*TensorBoard, error) {
 
 // Add writes numbers of a step, by the tags that TensorBoard shows; those that are none are left out.
 func (b *TensorBoard) Add(step int, numbers map[string]float64) error {
-	var summary []byte
+	return b.write(record(appendBytes(event(time.Now(), step), eventSummary, summary(numbers))))
+}
+
+// summary is a Summary message, by tags in their order.
+func summary(numbers map[string]float64) (m []byte) {
 	for _, tag := range slices.Sorted(maps.Keys(numbers)) {
 		if v := numbers[tag]; !math.IsNaN(v) {
 			value := appendBytes(nil, valueTag, []byte(tag))
 			value = binary.LittleEndian.AppendUint32(append(value, valueSimple), math.Float32bits(float32(v)))
-			summary = appendBytes(summary, summaryValue, value)
+			m = appendBytes(m, summaryValue, value)
 		}
 	}
-	return b.write(record(appendBytes(event(time.Now(), step), eventSummary, summary)))
+	return m
 }
 
 // write appends records. What a full disk took only by half is cut off again.
