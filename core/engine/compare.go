@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"os"
 	"path/filepath"
 
 	"focusnfix/core"
@@ -109,7 +110,12 @@ func (c Compare) Do(ctx context.Context) (*Comparison, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := Open(config, Settings{References: filepath.Join(c.Run.Dir, "reference"), Warn: c.Warn, Kinds: c.Kinds})
+	references, drop, err := c.references()
+	if err != nil {
+		return nil, err
+	}
+	defer drop()
+	s, err := Open(config, Settings{References: references, Warn: c.Warn, Kinds: c.Kinds})
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +138,18 @@ func (c Compare) Do(ctx context.Context) (*Comparison, error) {
 		return nil, err
 	}
 	return x.all(config)
+}
+
+// references is the run's folder of them, or a passing one where that cannot be written.
+func (c Compare) references() (dir string, drop func(), err error) {
+	dir = filepath.Join(c.Run.Dir, "reference")
+	if os.MkdirAll(dir, 0o755) == nil {
+		if try, err := os.MkdirTemp(dir, ".new-"); err == nil {
+			return dir, func() {}, os.Remove(try)
+		}
+	}
+	dir, err = os.MkdirTemp("", "focusnfix-references-")
+	return dir, func() { _ = os.RemoveAll(dir) }, err
 }
 
 // examPair is picture i of an exam: held-out prompts in turn, each with two seeds at a time, so that seeds

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -122,6 +124,28 @@ func TestCompare(t *testing.T) {
 		if step == 12 && (a.Fixed == 0 || a.PSNR > 60 || a.Judges[1].Change <= 0 || a.PSNR <= b.PSNR) {
 			t.Errorf("trained: %+v, draft %+v", a, b)
 		}
+	}
+}
+
+// References go elsewhere where the run's folder cannot be written.
+func TestCompareReferences(t *testing.T) {
+	f := run.Folder{Dir: t.TempDir()}
+	own, drop, err := Compare{Run: f}.references()
+	drop()
+	if entries, failed := os.ReadDir(own); err != nil || failed != nil || own != filepath.Join(f.Dir, "reference") || len(entries) != 0 {
+		t.Errorf("%s with %v in it (%v), want the run's own", own, entries, errors.Join(err, failed))
+	}
+	file := filepath.Join(f.Dir, "file") // no folder can be made below it, whoever asks
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	other, drop, err := Compare{Run: run.Folder{Dir: file}}.references()
+	if err != nil || strings.HasPrefix(other, f.Dir) {
+		t.Errorf("%s (%v), want a passing folder", other, err)
+	}
+	drop()
+	if _, err := os.Stat(other); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is left: %v", other, err)
 	}
 }
 
