@@ -87,8 +87,9 @@ fmt: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) ## format Go and C++
 	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) -i $$(git ls-files '*.c' '*.cpp' '*.h'); fi
 
 .PHONY: term-test
-term-test: binary ## pictures in real terminals; skips with a reason what is not installed
+term-test: binary ## pictures and the screen in real terminals; skips with a reason what is not installed
 	@termtest/run.sh
+	@termtest/screen.sh
 
 .PHONY: golden
 golden: ## rewrite golden files; read the diff before committing it

@@ -1,12 +1,14 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -88,7 +90,7 @@ func runConfig(preset string, sets []string) (c core.Config, name string, err er
 	if c, err = core.Load(layers, sets); err != nil {
 		return c, name, usageError{err}
 	}
-	return c, name, nil
+	return c, name, engine.Check(c)
 }
 
 func newTrain() *cobra.Command {
@@ -130,7 +132,33 @@ func (t *trainFlags) folder(c *cobra.Command, resume string) (run.Folder, error)
 	if err != nil {
 		return f, err
 	}
+	if err := retire(c.Context(), f); err != nil {
+		return f, err
+	}
 	return f, changeConfig(f, t.settings(c))
+}
+
+// retire ends an engine that only answers for a run, so that its training can go on elsewhere.
+func retire(ctx context.Context, f run.Folder) error {
+	client, err := f.Dial()
+	if errors.Is(err, run.ErrNoEngine) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	status, err := client.Status(ctx)
+	if err != nil || status.State == run.Running || status.State == run.Paused {
+		return errors.Join(err, fmt.Errorf("%s: another engine works on this run; focusnfix stop ends it", f.Name()))
+	}
+	if err := client.Stop(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	_, _, err = ended(ctx, f)
+	return err
 }
 
 // changeConfig changes settings of a run that nobody works on.

@@ -151,6 +151,15 @@ func TestStart(t *testing.T) {
 	if r, err := client.Generate(ctx, run.GenerateRequest{Prompt: "a fox"}); err != nil || r.Path == "" {
 		t.Errorf("generated %+v, %v", r, err)
 	}
+	if code, _, stderr := inRuns(t, runs, "train --steps 1 --resume "+f.Name()); code != exitDone || !strings.Contains(stderr, "done at step") {
+		t.Errorf("train in place of an idle engine: %d %s", code, stderr)
+	}
+	if err := changeConfig(f, []string{"train.steps=100000"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := wakeRun(ctx, f); err != nil {
+		t.Fatal(err)
+	}
 	if err := resumeRun(ctx, f); err != nil {
 		t.Fatal(err)
 	}
@@ -207,19 +216,20 @@ func stopAtEnd(t *testing.T, f run.Folder) {
 	})
 }
 
-// An engine that cannot begin says why, at once, and the run has failed.
+// A run whose model is not there is not made; an engine that cannot begin says why, at once, and the run
+// has failed.
 func TestStartFails(t *testing.T) {
 	torchtest.Need(t)
 	t.Setenv("FNF_TEST_AS_PROGRAM", "1")
-	runs := t.TempDir()
-	code, _, stderr := inRuns(t, runs, "start -p violence --set model.path=/nowhere")
-	if code != exitFailed || !strings.Contains(stderr, "error: model.path: /nowhere is not there") || !strings.Contains(stderr, "log.txt") {
+	runs, ctx := t.TempDir(), context.Background()
+	if _, err := startRun(ctx, runs, "violence", []string{"model.path=/nowhere"}); err == nil || !strings.Contains(err.Error(), "model.path: /nowhere is not there") {
+		t.Errorf("started with no model: %v", err)
+	}
+	code, _, stderr := inRuns(t, runs, "start -p "+tinyPreset(t)+" --set reward.oversexualization.model=clip:/nowhere")
+	if code != exitFailed || !strings.Contains(stderr, "error: reward.oversexualization.model: ") || !strings.Contains(stderr, "log.txt") {
 		t.Errorf("%d %q", code, stderr)
 	}
-	if f, err := startRun(context.Background(), runs, "violence", []string{"model.path=/nowhere"}); err == nil || f.Dir == "" {
-		t.Errorf("started %v, %v", f, err)
-	}
-	if code, out, _ := inRuns(t, runs, "ls"); code != exitDone || strings.Count(out, "failed") != 2 {
+	if code, out, _ := inRuns(t, runs, "ls"); code != exitDone || strings.Count(out, "failed") != 1 || strings.Count(out, "\n") != 2 {
 		t.Errorf("ls: %s", out)
 	}
 }

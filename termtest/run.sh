@@ -12,45 +12,11 @@ if [ "$1" = -o ]; then
 	out=$2
 	shift 2
 fi
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
-out=${out:-$tmp}
-passed=0 failed=0 skipped=0
-
-skip() {
-	echo "skip $1: $2"
-	skipped=$((skipped + 1))
-}
-
-summary() {
-	echo "terminal tests: $passed passed, $failed failed, $skipped skipped"
-	[ "$failed" = 0 ]
-	exit
-}
-
-termshot=${TERMSHOT:-../shared/tools/termshot}
-[ -f "$termshot" ] || { skip all "no termshot: set TERMSHOT"; summary; }
-for tool in python3 Xvfb xdotool xterm; do
-	command -v "$tool" >/dev/null || { skip all "$tool is not installed"; summary; }
-done
+. termtest/lib.sh
 go build -o "$tmp/demo" ./tui/internal/demo && go build -o "$tmp/focusnfix" . || exit 1
 pic=$tmp/picture.png # what the demo encoded last
 : >"$pic"
 demo="$tmp/demo -dump $pic"
-
-# steps NAME ARGUMENT... -- COMMAND: runs a command in a terminal; standard input has the steps.
-steps() {
-	test=$1
-	shift
-	if python3 "$termshot" -z 100x24 -o "$out" --timeout 120 -f - "$@" >"$tmp/log" 2>&1; then
-		echo "ok   $test"
-		passed=$((passed + 1))
-	else
-		echo "FAIL $test"
-		sed 's/^/     /' "$tmp/log"
-		failed=$((failed + 1))
-	fi
-}
 
 # What is on the screen. The picture's cells are 35,1 to 64,10 in 100x24; #101010 is the background.
 there="expect-image $pic @35,1"

@@ -81,6 +81,9 @@ type (
 	} // a line for the footer
 )
 
+// tellEvery is how often panes hear of events while a long log is still being read.
+const tellEvery = 200 * time.Millisecond
+
 // app is the whole screen.
 type app struct {
 	*shared
@@ -88,6 +91,7 @@ type app struct {
 	tab    int
 	w, h   int
 	layout layout
+	told   time.Time // when panes last heard of events
 }
 
 func newApp(o Options, probe *Probe, pics *Pictures) *app {
@@ -118,7 +122,7 @@ func (a *app) Init() tea.Cmd {
 	}
 	cmds = append(cmds, a.front(visibleMsg(true)))
 	if a.options.Open != "" {
-		cmds = append(cmds, a.open(a.options.Open))
+		cmds = append(cmds, a.open(a.options.Open), a.show(tabDashboard))
 	}
 	return tea.Batch(cmds...)
 }
@@ -208,7 +212,12 @@ func (a *app) followed(msg followedMsg) tea.Cmd {
 	if !a.run.take(msg) {
 		return a.all(eventsMsg{})
 	}
-	return tea.Batch(a.run.follow(), a.all(eventsMsg{msg.batch.Reset}))
+	next := a.run.follow()
+	if behind := msg.batch.Behind > 0; behind && !msg.batch.Reset && a.now().Sub(a.told) < tellEvery {
+		return next
+	}
+	a.told = a.now()
+	return tea.Batch(next, a.all(eventsMsg{msg.batch.Reset}))
 }
 
 // drawn shows a picture that was encoded, if it is still wanted.

@@ -132,9 +132,12 @@ func (p *dashboardPane) viewPictures() string {
 	}
 	st := p.s.styles
 	baseHead := st.bold.Render("base") + st.faintText.Render([]string{"  heatmap", "  mask", ""}[p.overlay])
-	follow := " newest"
-	if !p.newest {
+	follow := ""
+	switch {
+	case !p.newest:
 		follow = " stays"
+	case w > 22:
+		follow = " newest"
 	}
 	tunedHead := st.bold.Render("tuned") + fmt.Sprintf("  step %d", step) + st.faintText.Render(follow)
 	lines := []string{fitLine(baseHead, w)}

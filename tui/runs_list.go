@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"context"
 	"math"
 	"os"
 	"path/filepath"
@@ -93,8 +92,7 @@ func (p *runsPane) mark() tea.Cmd {
 	if len(p.marked) == len(p.s.styles.series) {
 		return p.s.say("%s can be compared, not more", plural(len(p.marked), "run"))
 	}
-	o := &opened{folder: r.Folder, info: r.Info, state: r.State, store: newStore()}
-	o.ctx, o.cancel = context.WithCancel(context.Background())
+	o := newOpened(r.Folder)
 	p.marked = append(p.marked, o)
 	return p.followMarked(o)
 }

@@ -8,7 +8,7 @@ import (
 
 // maxRows bounds a table. Beyond it, older rows are thinned: of every four, each column keeps its smallest
 // and its largest value. So a run of any length takes the same memory and no peak is lost.
-const maxRows = 1 << 17
+const maxRows = 100_000
 
 // table has one row for each step that was measured and one column for each quantity.
 type table struct {

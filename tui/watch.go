@@ -23,17 +23,16 @@ type opened struct {
 	behind    int64  // bytes of the log that are still to be read
 	lastWords string // of an engine that is gone: the end of log.txt
 
-	follower *run.Follower
-	ctx      context.Context
-	cancel   context.CancelFunc
+	batches chan followedMsg // what was read and not yet taken
+	ctx     context.Context
+	cancel  context.CancelFunc
 }
 
 // followedMsg is a batch of events of a run.
 type followedMsg struct {
-	run      *opened
-	follower *run.Follower // of the first batch
-	batch    run.Batch
-	err      error
+	run   *opened
+	batch run.Batch
+	err   error
 }
 
 // look is run.json and the configuration, as they are now.
@@ -48,11 +47,18 @@ type look struct {
 	lastWords string
 }
 
+// newOpened begins to read a run.
+func newOpened(f run.Folder) *opened {
+	o := &opened{folder: f, store: newStore(), batches: make(chan followedMsg, 1)}
+	o.ctx, o.cancel = context.WithCancel(context.Background())
+	go o.read()
+	return o
+}
+
 // openRun makes f the run on the screen and begins to read it.
 func (s *shared) openRun(f run.Folder) tea.Cmd {
 	s.close()
-	o := &opened{folder: f, store: newStore()}
-	o.ctx, o.cancel = context.WithCancel(context.Background())
+	o := newOpened(f)
 	s.run = o
 	return tea.Batch(o.look(), o.follow())
 }
@@ -99,28 +105,40 @@ func (s *shared) looked(l look) bool {
 	return true
 }
 
-// follow waits for the next batch of events. The follower ends with the run.
-func (o *opened) follow() tea.Cmd {
-	follower, folder, ctx := o.follower, o.folder, o.ctx
-	return func() tea.Msg {
+// read reads the log and hands on what it read, one batch ahead of the screen, until the run is closed.
+func (o *opened) read() {
+	follower, err := o.folder.Follow()
+	if err != nil {
+		o.batches <- followedMsg{run: o, err: err} // there is room for one
+		return
+	}
+	defer follower.Close() //nolint:errcheck // it was only read
+	for err == nil {
 		msg := followedMsg{run: o}
-		if follower == nil {
-			if follower, msg.err = folder.Follow(); msg.err != nil {
-				return msg
-			}
+		msg.batch, msg.err = follower.Next(o.ctx)
+		err = msg.err
+		select {
+		case o.batches <- msg:
+		case <-o.ctx.Done():
+			return
 		}
-		msg.follower = follower
-		msg.batch, msg.err = follower.Next(ctx)
-		if ctx.Err() != nil {
-			_ = follower.Close() // nothing was written
+	}
+}
+
+// follow waits for the next batch of events.
+func (o *opened) follow() tea.Cmd {
+	return func() tea.Msg {
+		select {
+		case msg := <-o.batches:
+			return msg
+		case <-o.ctx.Done():
+			return nil
 		}
-		return msg
 	}
 }
 
 // take puts a batch into the store; it returns false if reading has ended.
 func (o *opened) take(msg followedMsg) bool {
-	o.follower = msg.follower
 	if msg.err != nil {
 		if !errors.Is(msg.err, context.Canceled) {
 			o.err = msg.err

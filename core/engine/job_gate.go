@@ -120,9 +120,16 @@ func (e *engine) judge() ([]alarm, error) {
 	return alarms, nil
 }
 
-// writeCheckpoint writes one of now and returns its path from the run folder. A full disk is an error.
+// writeCheckpoint writes one of now and returns its path from the run folder; without a verdict, one of this
+// step that is there already will do. A full disk is an error.
 func (e *engine) writeCheckpoint(v *verdict) (string, error) {
 	step := e.trainer.Done()
+	if v == nil && step == e.written {
+		all, err := e.Folder.Checkpoints()
+		if n := len(all); err == nil && n > 0 && all[n-1].Step == step {
+			return e.fromFolder(all[n-1].Dir), nil
+		}
+	}
 	c, err := e.Folder.WriteCheckpoint(step, func(dir string) error {
 		err := e.trainer.Save(dir, map[string]string{
 			"focusnfix_version": e.Version, "focusnfix_preset": e.info.Preset, "focusnfix_step": strconv.Itoa(step),

@@ -48,6 +48,18 @@ func Open(c core.Config, o Settings) (*Session, error) {
 	return s, nil
 }
 
+// Check finds out, without loading anything, whether a configuration's model and prompts are there.
+func Check(c core.Config) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if _, _, err := readPrompts(c.Train.Prompts); err != nil {
+		return err
+	}
+	_, err := modelFolder(c.Model.Path)
+	return err
+}
+
 func (s *Session) open(o Settings) (err error) {
 	if s.Options, err = trainOptions(s.Config); err != nil {
 		return err

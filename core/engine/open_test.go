@@ -107,6 +107,25 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// What can be told without loading is.
+func TestCheck(t *testing.T) {
+	c := tinyConfig(t)
+	if err := Check(c); err != nil {
+		t.Error(err)
+	}
+	for want, change := range map[string]func(*core.Config){
+		"lora.rank: 0": func(c *core.Config) { c.LoRA.Rank = 0 },
+		`no file "x"`:  func(c *core.Config) { c.Train.Prompts = "x" },
+		"is not there": func(c *core.Config) { c.Model.Path = "/nowhere" },
+	} {
+		wrong := c
+		change(&wrong)
+		if err := Check(wrong); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
 // Saliency finds where a score comes from, of any judge.
 func TestSaliency(t *testing.T) {
 	c := tinyConfig(t)

@@ -54,7 +54,7 @@ func (poisoned) Score(images torch.Tensor, _ []string) torch.Tensor {
 // greedy is a judge for whose score there is never enough memory.
 type greedy struct{ spot }
 
-func (greedy) Score(images torch.Tensor, _ []string) torch.Tensor {
+func (greedy) Score(torch.Tensor, []string) torch.Tensor {
 	panic(&torch.Error{Op: "aten::empty", Message: "CUDA out of memory. Tried to allocate 2.00 GiB"})
 }
 

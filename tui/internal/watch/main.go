@@ -1,7 +1,7 @@
 // Watch is the screen over sample runs: for trying it, and for the terminal tests (termtest/screen.sh), without a
 // model. Its engines are processes of their own that pretend to train.
 //
-//	watch [-pace 200ms] [-write] DIR     -write first writes runs of every state
+//	watch [-pace 200ms] [-write] DIR     -write first writes runs of every state, -write-only does no more
 package main
 
 import (
@@ -23,13 +23,17 @@ var aspects = []string{"violence", "oversexualization", "artifacts", "misalignme
 func main() {
 	pace := flag.Duration("pace", 200*time.Millisecond, "time of a step")
 	write := flag.Bool("write", false, "write sample runs first")
+	only := flag.Bool("write-only", false, "write sample runs and end")
 	engine := flag.String("engine", "", "be the engine of this run folder")
 	open := flag.String("open", "", "open this run")
 	flag.Parse()
 	var err error
-	if *engine != "" {
+	switch {
+	case *only:
+		err = writeRuns(flag.Arg(0))
+	case *engine != "":
 		err = sample.Serve(context.Background(), run.Folder{Dir: *engine}, sample.Options{Aspects: aspects, Steps: 60, Every: 5, Alarm: true}, *pace)
-	} else {
+	default:
 		err = screen(flag.Arg(0), *open, *pace, *write)
 	}
 	if err != nil {

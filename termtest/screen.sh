@@ -1,0 +1,154 @@
+#!/bin/sh
+# Tests the screen in a real terminal, on a private X server: from the list of runs to a live dashboard, sizes,
+# colours, tmux, a lost connection, and quitting. The engines are of tui/internal/watch and need no model.
+#
+#   termtest/screen.sh [-o DIR]
+#
+# It needs what run.sh needs; what is missing is skipped with a reason. The screenshots stay in DIR.
+cd "$(dirname "$0")/.." || exit 1
+out=
+[ "$1" = -o ] && out=$2
+. termtest/lib.sh
+go build -o "$tmp/watch" ./tui/internal/watch || exit 1
+XDG_CONFIG_HOME=$tmp/config
+export XDG_CONFIG_HOME
+watch="$tmp/watch -pace 400ms"
+
+# The sun of the sample pictures, where the base and the tuned one are in 120x40.
+sun="expect-color 113,6 #fad650 20
+expect-color 113,23 #fad650 20"
+
+steps "start a run: pictures are there and steady, curves move" -z 120x40 --alive -- sh -c "$watch $tmp/a" <<STEPS
+wait-text No\\sruns\\syet
+shot first
+key Return
+wait-text step\\s8/60 20
+$sun
+shot dashboard
+steady 90,5,28x14 5
+changes 0,3,86x8 5
+key x
+wait-text Stop\\sthe\\srun
+shot question
+key y
+wait-text stopped 20
+shot stopped
+STEPS
+
+"$tmp/watch" -write-only "$tmp/b" || exit 1
+steps "runs of every state, opened without an engine" -z 120x40 --alive -- sh -c "$watch $tmp/b" <<STEPS
+wait-text crashed
+expect-text failed
+expect-text stopped
+shot runs
+key space Down space
+wait-text total\\sreward
+shot compare
+key Up Return
+wait-text Stopped
+wait 1
+$sun
+key i Left Left
+wait 0.5
+shot inspect
+key question
+wait-text Keys
+shot help
+key Escape
+wait 0.5
+expect-color 113,6 #fad650 20
+STEPS
+
+steps "80x24, 200x60, too small, and a storm of sizes" -z 80x24 --alive -- sh -c "$watch $tmp/b" <<STEPS
+wait-text crashed
+shot runs-80x24
+key Return
+wait-text Stopped
+wait 1
+shot dashboard-80x24
+resize 200x60
+wait 1.5
+shot dashboard-200x60
+resize 40x12
+wait-text too\\ssmall
+shot small
+resize 100x30
+resize 61x19
+resize 140x50
+resize 90x20
+resize 120x40
+wait 1.5
+expect-size 120x40
+$sun
+shot storm
+STEPS
+
+steps "light background" -z 120x40 --bg=#fafafa --xrm 'XTerm*foreground: #202020' --alive -- sh -c "$watch $tmp/b" <<STEPS
+wait-text crashed
+shot light-runs
+key Return
+wait-text Stopped
+wait 1
+shot light
+$sun
+STEPS
+
+steps "no colours" -z 120x40 -e NO_COLOR=1 --alive -- sh -c "$watch $tmp/b" <<STEPS
+wait-text crashed
+key Return
+wait-text Stopped
+wait 1
+shot no-color
+STEPS
+
+steps "quitting leaves the terminal clean" -z 120x40 -- sh -c "echo before; $watch $tmp/b; echo after; sleep 3" <<STEPS
+wait-text crashed
+key Return
+wait-text Stopped
+wait 1
+$sun
+key q
+wait-text after
+expect-text before
+expect-color 113,6 #101010
+expect-color 113,23 #101010
+shot quit
+STEPS
+
+if command -v tmux >/dev/null; then
+	steps "tmux: half blocks" -z 120x40 --tmux --alive -- sh -c "$watch $tmp/b" <<-STEPS
+	wait-text crashed
+	key Return
+	wait-text Stopped
+	wait 1
+	expect-color 113,6 #fad650 20
+	shot tmux
+	STEPS
+else
+	skip tmux "not installed"
+fi
+
+if command -v sshd >/dev/null || [ -x /usr/sbin/sshd ]; then
+	steps "ssh: the connection is lost" -z 120x40 --ssh --exit-code any -- sh -c "$watch $tmp/c" <<-STEPS
+	wait-text No\\sruns\\syet
+	key Return
+	wait-text step\\s5/60 20
+	signal HUP
+	wait-exit
+	STEPS
+	steps "ssh: attached again, the run went on and nothing is missing" -z 120x40 --ssh --alive -- sh -c "$watch $tmp/c" <<-STEPS
+	wait-text running
+	key Return
+	wait-text step\\s[1-5][0-9]/60
+	wait 1
+	shot again
+	run [ \$(grep -c '"kind":"step"' $tmp/c/*/events.jsonl) = \$(grep '"kind":"step"' $tmp/c/*/events.jsonl | tail -n 1 | sed 's/.*"step":\\([0-9]*\\).*/\\1/') ]
+	key x
+	wait-text Stop
+	key y
+	wait-text stopped 20
+	STEPS
+else
+	skip ssh "sshd is not installed"
+fi
+summary
