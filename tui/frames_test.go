@@ -19,15 +19,14 @@ var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 // noon is when the golden frames are.
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
+func init() { time.Local = time.UTC } // of the golden frames
+
 var allAspects = []string{"violence", "oversexualization", "artifacts", "misalignment"}
 
 // sampleRuns writes four runs into ./runs of a new working folder, with names that do not change.
 func sampleRuns(t testing.TB) {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	local := time.Local
-	time.Local = time.UTC
-	t.Cleanup(func() { time.Local = local })
 	for _, o := range []sample.Options{
 		{Preset: "artifacts", Aspects: allAspects[2:3], Steps: 60, Done: 60, State: run.Done, Created: noon.Add(-50 * time.Hour)},
 		{Preset: "misalignment", Aspects: allAspects[3:], Steps: 80, Done: 34, State: run.Running, Created: noon.Add(-5 * time.Hour)},
