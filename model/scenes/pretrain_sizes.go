@@ -45,7 +45,7 @@ var shippedSizes = sizes{
 	judge:     [2]judgeWidths{{16, 32, 64, 96}, {24, 48, 96, 128}},
 	encoded:   60_000,
 	statistic: 2_000,
-	pool:      24_000,
+	pool:      16_000,
 	every:     50,
 	lessons: map[string]effort{
 		"sight":             {3_000, 128, 2e-3},
