@@ -1,5 +1,5 @@
-// Loops over tasks on as many threads as operators have. libtorch's own parallel_for needs its OpenMP,
-// which we would have to link a second time; its pool of threads is there for the asking.
+// Loops over tasks on as many threads as operators have. libtorch's own parallel_for needs its
+// OpenMP, which we would have to link a second time; its pool of threads is there for the asking.
 #pragma once
 #include <ATen/Parallel.h>
 

@@ -1,13 +1,15 @@
-// Sixteen numbers at once, in the vector types of GCC and Clang: the compiler splits them for what the
-// processor has. FNF_CLONES compiles a function for several processors; which one runs is chosen when
-// the library is loaded, as the machine that compiles need not be the one that runs.
+// Sixteen numbers at once, in the vector types of GCC and Clang: the compiler splits them for what
+// the processor has. FNF_CLONES compiles a function for several processors; which one runs is
+// chosen when the library is loaded, as the machine that compiles need not be the one that runs.
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #define FNF_INLINE static inline __attribute__((always_inline))
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define FNF_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), flatten))
+#define FNF_CLONES \
+  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), flatten))
 #else
 #define FNF_CLONES __attribute__((flatten))
 #endif
@@ -24,6 +26,14 @@ typedef uint16_t halves __attribute__((vector_size(32)));
 struct bfloat {
   uint16_t bits;
 };
+
+// Calls f(lanes, first channel) for all channels; lanes is a constant where they fill a vector.
+template <class F>
+FNF_INLINE void each_lanes(int64_t C, F&& f) {
+  int64_t c = 0;
+  for (; c + kLanes <= C; c += kLanes) f(std::integral_constant<int64_t, kLanes>{}, c);
+  if (c < C) f(C - c, c);
+}
 
 // load reads n of kLanes numbers; the others are 0. n is a constant kLanes where it matters.
 FNF_INLINE floats load(const float* from, int64_t n) {
