@@ -21,13 +21,16 @@ var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 var allAspects = []string{"violence", "oversexualization", "artifacts", "misalignment"}
 
+// TestMain puts every test into one time zone.
+func TestMain(m *testing.M) {
+	time.Local = time.UTC
+	os.Exit(m.Run())
+}
+
 // sampleRuns writes four runs into ./runs of a new working folder, with names that do not change.
 func sampleRuns(t testing.TB) {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	local := time.Local
-	time.Local = time.UTC
-	t.Cleanup(func() { time.Local = local })
 	for _, o := range []sample.Options{
 		{Preset: "artifacts", Aspects: allAspects[2:3], Steps: 60, Done: 60, State: run.Done, Created: noon.Add(-50 * time.Hour)},
 		{Preset: "misalignment", Aspects: allAspects[3:], Steps: 80, Done: 34, State: run.Running, Created: noon.Add(-5 * time.Hour)},
