@@ -19,6 +19,8 @@ var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 // noon is when the golden frames are.
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
+func init() { time.Local = time.UTC } // of the golden frames
+
 var allAspects = []string{"violence", "oversexualization", "artifacts", "misalignment"}
 
 // TestMain puts every test into one time zone.

@@ -83,6 +83,9 @@ func (p *promptPane) view(w, h int) string {
 	return stack(w, h, append(head, p.viewPair(w, rest, p.side(), l.side, l.base, l.tuned, heads, pictures))...)
 }
 
+// numberWidths are the cells of the fields in the form's last row.
+var numberWidths = map[int]int{fieldSeed: 8, fieldSteps: 6, fieldGuidance: 6}
+
 // formLabel is the width of the names before the first two fields.
 const formLabel = 11
 
@@ -123,17 +126,18 @@ type part struct {
 
 func (p *promptPane) numberParts() []part {
 	var parts []part
-	field := func(i, w int) {
+	field := func(i int) {
+		w := numberWidths[i]
 		text := fitLine(p.form.fields[i].View(), w)
 		parts = append(parts, part{field: i, text: text, width: len(fieldNames[i]) + 1 + w})
 	}
 	word := func(text string, click func()) {
 		parts = append(parts, part{field: noField, text: text, click: click, width: ansi.StringWidth(text)})
 	}
-	field(fieldSeed, 8)
+	field(fieldSeed)
 	word(p.styles.keyCap.Render(p.form.seed.String())+"  ", func() { p.form.seed = (p.form.seed + 1) % seedModes })
-	field(fieldSteps, 5)
-	field(fieldGuidance, 6)
+	field(fieldSteps)
+	field(fieldGuidance)
 	weights := "now"
 	if p.form.weights != "" {
 		weights = path.Base(p.form.weights)
@@ -164,9 +168,9 @@ func (p *promptPane) resize() {
 	w := max(p.w-formLabel-3, 10)
 	p.form.fields[fieldPrompt].SetWidth(w)
 	p.form.fields[fieldNegative].SetWidth(w)
-	p.form.fields[fieldSeed].SetWidth(8)
-	p.form.fields[fieldSteps].SetWidth(5)
-	p.form.fields[fieldGuidance].SetWidth(5)
+	for i, w := range numberWidths { // the cursor has a cell behind the last digit, and another stays free
+		p.form.fields[i].SetWidth(w - 2)
+	}
 }
 
 // statusLine says what is going on, or what is shown.

@@ -44,13 +44,13 @@ func TestGoldenPanes(t *testing.T) {
 		d.images()
 		d.shows("picture off")
 		p := d.panes[tabImages].(*imagesPane)
-		d.until("the PSNR", func() bool {
-			at, _ := p.current()
-			v := p.psnr[p.gallery.files(at, "")]
-			return v == v
-		})
 		d.press("left", "left", "f", "h")
 		d.images()
+		d.until("the PSNR", func() bool {
+			at, _ := p.current()
+			v, known := p.psnr[p.gallery.files(at, "")]
+			return known && v == v
+		})
 		check("images")
 		d.press("f", "h", "g", "down")
 		d.images()

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 
 	"focusnfix/core"
 )
@@ -129,6 +130,10 @@ func (c *Client) do(ctx context.Context, method, verb string, request, result an
 		return err
 	}
 	response, err := c.http.Do(r)
+	var inURL *url.Error
+	if errors.As(err, &inURL) {
+		err = inURL.Err // the URL means nothing to anybody
+	}
 	if err != nil {
 		return fmt.Errorf("%s: the engine does not answer: %w", verb, err)
 	}

@@ -266,7 +266,7 @@ func TestDialRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Pause(t.Context()); err == nil || !strings.Contains(err.Error(), "does not answer") {
+	if err := c.Pause(t.Context()); err == nil || !strings.Contains(err.Error(), "does not answer: dial unix") {
 		t.Errorf("no socket: %v", err)
 	}
 }
