@@ -11,7 +11,8 @@ out=
 . termtest/lib.sh
 go build -o "$tmp/watch" ./tui/internal/watch || exit 1
 XDG_CONFIG_HOME=$tmp/config
-export XDG_CONFIG_HOME
+XDG_STATE_HOME=$tmp/state
+export XDG_CONFIG_HOME XDG_STATE_HOME
 watch="$tmp/watch -pace 400ms"
 
 # The sun of the sample pictures, where the base and the tuned one are in 120x40.
@@ -81,6 +82,67 @@ wait 1.5
 expect-size 120x40
 $sun
 shot storm
+STEPS
+
+steps "images: large, flipped, in a grid, played, saved" -z 120x40 --alive -- sh -c "cd $tmp && $watch -open b/*-all-aspects-* b" <<STEPS
+wait-text Stopped
+key 3
+wait-text step\\s40,\\snewest
+wait 1
+expect-color 104,7 #fad650 20
+shot images
+key f h
+wait 1
+shot images-heatmap
+steady 50,2,69x35 2
+key h g
+wait 1.5
+expect-color 83,7 #fad650 20
+shot grid
+click 45,10
+wait-text ▸\\s1·7
+click 45,10
+wait-text picture\\s2\\sof\\s4
+click 40,38
+wait-text of\\s9
+key space
+changes 0,37,120x2 4
+key s
+wait-text saved
+run ls $tmp/*-step-*.png
+STEPS
+
+steps "prompt: typed, drawn, repaired live" -z 120x40 --alive -- sh -c "$watch -open $tmp/b/*-violence-* $tmp/b" <<STEPS
+wait-text failed
+key 4
+wait-text press\\senter
+key Return
+type a chef
+shot prompt-typing
+key Return
+wait-text No\\sengine
+key y
+wait-text result\\s1\\sof\\s1 20
+wait 1
+expect-color 69,11 #fad650 20
+expect-color 110,11 #fad650 20
+shot prompt
+key r
+wait-text box
+wait 1
+expect-color 104,8 #fad650 20
+drag 55,20 75,35
+wait 1
+shot fix-box
+key Return
+wait-text 6\\sof\\s12 20
+shot fix-live
+wait-text repair\\s1\\sof\\s1 20
+wait 1
+expect-color 69,6 #fad650 20
+expect-color 110,6 #fad650 20
+expect-color 100,33 #101010
+shot fix
 STEPS
 
 steps "light background" -z 120x40 --bg=#fafafa --xrm 'XTerm*foreground: #202020' --alive -- sh -c "$watch $tmp/b" <<STEPS

@@ -102,16 +102,16 @@ func keyPress(name string) tea.KeyPressMsg {
 	return tea.KeyPressMsg(k)
 }
 
-// until handles messages until ok, and fails after five seconds without.
+// until handles messages until ok, and fails after half a minute without.
 func (d *driver) until(what string, ok func() bool) {
 	d.t.Helper()
-	late := time.After(5 * time.Second)
+	late := time.After(30 * time.Second)
 	for !ok() {
 		select {
 		case msg := <-d.msgs:
 			d.send(msg)
 		case <-late:
-			d.t.Fatalf("not in five seconds: %s. The screen:\n%s", what, ansi.Strip(d.content()))
+			d.t.Fatalf("not in half a minute: %s. The screen:\n%s", what, ansi.Strip(d.content()))
 		}
 	}
 }

@@ -36,8 +36,8 @@ const (
 	boxStep  = 0.02
 )
 
-// start is the box that keys begin with.
-func (b *boxEditor) start() {
+// initial is the box that keys begin with.
+func (b *boxEditor) initial() {
 	b.box, b.set = run.Box{Left: 0.3, Top: 0.3, Right: 0.7, Bottom: 0.7}, true
 }
 
@@ -77,7 +77,7 @@ func apart(low, high float64) (float64, float64) {
 // move moves the grip by steps; without a box there is one then.
 func (b *boxEditor) move(dx, dy int, g grip) {
 	if !b.set {
-		b.start()
+		b.initial()
 		return
 	}
 	b.box.Left, b.box.Right = slide(b.box.Left, b.box.Right, float64(dx)*boxStep, g)
@@ -98,7 +98,7 @@ func slide(low, high, by float64, g grip) (float64, float64) {
 // grow makes the box larger, or smaller with a negative n, on every side.
 func (b *boxEditor) grow(n int) {
 	if !b.set {
-		b.start()
+		b.initial()
 		return
 	}
 	by := float64(n) * boxStep

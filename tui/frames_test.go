@@ -23,6 +23,12 @@ func init() { time.Local = time.UTC } // of the golden frames
 
 var allAspects = []string{"violence", "oversexualization", "artifacts", "misalignment"}
 
+// TestMain puts every test into one time zone.
+func TestMain(m *testing.M) {
+	time.Local = time.UTC
+	os.Exit(m.Run())
+}
+
 // sampleRuns writes four runs into ./runs of a new working folder, with names that do not change.
 func sampleRuns(t testing.TB) {
 	t.Helper()

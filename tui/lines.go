@@ -3,6 +3,7 @@ package tui
 import (
 	"math"
 	"sort"
+	"strconv"
 	"time"
 
 	"focusnfix/render"
@@ -20,15 +21,30 @@ const (
 
 func (a axis) String() string { return [...]string{"step", "time since start", "time of day"}[a] }
 
-// label writes a value of the axis; nil writes numbers.
+// label writes a value of the axis. There are only whole steps.
 func (a axis) label() func(float64) string {
 	switch a {
+	case byStep:
+		return stepLabel
 	case relative:
 		return func(v float64) string { return clock(time.Duration(v * float64(time.Second))) }
 	case wall:
 		return func(v float64) string { return time.Unix(int64(v), 0).Format("15:04") }
 	}
 	return nil
+}
+
+// stepLabel is 150, 12k, 1.5M, or nothing between two steps.
+func stepLabel(v float64) string {
+	switch {
+	case v != math.Trunc(v):
+		return ""
+	case math.Abs(v) >= 1e6:
+		return strconv.FormatFloat(v/1e6, 'f', -1, 64) + "M"
+	case math.Abs(v) >= 1e4:
+		return strconv.FormatFloat(v/1e3, 'f', -1, 64) + "k"
+	}
+	return strconv.FormatFloat(v, 'f', 0, 64)
 }
 
 // describe writes a value of the axis for the legend.

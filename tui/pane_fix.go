@@ -3,8 +3,6 @@ package tui
 import (
 	"context"
 	"errors"
-	"image"
-	"slices"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -43,12 +41,6 @@ const (
 	fixLooking // at repairs
 )
 
-// fixSource is a picture that can be repaired.
-type fixSource struct {
-	request run.GenerateRequest
-	files   pictureFiles
-}
-
 type (
 	repairMsg struct { // another pane's picture is to be repaired
 		source fixSource
@@ -60,10 +52,7 @@ type (
 	}
 )
 
-const (
-	fixPaneName = "fix"
-	maxSources  = 200
-)
+const fixPaneName = "fix"
 
 func newFixPane(s *shared) *fixPane {
 	return &fixPane{shared: s, results: results{fixes: true}, layers: layers{contour: true}}
@@ -88,13 +77,25 @@ func (p *fixPane) update(msg tea.Msg) tea.Cmd {
 			p.results.add(p.run.store.prompts)
 		}
 		return tea.Batch(p.refresh(), p.wants())
+	case repairMsg:
+		p.choose(msg)
+		return tea.Batch(p.refresh(), p.wants())
+	case mouseMsg:
+		return tea.Batch(p.mouse(msg), p.wants())
+	case shownMsg, encodeMsg, stateMsg:
+	default:
+		return p.answered(msg)
+	}
+	return p.wants()
+}
+
+// answered takes what the pane's own commands bring.
+func (p *fixPane) answered(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
 	case keptMsg:
 		if msg.run == p.run {
 			p.results.add(msg.events)
 		}
-	case repairMsg:
-		p.choose(msg)
-		return tea.Batch(p.refresh(), p.wants())
 	case regionMsg:
 		if at, ok := p.current(); ok && at.files == msg.files && !p.set {
 			p.box, p.set = msg.box, true
@@ -106,9 +107,6 @@ func (p *fixPane) update(msg tea.Msg) tea.Cmd {
 			return nil
 		}
 		return tea.Batch(p.job.take(msg), p.wants())
-	case mouseMsg:
-		return tea.Batch(p.mouse(msg), p.wants())
-	case shownMsg, encodeMsg, stateMsg:
 	default:
 		return nil
 	}
@@ -122,101 +120,6 @@ func (p *fixPane) open() {
 	}
 	p.sources, p.source, p.chosen, p.aspect, p.boxEditor = nil, 0, nil, "", boxEditor{}
 	p.phase, p.job, p.err, p.results, p.layers = fixDrawing, nil, nil, results{fixes: true}, layers{contour: true}
-}
-
-// choose takes another pane's picture.
-func (p *fixPane) choose(msg repairMsg) {
-	p.chosen, p.sources, p.aspect, p.boxEditor, p.err = &msg.source, nil, msg.aspect, boxEditor{}, nil
-	if p.phase == fixLooking {
-		p.phase = fixDrawing
-	}
-}
-
-// refresh lists the pictures that can be repaired: the chosen one, the run's newest, and prompts.
-func (p *fixPane) refresh() tea.Cmd {
-	if p.run == nil || !p.visible {
-		return nil
-	}
-	before, had := p.current()
-	p.sources = nil
-	if p.chosen != nil {
-		p.sources = append(p.sources, *p.chosen)
-	}
-	store := p.run.store
-	if step, ok := store.newestPictures(); ok {
-		g := newGallery()
-		g.add(map[int][]core.Picture{step: store.pictures[step]})
-		for _, which := range g.pairs {
-			p.addSource(fixSource{requestOf(g.texts[which.Index], which.Seed), g.files(place{step, which}, "")})
-		}
-	}
-	for _, e := range slices.Backward(store.prompts) {
-		if !e.Prompt.Fix {
-			p.addSource(fixSource{requestAgain(*e.Prompt), resultFiles(*e.Prompt, "")})
-		}
-	}
-	p.aspect = oneOf(p.aspect, p.aspectNames(nil))
-	if i := slices.IndexFunc(p.sources, func(s fixSource) bool { return s.request == before.request }); had && i >= 0 {
-		p.source = i
-		return nil
-	}
-	p.source = 0
-	return p.region()
-}
-
-// addSource adds a picture unless it is there or its prompt is not known.
-func (p *fixPane) addSource(s fixSource) {
-	same := func(t fixSource) bool { return t.request == s.request }
-	if s.request.Prompt != "" && len(p.sources) < maxSources && !slices.ContainsFunc(p.sources, same) {
-		p.sources = append(p.sources, s)
-	}
-}
-
-// current is the picture that is to be repaired.
-func (p *fixPane) current() (fixSource, bool) {
-	if p.source >= len(p.sources) {
-		return fixSource{}, false
-	}
-	return p.sources[p.source], true
-}
-
-// region finds where the judges see the fault, as the box to begin with.
-func (p *fixPane) region() tea.Cmd {
-	at, ok := p.current()
-	if !ok || at.files.mask == "" {
-		return nil
-	}
-	folder, cache := p.run.folder, p.deck.files
-	return func() tea.Msg {
-		mask, err := cache.read(folder, at.files.mask)
-		if err != nil {
-			return nil
-		}
-		box, ok := boxAround(mask)
-		if !ok {
-			return nil
-		}
-		return regionMsg{at.files, box}
-	}
-}
-
-// boxAround is the smallest box around the white of a mask; ok is false where there is none.
-func boxAround(mask image.Image) (b run.Box, ok bool) {
-	size := mask.Bounds().Size()
-	var r image.Rectangle
-	for i, v := range greys(mask) {
-		if v >= 0.5 {
-			r = r.Union(image.Rect(i%size.X, i/size.X, i%size.X+1, i/size.X+1))
-		}
-	}
-	if r.Empty() {
-		return b, false
-	}
-	w, h := float64(size.X), float64(size.Y)
-	b = run.Box{Left: float64(r.Min.X) / w, Top: float64(r.Min.Y) / h, Right: float64(r.Max.X) / w, Bottom: float64(r.Max.Y) / h}
-	b.Left, b.Right = apart(b.Left, b.Right)
-	b.Top, b.Bottom = apart(b.Top, b.Bottom)
-	return b, true
 }
 
 // start sends the box to the engine.

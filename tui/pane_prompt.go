@@ -55,22 +55,6 @@ func (p *promptPane) update(msg tea.Msg) tea.Cmd {
 		p.open()
 	case eventsMsg:
 		p.collect()
-	case keptMsg:
-		if msg.run == p.run {
-			p.take(msg.events)
-		}
-	case checkpointsMsg:
-		if msg.run == p.run {
-			p.weights = msg.list
-		}
-		return nil
-	case jobMsg:
-		return tea.Batch(p.ended(msg), p.wants())
-	case jobStatusMsg:
-		if msg.job == p.job {
-			return p.job.take(msg)
-		}
-		return nil
 	case tea.KeyPressMsg:
 		return p.typed(msg)
 	case tea.PasteMsg:
@@ -83,9 +67,32 @@ func (p *promptPane) update(msg tea.Msg) tea.Cmd {
 		}
 	case shownMsg, encodeMsg:
 	default:
-		return nil
+		return p.answered(msg)
 	}
 	return p.wants()
+}
+
+// answered takes what the pane's own commands bring.
+func (p *promptPane) answered(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case keptMsg:
+		if msg.run != p.run {
+			return nil
+		}
+		p.take(msg.events)
+		return p.wants()
+	case checkpointsMsg:
+		if msg.run == p.run {
+			p.weights = msg.list
+		}
+	case jobMsg:
+		return tea.Batch(p.ended(msg), p.wants())
+	case jobStatusMsg:
+		if msg.job == p.job {
+			return p.job.take(msg)
+		}
+	}
+	return nil
 }
 
 // open forgets the results of the run before. What is typed stays.

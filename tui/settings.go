@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/BurntSushi/toml"
@@ -96,6 +97,23 @@ func (s settings) save() error {
 	return os.Rename(temp, path)
 }
 
+// saver keeps the order of changes: commands may overtake each other.
+type saver struct {
+	wanted int // the number of the newest change
+	mu     sync.Mutex
+	saved  int
+}
+
+func (v *saver) save(s settings, number int) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if number < v.saved {
+		return nil
+	}
+	v.saved = number
+	return s.save()
+}
+
 // change makes next the settings, at once and for the next time.
 func (s *shared) change(next settings) tea.Cmd {
 	if next == s.settings {
@@ -103,6 +121,8 @@ func (s *shared) change(next settings) tea.Cmd {
 	}
 	images := next.Images != s.settings.Images
 	s.settings = next
+	s.saver.wanted++
+	saver, number := &s.saver, s.saver.wanted
 	s.setBackground(s.dark)
 	if images {
 		s.probe.choose(next.Images)
@@ -111,7 +131,7 @@ func (s *shared) change(next settings) tea.Cmd {
 	return tea.Batch(
 		func() tea.Msg { return settingsMsg{} },
 		func() tea.Msg {
-			if err := next.save(); err != nil {
+			if err := saver.save(next, number); err != nil {
 				return failure(fmt.Errorf("settings are not kept: %w", err))
 			}
 			return nil

@@ -16,6 +16,7 @@ import (
 type shared struct {
 	options  Options
 	settings settings
+	saver    saver
 	styles   styles
 	probe    *Probe
 	deck     *deck

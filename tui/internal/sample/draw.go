@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-const side = 256 // pixels of a picture
+const side = 128 // pixels of a picture
 
 // spotOf is where the fault of a prompt's picture is, in parts of its sides.
 func spotOf(i int) (x, y, r float64) { return 0.3 + 0.13*float64(i%4), 0.62, 0.12 }

@@ -1,0 +1,115 @@
+package tui
+
+import (
+	"image"
+	"slices"
+
+	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/core"
+	"focusnfix/core/run"
+)
+
+// maxSources is how many pictures can be chosen from.
+const maxSources = 200
+
+// fixSource is a picture that can be repaired.
+type fixSource struct {
+	request run.GenerateRequest
+	files   pictureFiles
+}
+
+// choose takes another pane's picture.
+func (p *fixPane) choose(msg repairMsg) {
+	p.chosen, p.sources, p.aspect, p.boxEditor, p.err = &msg.source, nil, msg.aspect, boxEditor{}, nil
+	if p.phase == fixLooking {
+		p.phase = fixDrawing
+	}
+}
+
+// refresh lists the pictures that can be repaired: the chosen one, the run's newest, and prompts.
+func (p *fixPane) refresh() tea.Cmd {
+	if p.run == nil || !p.visible {
+		return nil
+	}
+	before, had := p.current()
+	p.sources = nil
+	if p.chosen != nil {
+		p.sources = append(p.sources, *p.chosen)
+	}
+	store := p.run.store
+	if step, ok := store.newestPictures(); ok {
+		g := newGallery()
+		g.add(map[int][]core.Picture{step: store.pictures[step]})
+		for _, which := range g.pairs {
+			p.addSource(fixSource{requestOf(g.texts[which.Index], which.Seed), g.files(place{step, which}, "")})
+		}
+	}
+	for _, e := range slices.Backward(store.prompts) {
+		if !e.Prompt.Fix {
+			p.addSource(fixSource{requestAgain(*e.Prompt), resultFiles(*e.Prompt, "")})
+		}
+	}
+	p.aspect = oneOf(p.aspect, p.aspectNames(nil))
+	if i := slices.IndexFunc(p.sources, func(s fixSource) bool { return s.request == before.request }); had && i >= 0 {
+		p.source = i
+		return nil
+	}
+	p.source = 0
+	return p.region()
+}
+
+// addSource adds a picture unless it is there or its prompt is not known.
+func (p *fixPane) addSource(s fixSource) {
+	same := func(t fixSource) bool { return t.request == s.request }
+	if s.request.Prompt != "" && len(p.sources) < maxSources && !slices.ContainsFunc(p.sources, same) {
+		p.sources = append(p.sources, s)
+	}
+}
+
+// current is the picture that is to be repaired.
+func (p *fixPane) current() (fixSource, bool) {
+	if p.source >= len(p.sources) {
+		return fixSource{}, false
+	}
+	return p.sources[p.source], true
+}
+
+// region finds where the judges see the fault, as the box to begin with.
+func (p *fixPane) region() tea.Cmd {
+	at, ok := p.current()
+	if !ok || at.files.mask == "" {
+		return nil
+	}
+	folder, cache := p.run.folder, p.deck.files
+	return func() tea.Msg {
+		mask, err := cache.read(folder, at.files.mask)
+		if err != nil {
+			return nil
+		}
+		box, ok := boxAround(mask)
+		if !ok {
+			return nil
+		}
+		return regionMsg{at.files, box}
+	}
+}
+
+// boxAround is the smallest box around the white of a mask; ok is false where there is none.
+func boxAround(mask image.Image) (b run.Box, ok bool) {
+	size := mask.Bounds().Size()
+	var r image.Rectangle
+	for i, v := range greys(mask) {
+		if v >= 0.5 {
+			r = r.Union(image.Rect(i%size.X, i/size.X, i%size.X+1, i/size.X+1))
+		}
+	}
+	if r.Empty() {
+		return b, false
+	}
+	w, h := float64(size.X), float64(size.Y)
+	b = run.Box{Left: float64(r.Min.X) / w, Top: float64(r.Min.Y) / h, Right: float64(r.Max.X) / w, Bottom: float64(r.Max.Y) / h}
+	b.Left, b.Right = apart(b.Left, b.Right)
+	b.Top, b.Bottom = apart(b.Top, b.Bottom)
+	return b, true
+}
