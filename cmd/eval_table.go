@@ -30,8 +30,12 @@ func plainTable(headers ...string) *table.Table {
 func inShort(r *engine.Comparison) string {
 	headers := []string{"", "BASE"}
 	rows := [][]string{
-		{"region weight", ""}, {"faults repaired", ""}, {"outside the mask, PSNR", ""}, {"outside the mask, SSIM", ""},
-		{"without fault, PSNR", ""}, {"difference between seeds", fmt.Sprintf("%.3f", r.Diversity)},
+		{"region weight", ""},
+		{"faults repaired", ""},
+		{"outside the mask, PSNR", ""},
+		{"outside the mask, SSIM", ""},
+		{"without fault, PSNR", ""},
+		{"difference between seeds", fmt.Sprintf("%.3f", r.Diversity)},
 	}
 	for _, t := range r.Tunings {
 		headers = append(headers, fmt.Sprintf("%s step %d", t.Run, t.Step))
