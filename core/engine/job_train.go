@@ -32,7 +32,7 @@ func (e *engine) steps() error {
 	if err := e.leaveFull(e.setState(run.Running, "")); err != nil {
 		return err
 	}
-	if e.TensorBoard {
+	if e.TensorBoard || e.Folder.HasTensorBoard() {
 		if err := e.keep("TensorBoard's file", e.openBoard); err != nil {
 			return err
 		}
