@@ -66,12 +66,15 @@ func judgeTable(t engine.Tuning) string {
 		case v.HeldOut:
 			judge = "held out"
 		}
-		fixed := ""
-		if v.Faulty > 0 {
+		faulty, fixed := "", "" // of an aspect that is not trained, the mask tells nothing
+		if v.Trained {
+			faulty = fmt.Sprint(v.Faulty)
+		}
+		if v.Trained && v.Faulty > 0 {
 			fixed = fmt.Sprintf("%.0f %%", 100*float64(v.Fixed)/float64(v.Faulty))
 		}
-		lines.Row(v.Aspect, judge, fmt.Sprintf("%.3f → %.3f", v.Base, v.Tuned), signedPercent(v.Change),
-			fmt.Sprint(v.Faulty), fixed, fmt.Sprintf("%d/%d/%d", v.Wins, v.Ties, v.Losses))
+		lines.Row(v.Aspect, judge, fmt.Sprintf("%.3f → %.3f", v.Base, v.Tuned), signedPercent(v.Change), faulty, fixed,
+			fmt.Sprintf("%d/%d/%d", v.Wins, v.Ties, v.Losses))
 	}
 	return lines.String()
 }

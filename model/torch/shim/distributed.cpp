@@ -51,8 +51,8 @@ std::string environment(const char* key) {
   return value ? value : "";
 }
 
-// torchrun's agent serves the store at MASTER_PORT already, and says so; a second server there would
-// fail. Keys of an earlier attempt are still in it.
+// torchrun's agent serves the store at MASTER_PORT already, and says so; a second server there
+// would fail. Keys of an earlier attempt are still in it.
 bool agent_serves() { return environment("TORCHELASTIC_USE_AGENT_STORE") == "True"; }
 
 c10::intrusive_ptr<Backend> make_backend(const std::string& name,
