@@ -30,8 +30,12 @@ func plainTable(headers ...string) *table.Table {
 func inShort(r *engine.Comparison) string {
 	headers := []string{"", "BASE"}
 	rows := [][]string{
-		{"region weight", ""}, {"faults repaired", ""}, {"outside the mask, PSNR", ""}, {"outside the mask, SSIM", ""},
-		{"without fault, PSNR", ""}, {"difference between seeds", fmt.Sprintf("%.3f", r.Diversity)},
+		{"region weight", ""},
+		{"faults repaired", ""},
+		{"outside the mask, PSNR", ""},
+		{"outside the mask, SSIM", ""},
+		{"without fault, PSNR", ""},
+		{"difference between seeds", fmt.Sprintf("%.3f", r.Diversity)},
 	}
 	for _, t := range r.Tunings {
 		headers = append(headers, fmt.Sprintf("%s step %d", t.Run, t.Step))
@@ -62,12 +66,15 @@ func judgeTable(t engine.Tuning) string {
 		case v.HeldOut:
 			judge = "held out"
 		}
-		fixed := ""
-		if v.Faulty > 0 {
+		faulty, fixed := "", "" // of an aspect that is not trained, the mask tells nothing
+		if v.Trained {
+			faulty = fmt.Sprint(v.Faulty)
+		}
+		if v.Trained && v.Faulty > 0 {
 			fixed = fmt.Sprintf("%.0f %%", 100*float64(v.Fixed)/float64(v.Faulty))
 		}
-		lines.Row(v.Aspect, judge, fmt.Sprintf("%.3f → %.3f", v.Base, v.Tuned), signedPercent(v.Change),
-			fmt.Sprint(v.Faulty), fixed, fmt.Sprintf("%d/%d/%d", v.Wins, v.Ties, v.Losses))
+		lines.Row(v.Aspect, judge, fmt.Sprintf("%.3f → %.3f", v.Base, v.Tuned), signedPercent(v.Change), faulty, fixed,
+			fmt.Sprintf("%d/%d/%d", v.Wins, v.Ties, v.Losses))
 	}
 	return lines.String()
 }

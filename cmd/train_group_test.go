@@ -33,7 +33,7 @@ func startRanks(t *testing.T, dir string, args ...string) [2]*rank {
 	for i := range ranks {
 		r := &rank{Cmd: exec.Command(os.Args[0], args...)}
 		r.Dir, r.Stdout, r.Stderr = dir, &r.said, &r.said
-		r.Env = append(os.Environ(), "FNF_TEST_AS_PROGRAM=1", "WORLD_SIZE=2", fmt.Sprint("RANK=", i),
+		r.Env = append(os.Environ(), "FNF_TEST_AS_PROGRAM=1", "TMPDIR="+t.TempDir(), "WORLD_SIZE=2", fmt.Sprint("RANK=", i),
 			"MASTER_ADDR=127.0.0.1", fmt.Sprint("MASTER_PORT=", port))
 		if err := r.Start(); err != nil {
 			t.Fatal(err)

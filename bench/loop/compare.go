@@ -120,8 +120,11 @@ func (o *ours) count(s train.Seconds) {
 		sum *float64
 		one float64
 	}{
-		{&o.seconds.Sample, s.Sample}, {&o.seconds.Decode, s.Decode}, {&o.seconds.Reward, s.Reward},
-		{&o.seconds.Backward, s.Backward}, {&o.seconds.Step, s.Step},
+		{&o.seconds.Sample, s.Sample},
+		{&o.seconds.Decode, s.Decode},
+		{&o.seconds.Reward, s.Reward},
+		{&o.seconds.Backward, s.Backward},
+		{&o.seconds.Step, s.Step},
 	} {
 		*pair.sum += pair.one
 	}

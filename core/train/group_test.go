@@ -87,7 +87,7 @@ func follow(how, dir string) error {
 	return err
 }
 
-const groupTimeout = 20 * time.Second
+const groupTimeout = time.Minute
 
 // checksum is every weight's bits and the step.
 func checksum(tr *Trainer) string {

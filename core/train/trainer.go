@@ -117,6 +117,7 @@ func New(p *sd.Pipeline, o Options, random *torch.Generator) (*Trainer, error) {
 	if t.adapter, err = nn.NewAdapter(p.Params("unet"), o.Rank, o.Alpha, o.Seed, want); err != nil {
 		return nil, err
 	}
+	s.adapter = t.adapter
 	_, t.params = t.adapter.Tensors()
 	err = torch.Run(func() {
 		t.adapter.SetTrainable(true)
