@@ -13,6 +13,7 @@ import (
 	"focusnfix/core"
 	"focusnfix/core/engine"
 	"focusnfix/core/run"
+	"focusnfix/model/torch/torchtest"
 )
 
 func testComparison() *engine.Comparison {
@@ -100,6 +101,28 @@ func TestComparisonFiles(t *testing.T) {
 	}
 	if at(1, 8, 1) == grey(100) || at(1, 8, 7) != grey(100) {
 		t.Errorf("heat: %v in the upper half, %v in the lower", at(1, 8, 1), at(1, 8, 7))
+	}
+}
+
+// TestEvalWithoutFaults: the tiny model draws nothing that the judges mind, which is said, and nothing is
+// written.
+func TestEvalWithoutFaults(t *testing.T) {
+	torchtest.Need(t)
+	runs := t.TempDir()
+	dir := filepath.Join(runs, "mine")
+	if code, _, problems := inRuns(t, runs, "train --steps 1 -p "+tinyPreset(t)+" --run "+dir); code != exitDone {
+		t.Fatal(problems)
+	}
+	code, out, problems := inRuns(t, runs, "eval mine --pictures 1")
+	for _, want := range []string{
+		"warning: 0 of 4 pictures of the base model are faulty, 1 were wanted", "error: none of 4 pictures of the base model has a fault",
+	} {
+		if code != exitFailed || out != "" || !strings.Contains(problems, want) {
+			t.Errorf("%d %q %q, want %q", code, out, problems, want)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "evaluation-*")); len(left) > 0 {
+		t.Errorf("there are %v", left)
 	}
 }
 

@@ -212,7 +212,7 @@ func (x *comparing) all(config core.Config) (*Comparison, error) {
 		}
 	}
 	if x.result.Faulty < x.Pictures && x.Warn != nil {
-		x.Warn(fmt.Sprintf("%d of %d pictures of the base model are faulty; %d faulty ones were wanted", x.result.Faulty, x.result.Pictures, x.Pictures))
+		x.Warn(fmt.Sprintf("%d of %d pictures of the base model are faulty, %d were wanted", x.result.Faulty, x.result.Pictures, x.Pictures))
 	}
 	if x.result.Faulty == 0 {
 		return nil, fmt.Errorf("none of %d pictures of the base model has a fault: nothing to compare", x.result.Pictures)
