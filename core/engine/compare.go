@@ -44,6 +44,7 @@ type Comparison struct {
 	Model     string   `json:"model"`
 	Pictures  int      `json:"pictures"` // drawn by the base model
 	Faulty    int      `json:"faulty"`   // of them, by the held-out judges of the trained aspects
+	Missed    int      `json:"missed"`   // further ones with a fault that the mask misses
 	Threshold float64  `json:"threshold"`
 	Tie       float64  `json:"tie"` // as a share of a judge's range
 	Diversity float64  `json:"base_diversity"`
@@ -204,7 +205,8 @@ func (x *comparing) all(config core.Config) (*Comparison, error) {
 		return nil, err
 	}
 	x.result = &Comparison{
-		Run: x.Run.Name(), Preset: info.Preset, Model: info.Model, Pictures: len(x.exam.Pairs), Threshold: faultThreshold, Tie: tie,
+		Run: x.Run.Name(), Preset: info.Preset, Model: info.Model, Pictures: len(x.exam.Pairs), Missed: x.exam.Missed,
+		Threshold: faultThreshold, Tie: tie,
 	}
 	for _, faulty := range x.exam.Faulty {
 		if faulty {
