@@ -82,6 +82,9 @@ func TestTrain(t *testing.T) {
 	if code, _, stderr = inRuns(t, runs, "train --resume mine --steps 2 --set region.weight=3"); code != exitDone || !strings.Contains(stderr, "mine: done at step 2 of 2") {
 		t.Errorf("resumed: %d %s", code, stderr)
 	}
+	if files, _ := filepath.Glob(filepath.Join(dir, "tensorboard", "events.out.tfevents.*")); len(files) != 2 {
+		t.Errorf("event files %v, want one more by the resumed training", files)
+	}
 	if c, err := (run.Folder{Dir: dir}).Config(); err != nil || c.Region.Weight != 3 || c.Train.Steps != 2 {
 		t.Errorf("region.weight %g, %d steps, %v", c.Region.Weight, c.Train.Steps, err)
 	}

@@ -117,17 +117,24 @@ func (j *job) take(msg jobStatusMsg) tea.Cmd {
 
 // line says what is going on, for people: "drawing… 3 s".
 func (j *job) line(verb string, now time.Time) string {
+	other, waits := waitsFor[j.status.Busy]
 	switch {
 	case j.waking:
 		verb = "starting an engine"
-	case j.status.Busy == "step" || j.status.Busy == "evaluate" || j.status.Busy == "load":
-		verb = "waiting for the engine: " + j.status.Busy
+	case waits:
+		verb = other
 	}
 	text := fmt.Sprintf("%s… %d s", verb, int(now.Sub(j.started).Seconds()))
-	if j.status.Of > 0 {
+	if j.status.Of > 0 && !waits {
 		text += fmt.Sprintf(", %d of %d", j.status.Done, j.status.Of)
 	}
 	return text
+}
+
+// waitsFor says what a request waits for, by what the engine is busy with.
+var waitsFor = map[string]string{
+	"step": "waiting for the training step", "evaluate": "waiting for the evaluation", "reference": "waiting for a reference picture",
+	"checkpoint": "waiting for a checkpoint", "load": "loading the model",
 }
 
 // offerWake asks whether to start an engine, if that is what is missing; ok is false for any other error.

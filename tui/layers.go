@@ -107,14 +107,6 @@ func psnrOutside(a, b *image.RGBA, mask []float32) float64 {
 // notKnown is a number that nobody has measured.
 var notKnown = math.NaN()
 
-// score is a number of a table, "–" where it is not known.
-func score(v float64) string {
-	if math.IsNaN(v) {
-		return "–"
-	}
-	return fmt.Sprintf("%.3f", v)
-}
-
 // change is the difference of two scores with its sign.
 func change(from, to float64) string {
 	if math.IsNaN(to - from) {

@@ -233,7 +233,7 @@ func (s styles) scoreRows(aspects []core.AspectScore, psnr float64, w int) []tex
 }
 
 func (s styles) scoreLine(line func(a, b, c, d string) string, name string, base, tuned float64) string {
-	text := line(name, score(base), score(tuned), change(base, tuned))
+	text := line(name, number(base, 3), number(tuned, 3), change(base, tuned))
 	const visible = 0.005                             // a smaller change has no colour
 	last := text[strings.LastIndexByte(text, ' ')+1:] // of the change, or of the tuned picture's score
 	switch text = strings.TrimSuffix(text, last); {

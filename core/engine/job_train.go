@@ -22,6 +22,9 @@ func (e *engine) train() error {
 	if errors.Is(err, errStopped) {
 		return e.lastCheckpoint()
 	}
+	if errors.Is(err, train.ErrGroup) {
+		return e.afterParting(err)
+	}
 	return explain(err, e.session.Config)
 }
 
@@ -29,7 +32,7 @@ func (e *engine) steps() error {
 	if err := e.leaveFull(e.setState(run.Running, "")); err != nil {
 		return err
 	}
-	if e.TensorBoard {
+	if e.TensorBoard || e.Folder.HasTensorBoard() {
 		if err := e.keep("TensorBoard's file", e.openBoard); err != nil {
 			return err
 		}

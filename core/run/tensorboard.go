@@ -37,6 +37,12 @@ const (
 	wireFixed32 = 5
 )
 
+// HasTensorBoard tells whether the run has event files already.
+func (f Folder) HasTensorBoard() bool {
+	_, err := os.Stat(f.path(tensorBoard))
+	return err == nil
+}
+
 // NewTensorBoard begins a further event file of the run, at a step: TensorBoard forgets later steps of
 // the files before, which a resumed training makes again.
 func (f Folder) NewTensorBoard(step int) (*TensorBoard, error) {

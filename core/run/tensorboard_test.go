@@ -25,6 +25,9 @@ func TestRecords(t *testing.T) {
 // A further file of a run begins where its training goes on.
 func TestTensorBoardFiles(t *testing.T) {
 	f := newRun(t)
+	if f.HasTensorBoard() {
+		t.Error("a new run has event files")
+	}
 	for _, step := range []int{0, 41} {
 		b, err := f.NewTensorBoard(step)
 		if err != nil {
@@ -38,7 +41,7 @@ func TestTensorBoardFiles(t *testing.T) {
 		}
 	}
 	files, err := filepath.Glob(f.path(tensorBoard, "events.out.tfevents.*"))
-	if err != nil || len(files) != 2 {
+	if err != nil || len(files) != 2 || !f.HasTensorBoard() {
 		t.Fatalf("files %v, %v", files, err)
 	}
 	for _, file := range files {

@@ -1,0 +1,67 @@
+package tui
+
+import (
+	"image"
+	"path/filepath"
+	"testing"
+
+	"focusnfix/core/run"
+	"focusnfix/render"
+)
+
+// A box is as wide as a character's half where pictures are characters, and the picture keeps its size.
+func TestOutlineInBlocks(t *testing.T) {
+	f := run.Folder{Dir: t.TempDir()}
+	if err := writePlain(filepath.Join(f.Dir, "a.png"), 90); err != nil {
+		t.Fatal(err)
+	}
+	d := drawing{folder: f, path: "a.png", box: run.Box{Left: 0.25, Top: 0.25, Right: 0.75, Bottom: 0.75}}
+	for _, cell := range []image.Point{{X: 8, Y: 16}, {X: 10, Y: 19}} {
+		box := render.Box{Cols: 24, Rows: 12, Cell: cell}
+		img, err := d.draw(newImageCache(), box, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := drawing{folder: f, path: "a.png"}.draw(newImageCache(), box, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pics := NewPictures(Terminal{Protocol: Blocks, Cell: cell})
+		with, without := pics.Encode(img, box.Cols, box.Rows), pics.Encode(plain, box.Cols, box.Rows)
+		if with.Cols != without.Cols || with.Rows != without.Rows {
+			t.Errorf("cell %v: %dx%d cells, want %dx%d as without a box", cell, with.Cols, with.Rows, without.Cols, without.Rows)
+		}
+		small := render.Scale(nil, img, img.Bounds(), image.Pt(with.Cols, 2*with.Rows), false)
+		x, y := with.Cols/4, 2*with.Rows/4
+		if c := small.RGBAAt(x, 2*with.Rows/2); c.R < 200 {
+			t.Errorf("cell %v: the left side is %v, want white", cell, c)
+		}
+		if c := small.RGBAAt(with.Cols/2, y); c.R < 200 {
+			t.Errorf("cell %v: the upper side is %v, want white", cell, c)
+		}
+		if c := small.RGBAAt(with.Cols/2, with.Rows); c.R > 120 {
+			t.Errorf("cell %v: the middle is %v, want the picture", cell, c)
+		}
+	}
+}
+
+// What is laid over a picture has its own size; the picture saved has its own too.
+func TestNativeSize(t *testing.T) {
+	f := run.Folder{Dir: t.TempDir()}
+	if err := writePlain(filepath.Join(f.Dir, "a.png"), 90); err != nil {
+		t.Fatal(err)
+	}
+	d := drawing{folder: f, path: "a.png", mask: "a.png", minus: "a.png"}
+	img, err := d.native(newImageCache())
+	if err != nil || img.Bounds() != image.Rect(0, 0, 32, 32) {
+		t.Fatalf("%v, %v", img, err)
+	}
+	two := joined([]image.Image{img, img, image.NewRGBA(image.Rect(5, 5, 10, 50))})
+	if two.Bounds() != image.Rect(0, 0, 69, 45) {
+		t.Errorf("side by side: %v", two.Bounds())
+	}
+	d.path = "../a.png"
+	if _, err := d.native(newImageCache()); err == nil {
+		t.Error("a path leads out of the run folder")
+	}
+}
