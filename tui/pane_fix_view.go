@@ -159,8 +159,10 @@ func (p *fixPane) lookingSide() []textRow {
 	rows = append(rows, st.scoreRows(withScores(r.Aspects), r.OutsidePSNR, w)...)
 	return append(rows, textRow{}, textRow{chips: []chip{{"difference", p.difference, p.toggle(&p.difference)}, {"flip", p.isBase, p.toggle(&p.isBase)}}},
 		textRow{chips: []chip{
-			{"‹", false, p.then(func() { p.results.move(-1) })}, {"›", false, p.then(func() { p.results.move(1) })},
-			{"save", false, p.save}, {"new box", false, p.back},
+			{"‹", false, p.then(func() { p.results.move(-1) })},
+			{"›", false, p.then(func() { p.results.move(1) })},
+			{"save", false, p.save},
+			{"new box", false, p.back},
 		}})
 }
 

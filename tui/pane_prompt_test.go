@@ -61,7 +61,7 @@ func TestPromptIsDrawn(t *testing.T) {
 	if r, err := d.panes[tabPrompt].(*promptPane).form.request(); err != nil || r.Negative != "dogs" || r.Seed != 2 || r.NumSteps != 10 {
 		t.Errorf("reused %+v, %v", r, err)
 	}
-	if got := loadHistory(stateFile("prompts")).lines; len(got) != 1 || got[0] != "a q by 5?" {
+	if got := loadHistory(historyFile()).lines; len(got) != 1 || got[0] != "a q by 5?" {
 		t.Errorf("history %q", got)
 	}
 }

@@ -214,8 +214,10 @@ func (p *promptPane) side() []textRow {
 		rows = append(append(rows, chipRows(p.judgeChips(r.Aspects), w)...), textRow{text: render.Colors("heat").Legend(min(w, 30), "0", "1 faulty", p.probe.Terminal().Profile)})
 	}
 	return append(rows, textRow{chips: []chip{
-		{"‹", false, p.then(func() { p.results.move(-1) })}, {"›", false, p.then(func() { p.results.move(1) })},
-		{"save", false, p.save}, {"repair", false, p.repair},
+		{"‹", false, p.then(func() { p.results.move(-1) })},
+		{"›", false, p.then(func() { p.results.move(1) })},
+		{"save", false, p.save},
+		{"repair", false, p.repair},
 	}})
 }
 
