@@ -5,8 +5,8 @@ SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
 
-# What `make run` passes on: make run ARGS="doctor --json".
-ARGS ?= doctor
+# What `make run` passes on: make run ARGS="doctor --json". Without, the screen opens.
+ARGS ?=
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 TOOLS   := build/tools

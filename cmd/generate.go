@@ -28,6 +28,8 @@ type generateFlags struct {
 	batch, clipSkip   int
 	guidance, eta     float64
 	size, out         string
+	ofRun             string // whose newest checkpoint and model to draw with
+	runs              runsFlag
 	protocol          string // how pictures are shown in a terminal
 	width, height     int64  // of size; 0 is the model's own
 	randomSeed, quiet bool
@@ -39,10 +41,14 @@ func newGenerate() *cobra.Command {
 		Use:   "generate PROMPT",
 		Short: "Draw a picture from a prompt",
 		Example: `  focusnfix generate "a chef in the park" --model stable-diffusion-v1-5
-  focusnfix generate "a chef in the park" --model sdxl.safetensors --lora fix.safetensors:0.8 -n 4`,
+  focusnfix generate "a chef in the park" --model sdxl.safetensors --lora fix.safetensors:0.8 -n 4
+  focusnfix generate "a chef in the park" --run violence --seed 7`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			g.randomSeed = !c.Flags().Changed("seed")
+			if err := g.suitRun(c.Flags().Changed); err != nil {
+				return err
+			}
 			g.suitBuiltin(c.Flags().Changed)
 			warnOfUnknownWords(c.ErrOrStderr(), g.model.path, args[0])
 			return g.run(c, args[0])
@@ -50,6 +56,8 @@ func newGenerate() *cobra.Command {
 	}
 	f := c.Flags()
 	g.model.add(c)
+	f.StringVar(&g.ofRun, "run", "", "draw with the newest checkpoint of this run, and with its model and settings where no flag says otherwise")
+	g.runs.add(c)
 	f.StringVar(&g.negative, "negative", "", "what the picture should not show")
 	f.Uint64Var(&g.seed, "seed", 0, "of the first picture; each next one has one more (default: random)")
 	f.IntVar(&g.steps, "steps", 30, "denoising steps")
@@ -124,7 +132,7 @@ func show(c *cobra.Command, probe *tui.Probe, path string) error {
 
 // suitBuiltin draws with the shipped model as it draws best, where the user has no wish.
 func (g *generateFlags) suitBuiltin(chosen func(flag string) bool) {
-	if g.model.path != scenes.BuiltinName {
+	if g.model.path != scenes.BuiltinName || g.ofRun != "" {
 		return
 	}
 	if !chosen("steps") {
@@ -192,6 +200,9 @@ func (g *generateFlags) save(p *sd.Pipeline, picture image.Image, r sd.Request, 
 	for _, l := range g.model.loras {
 		file, scale := splitLoRA(l)
 		name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
+		if g.ofRun != "" && file == g.model.loras[0] {
+			name = g.ofRun
+		}
 		how.LoRA = append(how.LoRA, core.LoRAUse{Name: name, Scale: scale})
 	}
 	path := g.fileName(r.Seeds[i])

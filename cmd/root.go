@@ -53,7 +53,7 @@ func newRoot() *cobra.Command {
 			"faulty region of its pictures, and shows the work in the terminal.",
 	}
 	root.AddCommand(newGenerate(), newView(), newPull(), newConvert(), newDoctor(), newScenes(), newPretrain(),
-		newPresets(), newTrain(), newStart(), newEngine(), newAttach(), newLs(), newStop())
+		newPresets(), newTrain(), newStart(), newEngine(), newAttach(), newLs(), newStop(), newEval(), newExport())
 	addScreen(root)
 	return root
 }

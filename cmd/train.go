@@ -107,11 +107,21 @@ func newTrain() *cobra.Command {
   focusnfix train --resume 2026-11-23-violence-k3f9`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			group, err := t.join(c, resume)
+			if err != nil {
+				return err
+			}
+			if group != nil {
+				defer group.Close()
+			}
+			if group != nil && group.Rank > 0 {
+				return t.follow(c, resume, group)
+			}
 			f, err := t.folder(c, resume)
 			if err != nil {
 				return err
 			}
-			return trainHere(c, f, t.tensorBoard, asJSON)
+			return trainHere(c, f, engine.Options{Group: group, TensorBoard: t.tensorBoard}, asJSON)
 		},
 	}
 	t.add(c)
@@ -125,10 +135,7 @@ func (t *trainFlags) folder(c *cobra.Command, resume string) (run.Folder, error)
 	if resume == "" {
 		return t.create(c)
 	}
-	if c.Flags().Changed("preset") || t.dir != "" {
-		return run.Folder{}, usageError{errors.New("--resume goes on with the run's own preset and folder; leave out --preset and --run")}
-	}
-	f, err := run.Find(t.runs.dir(), resume)
+	f, err := t.find(c, resume)
 	if err != nil {
 		return f, err
 	}
@@ -166,27 +173,36 @@ func changeConfig(f run.Folder, sets []string) error {
 	if len(sets) == 0 {
 		return nil
 	}
-	config, err := f.Config()
+	config, err := changedConfig(f, sets)
 	if err != nil {
 		return err
-	}
-	for _, set := range sets {
-		name, value, found := strings.Cut(set, "=")
-		if !found {
-			return usageError{fmt.Errorf("--set %s: no value, want key=value", set)}
-		}
-		if err := config.Set(strings.TrimSpace(name), value); err != nil {
-			return usageError{fmt.Errorf("--set %w", err)}
-		}
-	}
-	if err := config.Validate(); err != nil {
-		return usageError{err}
 	}
 	return f.SetConfig(config)
 }
 
+// changedConfig is a run's configuration with settings changed.
+func changedConfig(f run.Folder, sets []string) (core.Config, error) {
+	config, err := f.Config()
+	if err != nil {
+		return config, err
+	}
+	for _, set := range sets {
+		name, value, found := strings.Cut(set, "=")
+		if !found {
+			return config, usageError{fmt.Errorf("--set %s: no value, want key=value", set)}
+		}
+		if err := config.Set(strings.TrimSpace(name), value); err != nil {
+			return config, usageError{fmt.Errorf("--set %w", err)}
+		}
+	}
+	if err := config.Validate(); err != nil {
+		return config, usageError{err}
+	}
+	return config, nil
+}
+
 // trainHere is the engine of a run in this process.
-func trainHere(c *cobra.Command, f run.Folder, tensorBoard, asJSON bool) error {
+func trainHere(c *cobra.Command, f run.Folder, o engine.Options, asJSON bool) error {
 	config, err := f.Config()
 	if err != nil {
 		return err
@@ -196,9 +212,8 @@ func trainHere(c *cobra.Command, f run.Folder, tensorBoard, asJSON bool) error {
 		report.events = c.OutOrStdout()
 	}
 	fmt.Fprintln(c.ErrOrStderr(), f.Dir)
-	err = engine.Run(c.Context(), engine.Options{
-		Folder: f, Version: version, TensorBoard: tensorBoard, OnEvent: report.event, Warn: report.warn,
-	})
+	o.Folder, o.Version, o.OnEvent, o.Warn = f, version, report.event, report.warn
+	err = engine.Run(c.Context(), o)
 	report.end()
 	if err != nil {
 		return err

@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"bench/binding":         {"model/torch", "bench/peer"},
 	"bench/peer":            {},
 	"bench/unet":            {"model/torch", "model/nn", "model/sd", "bench/peer"},
+	"bench/loop":            {"core", "core/engine", "core/train", "model/...", "presets", "bench/peer"},
 	"bench/fullsize":        {"model/torch", "model/weights", "model/nn", "model/clip", "model/sd"},
 	"presets":               {},
 	"render":                {},

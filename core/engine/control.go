@@ -79,7 +79,14 @@ func (e *engine) between(why string) error {
 				return err
 			}
 		}
-		e.waitFor(nil)
+		hold := time.NewTimer(holdEvery)
+		asked := e.waitFor(hold.C)
+		hold.Stop()
+		if !asked {
+			if err := e.trainer.Hold(); err != nil {
+				return err
+			}
+		}
 	}
 }
 

@@ -25,6 +25,8 @@ type Options struct {
 	Idle     bool          // serve prompts, repairs and evaluations without training
 	IdleTime time.Duration // after which one that is asked nothing ends; 0 is ten minutes
 
+	Group *torch.Group // that this process leads in training; nil is none. The others call Follow
+
 	TensorBoard bool             // write event files for it too
 	OnEvent     func(core.Event) // told of every event, if set
 	Warn        func(string)     // told what is taken for granted while loading, if set
@@ -173,6 +175,7 @@ func (e *engine) load() (err error) {
 		e.session.Close()
 		return explain(err, c)
 	}
+	e.trainer.Join(e.Group)
 	if len(all) > 0 {
 		newest := all[len(all)-1]
 		if err := e.trainer.Load(newest.Dir); err != nil {

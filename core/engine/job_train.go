@@ -22,6 +22,9 @@ func (e *engine) train() error {
 	if errors.Is(err, errStopped) {
 		return e.lastCheckpoint()
 	}
+	if errors.Is(err, train.ErrGroup) {
+		return e.afterParting(err)
+	}
 	return explain(err, e.session.Config)
 }
 

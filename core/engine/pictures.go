@@ -127,7 +127,7 @@ func (e *engine) evaluate(pairs []Pair, what string, use func([]train.Evaluated,
 func (e *engine) scores(all []train.Evaluated) []core.AspectScore {
 	var list []core.AspectScore
 	for _, r := range e.session.Config.Reward {
-		s := train.Summarize(all, r.Threshold, 0).Aspects
+		s := train.Summarize(all, faultThreshold, 0).Aspects
 		own, heldOut := s[r.Aspect], s["held-out "+r.Aspect]
 		score := core.AspectScore{Aspect: r.Aspect, Base: own.Base, Reward: own.Tuned, BaseHeldOut: unknown, HeldOut: unknown, Fixed: unknown}
 		judge := own

@@ -59,8 +59,19 @@ func (t *Trainer) Save(dir string, extra map[string]string) error {
 	return os.WriteFile(filepath.Join(dir, stateFile), text, 0o644)
 }
 
-// Load continues from a checkpoint of a training with the same options.
+// Load continues from a checkpoint of a training with the same options. Rank 0 of a group loads, and
+// gives the others what it has.
 func (t *Trainer) Load(dir string) error {
+	if err := t.load(dir); err != nil || t.group == nil {
+		return err
+	}
+	if err := t.lead(orderState); err != nil {
+		return err
+	}
+	return t.shareState()
+}
+
+func (t *Trainer) load(dir string) error {
 	path := filepath.Join(dir, stateFile)
 	text, err := os.ReadFile(path)
 	if err != nil {

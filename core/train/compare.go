@@ -38,11 +38,9 @@ func (t *Trainer) Compare(p Pair, base, tuned torch.Tensor, mask *core.Mask, jud
 			return
 		}
 		b := batch{prompts: prompts, baseImage: base, mask: maskTensor(c.Mask).ToDevice(base.Device(), torch.Float32)}
-		all := []Evaluated{c.Evaluated}
 		for _, j := range judges {
-			judge(all, j, b, tuned)
+			c.Judged[j.Name()] = j.compare(j.look(base, b.mask, prompts), j.look(tuned, b.mask, prompts), 0)
 		}
-		c.Evaluated = all[0]
 		c.Coverage, c.PSNR = c.Mask.Coverage(), outsidePSNR(tuned, base, b.mask)[0]
 	})
 	return c, err

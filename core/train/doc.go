@@ -9,6 +9,7 @@
 //	              last K denoising steps (DRaFT-K, arXiv 2309.17400)
 //	loss.go       rewards of Î, minus how far it is from Î₀ outside M
 //	step.go       gradients of the LoRA weights, and their update
+//	group.go      the same by several processes, each with its share of the pictures
 //
 // The objective, maximised per picture and averaged, is
 //

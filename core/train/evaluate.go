@@ -2,7 +2,6 @@ package train
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -24,6 +23,21 @@ type Judged struct {
 	// Fault is the largest number of the judge's heatmap inside the mask: what is left to see of the
 	// fault there.
 	BaseFault, TunedFault float64
+	// Probability is that of a fault in the whole picture; NaN of a judge that does not say.
+	BaseProbability, TunedProbability float64
+}
+
+// faulty tells whether a judge finds a fault in the region: something of its heatmap there, and, if it
+// says how probable a fault is in the whole picture, at least as probable as not. A heatmap by itself may
+// be grey where a picture has no fault.
+func (j Judged) faulty(threshold float64) bool {
+	return j.BaseFault > threshold && !(j.BaseProbability < 0.5)
+}
+
+// clean tells whether it finds none in the tuned picture by either sign: a fault that only moved out of the
+// region is none that is repaired.
+func (j Judged) clean(threshold float64) bool {
+	return j.TunedFault <= threshold && !(j.TunedProbability >= 0.5)
 }
 
 // Evaluated is one pair of pictures.
@@ -58,7 +72,10 @@ func (t *Trainer) Evaluate(pairs []Pair, judges []Judge) ([]Evaluated, Pictures,
 			all = append(all, Evaluated{p, coverage[i], psnr[i], ssim[i], map[string]Judged{}, before[i], after[i]})
 		}
 		for _, j := range judges {
-			judge(all, j, b, tuned)
+			base, now := j.look(b.baseImage, b.mask, b.prompts), j.look(tuned, b.mask, b.prompts)
+			for i := range all {
+				all[i].Judged[j.Name()] = j.compare(base, now, i)
+			}
 		}
 		cpu := func(x torch.Tensor) torch.Tensor { return x.ToDevice(torch.CPU, torch.Float32) }
 		pictures = Pictures{cpu(b.baseImage), cpu(tuned), cpu(b.mask)}
@@ -66,20 +83,26 @@ func (t *Trainer) Evaluate(pairs []Pair, judges []Judge) ([]Evaluated, Pictures,
 	return all, pictures, err
 }
 
-// judge asks one judge about a batch of base and tuned pictures.
-func judge(all []Evaluated, j Judge, b batch, tuned torch.Tensor) {
+// look is what one judge says of pictures, one number each.
+type look struct{ scores, faults []float64 }
+
+// look asks a judge about images [B,3,H,W] in [0,1]; only the part of its heatmap in the mask counts.
+func (j Judge) look(images, mask torch.Tensor, prompts []string) (l look) {
 	torch.Scope(func() torch.Tensor {
-		look := func(image torch.Tensor) (score, fault []float64) {
-			heat := j.Reward.Heatmap(image, b.prompts).Mul(b.mask)
-			return j.Reward.Score(image, b.prompts).Doubles(), heat.AMax(false, 1, 2, 3).Doubles()
-		}
-		base, baseFault := look(b.baseImage)
-		now, nowFault := look(tuned)
-		for i := range all {
-			all[i].Judged[j.Name()] = Judged{base[i], now[i], baseFault[i], nowFault[i]}
-		}
+		heat := j.Reward.Heatmap(images, prompts).Mul(mask)
+		l = look{j.Reward.Score(images, prompts).Doubles(), heat.AMax(false, 1, 2, 3).Doubles()}
 		return torch.Tensor{}
 	})
+	return l
+}
+
+// compare is what a judge says of picture i of two looks.
+func (j Judge) compare(base, tuned look, i int) Judged {
+	return Judged{
+		Base: base.scores[i], Tuned: tuned.scores[i], BaseFault: base.faults[i], TunedFault: tuned.faults[i],
+		BaseProbability:  reward.FaultProbability(j.Reward, base.scores[i]),
+		TunedProbability: reward.FaultProbability(j.Reward, tuned.scores[i]),
+	}
 }
 
 // Name is what maps of results call the judge: the aspect, with "held-out " before that of a held-out one.
@@ -95,63 +118,6 @@ const heldOutPrefix = "held-out "
 // heldOutAspect is the aspect of a held-out judge's name.
 func heldOutAspect(name string) (aspect string, heldOut bool) {
 	return strings.CutPrefix(name, heldOutPrefix)
-}
-
-// Summary is an evaluation in short.
-type Summary struct {
-	Pictures   int
-	PSNR, SSIM float64 // medians
-	Aspects    map[string]AspectSummary
-}
-
-// AspectSummary is what one judge says in short.
-type AspectSummary struct {
-	Base, Tuned  float64 // mean scores
-	Faulty       int     // base pictures with a fault in the mask, by this judge
-	Fixed        int     // of these, tuned pictures without
-	Wins, Losses int     // pictures whose score rose or fell; the others tie
-}
-
-// FixedShare is the share of faulty base pictures that were repaired, 0 if there were none.
-func (a AspectSummary) FixedShare() float64 {
-	if a.Faulty == 0 {
-		return 0
-	}
-	return float64(a.Fixed) / float64(a.Faulty)
-}
-
-func (a AspectSummary) String() string {
-	return fmt.Sprintf("score %.3f -> %.3f, fixed %d of %d, wins %d, losses %d", a.Base, a.Tuned, a.Fixed, a.Faulty, a.Wins, a.Losses)
-}
-
-// Summarize puts evaluated pictures together. A heatmap above threshold inside the mask is a fault; a
-// score that moves by less than tie is a tie.
-func Summarize(all []Evaluated, threshold, tie float64) Summary {
-	s := Summary{Pictures: len(all), Aspects: map[string]AspectSummary{}}
-	var psnr, ssim []float64
-	for _, e := range all {
-		psnr, ssim = append(psnr, e.PSNR), append(ssim, e.SSIM)
-		for name, j := range e.Judged {
-			a := s.Aspects[name]
-			a.Base += j.Base / float64(len(all))
-			a.Tuned += j.Tuned / float64(len(all))
-			if j.BaseFault > threshold {
-				a.Faulty++
-				if j.TunedFault <= threshold {
-					a.Fixed++
-				}
-			}
-			switch change := j.Tuned - j.Base; {
-			case change >= tie:
-				a.Wins++
-			case change <= -tie:
-				a.Losses++
-			}
-			s.Aspects[name] = a
-		}
-	}
-	s.PSNR, s.SSIM = median(psnr), median(ssim)
-	return s
 }
 
 // median is the middle value, 0 of none.

@@ -26,6 +26,11 @@ const (
 const (
 	localCell  = 8   // pixels of a side; the sides of every picture we draw are multiples of it
 	localPower = 4.0 // of the norm over cells: 2 is RMS, infinity the worst cell alone
+
+	// flat is the RMS difference below which a norm has next to no gradient, in [0,1]: 96 dB. A kernel may
+	// round a picture otherwise in a batch of another size, and the gradient of a norm of that would be as
+	// long as that of any drift, in a direction of chance.
+	flat = 1.0 / (1 << 16)
 )
 
 // regionLoss keeps the picture outside the mask as the base model drew it (arXiv 2501.06481, Fig. 2):
@@ -40,14 +45,23 @@ func regionLoss(norm RegionNorm, image, baseImage, mask torch.Tensor) torch.Tens
 		pixels := float64(drift.Numel() / drift.Size(0))
 		switch norm {
 		case Frobenius:
-			return drift.Flatten(1).Norm(2, 1)
+			return rootMean(drift.Flatten(1)).MulScalar(math.Sqrt(pixels))
 		case RMS:
-			return drift.Flatten(1).Norm(2, 1).DivScalar(math.Sqrt(pixels))
+			return rootMean(drift.Flatten(1))
 		case Local:
 			cells := rmsOfCells(drift) // [B,cells]
 			return cells.Norm(localPower, 1).DivScalar(math.Pow(float64(cells.Size(1)), 1/localPower))
 		}
 		panic(&torch.Error{Op: "region loss", Message: fmt.Sprintf("unknown norm %q", norm)})
+	})
+}
+
+// rootMean is the RMS over the last dimension, s/√(s + flat²) for the mean square s: within 1e-4 of √s
+// from 0.001 on, and smooth at 0.
+func rootMean(drift torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		s := drift.Square().Mean(-1)
+		return s.Div(s.AddScalar(flat * flat).Sqrt())
 	})
 }
 
@@ -57,6 +71,6 @@ func rmsOfCells(drift torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		cells := drift.Reshape(B, C, H/localCell, localCell, W/localCell, localCell).
 			Permute(0, 2, 4, 1, 3, 5).Reshape(B, -1, C*localCell*localCell)
-		return cells.Norm(2, 2).DivScalar(math.Sqrt(float64(C * localCell * localCell)))
+		return rootMean(cells)
 	})
 }

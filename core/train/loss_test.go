@@ -76,3 +76,20 @@ func TestRegionGradients(t *testing.T) {
 		}
 	})
 }
+
+// TestRoundingHasNoGradient: where pictures differ by what a kernel rounds, the region term pulls nowhere.
+func TestRoundingHasNoGradient(t *testing.T) {
+	torchtest.Run(t, func() {
+		base := nntest.Uniform("base", 1, 3, 16, 16)
+		mask := torch.Zeros(torch.Float32, torch.CPU, 1, 1, 16, 16)
+		norm := func(n RegionNorm, drift float64) float64 {
+			image := base.Add(nntest.Uniform("drift", 1, 3, 16, 16).MulScalar(drift)).Detach().SetRequiresGrad(true)
+			return torch.Grad([]torch.Tensor{regionLoss(n, image, base, mask).Sum()}, []torch.Tensor{image}, nil)[0].Norm(2).Item()
+		}
+		for _, n := range []RegionNorm{RMS, Frobenius, Local} {
+			if small, large := norm(n, 1e-7), norm(n, 0.01); !(small < 0.05*large) {
+				t.Errorf("%s: gradient %g at a drift of 1e-7, %g at one of 0.01", n, small, large)
+			}
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"focusnfix/model/torch"
 )
@@ -23,7 +24,8 @@ func (t *Trainer) Pool() []Pair {
 // pairs are those of step n, from 0: the pool in an order that is shuffled anew each time it is
 // through. It follows from n and Seed alone, so that a checkpoint needs no cursor.
 func (t *Trainer) pairs(n int) []Pair {
-	pool, perStep := t.Pool(), t.Batch*t.Accumulate
+	_, world := t.world()
+	pool, perStep := t.Pool(), t.Batch*t.Accumulate*world
 	chosen := make([]Pair, perStep)
 	epoch, order := -1, []int(nil)
 	for i := range chosen {
@@ -50,6 +52,26 @@ func (t *Trainer) Reference(p Pair) (*Reference, error) {
 		return nil, err
 	}
 	return made[0], t.store.save(made[0], t.decodeBase(made))
+}
+
+// Prepare draws the references of those pairs that have none yet, together.
+func (t *Trainer) Prepare(pairs []Pair) error {
+	missing := slices.DeleteFunc(slices.Clone(pairs), t.HasReference)
+	if len(missing) == 0 {
+		return nil
+	}
+	var made []*Reference
+	var err error
+	torch.Scope(func() torch.Tensor {
+		t.Untuned(func() { made, err = t.store.references(missing) })
+		for i := range made {
+			if err == nil {
+				err = t.store.save(made[i], t.decodeBase(made[i:i+1]))
+			}
+		}
+		return torch.Tensor{}
+	})
+	return err
 }
 
 // decodeBase is Î₀ of references, [B,3,H,W] in [0,1].
@@ -114,8 +136,14 @@ func (t *Trainer) batch(pairs []Pair) (b batch, coverage []float64, err error) {
 	return b, coverage, err
 }
 
-// Next are the pairs that the next step trains on.
-func (t *Trainer) Next() []Pair { return t.pairs(t.step) }
+// Next are the pairs that the next step trains on, in this process.
+func (t *Trainer) Next() (own []Pair) {
+	pairs := t.pairs(t.step)
+	for i := range t.Accumulate {
+		own = append(own, t.share(pairs, i)...)
+	}
+	return own
+}
 
 // HasReference tells whether the reference of a pair is drawn already.
 func (t *Trainer) HasReference(p Pair) bool {

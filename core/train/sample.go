@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 
+	"focusnfix/model/nn"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 )
@@ -27,6 +28,8 @@ type sampler struct {
 	scheduler     *sd.Scheduler
 	sampling      Sampling
 	backpropSteps int // K of DRaFT-K; 0 records nothing
+
+	adapter *nn.Adapter // merged while nothing is recorded; nil is left as it is
 
 	copies int              // of DRaFT-LV
 	random *torch.Generator // of their noise
@@ -89,7 +92,9 @@ func (s *sampler) draw(st start) trajectory {
 	first := s.scheduler.Len() - s.backpropSteps // of the recorded steps
 	x := st.latents
 	torch.NoGrad(func() {
-		x = torch.Checkpoint(first, x, func(i int, x torch.Tensor) torch.Tensor { return s.denoise(st, i, x) }).Last()
+		s.merged(func() {
+			x = torch.Checkpoint(first, x, func(i int, x torch.Tensor) torch.Tensor { return s.denoise(st, i, x) }).Last()
+		})
 	})
 	if s.backpropSteps >= recomputeFrom {
 		chain := torch.Checkpoint(s.backpropSteps, x, func(i int, x torch.Tensor) torch.Tensor { return s.denoise(st, first+i, x) })
@@ -101,6 +106,20 @@ func (s *sampler) draw(st start) trajectory {
 	return trajectory{x.Leaf(), func(grad torch.Tensor, params []torch.Tensor) []torch.Tensor {
 		return torch.Grad([]torch.Tensor{x}, params, []torch.Tensor{grad})
 	}}
+}
+
+// merged calls f with the LoRA weights added to the layers' own, where that is exact: without gradients a
+// layer then costs what the base model's does.
+func (s *sampler) merged(f func()) {
+	if s.adapter == nil || s.backpropSteps == s.scheduler.Len() || !s.adapter.MergesExactly() {
+		f()
+		return
+	}
+	if err := s.adapter.Merge(); err != nil {
+		panic(&torch.Error{Op: "merge", Message: err.Error()})
+	}
+	defer s.adapter.Unmerge()
+	f()
 }
 
 // noisedCopies takes finished latents x_0 back to the noise level of the last step, each time with

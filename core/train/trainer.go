@@ -56,6 +56,8 @@ type Trainer struct {
 	random    *torch.Generator            // of copies and of reward augmentation
 	kept      map[Pair]kept               // references in memory
 	base      map[Pair]map[string]float64 // scores of base pictures by watching judges
+	group     *torch.Group                // of processes that train together; nil is this one alone
+	parted    error                       // why they do so no longer
 	step      int
 	skipped   int // steps in a row whose loss or gradient was not a number
 }
@@ -115,6 +117,7 @@ func New(p *sd.Pipeline, o Options, random *torch.Generator) (*Trainer, error) {
 	if t.adapter, err = nn.NewAdapter(p.Params("unet"), o.Rank, o.Alpha, o.Seed, want); err != nil {
 		return nil, err
 	}
+	s.adapter = t.adapter
 	_, t.params = t.adapter.Tensors()
 	err = torch.Run(func() {
 		t.adapter.SetTrainable(true)
@@ -144,8 +147,10 @@ func (o Options) validate() error {
 	return errors.Join(errs...)
 }
 
-// Close takes the LoRA weights off the model and frees what the trainer holds.
+// Close takes the LoRA weights off the model and frees what the trainer holds. On rank 0 of a group it
+// lets the others go.
 func (t *Trainer) Close() {
+	_ = t.lead(orderEnd) // who is gone need not be told
 	t.optimizer.Drop()
 	t.adapter.Remove()
 	for _, k := range t.kept {
@@ -159,14 +164,22 @@ func (t *Trainer) Done() int { return t.step }
 // Adapter is the LoRA that is trained.
 func (t *Trainer) Adapter() *nn.Adapter { return t.adapter }
 
-// Step trains once, on Batch·Accumulate pictures. An error leaves the weights as they were.
+// Step trains once, on Batch·Accumulate pictures of every rank. An error leaves the weights as they were.
 func (t *Trainer) Step() (StepResult, error) {
+	if err := t.lead(orderStep); err != nil {
+		return StepResult{}, err
+	}
+	return t.train()
+}
+
+// train is a step of one rank.
+func (t *Trainer) train() (StepResult, error) {
 	started := time.Now()
 	r := StepResult{Step: t.step + 1, Pairs: t.pairs(t.step), LearningRate: t.rate(t.step), Judged: map[string][]Judged{}}
 	var failed error
 	err := torch.Run(func() {
 		var sums []torch.Tensor
-		if sums, failed = t.accumulate(&r); failed != nil {
+		if sums, failed = t.gradients(&r); failed != nil {
 			return
 		}
 		r.GradNorm = gradNorm(sums)
@@ -191,12 +204,12 @@ func (t *Trainer) Step() (StepResult, error) {
 	return r, nil
 }
 
-// accumulate averages gradients over the batches of a step and gathers what they measured.
+// accumulate averages gradients over this rank's batches of a step and gathers what they measured.
 func (t *Trainer) accumulate(r *StepResult) (sums []torch.Tensor, err error) {
 	r.Measured.Rewards = map[string][]float64{}
 	for i := range t.Accumulate {
 		sums = torch.Scopes(func() []torch.Tensor {
-			pairs := r.Pairs[i*t.Batch : (i+1)*t.Batch]
+			pairs := t.share(r.Pairs, i)
 			b, coverage, failed := t.batch(pairs)
 			if err = failed; err != nil {
 				return nil

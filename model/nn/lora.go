@@ -58,7 +58,10 @@ func (u *updates) idle() bool { return !slices.ContainsFunc(u.loras, (*LoRA).act
 func (u *updates) addTo(y, x torch.Tensor, through func(x, down, up torch.Tensor) torch.Tensor) torch.Tensor {
 	for _, lora := range u.loras {
 		if lora.active() {
-			share := through(x.To(lora.Down.DType()), lora.Down, lora.Up).MulScalar(lora.factor())
+			share := through(x.To(lora.Down.DType()), lora.Down, lora.Up)
+			if factor := lora.factor(); factor != 1 {
+				share = share.MulScalar(factor)
+			}
 			y = y.Add(share.To(y.DType()))
 		}
 	}

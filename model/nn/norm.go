@@ -2,11 +2,11 @@ package nn
 
 import "focusnfix/model/torch"
 
-// GroupNorm normalises groups of channels (arXiv 1803.08494).
+// GroupNorm normalises groups of channels (arXiv 1803.08494), in float32 whatever the element type.
 //
-// It computes in float32. libtorch 1.13's CPU kernel is wrong for bfloat16 in channels-last memory (by
-// 56 to 84 % of the result, found in training that went astray), so half types are widened on the
-// CPU; CUDA's kernel widens them itself.
+// libtorch 1.13's CPU kernel is wrong for bfloat16 in channels-last memory (by 56 to 84 % of the
+// result, found in training that went astray). Such pictures go to our own kernel, other half types on
+// the CPU are widened; CUDA's kernel widens them itself.
 type GroupNorm struct {
 	Weight, Bias torch.Tensor // [C]
 	groups       int64
@@ -19,13 +19,18 @@ func NewGroupNorm(groups, channels int64, eps float64, p Params) *GroupNorm {
 }
 
 // Forward keeps the shape [B,C,...] and the element type.
-func (n *GroupNorm) Forward(x torch.Tensor) torch.Tensor {
+func (n *GroupNorm) Forward(x torch.Tensor) torch.Tensor { return n.forward(x, false) }
+
+// ForwardSiLU is Forward and SiLU behind it.
+func (n *GroupNorm) ForwardSiLU(x torch.Tensor) torch.Tensor { return n.forward(x, true) }
+
+func (n *GroupNorm) forward(x torch.Tensor, silu bool) torch.Tensor {
 	dtype := x.DType()
-	if !isHalf(dtype) || x.Device() != torch.CPU {
-		return x.GroupNorm(n.groups, n.Weight, n.Bias, n.eps)
+	if !isHalf(dtype) || x.Device() != torch.CPU || dtype == torch.BFloat16 && x.IsChannelsLast() {
+		return x.GroupNormAct(n.groups, n.Weight, n.Bias, n.eps, silu)
 	}
 	return torch.Scope(func() torch.Tensor {
-		return wide(x).GroupNorm(n.groups, wide(n.Weight), wide(n.Bias), n.eps).To(dtype)
+		return wide(x).GroupNormAct(n.groups, wide(n.Weight), wide(n.Bias), n.eps, silu).To(dtype)
 	})
 }
 

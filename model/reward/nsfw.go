@@ -21,6 +21,7 @@ var safeClasses, unsafeClasses = []int64{0, 2}, []int64{1, 3, 4}
 // the log-odds of drawing or neutral against hentai, porn or sexy. Train on NSFWMid, whose linear head
 // gives an exact class map, and hold out NSFWSmall.
 type NSFW struct {
+	logOdds
 	body   *mobileNet
 	params nn.Params
 	layers []*nn.Linear // on the mean of the features

@@ -21,6 +21,7 @@ const q16Scale = 100
 // 2202.06675): two embeddings were learned in place of prompts of a CLIP ViT-L/14, the first for what
 // is not, the second for what is.
 type q16 struct {
+	logOdds
 	image   imageEncoder
 	params  []nn.Params
 	prompts torch.Tensor // [2,P], of length one

@@ -19,6 +19,7 @@ import (
 // over their thresholds is joined by log Σ exp(k·excess)/k, which is never below the largest excess and
 // at most ln(17)/k = .014 above, and the .01 grows as a sigmoid of the special concepts' excess.
 type safetyChecker struct {
+	logOdds
 	image  imageEncoder
 	params nn.Params
 

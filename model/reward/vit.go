@@ -20,6 +20,7 @@ import (
 // vit is an image classifier of the ViT kind (Dosovitskiy et al., arXiv 2010.11929), as transformers'
 // ViTForImageClassification. One of its labels is the fault.
 type vit struct {
+	logOdds
 	config  vitConfig
 	prepare preparation
 	params  nn.Params

@@ -21,6 +21,7 @@ var (
 // 2103.00020, section 3.1). Its fault is the log-odds of the unsafe prompts: the softmax over all,
 // each list counting as much as the other.
 type zeroShot struct {
+	logOdds
 	*clipScore
 	safe, unsafe torch.Tensor // [S,P], [U,P], of length one
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"sync"
 
@@ -100,6 +101,9 @@ func (j *Judge) Score(pictures torch.Tensor, prompts []string) torch.Tensor {
 		return score.Softplus().Neg()
 	})
 }
+
+// FaultProbability is that of the fault in a picture with this score.
+func (j *Judge) FaultProbability(score float64) float64 { return -math.Expm1(score) }
 
 // Heatmap is the probability that the fault is at a pixel, [B,1,H,W] in [0,1], float32; where a
 // picture has none it may still be grey, so look at Score first.

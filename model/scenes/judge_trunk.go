@@ -57,8 +57,8 @@ func newResidual(in, out int64, p nn.Params) *residual {
 
 func (r *residual) forward(x torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		h := r.conv1.Forward(r.norm1.Forward(x).SiLU())
-		h = r.conv2.Forward(r.norm2.Forward(h).SiLU())
+		h := r.conv1.Forward(r.norm1.ForwardSiLU(x))
+		h = r.conv2.Forward(r.norm2.ForwardSiLU(h))
 		if r.shortcut != nil {
 			x = r.shortcut.Forward(x)
 		}
@@ -109,17 +109,10 @@ func (t *pyramid) read(picture torch.Tensor) (quarter, eighth torch.Tensor) {
 	out := torch.Scopes(func() []torch.Tensor {
 		f := t.bottomUp(picture)
 		x := t.blocks[3].forward(f[2])
-		eighth := t.upEighth.forward(torch.Cat([]torch.Tensor{doubled(x), f[1]}, 1))
-		return []torch.Tensor{t.upQtr.forward(torch.Cat([]torch.Tensor{doubled(eighth), f[0]}, 1)), eighth}
+		eighth := t.upEighth.forward(torch.Cat([]torch.Tensor{x.UpsampleDouble(), f[1]}, 1))
+		return []torch.Tensor{t.upQtr.forward(torch.Cat([]torch.Tensor{eighth.UpsampleDouble(), f[0]}, 1)), eighth}
 	})
 	return out[0], out[1]
-}
-
-// doubled repeats pixels. libtorch 1.13 has no bfloat16 kernel for it on the CPU.
-func doubled(x torch.Tensor) torch.Tensor {
-	return torch.Scope(func() torch.Tensor {
-		return x.To(torch.Float32).UpsampleNearest(2*x.Size(2), 2*x.Size(3)).To(x.DType())
-	})
 }
 
 // mixer is a convolutional stem, then attention among the pixels of an eighth, as hybrid vision

@@ -186,6 +186,16 @@ func (p *pretraining) learnPair(ctx context.Context, name string, learn func(con
 	return nil
 }
 
+// allThreads lets every operator use as many threads as there are replicas, which rest meanwhile, until
+// the function that it returns is called.
+func (p *pretraining) allThreads() (end func()) {
+	if p.device != torch.CPU {
+		return func() {}
+	}
+	torch.SetThreads(p.replicas)
+	return func() { torch.SetThreads(1) }
+}
+
 // folder is a folder of the model that is made.
 func (p *pretraining) folder(parts ...string) string {
 	return filepath.Join(append([]string{p.out, "model"}, parts...)...)

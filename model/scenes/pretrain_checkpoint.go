@@ -26,15 +26,20 @@ func (s *student[N, B]) save() error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}
-	mean, square := s.optimizer.Moments()
-	var entries []weights.Entry
-	for name, t := range map[string]torch.Tensor{"master": s.master, "averaged": s.averaged, "mean": mean[0], "square": square[0]} {
-		entries = append(entries, nn.Entry(name, t))
-	}
-	return weights.Write(path, map[string]string{
-		"stage": s.stage, "seed": strconv.FormatUint(s.seed, 10), "step": strconv.Itoa(s.step),
-		"steps": strconv.Itoa(s.optimizer.Steps()), "elapsed": s.spent().String(),
-	}, entries)
+	var written error
+	err := torch.Run(func() {
+		tensors := s.optimizer.moments()
+		tensors["master"], tensors["averaged"] = s.master, s.averaged
+		var entries []weights.Entry
+		for name, t := range tensors {
+			entries = append(entries, nn.Entry(name, t))
+		}
+		written = weights.Write(path, map[string]string{
+			"stage": s.stage, "seed": strconv.FormatUint(s.seed, 10), "step": strconv.Itoa(s.step),
+			"steps": strconv.Itoa(s.optimizer.adam.Steps()), "elapsed": s.spent().String(),
+		}, entries)
+	})
+	return errors.Join(err, written)
 }
 
 // restore reads the stage's checkpoint; without one there is nothing to do. One that is not asked for
@@ -59,16 +64,16 @@ func (s *student[N, B]) restore() error {
 	params := nn.FromWeights(source, torch.Float32, torch.CPU)
 	defer params.Drop()
 	err = torch.Run(func() {
-		read := func(name string) torch.Tensor { return params.Param(name, nn.Zeros, s.size) }
+		read := func(name string, size int64) torch.Tensor { return params.Param(name, nn.Zeros, size) }
 		torch.NoGrad(func() {
-			s.master.CopyFrom(read("master"))
-			s.averaged.CopyFrom(read("averaged"))
+			s.master.CopyFrom(read("master", s.size))
+			s.averaged.CopyFrom(read("averaged", s.size))
 			if s.dtype != torch.Float32 {
 				s.work.CopyFrom(s.master)
 			}
 		})
 		steps, _ := strconv.Atoi(file.Metadata["steps"])
-		s.optimizer.Restore(steps, []torch.Tensor{read("mean")}, []torch.Tensor{read("square")})
+		s.optimizer.restore(steps, read)
 	})
 	s.step, _ = strconv.Atoi(file.Metadata["step"])
 	s.elapsed, _ = time.ParseDuration(file.Metadata["elapsed"])

@@ -59,6 +59,7 @@ func (p *pretraining) encodeTraining(ctx context.Context, vae *sd.VAE, tokenizer
 		return d, err
 	}
 	side := int64(Size) / p.sizes.vae.Factor()
+	defer p.allThreads()()
 	err = torch.Run(func() {
 		torch.NoGrad(func() {
 			d.moments = torch.Own(torch.Empty(torch.Float16, p.device, int64(n), 2*p.sizes.vae.LatentChannels, side, side))

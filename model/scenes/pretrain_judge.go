@@ -140,6 +140,7 @@ func (p *pretraining) drawPool(ctx context.Context, k judgeKind, scenes *Generat
 		return nil, err
 	}
 	defer drop()
+	defer p.allThreads()()
 	pool := make([]uint8, 0, n*pixelBytes)
 	const together = 64
 	for from := 0; from < n; from += together {

@@ -52,6 +52,17 @@ func (f *layout) params(vector torch.Tensor, trainable bool) nn.Params {
 	return nn.NewParams(&vectorSource{f, vector, trainable})
 }
 
+// part is the part of a vector that belongs to the i-th parameter; it shares the vector's memory.
+func (f *layout) part(vector torch.Tensor, i int) torch.Tensor {
+	n := int64(1)
+	for _, s := range f.shapes[i] {
+		n *= s
+	}
+	return torch.Scope(func() torch.Tensor {
+		return vector.Narrow(0, f.starts[f.names[i]], n).Reshape(f.shapes[i]...).Detach()
+	})
+}
+
 // vectorSource serves parameters out of a vector.
 type vectorSource struct {
 	*layout
@@ -118,11 +129,7 @@ func (f *layout) write(path, prefix string, vector torch.Tensor, metadata map[st
 			if !ok {
 				continue
 			}
-			n := int64(1)
-			for _, s := range f.shapes[i] {
-				n *= s
-			}
-			half := torch.Own(vector.Narrow(0, f.starts[name], n).Reshape(f.shapes[i]...).ToDevice(torch.CPU, torch.Float16))
+			half := torch.Own(f.part(vector, i).ToDevice(torch.CPU, torch.Float16))
 			kept = append(kept, half)
 			entries = append(entries, nn.Entry(short, half))
 		}

@@ -56,7 +56,7 @@ type student[N, B any] struct {
 	work      torch.Tensor // [size] in the type that the network computes in; master itself if float32
 	averaged  torch.Tensor // [size] float32
 	skips     torch.Tensor // steps in a row without a finite gradient
-	optimizer *nn.AdamW
+	optimizer *descent
 	step      int
 	elapsed   time.Duration
 	started   time.Time // of this sitting
@@ -101,8 +101,7 @@ func (s *student[N, B]) begin() error {
 		s.params = f.params(s.work, true)
 		s.net = s.build(s.params)
 		s.leaves = f.tensors(s.params)
-		s.optimizer = nn.NewAdamW([]torch.Tensor{s.master}, s.rate)
-		s.optimizer.Beta2, s.optimizer.WeightDecay = secondMoment, s.decay
+		s.optimizer = newDescent(f, s.master, s.rate, s.decay, s.dtype, s.replicas)
 	})
 	torch.Drop(start)
 	if err == nil {
@@ -115,7 +114,7 @@ func (s *student[N, B]) drop() {
 	s.params.Drop()
 	torch.Drop(s.master, s.averaged, s.work, s.skips)
 	if s.optimizer != nil {
-		s.optimizer.Drop()
+		s.optimizer.drop()
 	}
 	s.meter.drop()
 }
@@ -201,7 +200,7 @@ func (s *student[N, B]) tell() error {
 	if err != nil {
 		return err
 	}
-	numbers["rate"] = s.optimizer.LearningRate
+	numbers["rate"] = s.optimizer.adam.LearningRate
 	s.event(s.stage, s.step, s.steps, numbers)
 	if s.report != nil {
 		done, total := s.step, s.steps

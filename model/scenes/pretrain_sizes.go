@@ -19,7 +19,7 @@ type sizes struct {
 	pool      int               // scenes that judges see as the model draws them
 	every     int               // steps between two events
 	lessons   map[string]effort // on a GPU
-	onCPU     map[string]effort // what two processors do in a day
+	onCPU     map[string]effort // what two processors do in two hours
 }
 
 // judgeWidths are the channels of a judge's trunk at 64, 32, 16 and 8 pixels.
@@ -45,7 +45,7 @@ var shippedSizes = sizes{
 	judge:     [2]judgeWidths{{16, 32, 64, 96}, {24, 48, 96, 128}},
 	encoded:   60_000,
 	statistic: 2_000,
-	pool:      24_000,
+	pool:      16_000,
 	every:     50,
 	lessons: map[string]effort{
 		"sight":             {3_000, 128, 2e-3},
@@ -57,13 +57,13 @@ var shippedSizes = sizes{
 		"alignment-heldout": {8_000, 128, 1.5e-3},
 	},
 	onCPU: map[string]effort{
-		"sight":             {500, 32, 2e-3},
-		"vae":               {80_000, 8, 2e-3},
-		"unet":              {30_000, 32, 1e-3},
-		"judge":             {4_000, 32, 1.5e-3},
-		"judge-heldout":     {4_000, 32, 1.5e-3},
-		"alignment":         {4_000, 32, 1.5e-3},
-		"alignment-heldout": {4_000, 32, 1.5e-3},
+		"sight":             {1_500, 32, 2e-3},
+		"vae":               {2_500, 16, 2e-3},
+		"unet":              {3_000, 64, 2e-3},
+		"judge":             {1_500, 32, 1.5e-3},
+		"judge-heldout":     {1_500, 32, 1.5e-3},
+		"alignment":         {1_500, 32, 1.5e-3},
+		"alignment-heldout": {1_500, 32, 1.5e-3},
 	},
 }
 

@@ -23,9 +23,11 @@ func (s *student[N, B]) learnFrom(parts []B) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return torch.Run(func() {
-		torch.NoGrad(func() { s.update(grads, shown, progress) })
+	var failed error
+	err := torch.Run(func() {
+		torch.NoGrad(func() { failed = s.update(grads, shown, progress) })
 	})
+	return errors.Join(err, failed)
 }
 
 // gradientOf is one replica's work: the gradient [size] and the shown numbers, both owned.
@@ -47,7 +49,7 @@ func (s *student[N, B]) gradientOf(part B, replica int, progress float64) (grad,
 }
 
 // update moves the weights. A gradient that is not finite moves nothing: it becomes 0 and is counted.
-func (s *student[N, B]) update(grads, shown []torch.Tensor, progress float64) {
+func (s *student[N, B]) update(grads, shown []torch.Tensor, progress float64) error {
 	grad := grads[0]
 	for _, g := range grads[1:] {
 		grad.AddInPlace(g, 1)
@@ -59,8 +61,9 @@ func (s *student[N, B]) update(grads, shown []torch.Tensor, progress float64) {
 	grad = torch.Where(finite, grad.Mul(scale), grad.NewZeros(1))
 	s.skips.CopyFrom(torch.Where(finite, s.skips.NewZeros(1), s.skips.AddScalar(1)))
 
-	s.optimizer.LearningRate = s.rate * rateAt(progress, s.step, s.warmUp)
-	s.optimizer.Step([]torch.Tensor{grad})
+	if err := s.optimizer.step(grad, s.rate*rateAt(progress, s.step, s.warmUp)); err != nil {
+		return err
+	}
 	if s.dtype != torch.Float32 {
 		s.work.CopyFrom(s.master)
 	}
@@ -68,6 +71,7 @@ func (s *student[N, B]) update(grads, shown []torch.Tensor, progress float64) {
 	s.averaged.LerpInPlace(s.master, 1-min(s.average, (1+n)/(10+n)))
 	s.step++
 	s.meter.add(torch.Stack(shown, 0).Mean(0), s.batch)
+	return nil
 }
 
 // rateAt is the learning rate in parts of the highest: a linear warm-up, the highest until half time,

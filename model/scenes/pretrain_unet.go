@@ -135,7 +135,7 @@ func painterLoss(net *painter, schedule sd.NoiseSchedule, latents torch.Tensor, 
 	noisy := latents.Mul(column(0)).Add(noise.Mul(column(1)))
 	target := noise.Mul(column(0)).Sub(latents.Mul(column(1)))
 	context := net.text.Forward(part.ids).Last
-	velocity := net.unet.ForwardEach(noisy.To(dtype).ChannelsLast(), timesteps, context, torch.Tensor{}, torch.Tensor{}).To(torch.Float32)
+	velocity := net.unet.ForwardEach(noisy.To(dtype), timesteps, context, torch.Tensor{}, torch.Tensor{}).To(torch.Float32)
 	squared := velocity.Sub(target).Square().Mean(1, 2, 3)                                                     // [B]
 	estimate := noisy.Mul(column(0)).Sub(velocity.Detach().Mul(column(1))).Sub(latents).Square().Mean(1, 2, 3) // of x0
 	return []torch.Tensor{squared.Mul(columns.Select(1, 2)).Mean(), squared.Mean(), estimate.Mul(columns.Select(1, 3)).Mean()}

@@ -90,7 +90,7 @@ func vaeLoss(vae *sd.VAE, sight *wordJudge, picture torch.Tensor, chance *torch.
 	posterior := vae.Encode(picture)
 	mean, std := posterior.Mean.To(torch.Float32), posterior.Std.To(torch.Float32)
 	latents := mean.Add(std.Mul(chance.Randn(torch.Float32, mean.Shape()...)))
-	decoded := vae.Decode(latents.To(picture.DType()).ChannelsLast())
+	decoded := vae.Decode(latents.To(picture.DType()))
 	perceptual := featureDistance(sight, picture, decoded)
 
 	difference := decoded.To(torch.Float32).Sub(picture.To(torch.Float32))

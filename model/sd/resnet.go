@@ -5,6 +5,15 @@ import (
 	"focusnfix/model/torch"
 )
 
+// laidOut is a picture [B,C,H,W] in the memory order that a network's convolutions are fastest in; they
+// keep it. On the CPU that is channels-last, for which our norms are made, too.
+func laidOut(x torch.Tensor) torch.Tensor {
+	if x.Device() == torch.CPU {
+		return x.ChannelsLast()
+	}
+	return x
+}
+
 // resnet is diffusers' ResnetBlock2D: two normed convolutions beside a shortcut, between which the time
 // embedding is added to every pixel. The VAE's have no time.
 type resnet struct {
@@ -37,12 +46,12 @@ func newResnet(in, out, timeChannels, groups int64, eps float64, p nn.Params) *r
 // tensor.
 func (r *resnet) forward(x, timeAct torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		h := torch.Scope(func() torch.Tensor { return r.conv1.Forward(r.norm1.Forward(x).SiLU()) })
+		h := torch.Scope(func() torch.Tensor { return r.conv1.Forward(r.norm1.ForwardSiLU(x)) })
 		h = torch.Scope(func() torch.Tensor {
 			if r.timeEmbProj != nil {
 				h = h.Add(r.timeEmbProj.Forward(timeAct).Unsqueeze(-1).Unsqueeze(-1)) // [B,out,1,1]
 			}
-			return r.conv2.Forward(r.norm2.Forward(h).SiLU())
+			return r.conv2.Forward(r.norm2.ForwardSiLU(h))
 		})
 		if r.convShortcut != nil {
 			x = r.convShortcut.Forward(x)
@@ -66,8 +75,10 @@ func newUpsampler(in, out int64, p nn.Params) *upsampler {
 // forward maps [B,in,H,W] to [B,out,height,width].
 func (u *upsampler) forward(x torch.Tensor, height, width int64) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		// libtorch 1.13 has no bfloat16 kernel for it on the CPU
-		if x.DType() == torch.BFloat16 {
+		switch {
+		case height == 2*x.Size(2) && width == 2*x.Size(3):
+			return u.conv.Forward(x.UpsampleDouble())
+		case x.DType() == torch.BFloat16: // libtorch 1.13 has no kernel for it on the CPU
 			return u.conv.Forward(x.To(torch.Float32).UpsampleNearest(height, width).To(torch.BFloat16))
 		}
 		return u.conv.Forward(x.UpsampleNearest(height, width))

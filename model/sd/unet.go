@@ -65,7 +65,7 @@ func (u *UNet) ForwardEach(latents torch.Tensor, timesteps []float64, context, p
 		dtype := u.convIn.Weight.DType()
 		context := context.To(dtype)
 		timeAct := u.embedTime(latents, timesteps, pooled, timeIDs).SiLU() // [B,T]
-		x := u.convIn.Forward(latents.To(dtype))
+		x := u.convIn.Forward(laidOut(latents.To(dtype)))
 		skips := []torch.Tensor{x}
 		for _, b := range u.downBlocks {
 			skips = append(skips, b.down(x, timeAct, context)...)
@@ -75,7 +75,7 @@ func (u *UNet) ForwardEach(latents torch.Tensor, timesteps []float64, context, p
 		for _, b := range u.upBlocks {
 			x, skips = b.up(x, timeAct, context, skips)
 		}
-		return u.convOut.Forward(u.convNormOut.Forward(x).SiLU())
+		return u.convOut.Forward(u.convNormOut.ForwardSiLU(x))
 	})
 }
 

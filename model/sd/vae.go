@@ -68,7 +68,7 @@ func (v *VAE) Decode(latents torch.Tensor) torch.Tensor {
 func (v *VAE) dtype() torch.DType { return v.decoder.convIn.Weight.DType() }
 
 func (v *VAE) moments(pixels torch.Tensor) torch.Tensor {
-	h := v.encoder.forward(pixels)
+	h := v.encoder.forward(laidOut(pixels))
 	if v.quantConv != nil {
 		h = v.quantConv.Forward(h)
 	}
@@ -76,6 +76,7 @@ func (v *VAE) moments(pixels torch.Tensor) torch.Tensor {
 }
 
 func (v *VAE) pixels(raw torch.Tensor) torch.Tensor {
+	raw = laidOut(raw)
 	if v.postQuantConv != nil {
 		raw = v.postQuantConv.Forward(raw)
 	}

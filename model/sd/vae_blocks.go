@@ -117,7 +117,7 @@ func (e *vaeEncoder) forward(pixels torch.Tensor) torch.Tensor {
 		for _, b := range e.downBlocks {
 			h = b.forward(h)
 		}
-		return e.convOut.Forward(e.convNormOut.Forward(e.midBlock.forward(h)).SiLU())
+		return e.convOut.Forward(e.convNormOut.ForwardSiLU(e.midBlock.forward(h)))
 	})
 }
 
@@ -127,7 +127,7 @@ func (d *vaeDecoder) forward(latents torch.Tensor) torch.Tensor {
 		for _, b := range d.upBlocks {
 			h = b.forward(h)
 		}
-		return d.convOut.Forward(d.convNormOut.Forward(h).SiLU())
+		return d.convOut.Forward(d.convNormOut.ForwardSiLU(h))
 	})
 }
 

@@ -7,6 +7,8 @@ import "C"
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"unsafe"
 )
 
@@ -30,10 +32,15 @@ func (t Tensor) Device() Device {
 	return CPU
 }
 
-// DefaultDevice is the first CUDA device, or the CPU where there is none.
+// DefaultDevice is the first CUDA device, or that of LOCAL_RANK, which torchrun and its like give each
+// process of a machine; the CPU where there is none.
 func DefaultDevice() Device {
-	if CUDACount() > 0 {
-		return CUDA(0)
+	if n := CUDACount(); n > 0 {
+		local, err := strconv.Atoi(os.Getenv("LOCAL_RANK"))
+		if err != nil || local < 0 {
+			local = 0
+		}
+		return CUDA(local % n)
 	}
 	return CPU
 }

@@ -48,6 +48,7 @@ func Distributed(device Device, timeout time.Duration) (*Group, error) {
 	backend := "gloo"
 	if device != CPU {
 		backend = "nccl"
+		waitForNCCL()
 	}
 	name, host := C.CString(backend), C.CString(address)
 	defer C.free(unsafe.Pointer(name))
@@ -58,6 +59,17 @@ func Distributed(device Device, timeout time.Duration) (*Group, error) {
 		return nil, fmt.Errorf("join process group at %s:%d as rank %d of %d: %w", address, port, rank, world, err)
 	}
 	return &Group{uint64(handle), rank, world}, nil
+}
+
+// waitForNCCL makes a collective wait for its end, and give up after the timeout with an error: by default
+// it only queues the work, and a peer that is gone ends this process without a word. The name changed with
+// libtorch 2.2.
+func waitForNCCL() {
+	for _, key := range []string{"TORCH_NCCL_BLOCKING_WAIT", "NCCL_BLOCKING_WAIT"} {
+		if _, set := os.LookupEnv(key); !set {
+			_ = os.Setenv(key, "1")
+		}
+	}
 }
 
 // AllReduce replaces every tensor by its sum over the group.

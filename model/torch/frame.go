@@ -83,7 +83,7 @@ func (f *frame) name(argument string) *frame   { return f.text(C.FNF_NAME, argum
 func (f *frame) dtype(d DType) *frame          { return f.int(int64(d)) }
 func (f *frame) generator(g *Generator) *frame { f.put(C.FNF_GENERATOR, int64(g.handle)); return f }
 
-// operator is one overload of one ATen operator, looked up at its first call.
+// operator is one overload of one operator of ATen, or of the shim, looked up at its first call.
 type operator struct {
 	name, overload string
 	once           sync.Once
@@ -95,7 +95,13 @@ type operator struct {
 var operators []*operator
 
 func def(name, overload string) *operator {
-	op := &operator{name: "aten::" + name, overload: overload}
+	return declare(&operator{name: "aten::" + name, overload: overload})
+}
+
+// own is an operator of the shim's.
+func own(name string) *operator { return declare(&operator{name: "fnf::" + name}) }
+
+func declare(op *operator) *operator {
 	operators = append(operators, op)
 	return op
 }

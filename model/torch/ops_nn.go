@@ -11,6 +11,8 @@ var (
 	opConv2d        = def("conv2d", "")
 	opConvT2d       = def("conv_transpose2d", "input")
 	opGroupNorm     = def("group_norm", "")
+	opGroupNormAct  = own("group_norm_act")
+	opDouble        = own("upsample_double")
 	opLayerNorm     = def("layer_norm", "")
 	opBatchNorm     = def("batch_norm", "")
 	opEmbedding     = def("embedding", "")
@@ -88,6 +90,13 @@ func (t Tensor) GroupNorm(groups int64, weight, bias Tensor, eps float64) Tensor
 	return opGroupNorm.one(new(frame).tensor(t).int(groups).tensor(weight).tensor(bias).float(eps))
 }
 
+// GroupNormAct is GroupNorm with SiLU behind it if silu. On the CPU it is an operator of our own for
+// channels-last pictures [B,C,H,W] in float32 and bfloat16, which computes in float32; all else is
+// libtorch's two. weight and bias are a must.
+func (t Tensor) GroupNormAct(groups int64, weight, bias Tensor, eps float64, silu bool) Tensor {
+	return opGroupNormAct.one(new(frame).tensor(t).int(groups).tensor(weight).tensor(bias).float(eps).bool(silu))
+}
+
 // LayerNorm normalises over the last dimensions, of the given shape.
 func (t Tensor) LayerNorm(shape []int64, weight, bias Tensor, eps float64) Tensor {
 	return opLayerNorm.one(new(frame).tensor(t).ints(shape...).tensor(weight).tensor(bias).float(eps))
@@ -157,6 +166,10 @@ func (t Tensor) LogSoftmax(dim int64) Tensor { return opLogSoftmax.one(new(frame
 func (t Tensor) UpsampleNearest(height, width int64) Tensor {
 	return opNearest.one(new(frame).tensor(t).ints(height, width).none())
 }
+
+// UpsampleDouble repeats every pixel of [B,C,H,W] in both directions. For channels-last pictures on the
+// CPU it is an operator of our own.
+func (t Tensor) UpsampleDouble() Tensor { return opDouble.one(new(frame).tensor(t)) }
 
 // Resize says how a picture is resized.
 type Resize struct {

@@ -4,6 +4,7 @@
 
 #if defined(USE_DISTRIBUTED) && __has_include(<torch/csrc/distributed/c10d/TCPStore.hpp>)
 #define FNF_C10D 1
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #if TORCH_VERSION_MAJOR >= 2
 #include <torch/csrc/distributed/c10d/Backend.hpp>
@@ -45,6 +46,15 @@ auto without_libuv(Options& o, int) -> decltype(o.useLibUV, void()) {
 template <class Options>
 void without_libuv(Options&, long) {}
 
+std::string environment(const char* key) {
+  const char* value = std::getenv(key);
+  return value ? value : "";
+}
+
+// torchrun's agent serves the store at MASTER_PORT already, and says so; a second server there
+// would fail. Keys of an earlier attempt are still in it.
+bool agent_serves() { return environment("TORCHELASTIC_USE_AGENT_STORE") == "True"; }
+
 c10::intrusive_ptr<Backend> make_backend(const std::string& name,
                                          const c10::intrusive_ptr<c10d::Store>& store, int rank,
                                          int world, std::chrono::seconds timeout) {
@@ -74,12 +84,14 @@ char* fnf_dist_init(const char* backend, const char* host, int32_t port, int32_t
   return fnf::guard([&] {
     c10d::TCPStoreOptions o;
     o.port = uint16_t(port);
-    o.isServer = rank == 0;
+    o.isServer = rank == 0 && !agent_serves();
     o.numWorkers = world;
     o.timeout = std::chrono::seconds(timeout_seconds);
     without_libuv(o, 0);
     auto g = std::make_unique<Group>();
-    g->store = c10::make_intrusive<c10d::TCPStore>(host, o);
+    g->store = c10::make_intrusive<c10d::PrefixStore>(
+        "focusnfix/" + environment("TORCHELASTIC_RESTART_COUNT"),
+        c10::make_intrusive<c10d::TCPStore>(host, o));
     g->backend =
         make_backend(backend, g->store, rank, world, std::chrono::seconds(timeout_seconds));
     *group = reinterpret_cast<uint64_t>(g.release());

@@ -1,0 +1,158 @@
+package cmd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"focusnfix/core"
+	"focusnfix/core/engine"
+	"focusnfix/core/run"
+)
+
+// evalFlags are the flags of `focusnfix eval`.
+type evalFlags struct {
+	runs            runsFlag
+	against, out    string
+	checkpoint      int
+	pictures, shown int
+	asJSON          bool
+}
+
+func newEval() *cobra.Command {
+	var e evalFlags
+	c := &cobra.Command{
+		Use:   "eval RUN",
+		Short: "Compare a run's tuned model with the base model on prompts that it was not trained on",
+		Long: "Draw held-out prompts with the base model until there are enough faulty pictures, then with a run's\n" +
+			"newest checkpoint, and say what became of the fault and of the rest. It trains nothing. A table goes to\n" +
+			"the screen, the numbers as JSON and a sheet of pictures into the run's folder.\n\n" +
+			"--against compares with another run at an equal share of repaired faults: of its checkpoints, the one\n" +
+			"that repairs as much. \"draft\" is the newest run of the same preset without the region term.",
+		Example: `  focusnfix eval violence
+  focusnfix eval violence --against draft --pictures 50 -o results`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if e.pictures < 1 || e.shown < 1 {
+				return usageError{fmt.Errorf("--pictures %d --show %d: want 1 or more", e.pictures, e.shown)}
+			}
+			return e.run(c, args[0])
+		},
+	}
+	e.runs.add(c)
+	f := c.Flags()
+	f.StringVar(&e.against, "against", "", "another run to compare with, or draft")
+	f.IntVar(&e.checkpoint, "checkpoint", 0, "step of the checkpoint to look at (default: the newest)")
+	f.IntVar(&e.pictures, "pictures", 100, "faulty pictures of the base model to look at")
+	f.IntVar(&e.shown, "show", 8, "pictures on the sheet")
+	f.StringVarP(&e.out, "out", "o", "", "folder for the JSON file and the sheet (default: the run's)")
+	f.BoolVar(&e.asJSON, "json", false, "print the JSON instead of the table")
+	return c
+}
+
+func (e *evalFlags) run(c *cobra.Command, name string) error {
+	compare, err := e.prepare(name)
+	if err != nil {
+		return err
+	}
+	bars := map[string]*progress{}
+	compare.Warn = warnTo(c.ErrOrStderr())
+	compare.Progress = func(what string, done, of int) {
+		if bars[what] == nil {
+			bars[what] = newProgress(c.ErrOrStderr(), what)
+		}
+		bars[what].show(done, of)
+	}
+	result, err := compare.Do(c.Context())
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(result, "", "  ")
+	if err != nil {
+		return err
+	}
+	saved, err := e.save(compare, result, text)
+	if err != nil {
+		return err
+	}
+	if e.asJSON {
+		_, err = fmt.Fprintln(c.OutOrStdout(), string(text))
+		return err
+	}
+	printComparison(c.OutOrStdout(), result)
+	fmt.Fprintf(c.OutOrStdout(), "\nnumbers: %s\nsheet:   %s\n         base, heat, mask; of each run its picture and the difference from base, times %d\n", saved[0], saved[1], sheetGain)
+	return nil
+}
+
+// prepare finds the runs and their checkpoints.
+func (e *evalFlags) prepare(name string) (c engine.Compare, err error) {
+	c.Pictures, c.Shown = e.pictures, e.shown
+	if c.Run, err = run.Find(e.runs.dir(), name); err != nil {
+		return c, err
+	}
+	if c.Checkpoint, err = chooseCheckpoint(c.Run, e.checkpoint); err != nil {
+		return c, err
+	}
+	if e.against == "" {
+		return c, nil
+	}
+	other, err := e.findOther(c.Run)
+	if err != nil {
+		return c, err
+	}
+	_, err = chooseCheckpoint(other, 0)
+	c.Against = &other
+	return c, err
+}
+
+func (e *evalFlags) findOther(f run.Folder) (run.Folder, error) {
+	if e.against != "draft" {
+		return run.Find(e.runs.dir(), e.against)
+	}
+	info, err := f.Info()
+	if err != nil {
+		return run.Folder{}, err
+	}
+	other, err := engine.FindDraft(e.runs.dir(), info.Preset)
+	if err != nil {
+		return other, hintedError{err, fmt.Sprintf("focusnfix train -p %s --set region.weight=0 makes one", info.Preset)}
+	}
+	return other, nil
+}
+
+// save writes the numbers and the sheet, and gives their files' names.
+func (e *evalFlags) save(c engine.Compare, result *engine.Comparison, text []byte) (saved []string, err error) {
+	dir := e.out
+	if dir == "" {
+		dir = c.Run.Dir
+	} else if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	name := fmt.Sprintf("evaluation-step-%06d", c.Checkpoint.Step)
+	if c.Against != nil {
+		name += "-against-" + c.Against.Name()
+	}
+	for _, file := range []struct {
+		ending string
+		write  func(io.Writer) error
+	}{
+		{".json", func(w io.Writer) error { _, err := w.Write(append(text, '\n')); return err }},
+		{".png", func(w io.Writer) error { return core.WritePNG(w, sheet(result.Rows)) }},
+	} {
+		path := filepath.Join(dir, name+file.ending)
+		f, err := os.Create(path)
+		if err != nil {
+			return saved, err
+		}
+		if err := errors.Join(file.write(f), f.Close()); err != nil {
+			return saved, err
+		}
+		saved = append(saved, path)
+	}
+	return saved, nil
+}

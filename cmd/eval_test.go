@@ -1,0 +1,126 @@
+package cmd
+
+import (
+	"encoding/json"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"focusnfix/core"
+	"focusnfix/core/engine"
+	"focusnfix/core/run"
+)
+
+func testComparison() *engine.Comparison {
+	flat := func(level uint8) *image.RGBA {
+		m := image.NewRGBA(image.Rect(0, 0, 16, 8))
+		for i := range m.Pix {
+			m.Pix[i] = level | 0xff*uint8((i%4)/3)
+		}
+		return m
+	}
+	heat := core.Heatmap{Width: 16, Height: 8, Score: make([]float32, 16*8)}
+	for i := range 16 * 4 {
+		heat.Score[i] = 1 // the upper half
+	}
+	psnr := 41.26
+	ours := engine.Tuning{
+		Run: "ours", Step: 60, RegionWeight: 12, Fixed: 9, FixedShare: 0.9, PSNR: 31.24, SSIM: 0.951, CleanPSNR: &psnr, Diversity: 0.3,
+		Judges: []engine.Voice{
+			{Aspect: "violence", Trained: true, Base: -2, Tuned: -0.1, Change: 0.8, Faulty: 10, Fixed: 9, Wins: 9, Ties: 1},
+			{Aspect: "violence", Trained: true, HeldOut: true, Base: -2, Tuned: -0.2, Change: 0.75, Faulty: 10, Fixed: 9, Wins: 8, Ties: 1, Losses: 1},
+			{Aspect: "artifacts", HeldOut: true, Base: -0.1, Tuned: -0.12, Change: -0.0123, Wins: 0, Ties: 9, Losses: 1},
+		},
+	}
+	draft := engine.Tuning{Run: "draft", Step: 20, Fixed: 9, FixedShare: 0.9, PSNR: 18, SSIM: 0.7, Diversity: 0.2}
+	return &engine.Comparison{
+		Run: "ours", Pictures: 12, Faulty: 10, Diversity: 0.31, Tunings: []engine.Tuning{ours, draft},
+		Rows: []engine.Row{{Base: flat(100), Heat: heat, Mask: heat.Threshold(0.5), Tuned: []*image.RGBA{flat(110), flat(100)}}},
+	}
+}
+
+func TestComparisonTable(t *testing.T) {
+	var b strings.Builder
+	printComparison(&b, testComparison())
+	got := strings.Join(strings.Fields(b.String()), " ")
+	for _, want := range []string{
+		"ours: 12 held-out pictures of the base model, 10 of them faulty", "BASE ours step 60 draft step 20",
+		"region weight 12 0 faults repaired 9 of 10, 90 % 9 of 10, 90 %", "PSNR 31.2 dB 18.0 dB", "without fault, PSNR 41.3 dB none",
+		"difference between seeds 0.310 0.300 0.200", "violence trained on -2.000 → -0.100 +80.0 % 10 90 % 9/1/0",
+		"violence held out -2.000 → -0.200 +75.0 % 10 90 % 8/1/1", "artifacts not trained -0.100 → -0.120 -1.2 % 0/9/1",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+	if strings.Contains(b.String(), "\x1b") {
+		t.Error("escape sequences where there is no terminal")
+	}
+}
+
+// TestComparisonFiles: the numbers read back, and the sheet has base, heat, mask, and two columns a tuning.
+func TestComparisonFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	e, r := evalFlags{out: dir}, testComparison()
+	text, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	against := run.Folder{Dir: "runs/draft"}
+	saved, err := e.save(engine.Compare{Checkpoint: run.Checkpoint{Step: 60}, Against: &against}, r, text)
+	if err != nil || len(saved) != 2 || filepath.Base(saved[0]) != "evaluation-step-000060-against-draft.json" {
+		t.Fatalf("%v %v", saved, err)
+	}
+	data, err := os.ReadFile(saved[0])
+	var back engine.Comparison
+	if err != nil || json.Unmarshal(data, &back) != nil || back.Tunings[0].Judges[2].Change != -0.0123 || *back.Tunings[0].CleanPSNR != 41.26 {
+		t.Errorf("%v %s", err, data)
+	}
+	file, err := os.Open(saved[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	m, err := png.Decode(file)
+	if err != nil || m.Bounds().Dx() != 7*(16+sheetGap)+sheetGap || m.Bounds().Dy() != 8+2*sheetGap {
+		t.Fatalf("sheet %v %v", m.Bounds(), err)
+	}
+	at := func(column, x, y int) color.RGBA {
+		return color.RGBAModel.Convert(m.At(sheetGap+column*(16+sheetGap)+x, sheetGap+y)).(color.RGBA)
+	}
+	grey := func(v uint8) color.RGBA { return color.RGBA{v, v, v, 255} }
+	for i, want := range []color.RGBA{grey(100), {}, grey(255), grey(110), grey(40), grey(100), grey(0)} {
+		if got := at(i, 8, 1); i != 1 && got != want {
+			t.Errorf("column %d is %v, want %v", i, got, want)
+		}
+	}
+	if at(1, 8, 1) == grey(100) || at(1, 8, 7) != grey(100) {
+		t.Errorf("heat: %v in the upper half, %v in the lower", at(1, 8, 1), at(1, 8, 7))
+	}
+}
+
+func TestEvalRefuses(t *testing.T) {
+	runs := t.TempDir()
+	f := tinyRun(t, runs)
+	newTestRun(t, runs, "empty")
+	for want, c := range map[string]struct {
+		args string
+		code int
+	}{
+		"--pictures 0 --show 8: want 1 or more":           {"eval violence --pictures 0", exitUsage},
+		"no run \"zebra\"":                                {"eval zebra", exitFailed},
+		"no checkpoint yet":                               {"eval empty", exitFailed},
+		"hint:  focusnfix train -p violence --set region": {"eval violence --against draft", exitFailed},
+		"no run \"giraffe\"":                              {"eval violence --against giraffe", exitFailed},
+		"no checkpoint of step 7, want one of 20, 40":     {"eval " + f.Name() + " --checkpoint 7", exitFailed},
+	} {
+		code, _, problems := inRuns(t, runs, c.args)
+		if code != c.code || !strings.Contains(problems, want) {
+			t.Errorf("%s: %d, %q; want %d, %q", c.args, code, problems, c.code, want)
+		}
+	}
+}

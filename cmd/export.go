@@ -1,0 +1,105 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"focusnfix/core/run"
+	"focusnfix/core/train"
+	"focusnfix/model/weights"
+)
+
+func newExport() *cobra.Command {
+	var runs runsFlag
+	var format, out string
+	var step int
+	c := &cobra.Command{
+		Use:   "export RUN -o FILE",
+		Short: "Write a run's LoRA weights to a file that other programs load",
+		Long: "Write the LoRA weights of a run's newest checkpoint, or a chosen one, to a file: in diffusers' and\n" +
+			"peft's names, or in kohya's, which web user interfaces and ComfyUI read. The file says in its header\n" +
+			"what it was made from, and is read again to see that it is whole.",
+		Example: `  focusnfix export violence -o fix.safetensors
+  focusnfix export violence --format kohya --checkpoint 40 -o fix.safetensors`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			dialect := weights.Dialect(format)
+			if !slices.Contains([]weights.Dialect{weights.PEFT, weights.Kohya}, dialect) {
+				return usageError{fmt.Errorf("--format %s: want peft or kohya", format)}
+			}
+			if !strings.HasSuffix(out, ".safetensors") {
+				return usageError{fmt.Errorf("-o %q: want a name that ends in .safetensors", out)}
+			}
+			f, err := run.Find(runs.dir(), args[0])
+			if err != nil {
+				return err
+			}
+			checkpoint, err := chooseCheckpoint(f, step)
+			if err != nil {
+				return err
+			}
+			if err := export(f, checkpoint, out, dialect); err != nil {
+				return err
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s: %s of %s\n", out, checkpointName(checkpoint), f.Name())
+			return nil
+		},
+	}
+	runs.add(c)
+	f := c.Flags()
+	f.StringVar(&format, "format", string(weights.PEFT), "names of the tensors: peft or kohya")
+	f.StringVarP(&out, "out", "o", "", "file to write, ending in .safetensors")
+	f.IntVar(&step, "checkpoint", 0, "step of the checkpoint to take (default: the newest)")
+	return c
+}
+
+func export(f run.Folder, c run.Checkpoint, out string, dialect weights.Dialect) error {
+	info, err := f.Info()
+	if err != nil {
+		return err
+	}
+	config, err := f.Config()
+	if err != nil {
+		return err
+	}
+	made, err := os.Stat(train.LoRAFile(c.Dir))
+	if err != nil {
+		return err
+	}
+	return train.Export(c.Dir, out, dialect, train.Origin{
+		Program: "focusnfix " + version, Run: f.Name(), Preset: info.Preset, ModelHash: info.ModelHash,
+		Step: c.Step, Started: info.Created, Finished: made.ModTime(), Config: config,
+	})
+}
+
+func checkpointName(c run.Checkpoint) string { return fmt.Sprintf("step %d", c.Step) }
+
+// chooseCheckpoint is a run's checkpoint of a step, or its newest for 0.
+func chooseCheckpoint(f run.Folder, step int) (run.Checkpoint, error) {
+	all, err := f.Checkpoints()
+	if err != nil {
+		return run.Checkpoint{}, err
+	}
+	if len(all) == 0 {
+		return run.Checkpoint{}, hintedError{
+			errors.New(f.Name() + ": no checkpoint yet"),
+			"train.checkpoint_every says how often there is one; focusnfix stop writes one at once",
+		}
+	}
+	if step == 0 {
+		return all[len(all)-1], nil
+	}
+	var steps []string
+	for _, c := range all {
+		if c.Step == step {
+			return c, nil
+		}
+		steps = append(steps, fmt.Sprint(c.Step))
+	}
+	return run.Checkpoint{}, fmt.Errorf("%s: no checkpoint of step %d, want one of %s", f.Name(), step, strings.Join(steps, ", "))
+}

@@ -1,0 +1,51 @@
+package cmd
+
+import (
+	"focusnfix/core/run"
+	"focusnfix/core/train"
+)
+
+// suitRun draws with a run's newest checkpoint, and as the run draws where the user has no other wish. From
+// then on ofRun is the checkpoint's name, for the picture's text.
+func (g *generateFlags) suitRun(chosen func(flag string) bool) error {
+	if g.ofRun == "" {
+		return nil
+	}
+	f, err := run.Find(g.runs.dir(), g.ofRun)
+	if err != nil {
+		return err
+	}
+	checkpoint, err := chooseCheckpoint(f, 0)
+	if err != nil {
+		return err
+	}
+	c, err := f.Config()
+	if err != nil {
+		return err
+	}
+	g.ofRun = f.Name() + " " + checkpointName(checkpoint)
+	g.model.loras = append([]string{train.LoRAFile(checkpoint.Dir)}, g.model.loras...)
+	for flag, set := range map[string]func(){
+		"model":     func() { g.model.path = c.Model.Path },
+		"config":    func() { g.model.config = c.Model.Config },
+		"scheduler": func() { g.model.scheduler = c.Sample.Scheduler },
+		"dtype":     func() { g.model.dtype = unlessAuto(c.Model.DType) },
+		"device":    func() { g.model.device = unlessAuto(c.Model.Device) },
+		"steps":     func() { g.steps = c.Sample.NumSteps },
+		"guidance":  func() { g.guidance = c.Sample.GuidanceScale },
+		"eta":       func() { g.eta = c.Sample.Eta },
+		"size":      func() { g.size = c.Sample.Size.String() },
+	} {
+		if !chosen(flag) {
+			set()
+		}
+	}
+	return nil
+}
+
+func unlessAuto(value string) string {
+	if value == "auto" {
+		return ""
+	}
+	return value
+}
