@@ -66,7 +66,7 @@ func (p *fixPane) viewCompared(w, h int) string {
 		heads[1] = p.styles.bold.Render("before")
 	}
 	if p.difference {
-		heads[1] = p.styles.bold.Render("difference, 4 times as strong")
+		heads[1] = p.styles.bold.Render("difference × 4")
 	}
 	pictures := [2]string{p.picture("fix/before", l.left.Dx(), l.left.Dy()), second}
 	return stack(w, h, append(emptyRows(margin(h)), p.viewPair(w, h-margin(h), p.side(), l.pairSide, l.left, l.right, heads, pictures))...)

@@ -50,7 +50,7 @@ func TestPromptIsDrawn(t *testing.T) {
 	d.press("a")
 	d.shows("[held-out-violence]")
 	d.press("d")
-	d.shows("difference, 4 times")
+	d.shows("difference × 4")
 	// Another one with the next seed, in the same field; then back to the first result.
 	d.press("t", "space")
 	e.answer <- nil
