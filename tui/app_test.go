@@ -165,3 +165,12 @@ func starter(preset *string) func(context.Context, string, []string) (run.Folder
 		return run.Create("runs", run.Info{Preset: name, Model: "builtin:scenes"}, c)
 	}
 }
+
+func mustConfig(t testing.TB) core.Config {
+	t.Helper()
+	c, err := core.Load(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}

@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"image"
 	"math"
 
 	"focusnfix/core/run"
@@ -117,17 +116,4 @@ func toPicture(x, y, w, h, cols, rows int) (u, v float64, inside bool) {
 	u = (float64(x) + 0.5) / float64(max(cols, 1))
 	v = (float64(y) + 0.5) / float64(max(rows, 1))
 	return min(max(u, 0), 1), min(max(v, 0), 1), inside
-}
-
-// boxPlane is the box as a mask of size.X x size.Y values, 1 inside.
-func boxPlane(b run.Box, size image.Point) []float32 {
-	plane := make([]float32, size.X*size.Y)
-	left, right := int(math.Round(b.Left*float64(size.X))), int(math.Round(b.Right*float64(size.X)))
-	top, bottom := int(math.Round(b.Top*float64(size.Y))), int(math.Round(b.Bottom*float64(size.Y)))
-	for y := max(top, 0); y < min(bottom, size.Y); y++ {
-		for x := max(left, 0); x < min(right, size.X); x++ {
-			plane[y*size.X+x] = 1
-		}
-	}
-	return plane
 }

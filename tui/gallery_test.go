@@ -10,8 +10,10 @@ import (
 
 func TestGallery(t *testing.T) {
 	g := newGallery()
-	known := core.Picture{Index: 1, Seed: 9, Prompt: "a chef", Path: "images/step-000010/001-9.png", Reference: "reference/ab",
-		Aspects: []core.AspectScore{{Aspect: "violence"}, {Aspect: "artifacts"}}}
+	known := core.Picture{
+		Index: 1, Seed: 9, Prompt: "a chef", Path: "images/step-000010/001-9.png", Reference: "reference/ab",
+		Aspects: []core.AspectScore{{Aspect: "violence"}, {Aspect: "artifacts"}},
+	}
 	g.add(map[int][]core.Picture{10: {known}})
 	g.add(map[int][]core.Picture{ // what lies in the folder
 		5:  {{Index: 2, Seed: 1, Path: "images/step-000005/002-1.png"}, {Index: 1, Seed: math.MaxUint64, Path: "x"}},

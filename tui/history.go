@@ -20,9 +20,9 @@ type history struct {
 	typed string // that line, while another is shown
 }
 
-// stateFile is the path of a file that outlives the program, after the XDG base directory specification.
-// It is "" where there is no home.
-func stateFile(name string) string {
+// historyFile is where the prompts are kept, after the XDG base directory specification. It is "" where
+// there is no home.
+func historyFile() string {
 	dir := os.Getenv("XDG_STATE_HOME")
 	if !filepath.IsAbs(dir) {
 		home, err := os.UserHomeDir()
@@ -31,7 +31,7 @@ func stateFile(name string) string {
 		}
 		dir = filepath.Join(home, ".local", "state")
 	}
-	return filepath.Join(dir, "focusnfix", name)
+	return filepath.Join(dir, "focusnfix", "prompts")
 }
 
 // loadHistory reads the file; one that cannot be read is an empty history.

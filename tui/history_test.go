@@ -61,18 +61,18 @@ func TestHistoryShared(t *testing.T) {
 	}
 }
 
-func TestStateFile(t *testing.T) {
+func TestHistoryFile(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", "/state")
-	if got := stateFile("prompts"); got != "/state/focusnfix/prompts" {
+	if got := historyFile(); got != "/state/focusnfix/prompts" {
 		t.Errorf("got %s", got)
 	}
 	t.Setenv("XDG_STATE_HOME", "relative") // which the specification says to ignore
 	t.Setenv("HOME", "/home/me")
-	if got := stateFile("prompts"); got != "/home/me/.local/state/focusnfix/prompts" {
+	if got := historyFile(); got != "/home/me/.local/state/focusnfix/prompts" {
 		t.Errorf("got %s", got)
 	}
 	t.Setenv("HOME", "")
-	if got := stateFile("prompts"); got != "" {
+	if got := historyFile(); got != "" {
 		t.Errorf("without a home: %s", got)
 	}
 	if err := loadHistory("").add("x")(); err != nil {

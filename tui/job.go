@@ -33,10 +33,6 @@ type (
 		status run.Status
 		err    error
 	}
-	wokenMsg struct { // the engine was started, or not
-		job *job
-		err error
-	}
 )
 
 const (

@@ -48,7 +48,7 @@ func TestFix(t *testing.T) {
 		return w.done && w.path == "prompts/0001/tuned.png" && w.mask == "prompts/0001/mask.png"
 	})
 	d.press("d")
-	d.shows("difference, 4 times")
+	d.shows("difference × 4")
 	d.checkSize()
 	d.press("enter")
 	d.shows("picture 1 of", "repair")

@@ -66,7 +66,7 @@ func (p *fixPane) viewCompared(w, h int) string {
 		heads[1] = p.styles.bold.Render("before")
 	}
 	if p.difference {
-		heads[1] = p.styles.bold.Render("difference, 4 times as strong")
+		heads[1] = p.styles.bold.Render("difference × 4")
 	}
 	pictures := [2]string{p.picture("fix/before", l.left.Dx(), l.left.Dy()), second}
 	return stack(w, h, append(emptyRows(margin(h)), p.viewPair(w, h-margin(h), p.side(), l.pairSide, l.left, l.right, heads, pictures))...)
@@ -159,8 +159,10 @@ func (p *fixPane) lookingSide() []textRow {
 	rows = append(rows, st.scoreRows(withScores(r.Aspects), r.OutsidePSNR, w)...)
 	return append(rows, textRow{}, textRow{chips: []chip{{"difference", p.difference, p.toggle(&p.difference)}, {"flip", p.isBase, p.toggle(&p.isBase)}}},
 		textRow{chips: []chip{
-			{"‹", false, p.then(func() { p.results.move(-1) })}, {"›", false, p.then(func() { p.results.move(1) })},
-			{"save", false, p.save}, {"new box", false, p.back},
+			{"‹", false, p.then(func() { p.results.move(-1) })},
+			{"›", false, p.then(func() { p.results.move(1) })},
+			{"save", false, p.save},
+			{"new box", false, p.back},
 		}})
 }
 

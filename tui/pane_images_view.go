@@ -180,8 +180,11 @@ func (p *imagesPane) viewChips() []chip {
 		return chip{name, p.isBase == base && !p.difference, p.then(func() { p.still(); p.isBase, p.difference = base, false })}
 	}
 	return []chip{
-		side(true), side(false), {"difference", p.difference, p.toggle(&p.difference)},
-		{"heatmap", p.heatmap, p.toggle(&p.heatmap)}, {"mask", p.contour, p.toggle(&p.contour)}, {"blink", p.blink, p.startBlink},
+		side(true), side(false),
+		{"difference", p.difference, p.toggle(&p.difference)},
+		{"heatmap", p.heatmap, p.toggle(&p.heatmap)},
+		{"mask", p.contour, p.toggle(&p.contour)},
+		{"blink", p.blink, p.startBlink},
 	}
 }
 

@@ -50,7 +50,7 @@ func TestPromptIsDrawn(t *testing.T) {
 	d.press("a")
 	d.shows("[held-out-violence]")
 	d.press("d")
-	d.shows("difference, 4 times")
+	d.shows("difference × 4")
 	// Another one with the next seed, in the same field; then back to the first result.
 	d.press("t", "space")
 	e.answer <- nil
@@ -61,7 +61,7 @@ func TestPromptIsDrawn(t *testing.T) {
 	if r, err := d.panes[tabPrompt].(*promptPane).form.request(); err != nil || r.Negative != "dogs" || r.Seed != 2 || r.NumSteps != 10 {
 		t.Errorf("reused %+v, %v", r, err)
 	}
-	if got := loadHistory(stateFile("prompts")).lines; len(got) != 1 || got[0] != "a q by 5?" {
+	if got := loadHistory(historyFile()).lines; len(got) != 1 || got[0] != "a q by 5?" {
 		t.Errorf("history %q", got)
 	}
 }

@@ -78,7 +78,7 @@ func (p *promptPane) view(w, h int) string {
 	pictures := [2]string{p.picture("prompt/base", l.base.Dx(), l.base.Dy()), p.picture("prompt/tuned", l.tuned.Dx(), l.tuned.Dy())}
 	heads := [2]string{p.styles.faintText.Render("base"), p.styles.bold.Render("tuned")}
 	if p.difference {
-		heads[1] = p.styles.bold.Render("difference, 4 times as strong")
+		heads[1] = p.styles.bold.Render("difference × 4")
 	}
 	return stack(w, h, append(head, p.viewPair(w, rest, p.side(), l.side, l.base, l.tuned, heads, pictures))...)
 }
@@ -214,8 +214,10 @@ func (p *promptPane) side() []textRow {
 		rows = append(append(rows, chipRows(p.judgeChips(r.Aspects), w)...), textRow{text: render.Colors("heat").Legend(min(w, 30), "0", "1 faulty", p.probe.Terminal().Profile)})
 	}
 	return append(rows, textRow{chips: []chip{
-		{"‹", false, p.then(func() { p.results.move(-1) })}, {"›", false, p.then(func() { p.results.move(1) })},
-		{"save", false, p.save}, {"repair", false, p.repair},
+		{"‹", false, p.then(func() { p.results.move(-1) })},
+		{"›", false, p.then(func() { p.results.move(1) })},
+		{"save", false, p.save},
+		{"repair", false, p.repair},
 	}})
 }
 

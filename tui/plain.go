@@ -84,6 +84,9 @@ func (p *plainWriter) read(ctx context.Context, f run.Folder, follower *run.Foll
 	second, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	batch, err := follower.Next(second)
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return false, err
 	}
