@@ -201,9 +201,9 @@ func (c *curves) legend(spec chartSpec, look chartLook, w int) string {
 		if line.raw.Len() == 0 && len(spec.lines) > 1 {
 			continue
 		}
-		_, v := line.near(math.Inf(1))
+		v := line.near(math.Inf(1))
 		if look.cross == look.cross {
-			_, v = line.near(look.cross)
+			v = line.near(look.cross)
 		}
 		mark := "━"
 		if l.dashed {

@@ -127,8 +127,10 @@ func rewardChart(s *store, hidden map[string]bool, heldOut bool) chartSpec {
 	}
 	for _, a := range s.aspects {
 		if heldOut && !hidden["reward/"+a] {
-			spec.lines = append(spec.lines, lineSpec{label: "held out", column: "held-out/" + a, color: s.color(a), dashed: true,
-				evals: len(s.steps.columns["held-out/"+a]) == 0})
+			spec.lines = append(spec.lines, lineSpec{
+				label: "held out", column: "held-out/" + a, color: s.color(a), dashed: true,
+				evals: len(s.steps.columns["held-out/"+a]) == 0,
+			})
 		}
 	}
 	return spec

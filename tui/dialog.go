@@ -103,6 +103,6 @@ func (q *question) update(msg tea.Msg) (bool, tea.Cmd) {
 }
 
 func (q *question) view(int, int) string {
-	cap := q.s.styles.keyCap
-	return strings.Join(append(append([]string{}, q.lines...), "", cap.Render("y")+" yes   "+cap.Render("n")+" no"), "\n")
+	key := q.s.styles.keyCap
+	return strings.Join(append(append([]string{}, q.lines...), "", key.Render("y")+" yes   "+key.Render("n")+" no"), "\n")
 }

@@ -61,6 +61,6 @@ func (e *entry) view(w, _ int) string {
 	if e.err != nil {
 		lines = append(lines, e.s.styles.badText.Render(fitLine(e.err.Error(), min(w, len(e.err.Error())))))
 	}
-	cap := e.s.styles.keyCap
-	return strings.Join(append(lines, "", cap.Render("enter")+" set   "+cap.Render("esc")+" leave it"), "\n")
+	key := e.s.styles.keyCap
+	return strings.Join(append(lines, "", key.Render("enter")+" set   "+key.Render("esc")+" leave it"), "\n")
 }

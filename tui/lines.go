@@ -101,23 +101,24 @@ func (l *curveLine) shown() *render.Series {
 }
 
 // near is the shown value nearest to x, or NaN.
-func (l *curveLine) near(x float64) (at, y float64) {
+func (l *curveLine) near(x float64) float64 {
 	s := l.shown()
 	n := s.Len()
 	if n == 0 {
-		return math.NaN(), math.NaN()
+		return math.NaN()
 	}
 	i := sort.Search(n, func(i int) bool { at, _ := s.At(i); return at >= x })
 	if i == n {
-		return s.At(n - 1)
+		_, y := s.At(n - 1)
+		return y
 	}
-	at, y = s.At(i)
+	at, y := s.At(i)
 	if i > 0 {
 		if before, v := s.At(i - 1); x-before < at-x {
-			return before, v
+			return v
 		}
 	}
-	return at, y
+	return y
 }
 
 // smoothingUnit is how many steps count as one for smoothing: 1 up to a thousand steps, then more, so

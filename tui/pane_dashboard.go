@@ -42,8 +42,10 @@ type plot struct {
 }
 
 func newDashboardPane(s *shared) *dashboardPane {
-	return &dashboardPane{s: s, logY: map[int]bool{}, hidden: map[string]bool{}, held: true, cross: math.NaN(), drag: -1,
-		pictureState: pictureState{newest: true}}
+	return &dashboardPane{
+		s: s, logY: map[int]bool{}, hidden: map[string]bool{}, held: true, cross: math.NaN(), drag: -1,
+		pictureState: pictureState{newest: true},
+	}
 }
 
 func (p *dashboardPane) title() string { return "Dashboard" }

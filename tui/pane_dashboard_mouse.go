@@ -23,6 +23,12 @@ func (p *dashboardPane) mouse(m mouseMsg) tea.Cmd {
 	if !p.keep {
 		p.cross = math.NaN()
 	}
+	p.mouseBelow(m)
+	return p.refresh()
+}
+
+// mouseBelow is the mouse over what is no chart.
+func (p *dashboardPane) mouseBelow(m mouseMsg) {
 	switch {
 	case m.in(p.layout.table):
 		if m.left() && m.y > p.layout.table.Min.Y {
@@ -39,7 +45,6 @@ func (p *dashboardPane) mouse(m mouseMsg) tea.Cmd {
 			p.back(n)
 		}
 	}
-	return p.refresh()
 }
 
 // mouseChart is the mouse over a chart: hovering shows the hairline, the wheel zooms, dragging pans, a click

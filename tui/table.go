@@ -58,14 +58,6 @@ func (t *table) set(column string, v float64) {
 	t.columns[column] = c
 }
 
-// at is a column's value in row i, or NaN.
-func (t *table) at(column string, i int) float64 {
-	if c := t.columns[column]; i >= 0 && i < len(c) {
-		return c[i]
-	}
-	return math.NaN()
-}
-
 // last is a column's newest value, or NaN.
 func (t *table) last(column string) float64 {
 	c := t.columns[column]

@@ -130,8 +130,10 @@ func (r *Run) Step(step int) error {
 		}
 	}
 	if r.o.Alarm && step == 30 {
-		return r.append(core.Event{Kind: "alarm", Step: step, Message: "masks cover 61 % of the pictures",
-			Alarm: &core.Alarm{Name: "coverage", Subject: "violence", Value: 0.61, Limit: 0.5, Action: "warn"}})
+		return r.append(core.Event{
+			Kind: "alarm", Step: step, Message: "masks cover 61 % of the pictures",
+			Alarm: &core.Alarm{Name: "coverage", Subject: "violence", Value: 0.61, Limit: 0.5, Action: "warn"},
+		})
 	}
 	return nil
 }
@@ -195,8 +197,10 @@ func (r *Run) train(step int) *core.TrainStep {
 
 func (r *Run) evaluation(step int) *core.Evaluation {
 	noise := rand.New(rand.NewPCG(r.o.Seed+1, uint64(step)))
-	return &core.Evaluation{Pictures: 16, Aspects: r.aspects(step, noise, 0, true), OutsidePSNR: 36 - 2*r.rise(step),
-		Statistics: map[string]float64{"dark": 0.3, "edges": 0.8}}
+	return &core.Evaluation{
+		Pictures: 16, Aspects: r.aspects(step, noise, 0, true), OutsidePSNR: 36 - 2*r.rise(step),
+		Statistics: map[string]float64{"dark": 0.3, "edges": 0.8},
+	}
 }
 
 // reference draws what the base model makes of a prompt, where it is faulty, and the mask.
@@ -225,8 +229,10 @@ func (r *Run) pictures(step int) error {
 	e := core.Event{Kind: "pictures", Step: step}
 	noise := rand.New(rand.NewPCG(r.o.Seed+2, uint64(step)))
 	for i, prompt := range Prompts {
-		p := core.Picture{Index: i, Prompt: prompt, Seed: 7, Path: run.PicturePath(step, i, 7),
-			Reference: "reference/" + key(i), Aspects: r.aspects(step, noise, 0.03, true)}
+		p := core.Picture{
+			Index: i, Prompt: prompt, Seed: 7, Path: run.PicturePath(step, i, 7),
+			Reference: "reference/" + key(i), Aspects: r.aspects(step, noise, 0.03, true),
+		}
 		path := filepath.Join(r.Dir, filepath.FromSlash(p.Path))
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
