@@ -13,6 +13,7 @@ import (
 	"focusnfix/core"
 	"focusnfix/core/engine"
 	"focusnfix/core/run"
+	"focusnfix/model/torch/torchtest"
 )
 
 func testComparison() *engine.Comparison {
@@ -38,7 +39,7 @@ func testComparison() *engine.Comparison {
 	}
 	draft := engine.Tuning{Run: "draft", Step: 20, Fixed: 9, FixedShare: 0.9, PSNR: 18, SSIM: 0.7, Diversity: 0.2}
 	return &engine.Comparison{
-		Run: "ours", Pictures: 12, Faulty: 10, Diversity: 0.31, Tunings: []engine.Tuning{ours, draft},
+		Run: "ours", Pictures: 12, Faulty: 10, Missed: 1, Diversity: 0.31, Tunings: []engine.Tuning{ours, draft},
 		Rows: []engine.Row{{Base: flat(100), Heat: heat, Mask: heat.Threshold(0.5), Tuned: []*image.RGBA{flat(110), flat(100)}}},
 	}
 }
@@ -48,7 +49,7 @@ func TestComparisonTable(t *testing.T) {
 	printComparison(&b, testComparison())
 	got := strings.Join(strings.Fields(b.String()), " ")
 	for _, want := range []string{
-		"ours: 12 held-out pictures of the base model, 10 of them faulty", "BASE ours step 60 draft step 20",
+		"ours: 12 held-out pictures of the base model, 10 of them faulty, and 1 with a fault that the mask misses", "BASE ours step 60 draft step 20",
 		"region weight 12 0 faults repaired 9 of 10, 90 % 9 of 10, 90 %", "PSNR 31.2 dB 18.0 dB", "without fault, PSNR 41.3 dB none",
 		"difference between seeds 0.310 0.300 0.200", "violence trained on -2.000 → -0.100 +80.0 % 10 90 % 9/1/0",
 		"violence held out -2.000 → -0.200 +75.0 % 10 90 % 8/1/1", "artifacts not trained -0.100 → -0.120 -1.2 % 0/9/1",
@@ -100,6 +101,28 @@ func TestComparisonFiles(t *testing.T) {
 	}
 	if at(1, 8, 1) == grey(100) || at(1, 8, 7) != grey(100) {
 		t.Errorf("heat: %v in the upper half, %v in the lower", at(1, 8, 1), at(1, 8, 7))
+	}
+}
+
+// TestEvalWithoutFaults: the tiny model draws nothing that the judges mind, which is said, and nothing is
+// written.
+func TestEvalWithoutFaults(t *testing.T) {
+	torchtest.Need(t)
+	runs := t.TempDir()
+	dir := filepath.Join(runs, "mine")
+	if code, _, problems := inRuns(t, runs, "train --steps 1 -p "+tinyPreset(t)+" --run "+dir); code != exitDone {
+		t.Fatal(problems)
+	}
+	code, out, problems := inRuns(t, runs, "eval mine --pictures 1")
+	for _, want := range []string{
+		"warning: 0 of 4 pictures of the base model are faulty, 1 were wanted", "error: none of 4 pictures of the base model has a fault",
+	} {
+		if code != exitFailed || out != "" || !strings.Contains(problems, want) {
+			t.Errorf("%d %q %q, want %q", code, out, problems, want)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "evaluation-*")); len(left) > 0 {
+		t.Errorf("there are %v", left)
 	}
 }
 

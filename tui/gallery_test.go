@@ -111,3 +111,22 @@ func TestGridFor(t *testing.T) {
 		t.Errorf("page %d to %d, want 6 to 12", first, last)
 	}
 }
+
+func TestWorstFirst(t *testing.T) {
+	g := newGallery()
+	picture := func(index int, base ...float64) core.Picture {
+		p := core.Picture{Index: index}
+		for _, b := range base {
+			p.Aspects = append(p.Aspects, core.AspectScore{Base: b})
+		}
+		return p
+	}
+	g.add(map[int][]core.Picture{5: {picture(0, 0.9), picture(1), picture(2, math.NaN(), 0.4), picture(3, 0.9, 0.8), picture(4, 0.9)}})
+	var got []int
+	for _, p := range worstFirst(g, 5) {
+		got = append(got, p.Index)
+	}
+	if want := []int{2, 3, 0, 4, 1}; !slices.Equal(got, want) {
+		t.Errorf("order %v, want %v", got, want)
+	}
+}

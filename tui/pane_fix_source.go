@@ -1,7 +1,9 @@
 package tui
 
 import (
+	"cmp"
 	"image"
+	"math"
 	"slices"
 
 	tea "charm.land/bubbletea/v2"
@@ -27,7 +29,8 @@ func (p *fixPane) choose(msg repairMsg) {
 	}
 }
 
-// refresh lists the pictures that can be repaired: the chosen one, the run's newest, and prompts.
+// refresh lists the pictures that can be repaired: the chosen one, the run's newest with the worst first,
+// and prompts.
 func (p *fixPane) refresh() tea.Cmd {
 	if p.run == nil || !p.visible {
 		return nil
@@ -41,7 +44,7 @@ func (p *fixPane) refresh() tea.Cmd {
 	if step, ok := store.newestPictures(); ok {
 		g := newGallery()
 		g.add(map[int][]core.Picture{step: store.pictures[step]})
-		for _, which := range g.pairs {
+		for _, which := range worstFirst(g, step) {
 			p.addSource(fixSource{requestOf(g.texts[which.Index], which.Seed), g.files(place{step, which}, "")})
 		}
 	}
@@ -57,6 +60,23 @@ func (p *fixPane) refresh() tea.Cmd {
 	}
 	p.source = 0
 	return p.region()
+}
+
+// worstFirst is the pairs in the order of their base pictures' worst score: where a fault is to be seen
+// comes first.
+func worstFirst(g *gallery, step int) []pair {
+	worst := func(which pair) float64 {
+		least := math.Inf(1)
+		for _, a := range g.at[place{step, which}].Aspects {
+			if a.Base < least { // not where it is not known
+				least = a.Base
+			}
+		}
+		return least
+	}
+	pairs := slices.Clone(g.pairs)
+	slices.SortStableFunc(pairs, func(a, b pair) int { return cmp.Compare(worst(a), worst(b)) })
+	return pairs
 }
 
 // addSource adds a picture unless it is there or its prompt is not known.

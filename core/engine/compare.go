@@ -44,6 +44,7 @@ type Comparison struct {
 	Model     string   `json:"model"`
 	Pictures  int      `json:"pictures"` // drawn by the base model
 	Faulty    int      `json:"faulty"`   // of them, by the held-out judges of the trained aspects
+	Missed    int      `json:"missed"`   // further ones with a fault that the mask misses
 	Threshold float64  `json:"threshold"`
 	Tie       float64  `json:"tie"` // as a share of a judge's range
 	Diversity float64  `json:"base_diversity"`
@@ -204,7 +205,8 @@ func (x *comparing) all(config core.Config) (*Comparison, error) {
 		return nil, err
 	}
 	x.result = &Comparison{
-		Run: x.Run.Name(), Preset: info.Preset, Model: info.Model, Pictures: len(x.exam.Pairs), Threshold: faultThreshold, Tie: tie,
+		Run: x.Run.Name(), Preset: info.Preset, Model: info.Model, Pictures: len(x.exam.Pairs), Missed: x.exam.Missed,
+		Threshold: faultThreshold, Tie: tie,
 	}
 	for _, faulty := range x.exam.Faulty {
 		if faulty {
@@ -212,7 +214,7 @@ func (x *comparing) all(config core.Config) (*Comparison, error) {
 		}
 	}
 	if x.result.Faulty < x.Pictures && x.Warn != nil {
-		x.Warn(fmt.Sprintf("%d of %d pictures of the base model are faulty; %d faulty ones were wanted", x.result.Faulty, x.result.Pictures, x.Pictures))
+		x.Warn(fmt.Sprintf("%d of %d pictures of the base model are faulty, %d were wanted", x.result.Faulty, x.result.Pictures, x.Pictures))
 	}
 	if x.result.Faulty == 0 {
 		return nil, fmt.Errorf("none of %d pictures of the base model has a fault: nothing to compare", x.result.Pictures)

@@ -107,7 +107,7 @@ func TestCompare(t *testing.T) {
 	}
 	for _, step := range []int{0, 12} {
 		r := compareLamps(t, Compare{Run: ours, Checkpoint: run.Checkpoint{Step: step}, Against: &draft})
-		if r.Faulty < 5 || r.Pictures < r.Faulty || len(r.Tunings) != 2 || len(r.Rows) != 2 || len(r.Rows[1].Tuned) != 2 {
+		if r.Faulty < 5 || r.Pictures < r.Faulty || r.Missed != 0 || len(r.Tunings) != 2 || len(r.Rows) != 2 || len(r.Rows[1].Tuned) != 2 {
 			t.Fatalf("%+v", r)
 		}
 		a, b := r.Tunings[0], r.Tunings[1]

@@ -15,6 +15,7 @@ import (
 type Exam struct {
 	Pairs  []Pair
 	Faulty []bool // whether a fault of a trained aspect is in the picture's mask
+	Missed int    // pictures with such a fault, but not in the mask: training cannot be asked to repair it
 
 	trainer *Trainer
 	o       ExamOptions
@@ -84,18 +85,22 @@ func (e *Exam) add(pairs []Pair) (err error) {
 		return err
 	}
 	for range pairs {
-		e.Faulty = append(e.Faulty, e.isFaulty(len(e.Faulty)))
+		i := len(e.Faulty)
+		e.Faulty = append(e.Faulty, e.any(i, func(j Judged) bool { return j.faulty(e.o.Threshold) }))
+		if !e.Faulty[i] && e.any(i, func(j Judged) bool { return j.BaseProbability >= 0.5 }) {
+			e.Missed++
+		}
 	}
 	e.Pairs = append(e.Pairs, pairs...)
 	return nil
 }
 
-// isFaulty tells whether picture i is, in a trained aspect.
-func (e *Exam) isFaulty(i int) bool {
+// any tells whether base picture i is so by a judge that decides on a trained aspect.
+func (e *Exam) any(i int, so func(Judged) bool) bool {
 	for _, a := range e.trainer.Aspects {
 		for _, j := range e.o.Judges {
 			base := e.base[j.Name()]
-			if j.Aspect == a.Name && j.decides(e.o.Judges) && j.compare(base, base, i).faulty(e.o.Threshold) {
+			if j.Aspect == a.Name && j.decides(e.o.Judges) && so(j.compare(base, base, i)) {
 				return true
 			}
 		}

@@ -59,7 +59,7 @@ func TestFix(t *testing.T) {
 		Judges: []Judge{{Aspect: "spot", Reward: dark{}}}, Steps: 8,
 	}
 	var seen []float64
-	f.Progress = func(step int, image torch.Tensor) {
+	f.Progress = func(_ int, image torch.Tensor) {
 		seen = append(seen, image.Narrow(2, 8, 8).Narrow(3, 8, 8).Mean().Item())
 	}
 	torchtest.Run(t, func() {

@@ -86,6 +86,15 @@ func checkJudge(t *testing.T, j *Judge) {
 	}
 }
 
+// The score is the logarithm of the probability of no fault.
+func TestFaultProbability(t *testing.T) {
+	for score, want := range map[float64]float64{0: 0, math.Log(0.75): 0.25, -1e-9: 1e-9, -50: 1} {
+		if got := new(Judge).FaultProbability(score); math.Abs(got-want) > 1e-15 {
+			t.Errorf("score %g: %g, want %g", score, got, want)
+		}
+	}
+}
+
 func TestLoadJudgeMissing(t *testing.T) {
 	torchtest.Need(t)
 	_, err := LoadJudge(filepath.Join(t.TempDir(), "none"), Violence, false, torch.Float32, torch.CPU)
