@@ -3,10 +3,12 @@ package tui
 import (
 	"context"
 	"os"
+	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
 
+	"focusnfix/core"
 	"focusnfix/core/run"
 )
 
@@ -213,6 +215,9 @@ func (a *app) followed(msg followedMsg) tea.Cmd {
 		return a.all(eventsMsg{})
 	}
 	next := a.run.follow()
+	if slices.ContainsFunc(msg.batch.Events, func(e core.Event) bool { return e.Kind == "state" }) {
+		next = tea.Batch(next, a.lookAgain()) // run.json has the state that counts
+	}
 	if behind := msg.batch.Behind > 0; behind && !msg.batch.Reset && a.now().Sub(a.told) < tellEvery {
 		return next
 	}

@@ -127,15 +127,18 @@ func TestCrashed(t *testing.T) {
 	if err := os.WriteFile("runs/2026-11-24-misalignment-k3f9/log.txt", []byte("loading\nCUDA out of memory: tried 2 GiB\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	resumed := ""
-	o := Options{Runs: "runs", Resume: func(_ context.Context, f run.Folder) error { resumed = f.Name(); return nil }}
+	resumed := make(chan string, 1)
+	o := Options{Runs: "runs", Resume: func(_ context.Context, f run.Folder) error { resumed <- f.Name(); return nil }}
 	d := drive(t, o, 120, 40)
 	d.openPart("misalignment")
 	d.shows("crashed", "CUDA out of memory: tried 2 GiB", "goes on from the last checkpoint")
 	d.press("p")
 	d.shows("no engine works on this run")
 	d.press("r")
-	d.until("resumed", func() bool { return resumed == "2026-11-24-misalignment-k3f9" })
+	d.until("resumed", func() bool { return len(resumed) == 1 })
+	if name := <-resumed; name != "2026-11-24-misalignment-k3f9" {
+		t.Errorf("r resumed %s", name)
+	}
 }
 
 // Commands reach the engine and are seen in the log.

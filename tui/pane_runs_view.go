@@ -94,7 +94,7 @@ func (p *runsPane) viewFirst(w, h int) string {
 type runColumns struct{ name, state, step, reward, spark, model, age int }
 
 func fitRuns(w int) runColumns {
-	c := runColumns{name: 34, state: 11, step: 9, reward: 8, age: 5}
+	c := runColumns{name: 32, state: 11, step: 9, reward: 8, age: 5}
 	rest := w - 6 - c.name - c.state - c.step - c.reward - c.age // 4 for the marks, 2 for margins
 	if rest < 0 {
 		c.name += max(rest, -14)
