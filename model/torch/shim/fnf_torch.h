@@ -12,8 +12,9 @@
 extern "C" {
 #endif
 
-// Raised with every change of this header; Go refuses a library that answers another number.
-#define FNF_ABI 2
+// Raised with every change of this header or of our own operators; Go refuses a library that
+// answers another number.
+#define FNF_ABI 3
 
 // Tags of one value in a call frame and in results. A value is the word tag | length << 8 and its
 // payload: one word, or `length` words (lists), or `length` bytes padded to words (strings).
