@@ -1,12 +1,19 @@
 package scenes
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
+
+	"focusnfix/model/sd"
+	"focusnfix/model/torch"
+	"focusnfix/model/torch/torchtest"
 )
 
 // The shipped model is unpacked once for every version of it; without one the error says what to do.
@@ -44,5 +51,68 @@ func TestUnknownWords(t *testing.T) {
 		if got := UnknownWords(prompt); !slices.Equal(got, want) {
 			t.Errorf("%q: unknown %q, want %q", prompt, got, want)
 		}
+	}
+}
+
+// TestShippedModel: every embedded file is the one that SHA256SUMS names, small enough to ship, and the
+// model draws and is judged in all aspects by both judges.
+func TestShippedModel(t *testing.T) {
+	torchtest.Need(t)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	folder, err := Folder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSums(t, folder)
+	p, err := sd.Load(folder, sd.LoadOptions{Device: torch.CPU})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	const prompt = "a chef and a tree in the park"
+	pictures, err := p.Generate(t.Context(), sd.Request{
+		Wording: sd.Wording{Prompts: []string{prompt}, GuidanceScale: drawGuidance, Width: Size, Height: Size}, Seeds: []uint64{1}, NumSteps: 4,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := pictures[0].Bounds().Dx(); got != Size {
+		t.Errorf("picture is %d pixels wide, want %d", got, Size)
+	}
+	torchtest.Run(t, func() {
+		grey := torch.Full(0.5, torch.Float32, torch.CPU, 1, 3, Size, Size)
+		for aspect := range Aspect(NumAspects) {
+			for _, heldOut := range []bool{false, true} {
+				judge, err := LoadJudge(folder, aspect, heldOut, torch.Float32, torch.CPU)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if score := judge.Score(grey, []string{prompt}).Item(); !(score <= 0 && score > -100) {
+					t.Errorf("%v, held out %v: score %g, want the logarithm of a probability", aspect, heldOut, score)
+				}
+				judge.Close()
+			}
+		}
+	})
+}
+
+// checkSums compares the files of a folder with its SHA256SUMS, and their size with what may ship.
+func checkSums(t *testing.T, folder string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(folder, "SHA256SUMS"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := 0
+	for line := range strings.Lines(string(text)) {
+		want, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
+		data, err := os.ReadFile(filepath.Join(folder, filepath.FromSlash(name)))
+		if sum := sha256.Sum256(data); err != nil || hex.EncodeToString(sum[:]) != want {
+			t.Errorf("%s: %x (%v), want %s", name, sum, err, want)
+		}
+		size += len(data)
+	}
+	if size < 1e6 || size > 40e6 {
+		t.Errorf("%d bytes in all, want at most 40 MB", size)
 	}
 }

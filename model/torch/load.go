@@ -78,6 +78,10 @@ func findShim() (string, error) {
 	return "", ErrNoShim
 }
 
+// abi is FNF_ABI of shim/fnf_torch.h. It stands here a second time because Go's build cache does not see
+// that headers in other folders change: with the number, this file does.
+const abi = 3
+
 func open(path string) error {
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
@@ -85,8 +89,8 @@ func open(path string) error {
 		defer C.free(unsafe.Pointer(reason))
 		return fmt.Errorf("open shim: %s (compile it again with `make setup`)", C.GoString(reason))
 	}
-	if abi := C.c_abi(); abi != C.FNF_ABI {
-		return fmt.Errorf("%s: shim ABI %d, want %d: compile it again with `make setup`", path, abi, C.FNF_ABI)
+	if found := C.c_abi(); found != abi {
+		return fmt.Errorf("%s: shim ABI %d, want %d: compile it again with `make setup`", path, found, abi)
 	}
 	return nil
 }
@@ -95,7 +99,7 @@ func open(path string) error {
 func Version() string { return C.GoString(C.c_torch_version()) }
 
 // ABI is the number of the interface between this program and the shim.
-func ABI() int { return C.FNF_ABI }
+func ABI() int { return abi }
 
 // BuildInfo is libtorch's own description of its build: compiler, BLAS, oneDNN, OpenMP, CUDA.
 func BuildInfo() (string, error) {

@@ -66,3 +66,14 @@ func TestLoadErrors(t *testing.T) {
 		t.Errorf("another ABI: %q, want both numbers", got)
 	}
 }
+
+// TestABIIsTheHeaders: the number in Go is the number in the shim's header.
+func TestABIIsTheHeaders(t *testing.T) {
+	header, err := os.ReadFile(filepath.Join("shim", "fnf_torch.h"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("#define FNF_ABI %d\n", torch.ABI()); !strings.Contains(string(header), want) {
+		t.Errorf("shim/fnf_torch.h has no %q", want)
+	}
+}
