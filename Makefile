@@ -33,7 +33,7 @@ build: shim binary ## the shim and build/focusnfix
 
 .PHONY: binary
 binary: ## build/focusnfix alone: needs Go and a C compiler, no libtorch
-	@go build -ldflags '-X focusnfix/cmd.version=$(VERSION)' -o build/focusnfix .
+	@go build -ldflags '-s -w -X focusnfix/cmd.version=$(VERSION)' -o build/focusnfix .
 
 .PHONY: shim
 shim: ## build/libfnf_torch.so, for the libtorch of this machine
