@@ -180,7 +180,7 @@ hash() { sha256sum | cut -c 1-16; }
 find_torch
 find_features
 find_compiler
-cxxflags="-std=c++20 -O3 -fno-math-errno -fno-trapping-math -fPIC -Wall -Wextra -Wno-stringop-overflow -Wno-unused-parameter -Wno-psabi $defines $includes ${CXXFLAGS:-}"
+cxxflags="-std=c++20 -O3 -fno-math-errno -fno-trapping-math -fPIC -Wall -Wextra -Wno-stringop-overflow -Wno-maybe-uninitialized -Wno-unused-parameter -Wno-psabi $defines $includes ${CXXFLAGS:-}"
 if [ -n "$print" ]; then
   facts
   exit
