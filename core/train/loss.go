@@ -27,9 +27,9 @@ const (
 	localCell  = 8   // pixels of a side; the sides of every picture we draw are multiples of it
 	localPower = 4.0 // of the norm over cells: 2 is RMS, infinity the worst cell alone
 
-	// flat is the RMS difference below which a norm has next to no gradient, in [0,1]: 96 dB. A kernel may
-	// round a picture otherwise in a batch of another size, and the gradient of a norm of that would be as
-	// long as that of any drift, in a direction of chance.
+	// flat is the RMS difference up to which a norm is 0, in [0,1]: 96 dB. A kernel may round a picture
+	// otherwise in a batch of another size, and the gradient of a norm of that would be as long as that of
+	// any drift, in a direction of chance.
 	flat = 1.0 / (1 << 16)
 )
 
@@ -56,11 +56,11 @@ func regionLoss(norm RegionNorm, image, baseImage, mask torch.Tensor) torch.Tens
 	})
 }
 
-// rootMean is the RMS over the last dimension, s/√(s + flat²) for the mean square s: within 1e-4 of √s
-// from 0.001 on, and smooth at 0.
+// rootMean is the RMS over the last dimension, but 0 up to flat, and smooth there: s/√(s + flat²) for the
+// mean square less flat². From 0.001 on it is within 1e-3 of the RMS.
 func rootMean(drift torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		s := drift.Square().Mean(-1)
+		s := drift.Square().Mean(-1).AddScalar(-flat * flat).ReLU()
 		return s.Div(s.AddScalar(flat * flat).Sqrt())
 	})
 }
