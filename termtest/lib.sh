@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Shared by the terminal tests: sourced with $out set to the folder for screenshots, or empty.
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
