@@ -15,7 +15,7 @@ BENCHSTAT     := v0.0.0-20260908200009-22c9c6c9d4da
 CLANG_FORMAT  ?= clang-format
 
 # One OpenMP thread: repeatable sums, and no spinning on a machine that others use too.
-TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
+TEST_ENV := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive FNF_TORCH_SHIM=$(CURDIR)/build/libfnf_torch.so
 # Prints go test's own lines, of -v output, and counts the tests that skipped.
 SUMMARY  := awk -f .ci/summary.awk
 # Packages that neither they nor their tests need libtorch for.
