@@ -56,7 +56,7 @@ func runsTable(list []run.Run, now time.Time) string {
 		if r.Last.Train != nil && !math.IsNaN(r.Last.Train.Reward) {
 			reward = strconv.FormatFloat(r.Last.Train.Reward, 'f', 3, 64)
 		}
-		t.Row(r.Name(), stateOf(r), fmt.Sprintf("%d/%d", stepOf(r), r.Info.Steps), reward, r.Info.Model, ageOf(now.Sub(r.Info.Created)))
+		t.Row(r.Name(), stateOf(r), fmt.Sprintf("%d/%d", stepOf(r), r.Info.Steps), reward, r.Info.Model, r.Info.Age(now))
 	}
 	return t.String()
 }
@@ -70,19 +70,6 @@ func stateOf(r run.Run) string {
 }
 
 func stepOf(r run.Run) int { return max(r.Last.Step, r.Info.Step) }
-
-// ageOf is a duration in its largest unit.
-func ageOf(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(max(d, 0).Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
-}
 
 // listedRun is a run as `ls --json` prints it.
 type listedRun struct {

@@ -171,7 +171,7 @@ func (p *runsPane) runLine(r listedRun, chosen bool, c runColumns, w int) string
 		spark := render.Sparkline(r.rewards, min(c.spark-2, len(r.rewards)), p.s.probe.Terminal().Profile)
 		line += on(st.text.Foreground(st.curve(0))).Render(fitLine(" "+strings.ReplaceAll(spark, "█", "▇"), c.spark))
 	}
-	line += on(st.faintText).Render(fitLine(r.Info.Model, c.model) + fmt.Sprintf("%*s", c.age, age(p.s.now().Sub(r.Info.Created))))
+	line += on(st.faintText).Render(fitLine(r.Info.Model, c.model) + fmt.Sprintf("%*s", c.age, r.Info.Age(p.s.now())))
 	return line + on(st.text).Render(strings.Repeat(" ", max(w-lipgloss.Width(line), 0)))
 }
 

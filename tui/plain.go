@@ -27,7 +27,7 @@ func PlainList(w io.Writer, dir string, list []run.Run) error {
 		if r.Last.Train != nil {
 			fmt.Fprintf(&b, ", reward %s", number(r.Last.Train.Reward, 3))
 		}
-		fmt.Fprintf(&b, ", begun %s ago\n", age(time.Since(r.Info.Created)))
+		fmt.Fprintf(&b, ", begun %s ago\n", r.Info.Age(time.Now()))
 	}
 	if len(list) == 0 {
 		fmt.Fprintf(&b, "no runs in %s; focusnfix start -p %s starts one\n", dir, presets.Default)

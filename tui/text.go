@@ -51,19 +51,6 @@ func number(v float64, decimals int) string {
 	return s
 }
 
-// age is a duration in its largest unit.
-func age(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(max(d, 0).Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
-}
-
 // clock is a duration as 0:05, 12:34 or 3:05:10.
 func clock(d time.Duration) string {
 	s := int(max(d, 0).Seconds())

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"focusnfix/core"
 )
@@ -94,4 +95,18 @@ func Find(runs, name string) (Folder, error) {
 		return Folder{filepath.Join(runs, found[0])}, nil
 	}
 	return Folder{}, fmt.Errorf("%s: %q is part of %s; want one of them", runs, name, strings.Join(found, ", "))
+}
+
+// Age is how long before now the run was begun, in the largest unit: "12m".
+func (i Info) Age(now time.Time) string {
+	d := now.Sub(i.Created)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(max(d, 0).Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
