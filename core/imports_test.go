@@ -22,11 +22,12 @@ var mayImport = map[string][]string{
 	"core/engine":           {"core", "core/run", "core/train", "model/...", "presets"},
 	"model/torch":           {},
 	"model/torch/torchtest": {"model/torch"}, // for tests only
+	"model/config":          {},
 	"model/weights":         {"model/torch"},
 	"model/nn":              {"model/torch", "model/weights"},
 	"model/nn/nntest":       {"model/torch/...", "model/weights", "model/nn"}, // for tests only
-	"model/clip":            {"model/torch", "model/weights", "model/nn"},
-	"model/sd":              {"model/torch", "model/weights", "model/nn", "model/clip"},
+	"model/clip":            {"model/torch", "model/weights", "model/nn", "model/config"},
+	"model/sd":              {"model/torch", "model/weights", "model/nn", "model/clip", "model/config"},
 	"model/reward":          {"model/torch", "model/weights", "model/nn", "model/clip"},
 	"model/scenes":          {"model/..."},
 	"bench/binding":         {"model/torch", "bench/peer"},

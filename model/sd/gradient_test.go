@@ -112,11 +112,12 @@ func pixelLoss(t testing.TB, u *UNet, vae *VAE) func() torch.Tensor {
 	noise := nntest.Uniform("noise", 1, 4, 4, 4).To(torch.Float64)
 	weight := nntest.Uniform("weight", 1, 3, 8, 8).To(torch.Float64)
 	return func() torch.Tensor {
-		latents, estimate := start, torch.Tensor{}
+		latents, past := start, []Point(nil)
 		for i := s.Len() - 2; i < s.Len(); i++ {
 			rows := u.Forward(latents.Expand(2, -1, -1, -1), s.Timesteps[i], in.text, in.pooled, in.timeIDs).Chunk(2, 0)
 			output := rows[0].Add(rows[1].Sub(rows[0]).MulScalar(3))
-			latents, estimate = s.Step(i, latents, output, estimate, noise)
+			next, now := s.Step(i, latents, output, past, noise)
+			latents, past = next, append(past, now)
 		}
 		return vae.Decode(latents).Sin().Mul(weight).Sum()
 	}

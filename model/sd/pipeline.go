@@ -121,21 +121,26 @@ func (p *Pipeline) Sample(ctx context.Context, r Request) (torch.Tensor, error) 
 		return torch.Tensor{}, err
 	}
 	latents := noise.draw().MulScalar(scheduler.InitNoiseSigma)
-	var estimate, fresh torch.Tensor
+	var past []Point
+	var fresh torch.Tensor
 	for i, timestep := range scheduler.Timesteps {
 		if err := ctx.Err(); err != nil {
 			return torch.Tensor{}, err
 		}
-		both := torch.Scopes(func() []torch.Tensor {
+		three := torch.Scopes(func() []torch.Tensor {
 			output := p.Predict(scheduler.ScaleInput(i, latents), timestep, c)
 			if fresh = (torch.Tensor{}); scheduler.NeedsNoise(i) {
 				fresh = noise.draw()
 			}
-			next, estimate := scheduler.Step(i, latents, output, estimate, fresh)
-			return []torch.Tensor{next, estimate}
+			next, now := scheduler.Step(i, latents, output, past, fresh)
+			return []torch.Tensor{next, now.Output, now.Estimate}
 		})
-		torch.Drop(latents, estimate)
-		latents, estimate = both[0], both[1]
+		past = append(past, Point{latents, three[1], three[2]})
+		latents = three[0]
+		for len(past) > scheduler.Reach() {
+			torch.Drop(past[0].Latents, past[0].Output, past[0].Estimate)
+			past = past[1:]
+		}
 		if r.Progress != nil {
 			r.Progress(i+1, scheduler.Len(), latents)
 		}

@@ -79,16 +79,17 @@ func checkBuiltInScheduler(t *testing.T, dir folder, kind weights.Kind, predicti
 	}
 	got, err := ParseSchedulerConfig(name, text, "")
 	want := SchedulerConfig{
-		Class: DDIM, NumTrainTimesteps: 1000, BetaStart: 0.00085, BetaEnd: 0.012, BetaSchedule: "scaled_linear",
+		Class: PNDM, NumTrainTimesteps: 1000, BetaStart: 0.00085, BetaEnd: 0.012, BetaSchedule: "scaled_linear",
 		PredictionType: "epsilon", TimestepSpacing: "leading", StepsOffset: 1, FinalSigmasType: "zero", LowerOrderFinal: true,
+		SkipPRKSteps: true,
 	}
 	if kind == weights.SD2 && prediction == "" {
-		want.PredictionType = "v_prediction"
+		want.Class, want.PredictionType, want.SkipPRKSteps = DDIM, "v_prediction", false
 	}
 	if kind == weights.SDXL {
-		want.Class = Euler
+		want.Class, want.SkipPRKSteps = Euler, false
 	}
-	if err != nil || got != want {
+	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("scheduler %+v, %v, want %+v", got, err, want)
 	}
 }
