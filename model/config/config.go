@@ -23,8 +23,9 @@ type Keys struct {
 }
 
 // Parse reads the text of a configuration file into a struct whose fields carry json tags; what the
-// file leaves out, or says null for, keeps the field's value. file is what errors call it. Numbers,
-// words and switches may be given as a list of equal ones, and NaN and Infinity as Python writes them.
+// file leaves out, or says null for, keeps the field's value, but for a switch, which null turns off.
+// file is what errors call it. Numbers, words and switches may be given as a list of equal ones, and NaN
+// and Infinity as Python writes them.
 func Parse(file string, text []byte, into any, keys Keys) error {
 	values, err := Object(file, text)
 	if err != nil {
@@ -41,7 +42,7 @@ func Object(file string, text []byte) (map[string]any, error) {
 	}
 	values, ok := value.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("%s: %s, want an object of keys and values", file, show(value))
+		return nil, fmt.Errorf("%s: %s, want an object of keys and values", file, Show(value))
 	}
 	return values, nil
 }
@@ -56,6 +57,8 @@ func Fill(file string, values map[string]any, into any, keys Keys) error {
 		field, used := fields[key]
 		plain, refused := keys.Plain[key]
 		switch {
+		case value == nil && used && field.Kind() == reflect.Bool: // None is not true, whatever the default is
+			field.SetBool(false)
 		case value == nil: // as if the key were not there
 		case used:
 			if err := set(field, value); err != nil {
@@ -63,7 +66,7 @@ func Fill(file string, values map[string]any, into any, keys Keys) error {
 			}
 		case refused:
 			if !isPlain(value, plain) {
-				wrong.add("%s: %s is not supported, want %s", key, show(value), want(plain))
+				wrong.add("%s: %s is not supported, want %s", key, Show(value), want(plain))
 			}
 		case keys.Irrelevant[key] != "" || strings.HasPrefix(key, "_"): // notes of the program that wrote the file
 		default:
@@ -125,7 +128,7 @@ func want(plain []any) string {
 	}
 	words := make([]string, len(plain))
 	for i, p := range plain {
-		words[i] = show(p)
+		words[i] = Show(p)
 	}
 	return strings.Join(words, " or ")
 }

@@ -101,8 +101,8 @@ func plainValues(value any, depth int) (any, error) {
 // shown is the longest that a value is shown in an error.
 const shown = 40
 
-// show writes a value as a configuration file does, cut to what fits in an error.
-func show(value any) string {
+// Show writes a value as a configuration file does, cut to what fits in an error.
+func Show(value any) string {
 	var text string
 	switch v := value.(type) {
 	case nil:
@@ -119,7 +119,7 @@ func show(value any) string {
 			if i > 0 {
 				b.WriteString(", ")
 			}
-			if b.WriteString(show(item)); b.Len() > shown {
+			if b.WriteString(Show(item)); b.Len() > shown {
 				break
 			}
 		}

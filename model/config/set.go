@@ -27,11 +27,11 @@ func set(field reflect.Value, value any) error {
 	case reflect.Slice:
 		return setList(field, value)
 	case reflect.Struct, reflect.Map, reflect.Interface:
-		return fmt.Errorf("%s, want another form", show(value)) // such fields are Setters
+		return fmt.Errorf("%s, want another form", Show(value)) // such fields are Setters
 	}
 	one, ok := single(value)
 	if !ok {
-		return fmt.Errorf("%s, want one %s", show(value), kindName(field.Kind()))
+		return fmt.Errorf("%s, want one %s", Show(value), kindName(field.Kind()))
 	}
 	return setScalar(field, one)
 }
@@ -39,12 +39,12 @@ func set(field reflect.Value, value any) error {
 func setList(field reflect.Value, value any) error {
 	list, ok := value.([]any)
 	if !ok {
-		return fmt.Errorf("%s, want a list", show(value))
+		return fmt.Errorf("%s, want a list", Show(value))
 	}
 	items := reflect.MakeSlice(field.Type(), len(list), len(list))
 	for i, v := range list {
 		if v == nil {
-			return fmt.Errorf("%s, want a list of %ss", show(value), kindName(items.Index(i).Kind()))
+			return fmt.Errorf("%s, want a list of %ss", Show(value), kindName(items.Index(i).Kind()))
 		}
 		if err := set(items.Index(i), v); err != nil {
 			return fmt.Errorf("number %d of the list: %w", i+1, err)
@@ -55,7 +55,7 @@ func setList(field reflect.Value, value any) error {
 }
 
 func setScalar(field reflect.Value, value any) error {
-	wrong := fmt.Errorf("%s, want a %s", show(value), kindName(field.Kind()))
+	wrong := fmt.Errorf("%s, want a %s", Show(value), kindName(field.Kind()))
 	switch field.Kind() {
 	case reflect.String:
 		text, ok := value.(string)

@@ -17,7 +17,7 @@ func gradientUNet() UNetConfig {
 		InChannels: 4, OutChannels: 4, SampleSize: 4, BlockOutChannels: []int64{8, 16},
 		DownBlockTypes: []string{crossAttnDown, plainDown}, UpBlockTypes: []string{plainUp, crossAttnUp},
 		LayersPerBlock: PerLevel{1}, NormNumGroups: 4, NormEps: 1e-5, CrossAttentionDim: 6,
-		AttentionHeadDim: PerLevel{2}, TransformerLayers: PerLevel{1}, FlipSinToCos: true,
+		AttentionHeadDim: PerLevel{2}, TransformerLayers: PerLayer{{1}}, MidBlockType: crossAttnMid, FlipSinToCos: true,
 		AdditionEmbedType: "text_time", AdditionTimeEmbedDim: 2, AdditionInputDim: 15,
 	}
 }

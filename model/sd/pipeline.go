@@ -42,11 +42,16 @@ func (p *Pipeline) Close() {
 // NaturalSize is the size of the pictures that the model was trained on, in pixels.
 func (p *Pipeline) NaturalSize() (width, height int64) {
 	side := p.UNet.Config.SampleSize * p.VAE.Config.Factor()
+	if side == 0 { // as diffusers' pipelines take it
+		if side = 512; p.XL() {
+			side = 1024
+		}
+	}
 	return side, side
 }
 
-// Predict is the UNet's output for latents [B,4,h,w] at a timestep, with classifier-free guidance
-// (Ho & Salimans, arXiv 2207.12598) in one batched call if the conditioning has it. Latents and
+// Predict is the UNet's output for latents [B,4,h,w] at a timestep, with classifier-free guidance in one
+// batched call if the conditioning has it. Latents and
 // output are float32 whatever the UNet computes in.
 func (p *Pipeline) Predict(latents torch.Tensor, timestep float64, c Conditioning) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
@@ -54,12 +59,8 @@ func (p *Pipeline) Predict(latents torch.Tensor, timestep float64, c Conditionin
 		if c.Guided() {
 			x = torch.Cat([]torch.Tensor{x, x}, 0)
 		}
-		out := p.UNet.Forward(x, timestep, c.Context, c.Pooled, c.TimeIDs).To(torch.Float32)
-		if !c.Guided() {
-			return out
-		}
-		halves := out.Chunk(2, 0)
-		return halves[0].Add(halves[1].Sub(halves[0]).MulScalar(c.GuidanceScale))
+		added := Added{Pooled: c.Pooled, TimeIDs: c.TimeIDs, Guidance: c.Guidance}
+		return c.guided(p.UNet.ForwardWith(x, []float64{timestep}, c.Context, added).To(torch.Float32))
 	})
 }
 

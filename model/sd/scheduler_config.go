@@ -217,6 +217,9 @@ func parseScheduler(file string, data []byte, class, name string) (SchedulerConf
 		return SchedulerConfig{}, fmt.Errorf("%s: %w", file, unknownScheduler(class))
 	}
 	cfg := schedulerDefaults(class)
+	if name != "" { // who chooses DDIM does not choose its default of cutting latents off at ±1, which no model was trained for
+		cfg.ClipSample = false
+	}
 	if err := config.Fill(file, keysOf(class, values), &cfg, plainSchedulerKeys); err != nil {
 		return SchedulerConfig{}, err
 	}

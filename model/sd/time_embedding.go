@@ -28,16 +28,27 @@ func sinusoids(t torch.Tensor, width int64, flip bool, shift float64) torch.Tens
 	})
 }
 
-// timeEmbedding is two linear layers: keys linear_1 and linear_2.
-type timeEmbedding struct{ linear1, linear2 *nn.Linear }
+// timeEmbedding is two linear layers: keys linear_1 and linear_2, and cond_proj for a condition.
+type timeEmbedding struct {
+	linear1, linear2 *nn.Linear
+	condProj         *nn.Linear // of a condition that is added before; nil without
+}
 
 func newTimeEmbedding(in, out int64, p nn.Params) *timeEmbedding {
-	return &timeEmbedding{nn.NewLinear(in, out, p.Sub("linear_1")), nn.NewLinear(out, out, p.Sub("linear_2"))}
+	return &timeEmbedding{linear1: nn.NewLinear(in, out, p.Sub("linear_1")), linear2: nn.NewLinear(out, out, p.Sub("linear_2"))}
 }
 
 // forward maps [B,in] to [B,out].
 func (e *timeEmbedding) forward(x torch.Tensor) torch.Tensor {
+	return e.forwardWith(x, torch.Tensor{})
+}
+
+// forwardWith is forward with a condition [B,C], if there is one.
+func (e *timeEmbedding) forwardWith(x, condition torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
+		if condition.Defined() {
+			x = x.To(e.condProj.Weight.DType()).Add(e.condProj.Forward(condition.To(e.condProj.Weight.DType())))
+		}
 		return e.linear2.Forward(e.linear1.Forward(x.To(e.linear1.Weight.DType())).SiLU())
 	})
 }

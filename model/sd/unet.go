@@ -32,6 +32,9 @@ func NewUNet(cfg UNetConfig, p nn.Params) *UNet {
 		convIn:        nn.NewConv2d(cfg.InChannels, widths[0], 3, torch.Conv{Padding: 1}, p.Sub("conv_in")),
 		timeEmbedding: newTimeEmbedding(widths[0], time, p.Sub("time_embedding")),
 	}
+	if cfg.TimeCondProjDim > 0 {
+		u.timeEmbedding.condProj = nn.NewLinearNoBias(cfg.TimeCondProjDim, widths[0], p.Sub("time_embedding").Sub("cond_proj"))
+	}
 	if cfg.AdditionEmbedType != "" {
 		u.addEmbedding = newTimeEmbedding(cfg.AdditionInputDim, time, p.Sub("add_embedding"))
 	}
@@ -59,12 +62,23 @@ func (u *UNet) Forward(latents torch.Tensor, timestep float64, context, pooled, 
 	return u.ForwardEach(latents, []float64{timestep}, context, pooled, timeIDs)
 }
 
-// ForwardEach is Forward with a timestep of its own for every picture.
+// ForwardEach is Forward with a timestep of its own for every image.
 func (u *UNet) ForwardEach(latents torch.Tensor, timesteps []float64, context, pooled, timeIDs torch.Tensor) torch.Tensor {
+	return u.ForwardWith(latents, timesteps, context, Added{Pooled: pooled, TimeIDs: timeIDs})
+}
+
+// Added is what joins the time embedding of some UNets; no tensors for others.
+type Added struct {
+	Pooled, TimeIDs torch.Tensor // SDXL: [B,P] and [B,6]
+	Guidance        torch.Tensor // distilled models: the embedded guidance scale, [B,TimeCondProjDim]
+}
+
+// ForwardWith is ForwardEach for all kinds of UNets.
+func (u *UNet) ForwardWith(latents torch.Tensor, timesteps []float64, context torch.Tensor, added Added) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		dtype := u.convIn.Weight.DType()
 		context := context.To(dtype)
-		timeAct := u.embedTime(latents, timesteps, pooled, timeIDs).SiLU() // [B,T]
+		timeAct := u.embedTime(latents, timesteps, added).SiLU() // [B,T]
 		x := u.convIn.Forward(laidOut(latents.To(dtype)))
 		skips := []torch.Tensor{x}
 		for _, b := range u.downBlocks {
@@ -80,18 +94,22 @@ func (u *UNet) ForwardEach(latents torch.Tensor, timesteps []float64, context, p
 }
 
 // embedTime is [B,T]; for SDXL it says pooled text and picture sizes, too (arXiv 2307.01952, 2.2).
-func (u *UNet) embedTime(latents torch.Tensor, timesteps []float64, pooled, timeIDs torch.Tensor) torch.Tensor {
+func (u *UNet) embedTime(latents torch.Tensor, timesteps []float64, added Added) torch.Tensor {
+	pooled, timeIDs := added.Pooled, added.TimeIDs
 	B := latents.Size(0)
 	if n := int64(len(timesteps)); n != 1 && n != B {
-		panic(&torch.Error{Op: "unet", Message: fmt.Sprintf("%d timesteps for %d pictures", n, B)})
+		panic(&torch.Error{Op: "unet", Message: fmt.Sprintf("%d timesteps for %d images", n, B)})
 	}
 	if (u.addEmbedding != nil) != (pooled.Defined() && timeIDs.Defined()) {
 		panic(&torch.Error{Op: "unet", Message: "pooled text and time ids go to SDXL, and only there"})
 	}
+	if (u.timeEmbedding.condProj != nil) != added.Guidance.Defined() {
+		panic(&torch.Error{Op: "unet", Message: "an embedded guidance scale goes to distilled models, and only there"})
+	}
 	return torch.Scope(func() torch.Tensor {
 		cfg := u.Config
 		t := torch.From(timesteps).ToDevice(latents.Device(), torch.Float32).Expand(B)
-		embedded := u.timeEmbedding.forward(sinusoids(t, cfg.BlockOutChannels[0], cfg.FlipSinToCos, cfg.FreqShift))
+		embedded := u.timeEmbedding.forwardWith(sinusoids(t, cfg.BlockOutChannels[0], cfg.FlipSinToCos, cfg.FreqShift), added.Guidance)
 		if u.addEmbedding == nil {
 			return embedded
 		}
