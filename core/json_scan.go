@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -141,7 +140,7 @@ func (s *scanner) string() (string, error) {
 	if string(raw) == "step" { // the kind of nearly every event: no copy
 		return "step", err
 	}
-	return string(bytes.ToValidUTF8(raw, []byte("\uFFFD"))), err
+	return Clean(string(raw)), err
 }
 
 // number reads a number; null is NaN.

@@ -153,7 +153,7 @@ func (s *scanner) numbers(v reflect.Value) error {
 	all := map[string]float64{}
 	v.Set(reflect.ValueOf(all))
 	return s.object(func(key []byte) error {
-		name := string(key)
+		name := Clean(string(key))
 		n, err := s.number()
 		all[name] = n
 		return err
