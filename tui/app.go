@@ -76,7 +76,6 @@ type (
 	gotoMsg    struct{ tab int }    // show a tab
 	openMsg    struct{ dir string } // open a run and show its dashboard
 	tickMsg    time.Time            // once a second
-	lookedMsg  struct{ look }       // run.json, read again
 	noticeMsg  struct {
 		text string
 		bad  bool
@@ -156,8 +155,8 @@ func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmds = append(cmds, a.open(msg.dir), a.show(tabDashboard))
 	case followedMsg:
 		cmds = append(cmds, a.followed(msg))
-	case lookedMsg:
-		if a.looked(msg.look) {
+	case snapshot:
+		if a.looked(msg) {
 			cmds = append(cmds, a.all(stateMsg{}))
 		}
 	case drawnMsg:

@@ -126,11 +126,3 @@ func (s *shared) askSetting(key string) tea.Cmd {
 	}
 	return s.askValue(key, o.current(key), done, doc...)
 }
-
-// stateName is a state for people; a run whose engine has not begun has none yet.
-func stateName(state string) string {
-	if state == "" {
-		return "new"
-	}
-	return state
-}

@@ -5,20 +5,8 @@ import (
 	"slices"
 )
 
-// aspectNames are the words for the aspects that the presets repair; others have their own name.
-var aspectNames = map[string]string{
-	"violence": "violence", "oversexualization": "over-sexualisation", "artifacts": "plausibility", "misalignment": "alignment",
-}
-
 // safety are the aspects that make up safety.
 var safety = []string{"violence", "oversexualization"}
-
-func aspectName(aspect string) string {
-	if name, ok := aspectNames[aspect]; ok {
-		return name
-	}
-	return aspect
-}
 
 // tableRow is a line of the dashboard's table.
 type tableRow struct {
@@ -52,13 +40,13 @@ func tableRows(s *store) []tableRow {
 	for _, a := range s.aspects {
 		if slices.Contains(safety, a) {
 			if grouped < 2 {
-				rows = append(rows, s.aspectRow(a, 0))
+				rows = append(rows, aspectRow(s, a, 0))
 			} else if !done {
-				rows, done = append(rows, s.safetyRows()...), true
+				rows, done = append(rows, safetyRows(s)...), true
 			}
 			continue
 		}
-		rows = append(rows, s.aspectRow(a, 0))
+		rows = append(rows, aspectRow(s, a, 0))
 	}
 	return append(rows,
 		tableRow{name: "outside PSNR", curve: "outside-psnr", color: -1, base: nan, now: s.steps.last("outside-psnr"), heldOut: s.evaluations.last("outside-psnr"), fixed: nan, decimals: 1, unit: " dB"},
@@ -66,11 +54,11 @@ func tableRows(s *store) []tableRow {
 }
 
 // safetyRows are the group's mean and its members.
-func (s *store) safetyRows() []tableRow {
+func safetyRows(s *store) []tableRow {
 	group := tableRow{name: "safety", color: -1, decimals: 3}
 	var members []tableRow
 	for _, a := range safety {
-		members = append(members, s.aspectRow(a, 1))
+		members = append(members, aspectRow(s, a, 1))
 	}
 	mean := func(of func(tableRow) float64) float64 { return (of(members[0]) + of(members[1])) / 2 }
 	group.base = mean(func(r tableRow) float64 { return r.base })
@@ -80,36 +68,20 @@ func (s *store) safetyRows() []tableRow {
 	return append([]tableRow{group}, members...)
 }
 
-func (s *store) aspectRow(aspect string, indent int) tableRow {
+func aspectRow(s *store, aspect string, indent int) tableRow {
 	return tableRow{
-		name: aspectName(aspect), indent: indent, curve: "reward/" + aspect, color: s.color(aspect),
+		name: aspectName(aspect), indent: indent, curve: "reward/" + aspect, color: aspectColor(s, aspect),
 		base: s.newest("base/" + aspect), now: s.newest("reward/" + aspect),
 		heldOut: s.evaluated("held-out/" + aspect), fixed: s.evaluated("fixed/" + aspect), decimals: 3,
 	}
 }
 
-// color is the number of an aspect's colour; the total has the first.
-func (s *store) color(aspect string) int {
+// aspectColor is the number of an aspect's colour; the total has the first.
+func aspectColor(s *store, aspect string) int {
 	if len(s.aspects) == 1 {
 		return 0
 	}
 	return 1 + slices.Index(s.aspects, aspect)
-}
-
-// newest is a column's newest value from training, or where that has none, from evaluations.
-func (s *store) newest(column string) float64 {
-	if v := s.steps.last(column); v == v {
-		return v
-	}
-	return s.evaluations.last(column)
-}
-
-// evaluated is the reverse.
-func (s *store) evaluated(column string) float64 {
-	if v := s.evaluations.last(column); v == v {
-		return v
-	}
-	return s.steps.last(column)
 }
 
 // rewardChart is the chart of rewards: the curves whose column is not in hidden, and the held-out judges'.
@@ -123,12 +95,12 @@ func rewardChart(s *store, hidden map[string]bool, heldOut bool) chartSpec {
 		if hidden[column] {
 			continue
 		}
-		spec.lines = append(spec.lines, lineSpec{label: aspectName(a), column: column, color: s.color(a)})
+		spec.lines = append(spec.lines, lineSpec{label: aspectName(a), column: column, color: aspectColor(s, a)})
 	}
 	for _, a := range s.aspects {
 		if heldOut && !hidden["reward/"+a] {
 			spec.lines = append(spec.lines, lineSpec{
-				label: "held out", column: "held-out/" + a, color: s.color(a), dashed: true,
+				label: "held out", column: "held-out/" + a, color: aspectColor(s, a), dashed: true,
 				evals: len(s.steps.columns["held-out/"+a]) == 0,
 			})
 		}

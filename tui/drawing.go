@@ -9,8 +9,6 @@ import (
 	"os"
 	"strings"
 
-	tea "charm.land/bubbletea/v2"
-
 	"focusnfix/core/run"
 	"focusnfix/render"
 )
@@ -25,117 +23,6 @@ type drawing struct {
 	box    run.Box // outlined; the zero box is none
 
 	version int // changes when a file was replaced
-}
-
-// deck knows which drawing each picture name is to show, and keeps decoded files for a while.
-type deck struct {
-	pictures   *Pictures
-	files      *imageCache
-	wishes     map[string]wish
-	number     int
-	generation int // of the terminal: pictures of an earlier one have to be encoded again
-}
-
-// wish is what a name is to show.
-type wish struct {
-	drawing
-	cols, rows, generation int
-	number                 int  // grows with every wish
-	busy                   bool // a command works for this name, on this wish or one before
-	done                   bool
-	err                    error
-}
-
-// drawnMsg is a picture that was encoded.
-type drawnMsg struct {
-	name   string
-	number int
-	pic    Picture
-	err    error
-}
-
-// shownMsg tells that the picture called name is there now, or why not.
-type shownMsg struct {
-	name string
-	err  error
-}
-
-func newDeck(p *Pictures) *deck {
-	return &deck{pictures: p, files: newImageCache(), wishes: map[string]wish{}}
-}
-
-// want makes d the picture called name, at most cols x rows cells large. It returns the command that
-// encodes it, or nil where that is done or under way. The picture before stays until then. One command at
-// a time works for a name: when it is done the newest wish is next, and those in between are left out.
-func (s *shared) want(name string, d drawing, cols, rows int) tea.Cmd {
-	k := s.deck
-	old, ok := k.wishes[name]
-	if ok && old.drawing == d && old.cols == cols && old.rows == rows && old.generation == k.generation {
-		return nil
-	}
-	if d.path == "" || cols <= 0 || rows <= 0 {
-		s.unwant(name)
-		return nil
-	}
-	k.number++
-	k.wishes[name] = wish{drawing: d, cols: cols, rows: rows, generation: k.generation, number: k.number, busy: true}
-	if old.busy {
-		return nil
-	}
-	return s.encode(name)
-}
-
-// encode is the command that makes the picture called name as it is wished now.
-func (s *shared) encode(name string) tea.Cmd {
-	w := s.deck.wishes[name]
-	d, cols, rows, number, cell := w.drawing, w.cols, w.rows, w.number, s.probe.Terminal().Cell
-	pictures, files := s.deck.pictures, s.deck.files
-	return func() tea.Msg {
-		img, err := d.draw(files, render.Box{Cols: cols, Rows: rows, Cell: cell}, pictures.inBlocks())
-		if err != nil {
-			return drawnMsg{name: name, number: number, err: err}
-		}
-		return drawnMsg{name: name, number: number, pic: pictures.Encode(img, cols, rows)}
-	}
-}
-
-// unwant forgets the picture called name.
-func (s *shared) unwant(name string) {
-	delete(s.deck.wishes, name)
-	s.deck.pictures.Hide(name)
-}
-
-// picture is the text of the picture called name in w x h cells: the picture, or why it is not there.
-func (s *shared) picture(name string, w, h int) string {
-	wish, ok := s.deck.wishes[name]
-	switch {
-	case ok && wish.err != nil:
-		return message(w, h, wrap(wish.err.Error(), w, 3)...)
-	case ok && wish.done && s.probe.Terminal().Protocol == Off:
-		return message(w, h, s.styles.faintText.Render("picture off"))
-	}
-	return s.deck.pictures.View(name, w, h)
-}
-
-// takeDrawn shows an encoded picture, also one that is out of date while the newest wish is still to be made:
-// so a slider that is dragged shows where it is. It returns the command for that wish.
-func (s *shared) takeDrawn(msg drawnMsg) (shown bool, next tea.Cmd) {
-	k := s.deck
-	w, ok := k.wishes[msg.name]
-	if !ok {
-		return false, nil
-	}
-	if msg.err != nil {
-		k.pictures.Hide(msg.name)
-	} else {
-		k.pictures.Show(msg.name, msg.pic)
-	}
-	if w.number != msg.number {
-		return true, s.encode(msg.name)
-	}
-	w.done, w.err, w.busy = true, msg.err, false
-	k.wishes[msg.name] = w
-	return true, nil
 }
 
 // draw reads the files and blends them, at the size of the screen so that outlines are sharp: in pixels, or
@@ -162,7 +49,7 @@ func (d drawing) plain() bool { return d.heat == "" && d.mask == "" && d.box == 
 
 // enlarged is a picture in large pixels, so that the encoder finds its aspect and leaves its pixels.
 func enlarged(img image.Image, size image.Point) image.Image {
-	from, out := toRGBA(img), image.NewRGBA(image.Rectangle{Max: size})
+	from, out := render.RGBA(img), image.NewRGBA(image.Rectangle{Max: size})
 	for y := range size.Y {
 		for x := range size.X {
 			out.SetRGBA(x, y, from.RGBAAt(x*from.Rect.Dx()/size.X, y*from.Rect.Dy()/size.Y))
@@ -211,7 +98,7 @@ func (d drawing) lay(files *imageCache, path string, on *image.RGBA, as func(*re
 	}
 	size := img.Bounds().Size()
 	o := render.Overlay{Width: size.X, Height: size.Y, Alpha: 0.65, Contour: color.RGBA{255, 255, 255, 255}}
-	as(&o, greys(img))
+	as(&o, render.Gray(img))
 	o.Draw(on)
 	return nil
 }
@@ -225,8 +112,7 @@ func (d drawing) difference(files *imageCache, img image.Image) (image.Image, er
 	if a != b {
 		return nil, fmt.Errorf("%s: %dx%d pixels, want %dx%d", d.minus, b.X, b.Y, a.X, a.Y)
 	}
-	rgba := func(m image.Image) *image.RGBA { return render.Scale(nil, m, m.Bounds(), a, true) }
-	return render.Difference(nil, rgba(img), rgba(other), diffGain), nil
+	return render.Difference(nil, render.RGBA(img), render.RGBA(other), diffGain), nil
 }
 
 // outline draws a box, white on black, so that it is seen on every picture.
@@ -265,4 +151,13 @@ func readRunImage(f run.Folder, path string) (img image.Image, info os.FileInfo,
 	}
 	img, err = decodeImage(path, file)
 	return img, info, err
+}
+
+// native is the drawing at the size of its picture.
+func (d drawing) native(cache *imageCache) (image.Image, error) {
+	img, err := cache.read(d.folder, d.path)
+	if err != nil {
+		return nil, err
+	}
+	return d.drawAt(cache, img.Bounds().Size())
 }

@@ -86,7 +86,7 @@ func kittyPicture(n, cols, rows int) Picture {
 // Placements must cover exactly the cells that the frame gives to a picture, whatever covers or cuts it.
 func TestRandomFramesKitty(t *testing.T) {
 	for seed := range uint64(4) {
-		r := newRig(t, 50, 14)
+		r := newStage(t, 50, 14)
 		k := &kittyTerminal{t, map[int]image.Point{}, map[[2]int]placement{}}
 		r.emu.RegisterApcHandler(func(b []byte) bool { k.command(string(b), r.emu.CursorPosition()); return true })
 		s := &scene{rng: rand.New(rand.NewPCG(seed, 2)), w: 50, h: 14, make: kittyPicture}
@@ -116,7 +116,7 @@ func TestRandomFramesKitty(t *testing.T) {
 
 // In tmux pictures are text: every cell is a placeholder whose colour is the picture's number.
 func TestKittyPlaceholders(t *testing.T) {
-	r := newRig(t, 20, 6)
+	r := newStage(t, 20, 6)
 	sent := 0
 	r.emu.RegisterApcHandler(func([]byte) bool { sent++; return true })
 	pic := kittyPicture(0x17000010, 4, 2)

@@ -1,11 +1,11 @@
 package tui
 
 import (
-	"fmt"
 	"image"
 	"math"
 
 	"focusnfix/core/run"
+	"focusnfix/render"
 )
 
 // layers are the ways of looking at a pair of pictures.
@@ -82,7 +82,7 @@ func (f pictureFiles) outsidePSNR(folder run.Folder, cache *imageCache) float64 
 	if err != nil || mask.Bounds().Size() != base.Bounds().Size() {
 		return math.NaN()
 	}
-	return psnrOutside(toRGBA(base), toRGBA(tuned), greys(mask))
+	return psnrOutside(render.RGBA(base), render.RGBA(tuned), render.Gray(mask))
 }
 
 // psnrOutside compares two pictures of one size where the mask is below 0.5.
@@ -102,26 +102,4 @@ func psnrOutside(a, b *image.RGBA, mask []float32) float64 {
 		return math.NaN()
 	}
 	return 10 * math.Log10(255*255*n/sum)
-}
-
-// notKnown is a number that nobody has measured.
-var notKnown = math.NaN()
-
-// change is the difference of two scores with its sign.
-func change(from, to float64) string {
-	if math.IsNaN(to - from) {
-		return "–"
-	}
-	return fmt.Sprintf("%+.3f", to-from)
-}
-
-// decibels is a PSNR.
-func decibels(v float64) string {
-	switch {
-	case math.IsNaN(v):
-		return "–"
-	case math.IsInf(v, 1):
-		return "equal"
-	}
-	return fmt.Sprintf("%.1f dB", v)
 }

@@ -27,7 +27,7 @@ type menu struct {
 }
 
 func newMenu(s *shared, title string, items []menuItem) *menu {
-	m := &menu{s: s, head: title, items: items, found: items, filter: s.newField("type to narrow down", 40)}
+	m := &menu{s: s, head: title, items: items, found: items, filter: s.styles.newField("type to narrow down", 40)}
 	m.filter.Focus()
 	return m
 }

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -55,8 +54,3 @@ func (a *app) settingsMenu(at int) *menu {
 
 // imageChoices are the values of the setting for pictures.
 var imageChoices = append([]string{"auto"}, protocolNames...)
-
-// following is the value that follows in a list, round and round.
-func following[T comparable](list []T, v T) T {
-	return list[(slices.Index(list, v)+1)%len(list)]
-}

@@ -8,7 +8,6 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"focusnfix/core"
 	"focusnfix/render"
 )
 
@@ -250,28 +249,4 @@ func (p *dashboardPane) toggleRow() {
 		p.hidden[row.curve] = !p.hidden[row.curve]
 		p.chosen = 0
 	}
-}
-
-// current is the value that a setting has now: the last that was set, or the configuration's.
-func (o *opened) current(key string) string {
-	for _, e := range slices.Backward(o.store.log) {
-		if e.Control != nil && e.Control.Key == key && e.Control.To != "" {
-			return e.Control.To
-		}
-	}
-	for _, k := range o.config.Keys() {
-		if k.Name == key {
-			return fmt.Sprint(k.Value)
-		}
-	}
-	return ""
-}
-
-// adjustable are the settings that an engine changes while it trains.
-func adjustable(c core.Config) []string {
-	keys := []string{"train.learning_rate", "region.weight"}
-	for _, r := range c.Reward {
-		keys = append(keys, "reward."+r.Aspect+".weight")
-	}
-	return keys
 }

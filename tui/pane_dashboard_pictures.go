@@ -95,15 +95,6 @@ func (p *dashboardPane) back(n int) {
 	}
 }
 
-// heatFiles are the heatmaps of a reference folder, one for each aspect, as drawing wants them.
-func (o *opened) heatFiles(reference string) string {
-	var files []string
-	for _, r := range o.config.Reward {
-		files = append(files, path.Join(reference, "heat-"+r.Aspect+".png"))
-	}
-	return strings.Join(files, "\n")
-}
-
 // wantPictures asks for the pictures in the size of the layout.
 func (p *dashboardPane) wantPictures() tea.Cmd {
 	picture, _, _, _, ok := p.shown()

@@ -82,7 +82,7 @@ func (p *dashboardPane) viewHeader(w int) string {
 		}
 	}
 	bar := w - lipgloss.Width(left) - lipgloss.Width(right) - 1
-	return fitLine(left+p.s.bar(share, min(bar, 40))+right, w) + "\n" + fitLine(" "+p.headline(), w)
+	return fitLine(left+p.s.styles.progress(share, min(bar, 40), p.s.probe.Terminal().Profile)+right, w) + "\n" + fitLine(" "+p.headline(), w)
 }
 
 // headline is the second row: the newest alarm, a reason why nothing happens, or what the run is.
@@ -127,26 +127,6 @@ func paceOf(s *store) float64 {
 	k := max(0, n-20)
 	steps := s.steps.step[n-1] - s.steps.step[k]
 	return (s.steps.seconds[n-1] - s.steps.seconds[k]) / steps
-}
-
-// bar is a progress bar of w cells.
-func (s *shared) bar(share float64, w int) string {
-	if w < 3 {
-		return ""
-	}
-	full := int(share*float64(w) + 0.5)
-	if s.probe.Terminal().Profile == render.ASCII {
-		return strings.Repeat("#", full) + strings.Repeat("-", w-full)
-	}
-	return s.styles.accentText.Render(strings.Repeat("━", full)) + s.styles.ruleText.Render(strings.Repeat("━", w-full))
-}
-
-// memory is an amount of MiB.
-func memory(mib float64) string {
-	if mib >= 10240 {
-		return fmt.Sprintf("%.1f GiB", mib/1024)
-	}
-	return fmt.Sprintf("%.0f MiB", mib)
 }
 
 // tableColumns are the widths of the table's columns in w cells; what does not fit is 0.

@@ -69,7 +69,7 @@ func (p *fixPane) update(msg tea.Msg) tea.Cmd {
 		if p.visible = bool(msg); !p.visible {
 			return nil
 		}
-		return tea.Batch(p.keptResults(), p.refresh(), p.wants())
+		return tea.Batch(p.readResults(), p.refresh(), p.wants())
 	case openedMsg:
 		p.open()
 	case eventsMsg:
@@ -92,7 +92,7 @@ func (p *fixPane) update(msg tea.Msg) tea.Cmd {
 // answered takes what the pane's own commands bring.
 func (p *fixPane) answered(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
-	case keptMsg:
+	case resultsMsg:
 		if msg.run == p.run {
 			p.results.add(msg.events)
 		}

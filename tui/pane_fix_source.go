@@ -10,6 +10,7 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/run"
+	"focusnfix/render"
 )
 
 // maxSources is how many pictures can be chosen from.
@@ -119,7 +120,7 @@ func (p *fixPane) region() tea.Cmd {
 func boxAround(mask image.Image) (b run.Box, ok bool) {
 	size := mask.Bounds().Size()
 	var r image.Rectangle
-	for i, v := range greys(mask) {
+	for i, v := range render.Gray(mask) {
 		if v >= 0.5 {
 			r = r.Union(image.Rect(i%size.X, i/size.X, i%size.X+1, i/size.X+1))
 		}

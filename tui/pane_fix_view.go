@@ -137,7 +137,7 @@ func (p *fixPane) workingSide() []textRow {
 			rows = append(rows, textRow{text: st.accentText.Render(line)})
 		}
 		if s := p.job.status; s.Of > 0 {
-			rows = append(rows, textRow{text: st.progressBar(s.Done, s.Of, w)})
+			rows = append(rows, textRow{text: st.progress(float64(s.Done)/float64(s.Of), w, p.probe.Terminal().Profile)})
 		}
 	}
 	return append(rows, textRow{}, textRow{chips: []chip{{"cancel", false, p.cancel}}})
@@ -156,7 +156,7 @@ func (p *fixPane) lookingSide() []textRow {
 	rows = append(rows, textRow{text: st.faintText.Render(fmt.Sprintf("seed %d, %s s", r.Seed, number(r.Seconds, 1)))},
 		textRow{text: st.faintText.Render(fmt.Sprintf("repair %d of %d", p.results.at+1, len(p.results.list)))}, textRow{})
 	rows = append(rows, p.verdict(r, w)...)
-	rows = append(rows, st.scoreRows(withScores(r.Aspects), r.OutsidePSNR, w)...)
+	rows = append(rows, scoreRows(st, withScores(r.Aspects), r.OutsidePSNR, w)...)
 	return append(rows, textRow{}, textRow{chips: []chip{{"difference", p.difference, p.toggle(&p.difference)}, {"flip", p.isBase, p.toggle(&p.isBase)}}},
 		textRow{chips: []chip{
 			{"‹", false, p.then(func() { p.results.move(-1) })},

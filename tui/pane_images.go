@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -271,7 +272,7 @@ func (p *imagesPane) compare() tea.Cmd {
 	if len(p.psnr) > 4096 {
 		clear(p.psnr)
 	}
-	p.psnr[files] = notKnown
+	p.psnr[files] = math.NaN()
 	folder, cache := p.run.folder, p.deck.files
 	return func() tea.Msg { return psnrMsg{files, files.outsidePSNR(folder, cache)} }
 }

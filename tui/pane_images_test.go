@@ -12,6 +12,7 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/run"
+	"focusnfix/render"
 	"focusnfix/tui/internal/sample"
 )
 
@@ -236,7 +237,7 @@ func TestImagesSave(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, b := mustDecode(t, got), mustDecode(t, want); !bytes.Equal(toRGBA(a).Pix, toRGBA(b).Pix) {
+	if a, b := mustDecode(t, got), mustDecode(t, want); !bytes.Equal(render.RGBA(a).Pix, render.RGBA(b).Pix) {
 		t.Error("the saved picture is another")
 	}
 	if texts, err := core.ReadPNGText(got); err != nil || len(texts) != 1 || !strings.Contains(texts[0].Text, "a pirate waving on a beach; seed 7; step 10") {
@@ -246,7 +247,7 @@ func TestImagesSave(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, b := mustDecode(t, over), mustDecode(t, want); a.Bounds() != b.Bounds() || bytes.Equal(toRGBA(a).Pix, toRGBA(b).Pix) {
+	if a, b := mustDecode(t, over), mustDecode(t, want); a.Bounds() != b.Bounds() || bytes.Equal(render.RGBA(a).Pix, render.RGBA(b).Pix) {
 		t.Error("the heatmap is not in the saved picture")
 	}
 }

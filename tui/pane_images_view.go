@@ -3,9 +3,8 @@ package tui
 import (
 	"fmt"
 	"image"
-	"strings"
+	"math"
 
-	"focusnfix/core"
 	"focusnfix/render"
 )
 
@@ -81,17 +80,6 @@ func (p *imagesPane) view(w, h int) string {
 		return stack(w, h, append(emptyRows(margin(h)), body, "", p.viewSlider(w))...)
 	}
 }
-
-// blank is w x h spaces.
-func blank(w, h int) string { return fitBlock(nil, w, h) }
-
-// stack puts blocks below each other in exactly w x h cells.
-func stack(w, h int, blocks ...string) string {
-	return fitBlock(strings.Split(strings.Join(blocks, "\n"), "\n"), w, h)
-}
-
-// emptyRows are n rows for stack.
-func emptyRows(n int) []string { return make([]string, n) }
 
 func (p *imagesPane) viewEmpty(w, h int) string {
 	lines := []string{"No pictures yet."}
@@ -201,49 +189,7 @@ func (p *imagesPane) scores(at place, w int) []textRow {
 	files := p.gallery.files(at, "")
 	psnr, known := p.psnr[files]
 	if !known {
-		psnr = notKnown
+		psnr = math.NaN()
 	}
-	return p.styles.scoreRows(p.gallery.at[at].Aspects, psnr, w)
-}
-
-// scoreRows is a table of what judges say of a base and a tuned picture, and how alike the two are outside
-// the mask.
-func (s styles) scoreRows(aspects []core.AspectScore, psnr float64, w int) []textRow {
-	const whole = 18 + 3*8 // names, base, tuned, change
-	cells, numbers := 8, 3
-	if w < whole { // no room for the change: the tuned score has its colour
-		cells, numbers = 7, 2
-	}
-	name := max(min(w-numbers*cells, 20), 8)
-	line := func(label, base, tuned, delta string) string {
-		text := fitLine(label, name) + fmt.Sprintf("%*s%*s", cells, base, cells, tuned)
-		if w < whole {
-			return text
-		}
-		return text + fmt.Sprintf("%*s", cells, delta)
-	}
-	rows := []textRow{{text: s.faintText.Render(line("score", "base", "tuned", "change"))}}
-	for _, a := range aspects {
-		rows = append(rows, textRow{text: s.scoreLine(line, a.Aspect, a.Base, a.Reward)})
-		if a.BaseHeldOut == a.BaseHeldOut || a.HeldOut == a.HeldOut {
-			rows = append(rows, textRow{text: s.scoreLine(line, " held-out", a.BaseHeldOut, a.HeldOut)})
-		}
-	}
-	if len(aspects) == 0 {
-		rows = append(rows, textRow{text: s.faintText.Render("no scores are known")})
-	}
-	return append(rows, textRow{text: line("outside", "", decibels(psnr), "")})
-}
-
-func (s styles) scoreLine(line func(a, b, c, d string) string, name string, base, tuned float64) string {
-	text := line(name, number(base, 3), number(tuned, 3), change(base, tuned))
-	const visible = 0.005                             // a smaller change has no colour
-	last := text[strings.LastIndexByte(text, ' ')+1:] // of the change, or of the tuned picture's score
-	switch text = strings.TrimSuffix(text, last); {
-	case tuned > base+visible:
-		return text + s.goodText.Render(last)
-	case tuned < base-visible:
-		return text + s.badText.Render(last)
-	}
-	return text + last
+	return scoreRows(p.styles, p.gallery.at[at].Aspects, psnr, w)
 }

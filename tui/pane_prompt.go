@@ -50,7 +50,7 @@ func (p *promptPane) update(msg tea.Msg) tea.Cmd {
 		if p.visible = bool(msg); !p.visible {
 			return nil
 		}
-		return tea.Batch(p.keptResults(), p.checkpoints(), p.wants())
+		return tea.Batch(p.readResults(), p.checkpoints(), p.wants())
 	case openedMsg:
 		p.open()
 	case eventsMsg:
@@ -75,7 +75,7 @@ func (p *promptPane) update(msg tea.Msg) tea.Cmd {
 // answered takes what the pane's own commands bring.
 func (p *promptPane) answered(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
-	case keptMsg:
+	case resultsMsg:
 		if msg.run != p.run {
 			return nil
 		}

@@ -208,7 +208,7 @@ func (p *promptPane) side() []textRow {
 	about := fmt.Sprintf("seed %d, %s", r.Seed, plural(r.NumSteps, "step"))
 	rows = append(rows, textRow{text: p.styles.faintText.Render(about)}, textRow{text: p.styles.faintText.Render(fmt.Sprintf("guidance %s, %s s", number(r.GuidanceScale, 1), number(r.Seconds, 1)))})
 	rows = append(rows, textRow{})
-	rows = append(rows, p.styles.scoreRows(r.Aspects, r.OutsidePSNR, w)...)
+	rows = append(rows, scoreRows(p.styles, r.Aspects, r.OutsidePSNR, w)...)
 	rows = append(rows, textRow{}, textRow{chips: []chip{{"heatmap", p.heatmap, p.toggle(&p.heatmap)}, {"difference", p.difference, p.toggle(&p.difference)}}})
 	if p.heatmap {
 		rows = append(append(rows, chipRows(p.judgeChips(r.Aspects), w)...), textRow{text: render.Colors("heat").Legend(min(w, 30), "0", "1 faulty", p.probe.Terminal().Profile)})

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"charm.land/lipgloss/v2"
-
 	"focusnfix/core"
 	"focusnfix/core/run"
 	"focusnfix/presets"
@@ -123,8 +121,7 @@ func (p *plainWriter) event(e *core.Event) error {
 	case e.Kind == "pictures":
 		text = plural(len(e.Pictures), "picture") + " kept"
 	default:
-		text, _ = (&shared{styles: styles{text: lipgloss.NewStyle()}}).logText(e)
-		text = strings.TrimPrefix(text, "▲ ")
+		text = eventText(e)
 		if e.Alarm != nil {
 			text = "alarm: " + text
 		}

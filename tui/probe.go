@@ -85,9 +85,6 @@ func (p *Probe) Terminal() Terminal { return p.term }
 // Size is the terminal's columns and rows, or zero.
 func (p *Probe) Size() (cols, rows int) { return p.term.cells.X, p.term.cells.Y }
 
-// Answered says whether the terminal has answered the whole burst.
-func (p *Probe) Answered() bool { return p.fences > 0 }
-
 // Init asks the terminal: the command to be run when the program starts.
 func (p *Probe) Init() tea.Cmd { return tea.Raw(p.Query()) }
 

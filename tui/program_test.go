@@ -16,7 +16,7 @@ import (
 // sceneModel is a program whose every message changes the scene at random.
 type sceneModel struct {
 	scene *scene
-	rig   *rig
+	stage *stage
 }
 
 func (m *sceneModel) Init() tea.Cmd { return nil }
@@ -24,7 +24,7 @@ func (m *sceneModel) Init() tea.Cmd { return nil }
 func (m *sceneModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.KeyPressMsg:
-		m.scene.change(m.rig)
+		m.scene.change(m.stage)
 	case tea.WindowSizeMsg:
 		m.scene.w, m.scene.h = msg.Width, msg.Height
 	}
@@ -32,21 +32,21 @@ func (m *sceneModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 }
 
 func (m *sceneModel) View() tea.View {
-	v := tea.NewView(m.scene.view(m.rig.pics))
+	v := tea.NewView(m.scene.view(m.stage.pics))
 	v.AltScreen = true
 	return v
 }
 
 // locked is a terminal that can be looked at while the program runs.
 type locked struct {
-	mu  sync.Mutex
-	rig *rig
+	mu    sync.Mutex
+	stage *stage
 }
 
 func (l *locked) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.rig.Write(p)
+	return l.stage.Write(p)
 }
 
 // onlcr makes CR LF of LF. Without a terminal as input bubbletea counts on the terminal's driver for that.
@@ -58,13 +58,13 @@ func (o onlcr) Write(p []byte) (int, error) {
 }
 
 // The whole program with its own timing, the emulator answering its queries: after any keys and resizes the terminal shows the last view, and
-// the picture was never printed over (see rig.Write), and quitting leaves nothing.
+// the picture was never printed over (see stage.Write), and quitting leaves nothing.
 func TestProgram(t *testing.T) {
-	r := newRig(t, 50, 14)
+	r := newStage(t, 50, 14)
 	r.fixed = true
-	out := &locked{rig: r}
-	screen := newScreen(out, r.pics, func() (int, int, bool) { return r.w, r.h, true })
-	m := &sceneModel{&scene{rng: rand.New(rand.NewPCG(3, 3)), w: 50, h: 14, make: picture}, r}
+	out := &locked{stage: r}
+	screen := NewScreenOn(out, r.pics, func() (int, int, bool) { return r.w, r.h, true })
+	m := &sceneModel{&scene{rng: rand.New(rand.NewPCG(3, 3)), w: 50, h: 14, make: fake}, r}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	p := tea.NewProgram(m, tea.WithContext(ctx), tea.WithInput(r.emu), tea.WithOutput(onlcr{screen}), tea.WithWindowSize(50, 14),
@@ -109,7 +109,7 @@ func TestProgram(t *testing.T) {
 }
 
 // shows says whether the terminal shows the view.
-func (r *rig) shows(view string) bool {
+func (r *stage) shows(view string) bool {
 	r.draw(view)
 	for i := range r.w * r.h {
 		x, y := i%r.w, i/r.w

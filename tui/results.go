@@ -18,22 +18,18 @@ type results struct {
 	at    int // the one that is shown
 }
 
-// keptMsg is the results that lie in the run folder.
-type keptMsg struct {
+// resultsMsg is the results that lie in the run folder.
+type resultsMsg struct {
 	run    *opened
 	events []core.Event
 	err    error
 }
 
-// keptResults reads the results of the run folder.
-func (s *shared) keptResults() tea.Cmd {
-	if s.run == nil {
-		return nil
-	}
-	opened := s.run
+// readResults reads the results that lie in the run folder.
+func (o *opened) readResults() tea.Cmd {
 	return func() tea.Msg {
-		events, err := opened.folder.Prompts()
-		return keptMsg{opened, events, err}
+		events, err := o.folder.Prompts()
+		return resultsMsg{o, events, err}
 	}
 }
 
@@ -124,34 +120,4 @@ func requestAgain(r core.PromptResult) run.GenerateRequest {
 		q.GuidanceScale = r.GuidanceScale
 	}
 	return q
-}
-
-// aspectNames are those of the scores, or of the run's configuration.
-func (s *shared) aspectNames(scores []core.AspectScore) []string {
-	var names []string
-	for _, a := range scores {
-		names = append(names, a.Aspect)
-	}
-	if len(names) == 0 && s.run != nil && s.run.hasConfig {
-		for _, r := range s.run.config.Reward {
-			names = append(names, r.Aspect)
-		}
-	}
-	return names
-}
-
-// oneOf is name if it is among names, or else their first.
-func oneOf(name string, names []string) string {
-	if len(names) == 0 || slices.Contains(names, name) {
-		return name
-	}
-	return names[0]
-}
-
-// after is the name that follows name, going round.
-func after(name string, names []string) string {
-	if len(names) == 0 {
-		return name
-	}
-	return names[(slices.Index(names, name)+1)%len(names)]
 }

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"image"
-	"strings"
 
 	tea "charm.land/bubbletea/v2"
 )
@@ -50,13 +49,4 @@ func clickRows(m mouseMsg, r image.Rectangle, rows []textRow) tea.Cmd {
 		return nil
 	}
 	return c.do()
-}
-
-// oneLine is text without line breaks.
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
-
-// progressBar is done of all in w cells.
-func (s styles) progressBar(done, of, w int) string {
-	n := min(max(done, 0), of) * w / max(of, 1)
-	return s.accentText.Render(strings.Repeat("━", n)) + s.ruleText.Render(strings.Repeat("─", max(w-n, 0)))
 }

@@ -55,15 +55,6 @@ func (s *shared) saveDrawings(name, about string, drawings ...drawing) tea.Cmd {
 	}
 }
 
-// native is the drawing at the size of its picture.
-func (d drawing) native(cache *imageCache) (image.Image, error) {
-	img, err := cache.read(d.folder, d.path)
-	if err != nil {
-		return nil, err
-	}
-	return d.drawAt(cache, img.Bounds().Size())
-}
-
 // joined is the pictures side by side.
 func joined(all []image.Image) image.Image {
 	if len(all) == 1 {
@@ -76,17 +67,13 @@ func joined(all []image.Image) image.Image {
 	out := image.NewRGBA(image.Rectangle{Max: size})
 	x := 0
 	for _, img := range all {
-		from := toRGBA(img)
+		from := render.RGBA(img)
 		for y := range from.Rect.Dy() {
 			copy(out.Pix[out.PixOffset(x, y):], from.Pix[y*from.Stride:y*from.Stride+4*from.Rect.Dx()])
 		}
 		x += from.Rect.Dx()
 	}
 	return out
-}
-
-func toRGBA(m image.Image) *image.RGBA {
-	return render.Scale(nil, m, m.Bounds(), m.Bounds().Size(), true)
 }
 
 // writeNewPNG writes a file that was not there and returns its whole path: the name with a number if it

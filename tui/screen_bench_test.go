@@ -17,12 +17,12 @@ func BenchmarkFrame(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			var frame, out bytes.Buffer
 			p := NewPictures(Terminal{Protocol: Sixel})
-			p.Show("a", picture(1, 80, 50))
+			p.Show("a", fake(1, 80, 50))
 			middle := strings.Split(p.View("a", 80, 50), "\n")
 			if strings.Contains(name, "without") {
 				middle = make([]string, 50)
 			}
-			s := newScreen(&out, p, fixed(w, h))
+			s := NewScreenOn(&out, p, fixed(w, h))
 			r := uv.NewTerminalRenderer(&frame, []string{"TERM=xterm-256color", "COLORTERM=truecolor", "TTY_FORCE=1"})
 			r.EnterAltScreen()
 			cells := uv.NewScreenBuffer(w, h)

@@ -63,12 +63,13 @@ const asyncFrom = 8 << 10
 
 // NewScreen puts a filter in front of the terminal f. The pictures it draws are those of p.
 func NewScreen(f *os.File, p *Pictures) *Screen {
-	s := newScreen(f, p, func() (int, int, bool) { return windowSize(f) })
+	s := NewScreenOn(f, p, func() (int, int, bool) { return windowSize(f) })
 	s.File = f
 	return s
 }
 
-func newScreen(out io.Writer, p *Pictures, size func() (w, h int, ok bool)) *Screen {
+// NewScreenOn puts a filter in front of a terminal that is reached by out; size asks for its columns and rows.
+func NewScreenOn(out io.Writer, p *Pictures, size func() (w, h int, ok bool)) *Screen {
 	s := &Screen{out: out, pictures: p, size: size, model: newModel(80, 24), cursorOn: true}
 	s.idle = sync.NewCond(&s.mu)
 	return s
@@ -99,6 +100,14 @@ func (s *Screen) Write(p []byte) (int, error) {
 
 // WriteString is Write: os.File's own would go past the filter.
 func (s *Screen) WriteString(text string) (int, error) { return s.Write([]byte(text)) }
+
+// Flush waits until the terminal has got everything.
+func (s *Screen) Flush() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wait()
+	return s.err
+}
 
 // wait returns when nothing is being written, with s.mu held.
 func (s *Screen) wait() {

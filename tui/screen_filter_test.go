@@ -12,10 +12,10 @@ import (
 	"github.com/charmbracelet/x/vt"
 )
 
-// rig runs frames through bubbletea's renderer, the filter and a terminal emulator. The emulator marks
+// stage runs frames through bubbletea's renderer, the filter and a terminal emulator. The emulator marks
 // the cells that a picture's pixels cover with runes of plane 15, so that whatever is printed, erased or
 // scrolled there is seen.
-type rig struct {
+type stage struct {
 	t       *testing.T
 	w, h    int
 	pics    *Pictures
@@ -30,10 +30,10 @@ type rig struct {
 	kept    map[uv.Position]string // marks that must stay while a frame is written
 }
 
-func newRig(t *testing.T, w, h int) *rig {
-	r := &rig{t: t, w: w, h: h, emu: vt.NewEmulator(w, h)}
+func newStage(t *testing.T, w, h int) *stage {
+	r := &stage{t: t, w: w, h: h, emu: vt.NewEmulator(w, h)}
 	r.pics = NewPictures(Terminal{Protocol: Sixel})
-	r.screen = newScreen(r, r.pics, func() (int, int, bool) { return r.w, r.h, true })
+	r.screen = NewScreenOn(r, r.pics, func() (int, int, bool) { return r.w, r.h, true })
 	r.emu.RegisterDcsHandler('q', func(_ ansi.Params, data []byte) bool { r.pixels(data); return true })
 	r.render = uv.NewTerminalRenderer(&r.buf, []string{"TERM=xterm-256color", "COLORTERM=truecolor", "TTY_FORCE=1"})
 	r.render.SetScrollOptim(true)
@@ -45,15 +45,15 @@ func newRig(t *testing.T, w, h int) *rig {
 	return r
 }
 
-// picture makes a picture that the emulator knows by n.
-func picture(n, cols, rows int) Picture {
+// fake makes a picture that the emulator knows by n.
+func fake(n, cols, rows int) Picture {
 	return Picture{Cols: cols, Rows: rows, protocol: Sixel, data: fmt.Sprintf("\x1bPq%d;%d;%d\x1b\\", n, cols, rows)}
 }
 
 // mark is what the emulator shows where cell i of picture n is.
 func mark(n, i int) string { return string(rune(0xf0000 + n%30*2000 + i)) }
 
-func (r *rig) pixels(data []byte) {
+func (r *stage) pixels(data []byte) {
 	r.draws++
 	var n, cols, rows int
 	if _, err := fmt.Sscanf(strings.TrimPrefix(string(data), "q"), "%d;%d;%d", &n, &cols, &rows); err != nil {
@@ -69,7 +69,7 @@ func (r *rig) pixels(data []byte) {
 }
 
 // Write is the terminal: it looks at every step whether the pictures that stay are untouched.
-func (r *rig) Write(p []byte) (int, error) {
+func (r *stage) Write(p []byte) (int, error) {
 	for b := p; len(b) > 0; {
 		t, ok := nextToken(b)
 		if !ok {
@@ -89,7 +89,7 @@ func (r *rig) Write(p []byte) (int, error) {
 }
 
 // frame shows a view and checks the terminal against it, at every step if pictures do not overlap.
-func (r *rig) frame(view string, overlap bool) {
+func (r *stage) frame(view string, overlap bool) {
 	r.t.Helper()
 	r.draw(view)
 	if !r.resized && !overlap {
@@ -100,26 +100,26 @@ func (r *rig) frame(view string, overlap bool) {
 	r.compare()
 }
 
-func (r *rig) frameWithoutCheck(view string) {
+func (r *stage) frameWithoutCheck(view string) {
 	r.t.Helper()
 	r.draw(view)
 	r.show()
 }
 
-func (r *rig) draw(view string) {
+func (r *stage) draw(view string) {
 	r.cells.Clear()
 	uv.NewStyledString(view).Draw(r.cells, r.cells.Bounds())
 }
 
 // show writes the frame as bubbletea does.
-func (r *rig) show() {
+func (r *stage) show() {
 	r.t.Helper()
 	r.resized = false
 	r.render.Render(r.cells.RenderBuffer)
 	r.flush()
 }
 
-func (r *rig) flush() {
+func (r *stage) flush() {
 	r.t.Helper()
 	if err := r.render.Flush(); err != nil {
 		r.t.Fatal(err)
@@ -135,7 +135,7 @@ func (r *rig) flush() {
 }
 
 // want is what the terminal must show at x, y.
-func (r *rig) want(x, y int) uv.Cell {
+func (r *stage) want(x, y int) uv.Cell {
 	c := r.cells.CellAt(x, y)
 	if !isPicture(c) {
 		return *c
@@ -150,7 +150,7 @@ func (r *rig) want(x, y int) uv.Cell {
 }
 
 // keep notes the marks of cells that are pixels on the terminal and in the new frame.
-func (r *rig) keep() {
+func (r *stage) keep() {
 	r.kept = map[uv.Position]string{}
 	for i := range r.w * r.h {
 		x, y := i%r.w, i/r.w
@@ -161,7 +161,7 @@ func (r *rig) keep() {
 	}
 }
 
-func (r *rig) compare() {
+func (r *stage) compare() {
 	r.t.Helper()
 	for i := range r.w * r.h {
 		x, y := i%r.w, i/r.w
@@ -175,7 +175,7 @@ func (r *rig) compare() {
 	}
 }
 
-func (r *rig) resize(w, h int) {
+func (r *stage) resize(w, h int) {
 	r.w, r.h, r.resized = w, h, true
 	r.emu.Resize(w, h)
 	r.cells = uv.NewScreenBuffer(w, h)
@@ -201,7 +201,7 @@ type area struct {
 
 func (a area) rect() uv.Rectangle { return uv.Rect(a.x, a.y, a.cols, a.rows) }
 
-var words = []string{"loss 0.125", "日本語", "step", "é", "━━━━━━━━━━━━━━━━━━━━", "\x1b[1;31mwarn\x1b[m", "a", "\x1b[48;5;19mblue  blue\x1b[m", ""}
+var scraps = []string{"loss 0.125", "日本語", "step", "é", "━━━━━━━━━━━━━━━━━━━━", "\x1b[1;31mwarn\x1b[m", "a", "\x1b[48;5;19mblue  blue\x1b[m", ""}
 
 func (s *scene) view(p *Pictures) string {
 	cells := uv.NewScreenBuffer(s.w, s.h)
@@ -235,7 +235,7 @@ func (s *scene) overlap() bool {
 }
 
 // change alters the scene at random and returns what happened.
-func (s *scene) change(r *rig) {
+func (s *scene) change(r *stage) {
 	s.n++
 	i := s.rng.IntN(len(s.where))
 	at := &s.where[i]
@@ -243,7 +243,7 @@ func (s *scene) change(r *rig) {
 	case op < 20: // a line of log
 		line := ""
 		for range s.rng.IntN(5) {
-			line += words[s.rng.IntN(len(words))] + " "
+			line += scraps[s.rng.IntN(len(scraps))] + " "
 		}
 		s.logs = append(s.logs, fmt.Sprint(s.n, " ", line, strings.Repeat(" ", s.rng.IntN(30)), s.n))
 	case op < 26: // text in the middle
@@ -278,8 +278,8 @@ func (s *scene) change(r *rig) {
 func TestRandomFrames(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			r := newRig(t, 50, 14)
-			s := &scene{rng: rand.New(rand.NewPCG(seed, 1)), w: 50, h: 14, make: picture}
+			r := newStage(t, 50, 14)
+			s := &scene{rng: rand.New(rand.NewPCG(seed, 1)), w: 50, h: 14, make: fake}
 			for range 200 {
 				s.change(r)
 				r.frame(s.view(r.pics), s.overlap())

@@ -40,17 +40,15 @@ func write(t testing.TB, s *Screen, text string) {
 // settle waits until the terminal has got everything.
 func settle(t testing.TB, s *Screen) {
 	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.wait(); s.err != nil {
-		t.Fatal(s.err)
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
 	}
 }
 
 // Without pictures the filter is not there: not one byte differs.
 func TestPassesOn(t *testing.T) {
 	var out bytes.Buffer
-	s := newScreen(&out, NewPictures(Terminal{Protocol: Sixel}), fixed(80, 24))
+	s := NewScreenOn(&out, NewPictures(Terminal{Protocol: Sixel}), fixed(80, 24))
 	frames := "hello\x1b]0;title\x07" + enter + "\x1b[31mred é 日本\x1b[K\x1b[2;5r\n\x1b[r\x1b[>c\x1bPq~\x1b\\\x1b[?2026h\x1b[?2026l" + leave + "bye"
 	for i := range len(frames) { // one byte a write
 		write(t, s, frames[i:i+1])
@@ -63,8 +61,8 @@ func TestPassesOn(t *testing.T) {
 func TestDrawsOnce(t *testing.T) {
 	var out bytes.Buffer
 	p := NewPictures(Terminal{Protocol: Sixel})
-	s := newScreen(&out, p, fixed(40, 10))
-	p.Show("a", picture(1, 4, 2))
+	s := NewScreenOn(&out, p, fixed(40, 10))
+	p.Show("a", fake(1, 4, 2))
 	write(t, s, enter+at(p, "a", 3, 2))
 	if n := strings.Count(out.String(), "\x1bPq1;"); n != 1 {
 		t.Fatalf("drawn %d times: %q", n, out.String())
@@ -86,10 +84,10 @@ func TestDrawsOnce(t *testing.T) {
 func TestCoversWhatWasThere(t *testing.T) {
 	var out bytes.Buffer
 	p := NewPictures(Terminal{Protocol: Sixel})
-	s := newScreen(&out, p, fixed(40, 10))
-	small := picture(2, 4, 2)
+	s := NewScreenOn(&out, p, fixed(40, 10))
+	small := fake(2, 4, 2)
 	small.cell, small.size = image.Pt(10, 20), image.Pt(36, 40) // ends within the fourth column
-	p.Show("a", picture(1, 8, 4))
+	p.Show("a", fake(1, 8, 4))
 	write(t, s, enter+at(p, "a", 3, 2))
 	p.Show("a", small)
 	out.Reset()
@@ -98,7 +96,7 @@ func TestCoversWhatWasThere(t *testing.T) {
 	if !found || !strings.Contains(got, "\x1b[3;7H ") || !strings.Contains(got, "\x1b[4;7H ") || strings.Contains(got, "\x1b[3;4H ") {
 		t.Errorf("got %q, then the picture; want its last column blank first, and nothing else", got)
 	}
-	again := picture(3, 4, 2)
+	again := fake(3, 4, 2)
 	again.cell, again.size = small.cell, small.size
 	p.Show("a", again)
 	out.Reset()
@@ -111,7 +109,7 @@ func TestCoversWhatWasThere(t *testing.T) {
 // A picture must never make the terminal scroll or leave the screen.
 func TestRefusesEdges(t *testing.T) {
 	p := NewPictures(Terminal{Protocol: Sixel})
-	p.Show("a", picture(1, 4, 2))
+	p.Show("a", fake(1, 4, 2))
 	rows := strings.Split(p.View("a", 4, 2), "\n")
 	for name, frame := range map[string]string{
 		"last row":    "\x1b[9;1H" + rows[0] + "\x1b[10;1H" + rows[1],
@@ -120,7 +118,7 @@ func TestRefusesEdges(t *testing.T) {
 		"unknown one": "\x1b[1;1H" + string(lastCell),
 	} {
 		var out bytes.Buffer
-		s := newScreen(&out, p, fixed(40, 10))
+		s := NewScreenOn(&out, p, fixed(40, 10))
 		write(t, s, enter+frame)
 		if got := out.String(); strings.Contains(got, "\x1bPq") || strings.IndexByte(got, leadByte) >= 0 {
 			t.Errorf("%s: %q", name, got)
@@ -131,8 +129,8 @@ func TestRefusesEdges(t *testing.T) {
 func TestLeavesNothing(t *testing.T) {
 	var out bytes.Buffer
 	p := NewPictures(Terminal{Protocol: Sixel})
-	s := newScreen(&out, p, fixed(40, 10))
-	p.Show("a", picture(1, 4, 2))
+	s := NewScreenOn(&out, p, fixed(40, 10))
+	p.Show("a", fake(1, 4, 2))
 	write(t, s, enter+at(p, "a", 3, 2))
 	out.Reset()
 	write(t, s, "\x1b[10;1H"+leave)
@@ -160,9 +158,9 @@ func TestLeavesNothing(t *testing.T) {
 func TestLayeredTerminal(t *testing.T) {
 	var out bytes.Buffer
 	p := NewPictures(Terminal{Protocol: Sixel, name: "Konsole 22.12.3"})
-	s := newScreen(&out, p, fixed(40, 10))
-	p.Show("a", picture(1, 4, 2))
-	p.Show("b", picture(2, 4, 2))
+	s := NewScreenOn(&out, p, fixed(40, 10))
+	p.Show("a", fake(1, 4, 2))
+	p.Show("b", fake(2, 4, 2))
 	write(t, s, enter+at(p, "a", 3, 2)+at(p, "b", 20, 2))
 	out.Reset()
 	write(t, s, "\x1b[3;5Hx")
@@ -196,8 +194,8 @@ func (s *slowTerminal) Write(p []byte) (int, error) {
 func TestSlowTerminal(t *testing.T) {
 	out := &slowTerminal{release: make(chan struct{})}
 	p := NewPictures(Terminal{Protocol: Sixel})
-	s := newScreen(out, p, fixed(40, 10))
-	big := picture(1, 4, 2)
+	s := NewScreenOn(out, p, fixed(40, 10))
+	big := fake(1, 4, 2)
 	big.data = "\x1bPq" + strings.Repeat("~", 4*asyncFrom) + "\x1b\\"
 	p.Show("a", big)
 	for _, text := range []string{enter + at(p, "a", 3, 2), "\x1b[1;1Halpha", "\x1b[1;1Hbravo", "\x1b]0;title\x07\x1b[1;1Hdelta"} {
@@ -228,7 +226,7 @@ func TestSlowTerminal(t *testing.T) {
 func TestWriteError(t *testing.T) {
 	r, w := io.Pipe()
 	p := NewPictures(Terminal{Protocol: Sixel})
-	s := newScreen(w, p, fixed(40, 10))
+	s := NewScreenOn(w, p, fixed(40, 10))
 	broken := errors.New("line is down")
 	_ = r.CloseWithError(broken)
 	if _, err := s.Write([]byte("x")); !errors.Is(err, broken) {
@@ -271,7 +269,7 @@ func TestReserve(t *testing.T) {
 	p := NewPictures(Terminal{Protocol: Sixel})
 	for i := range 3000 {
 		name := fmt.Sprint(i % 7)
-		p.Show(name, picture(i, 10+i%50, 5+i%20))
+		p.Show(name, fake(i, 10+i%50, 5+i%20))
 		used := p.ranges()
 		for j, s := range used {
 			if s.base < firstCell || s.end() > lastCell+1 || j > 0 && used[j-1].end() > s.base {
@@ -282,7 +280,7 @@ func TestReserve(t *testing.T) {
 	if cols, rows := p.Shown("3"); cols == 0 || rows == 0 {
 		t.Error("picture 3 is not shown")
 	}
-	p.Show("huge", picture(1, 1000, 1000))
+	p.Show("huge", fake(1, 1000, 1000))
 	if cols, _ := p.Shown("huge"); cols != 0 {
 		t.Error("a picture with more cells than runes was shown")
 	}
@@ -294,14 +292,14 @@ func TestReserve(t *testing.T) {
 // FuzzScreen writes any bytes in two pieces: nothing panics, and where they are cut does not matter.
 func FuzzScreen(f *testing.F) {
 	p := NewPictures(Terminal{Protocol: Sixel})
-	p.Show("a", picture(1, 4, 2))
+	p.Show("a", fake(1, 4, 2))
 	p.Show("b", kittyPicture(2, 3, 3))
 	f.Add([]byte(enter+at(p, "a", 3, 2)+"\x1b[3;1H\x1b[K\x1b[2;5r\x1b[5;1H\n\x1b[r"+at(p, "b", 1, 1)+"\x1b[2J"), 20)
 	f.Add([]byte(enter+at(p, "a", 3, 2)+"\x1b[?2026h日本\x1b[1;31mé\x1b[?2026l"+leave+"\xf4\x80\x80"), 9)
 	f.Fuzz(func(t *testing.T, b []byte, cut int) {
 		cut = min(max(cut, 0), len(b))
 		run := func(parts ...[]byte) *Screen {
-			s := newScreen(io.Discard, p, fixed(20, 8))
+			s := NewScreenOn(io.Discard, p, fixed(20, 8))
 			for _, part := range parts {
 				if _, err := s.Write(part); err != nil {
 					t.Fatal(err)

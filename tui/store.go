@@ -169,3 +169,19 @@ func (s *store) newestPictures() (step int, ok bool) {
 	}
 	return s.withPics[len(s.withPics)-1], true
 }
+
+// newest is a column's newest value from training, or where that has none, from evaluations.
+func (s *store) newest(column string) float64 {
+	if v := s.steps.last(column); v == v {
+		return v
+	}
+	return s.evaluations.last(column)
+}
+
+// evaluated is the reverse.
+func (s *store) evaluated(column string) float64 {
+	if v := s.evaluations.last(column); v == v {
+		return v
+	}
+	return s.steps.last(column)
+}

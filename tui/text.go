@@ -1,11 +1,7 @@
 package tui
 
 import (
-	"fmt"
-	"math"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/charmbracelet/x/ansi"
 )
@@ -23,39 +19,85 @@ func wrap(text string, w, n int) []string {
 	return lines
 }
 
-// shortName is a run's name without its date.
-func shortName(name string) string {
-	if len(name) > 11 && name[4] == '-' && name[7] == '-' && name[10] == '-' {
-		return name[11:]
+// fitLine is a line of exactly w cells: cut with an ellipsis, or filled with spaces.
+func fitLine(s string, w int) string {
+	if w <= 0 {
+		return ""
 	}
-	return name
+	n := ansi.StringWidth(s)
+	if n > w {
+		s = ansi.Truncate(s, w, "…")
+		n = ansi.StringWidth(s)
+	}
+	return s + strings.Repeat(" ", max(w-n, 0))
 }
 
-// plural is "1 run", "2 runs".
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
+// fitBlock is exactly h lines of w cells.
+func fitBlock(lines []string, w, h int) string {
+	out := make([]string, max(h, 0))
+	for i := range out {
+		line := ""
+		if i < len(lines) {
+			line = lines[i]
+		}
+		out[i] = fitLine(line, w)
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return strings.Join(out, "\n")
 }
 
-// number writes a measured value with the given decimals, or "–" where it is not known.
-func number(v float64, decimals int) string {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return "–"
+// beside puts blocks of equal height next to each other.
+func beside(blocks ...string) string {
+	rows := strings.Split(blocks[0], "\n")
+	for _, b := range blocks[1:] {
+		for i, line := range strings.Split(b, "\n") {
+			if i < len(rows) {
+				rows[i] += line
+			}
+		}
 	}
-	s := strconv.FormatFloat(v, 'f', decimals, 64)
-	if s == "-"+strconv.FormatFloat(0, 'f', decimals, 64) {
-		return s[1:]
-	}
-	return s
+	return strings.Join(rows, "\n")
 }
 
-// clock is a duration as 0:05, 12:34 or 3:05:10.
-func clock(d time.Duration) string {
-	s := int(max(d, 0).Seconds())
-	if s < 3600 {
-		return fmt.Sprintf("%d:%02d", s/60, s%60)
+// over lays a block on another at column x, row y.
+func over(base, top string, x, y int) string {
+	rows := strings.Split(base, "\n")
+	for i, line := range strings.Split(top, "\n") {
+		if at := y + i; at >= 0 && at < len(rows) {
+			n := ansi.StringWidth(line)
+			rows[at] = ansi.Cut(rows[at], 0, x) + line + ansi.Cut(rows[at], x+n, ansi.StringWidth(rows[at]))
+		}
 	}
-	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+	return strings.Join(rows, "\n")
 }
+
+// spread puts left and right at the ends of a line of w cells; right gives way.
+func spread(left, right string, w int) string {
+	gap := w - ansi.StringWidth(left) - ansi.StringWidth(right)
+	if gap < 1 {
+		return fitLine(left, w)
+	}
+	return left + strings.Repeat(" ", gap) + right
+}
+
+// message is a few lines in the middle of an area.
+func message(w, h int, lines ...string) string {
+	out := make([]string, max((h-len(lines))/2, 0), max(h, 0)+len(lines))
+	for _, line := range lines {
+		out = append(out, strings.Repeat(" ", max((w-ansi.StringWidth(line))/2, 0))+line)
+	}
+	return fitBlock(out, w, h)
+}
+
+// blank is w x h spaces.
+func blank(w, h int) string { return fitBlock(nil, w, h) }
+
+// stack puts blocks below each other in exactly w x h cells.
+func stack(w, h int, blocks ...string) string {
+	return fitBlock(strings.Split(strings.Join(blocks, "\n"), "\n"), w, h)
+}
+
+// emptyRows are n rows for stack.
+func emptyRows(n int) []string { return make([]string, n) }
+
+// oneLine is text without line breaks.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

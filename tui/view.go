@@ -78,7 +78,7 @@ func (v View) overlay() (render.Overlay, error) {
 			return o, fmt.Errorf("%s: %dx%d pixels, want %dx%d as %s has", m.file, size.X, size.Y, o.Width, o.Height, v.Heat)
 		}
 		o.Width, o.Height = size.X, size.Y
-		*m.to = greys(img)
+		*m.to = render.Gray(img)
 	}
 	return o, nil
 }
@@ -97,8 +97,7 @@ func (v View) load(name string) (image.Image, error) {
 	if a != b {
 		return nil, fmt.Errorf("%s: %dx%d pixels, want %dx%d as %s has", v.Diff, b.X, b.Y, a.X, a.Y, name)
 	}
-	rgba := func(m image.Image) *image.RGBA { return render.Scale(nil, m, m.Bounds(), a, true) }
-	return render.Difference(nil, rgba(img), rgba(other), diffGain), nil
+	return render.Difference(nil, render.RGBA(img), render.RGBA(other), diffGain), nil
 }
 
 // show is the picture's bytes. The overlay is drawn at the size of the screen, so that contours are sharp.
@@ -144,18 +143,6 @@ func (p Picture) inline(terminal bool) string {
 		return p.data + "\n"
 	}
 	return fmt.Sprintf("%s\x1b[%dA\x1b7%s\x1b8\x1b[%dB", strings.Repeat("\n", p.Rows), p.Rows, p.data, p.Rows)
-}
-
-// greys are the brightnesses of img, row by row, in [0,1].
-func greys(img image.Image) []float32 {
-	b := img.Bounds()
-	out := make([]float32, 0, b.Dx()*b.Dy())
-	for y := b.Min.Y; y < b.Max.Y; y++ {
-		for x := b.Min.X; x < b.Max.X; x++ {
-			out = append(out, float32(color.Gray16Model.Convert(img.At(x, y)).(color.Gray16).Y)/0xffff)
-		}
-	}
-	return out
 }
 
 // readImage reads a PNG or JPEG file within the limits.

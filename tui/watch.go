@@ -3,6 +3,9 @@ package tui
 import (
 	"context"
 	"errors"
+	"fmt"
+	"path"
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -35,8 +38,8 @@ type followedMsg struct {
 	err   error
 }
 
-// look is run.json and the configuration, as they are now.
-type look struct {
+// snapshot is run.json and the configuration, as they are now.
+type snapshot struct {
 	run    *opened
 	info   run.Info
 	state  string
@@ -55,22 +58,14 @@ func newOpened(f run.Folder) *opened {
 	return o
 }
 
-// openRun makes f the run on the screen and begins to read it.
-func (s *shared) openRun(f run.Folder) tea.Cmd {
-	s.close()
-	o := newOpened(f)
-	s.run = o
-	return tea.Batch(o.look(), o.follow())
-}
-
 // close ends reading.
 func (o *opened) close() { o.cancel() }
 
-// look reads run.json and the configuration.
-func (o *opened) look() tea.Cmd {
+// inspect reads run.json and the configuration.
+func (o *opened) inspect() tea.Cmd {
 	folder := o.folder
 	return func() tea.Msg {
-		l := look{run: o}
+		l := snapshot{run: o}
 		if l.info, l.err = folder.Info(); l.err == nil {
 			l.state = folder.State(l.info)
 		}
@@ -78,31 +73,8 @@ func (o *opened) look() tea.Cmd {
 			l.lastWords = lastLine(folder, "log.txt")
 		}
 		l.config, l.broken = folder.Config()
-		return lookedMsg{l}
+		return l
 	}
-}
-
-func (s *shared) lookAgain() tea.Cmd {
-	if s.run == nil {
-		return nil
-	}
-	return s.run.look()
-}
-
-// looked takes a look in; it returns false if it is of a run that was closed.
-func (s *shared) looked(l look) bool {
-	o := s.run
-	if o == nil || l.run != o {
-		return false
-	}
-	o.err = l.err
-	if l.err == nil {
-		o.info, o.state, o.lastWords = l.info, l.state, l.lastWords
-	}
-	if o.hasConfig = l.broken == nil; o.hasConfig {
-		o.config = l.config
-	}
-	return true
 }
 
 // read reads the log and hands on what it read, one batch ahead of the screen, until the run is closed.
@@ -172,4 +144,48 @@ func lastLine(f run.Folder, name string) string {
 	n, _ := file.ReadAt(text, max(0, info.Size()-most)) // the end of the file is no error
 	lines := strings.Split(strings.TrimSpace(string(text[:n])), "\n")
 	return strings.ToValidUTF8(strings.TrimSpace(lines[len(lines)-1]), "")
+}
+
+// current is the value that a setting has now: the last that was set, or the configuration's.
+func (o *opened) current(key string) string {
+	for _, e := range slices.Backward(o.store.log) {
+		if e.Control != nil && e.Control.Key == key && e.Control.To != "" {
+			return e.Control.To
+		}
+	}
+	for _, k := range o.config.Keys() {
+		if k.Name == key {
+			return fmt.Sprint(k.Value)
+		}
+	}
+	return ""
+}
+
+// adjustable are the settings that an engine changes while it trains.
+func adjustable(c core.Config) []string {
+	keys := []string{"train.learning_rate", "region.weight"}
+	for _, r := range c.Reward {
+		keys = append(keys, "reward."+r.Aspect+".weight")
+	}
+	return keys
+}
+
+// heatFiles are the heatmaps of a reference folder, one for each aspect, as drawing wants them.
+func (o *opened) heatFiles(reference string) string {
+	var files []string
+	for _, r := range o.config.Reward {
+		files = append(files, path.Join(reference, "heat-"+r.Aspect+".png"))
+	}
+	return strings.Join(files, "\n")
+}
+
+// update takes a snapshot in.
+func (o *opened) update(l snapshot) {
+	o.err = l.err
+	if l.err == nil {
+		o.info, o.state, o.lastWords = l.info, l.state, l.lastWords
+	}
+	if o.hasConfig = l.broken == nil; o.hasConfig {
+		o.config = l.config
+	}
 }
