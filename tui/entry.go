@@ -5,6 +5,8 @@ import (
 
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/tui/widget"
 )
 
 // entry asks for one value.
@@ -19,7 +21,7 @@ type entry struct {
 
 // askValue opens a dialog for one value that is text now.
 func (s *shared) askValue(title, text string, done func(string) (tea.Cmd, error), lines ...string) tea.Cmd {
-	e := &entry{s: s, head: title, lines: lines, field: s.styles.newField("", 40), done: done}
+	e := &entry{s: s, head: title, lines: lines, field: s.styles.NewField("", 40), done: done}
 	e.field.SetValue(text)
 	return tea.Batch(e.field.Focus(), s.openDialog(e))
 }
@@ -44,10 +46,10 @@ func (e *entry) update(msg tea.Msg) (bool, tea.Cmd) {
 
 func (e *entry) view(w, _ int) string {
 	lines := append([]string{}, e.lines...)
-	lines = append(lines, "", e.s.styles.accentText.Render("> ")+e.field.View())
+	lines = append(lines, "", e.s.styles.AccentText.Render("> ")+e.field.View())
 	if e.err != nil {
-		lines = append(lines, e.s.styles.badText.Render(fitLine(e.err.Error(), min(w, len(e.err.Error())))))
+		lines = append(lines, e.s.styles.BadText.Render(widget.FitLine(e.err.Error(), min(w, len(e.err.Error())))))
 	}
-	key := e.s.styles.keyCap
+	key := e.s.styles.KeyCap
 	return strings.Join(append(lines, "", key.Render("enter")+" set   "+key.Render("esc")+" leave it"), "\n")
 }

@@ -99,8 +99,8 @@ func TestMonkey(t *testing.T) {
 			o := Options{Runs: "runs", Open: live.Dir, Start: starter(&preset), Resume: func(context.Context, run.Folder) error { return nil }}
 			o.Wake = o.Resume
 			m := &monkey{driver: drive(t, o, 120, 40), rng: rand.New(rand.NewPCG(seed, 9))}
-			m.rig = newRig(t, 120, 40, m.deck.pictures, nil)
-			m.probe.choose("sixel")
+			m.rig = newRig(t, 120, 40, m.deck.shelf, nil)
+			m.probe.Choose("sixel")
 			m.setTerminal(m.probe.Terminal())
 			m.keys = someKeys
 			for _, p := range m.panes {

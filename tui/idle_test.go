@@ -32,12 +32,12 @@ func TestIdleTraffic(t *testing.T) {
 		}
 	}
 	d := drive(t, Options{Runs: "runs", Open: live.Dir}, 120, 40)
-	d.until("read", func() bool { return d.run.store.step == 100 && d.run.hasConfig })
+	d.until("read", func() bool { return d.run.Store.Step == 100 && d.run.HasConfig })
 	now := time.Now()
 	d.now = func() time.Time { return now }
 	measure := func(name string, limit int, second func(i int)) {
 		line := new(counter)
-		r := newRig(t, 120, 40, d.deck.pictures, line)
+		r := newRig(t, 120, 40, d.deck.shelf, line)
 		r.show(d.content())
 		line.n = 0
 		const seconds = 10
@@ -56,7 +56,7 @@ func TestIdleTraffic(t *testing.T) {
 		if err := live.Step(101 + i); err != nil {
 			t.Fatal(err)
 		}
-		d.until(fmt.Sprint("step ", 101+i), func() bool { return d.run.store.step == 101+i })
+		d.until(fmt.Sprint("step ", 101+i), func() bool { return d.run.Store.Step == 101+i })
 	})
 	d.press("1")
 	measure("list of runs, idle", 200, func(int) {})

@@ -1,8 +1,9 @@
 package tui
 
 import (
-	"focusnfix/core"
 	"slices"
+
+	"focusnfix/core"
 )
 
 // shortName is a run's name without its date.
@@ -19,8 +20,8 @@ func (s *shared) aspectNames(scores []core.AspectScore) []string {
 	for _, a := range scores {
 		names = append(names, a.Aspect)
 	}
-	if len(names) == 0 && s.run != nil && s.run.hasConfig {
-		for _, r := range s.run.config.Reward {
+	if len(names) == 0 && s.run != nil && s.run.HasConfig {
+		for _, r := range s.run.Config.Reward {
 			names = append(names, r.Aspect)
 		}
 	}

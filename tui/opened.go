@@ -4,29 +4,30 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"focusnfix/core/run"
+	"focusnfix/tui/feed"
 )
 
 // openRun makes f the run on the screen and begins to read it.
 func (s *shared) openRun(f run.Folder) tea.Cmd {
 	s.close()
-	o := newOpened(f)
+	o := feed.Open(f)
 	s.run = o
-	return tea.Batch(o.inspect(), o.follow())
+	return tea.Batch(o.Inspect(), o.Follow())
 }
 
 func (s *shared) lookAgain() tea.Cmd {
 	if s.run == nil {
 		return nil
 	}
-	return s.run.inspect()
+	return s.run.Inspect()
 }
 
 // looked takes a snapshot in; it returns false if it is of a run that was closed.
-func (s *shared) looked(l snapshot) bool {
-	if s.run == nil || l.run != s.run {
+func (s *shared) looked(l feed.Snapshot) bool {
+	if s.run == nil || l.Run != s.run {
 		return false
 	}
-	s.run.update(l)
+	s.run.Update(l)
 	return true
 }
 
@@ -35,5 +36,5 @@ func (s *shared) readResults() tea.Cmd {
 	if s.run == nil {
 		return nil
 	}
-	return s.run.readResults()
+	return s.run.ReadResults()
 }

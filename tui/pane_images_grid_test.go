@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"focusnfix/core"
+	"focusnfix/tui/feed"
 )
 
 func TestGridFor(t *testing.T) {
@@ -32,15 +33,15 @@ func TestGridFor(t *testing.T) {
 }
 
 func TestWorstFirst(t *testing.T) {
-	g := newGallery()
-	picture := func(index int, base ...float64) core.Picture {
+	g := feed.NewGallery()
+	pic := func(index int, base ...float64) core.Picture {
 		p := core.Picture{Index: index}
 		for _, b := range base {
 			p.Aspects = append(p.Aspects, core.AspectScore{Base: b})
 		}
 		return p
 	}
-	g.add(map[int][]core.Picture{5: {picture(0, 0.9), picture(1), picture(2, math.NaN(), 0.4), picture(3, 0.9, 0.8), picture(4, 0.9)}})
+	g.Add(map[int][]core.Picture{5: {pic(0, 0.9), pic(1), pic(2, math.NaN(), 0.4), pic(3, 0.9, 0.8), pic(4, 0.9)}})
 	var got []int
 	for _, p := range worstFirst(g, 5) {
 		got = append(got, p.Index)

@@ -10,6 +10,8 @@ import (
 	uv "github.com/charmbracelet/ultraviolet"
 	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/vt"
+
+	"focusnfix/tui/picture"
 )
 
 // rig runs the screen's frames through bubbletea's renderer, the filter and a terminal emulator. The emulator
@@ -17,7 +19,7 @@ import (
 type rig struct {
 	t      *testing.T
 	w, h   int
-	screen *Screen
+	screen *picture.Screen
 	render *uv.TerminalRenderer
 	buf    bytes.Buffer
 	cells  uv.ScreenBuffer
@@ -26,14 +28,14 @@ type rig struct {
 }
 
 // newRig shows the pictures of shelf on out, or on the emulator where out is nil.
-func newRig(t *testing.T, w, h int, shelf *Pictures, out io.Writer) *rig {
+func newRig(t *testing.T, w, h int, shelf *picture.Shelf, out io.Writer) *rig {
 	t.Helper()
 	r := &rig{t: t, w: w, h: h, emu: vt.NewEmulator(w, h)}
 	r.emu.RegisterDcsHandler('q', func(_ ansi.Params, data []byte) bool { r.pixels(string(data)); return true })
 	if out == nil {
 		out = r.emu
 	}
-	r.screen = NewScreenOn(out, shelf, func() (int, int, bool) { return r.w, r.h, true })
+	r.screen = picture.NewScreenOn(out, shelf, func() (int, int, bool) { return r.w, r.h, true })
 	r.render = uv.NewTerminalRenderer(&r.buf, []string{"TERM=xterm-256color", "COLORTERM=truecolor", "TTY_FORCE=1"})
 	r.render.SetScrollOptim(true)
 	r.cells = uv.NewScreenBuffer(w, h)
