@@ -28,6 +28,10 @@ var mayImport = map[string][]string{
 	"model/nn/nntest":       {"model/torch/...", "model/weights", "model/nn"}, // for tests only
 	"model/clip":            {"model/torch", "model/weights", "model/nn"},
 	"model/sd":              {"model/torch", "model/weights", "model/nn", "model/clip"},
+	"model/mmdit":           {"model/torch", "model/nn"},
+	"model/zimage":          {"model/torch", "model/nn"},
+	"model/t5":              {"model/torch", "model/nn"},
+	"model/qwen":            {"model/torch", "model/nn"},
 	"model/reward":          {"model/torch", "model/weights", "model/nn", "model/clip"},
 	"model/scenes":          {"model/..."},
 	"bench/binding":         {"model/torch", "bench/peer"},

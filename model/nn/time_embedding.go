@@ -1,17 +1,16 @@
-package sd
+package nn
 
 import (
 	"math"
 
-	"focusnfix/model/nn"
 	"focusnfix/model/torch"
 )
 
-// sinusoids writes each of the numbers t [N] as cosines and sines of width/2 frequencies from 1 down to
+// Sinusoids writes each of the numbers t [N] as cosines and sines of width/2 frequencies from 1 down to
 // 1/10000 (Vaswani et al., arXiv 1706.03762, section 3.5): [N,width], float32 as in diffusers, whose
 // rounding the networks know. flip puts cosines first; shift is taken off the number of frequencies
 // that their spacing counts.
-func sinusoids(t torch.Tensor, width int64, flip bool, shift float64) torch.Tensor {
+func Sinusoids(t torch.Tensor, width int64, flip bool, shift float64) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		half := width / 2
 		exponents := torch.Arange(0, float64(half), 1, torch.Float32, t.Device()).MulScalar(-math.Log(10000))
@@ -28,15 +27,16 @@ func sinusoids(t torch.Tensor, width int64, flip bool, shift float64) torch.Tens
 	})
 }
 
-// timeEmbedding is two linear layers: keys linear_1 and linear_2.
-type timeEmbedding struct{ linear1, linear2 *nn.Linear }
+// TimeEmbedding is two linear layers with SiLU between: keys linear_1 and linear_2.
+type TimeEmbedding struct{ linear1, linear2 *Linear }
 
-func newTimeEmbedding(in, out int64, p nn.Params) *timeEmbedding {
-	return &timeEmbedding{nn.NewLinear(in, out, p.Sub("linear_1")), nn.NewLinear(out, out, p.Sub("linear_2"))}
+// NewTimeEmbedding maps a width of in to out.
+func NewTimeEmbedding(in, out int64, p Params) *TimeEmbedding {
+	return &TimeEmbedding{NewLinear(in, out, p.Sub("linear_1")), NewLinear(out, out, p.Sub("linear_2"))}
 }
 
-// forward maps [B,in] to [B,out].
-func (e *timeEmbedding) forward(x torch.Tensor) torch.Tensor {
+// Forward maps [B,in] to [B,out], in the element type of the weights.
+func (e *TimeEmbedding) Forward(x torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		return e.linear2.Forward(e.linear1.Forward(x.To(e.linear1.Weight.DType())).SiLU())
 	})
