@@ -18,8 +18,9 @@ var mayImport = map[string][]string{
 	"cmd":                   {"core/...", "model/...", "presets", "render", "tui"},
 	"core":                  {},
 	"core/run":              {"core"},
-	"core/train":            {"core", "model/..."},
-	"core/engine":           {"core", "core/run", "core/train", "model/...", "presets"},
+	"core/eval":             {"core", "model/..."},
+	"core/train":            {"core", "core/eval", "model/..."},
+	"core/engine":           {"core", "core/eval", "core/run", "core/train", "model/...", "presets"},
 	"model/torch":           {},
 	"model/torch/torchtest": {"model/torch"}, // for tests only
 	"model/weights":         {"model/torch"},
