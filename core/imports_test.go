@@ -19,8 +19,9 @@ var mayImport = map[string][]string{
 	"core":                  {},
 	"core/words":            {"core", "core/run"},
 	"core/run":              {"core"},
-	"core/train":            {"core", "model/..."},
-	"core/engine":           {"core", "core/run", "core/train", "model/...", "presets"},
+	"core/eval":             {"core", "model/..."},
+	"core/train":            {"core", "core/eval", "model/..."},
+	"core/engine":           {"core", "core/eval", "core/run", "core/train", "model/...", "presets"},
 	"model/torch":           {},
 	"model/torch/torchtest": {"model/torch"}, // for tests only
 	"model/weights":         {"model/torch"},

@@ -1,4 +1,4 @@
-package train
+package engine
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"focusnfix/core"
+	"focusnfix/core/train"
 	"focusnfix/model/weights"
 )
 
@@ -31,13 +32,10 @@ type Origin struct {
 	Config    core.Config
 }
 
-// LoRAFile is the file of LoRA weights in a checkpoint's folder; diffusers and peft load it as it is.
-func LoRAFile(checkpoint string) string { return filepath.Join(checkpoint, loraFile) }
-
 // Export writes the LoRA weights of a checkpoint's folder to a file of its own, with what other programs
 // want to know of it, and reads it again to see that it holds the same. Nothing is loaded onto a device.
 func Export(checkpoint, to string, dialect weights.Dialect, o Origin) (err error) {
-	file, err := weights.Open(LoRAFile(checkpoint))
+	file, err := weights.Open(train.LoRAFile(checkpoint))
 	if err != nil {
 		return err
 	}
@@ -220,13 +218,6 @@ func addModelHashes(m map[string]string, path string) (err error) {
 	}
 	m["ss_new_sd_model_hash"], m["ss_sd_model_hash"] = hex.EncodeToString(hash.Sum(nil)), legacyHash(file)
 	return nil
-}
-
-func aspectsOf(c core.Config) (names []string) {
-	for _, r := range c.Reward {
-		names = append(names, r.Aspect)
-	}
-	return names
 }
 
 func stem(path string) string { return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)) }
