@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,15 @@ const (
 // PicturePath is where the picture of a prompt and seed at a step belongs, from the run folder.
 func PicturePath(step, index int, seed uint64) string {
 	return path.Join(images, stepName(step), fmt.Sprintf("%03d-%d.png", index, seed))
+}
+
+// HeatmapName is what the file of a judge's heatmap of a prompt test is called, without its ending; that of the
+// tuned image ends in "-tuned" besides.
+func HeatmapName(aspect string, heldOut bool) string {
+	if heldOut {
+		return "heat-held-out-" + aspect
+	}
+	return "heat-" + aspect
 }
 
 // Open opens a file by its path from the run folder, as events have it. A path that leads out of the
@@ -93,6 +103,9 @@ func (f Folder) WritePrompt(result core.PromptResult, write func(dir string) err
 	}
 }
 
+// promptName is what the folders in prompts are called.
+var promptName = regexp.MustCompile(`^\d{4,9}$`)
+
 func (f Folder) nextPrompt() int {
 	next := 1
 	entries, err := os.ReadDir(f.path(prompts))
@@ -120,8 +133,8 @@ func (f Folder) Prompts() ([]core.Event, error) {
 	}
 	var all []core.Event
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), ".") {
-			continue // not yet complete
+		if !promptName.MatchString(entry.Name()) {
+			continue // not yet complete, or not ours
 		}
 		text, err := os.ReadFile(f.path(prompts, entry.Name(), metaName))
 		var e core.Event

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"focusnfix/model/clip"
+	"focusnfix/model/nn"
 	"focusnfix/model/torch"
 )
 
@@ -91,7 +92,7 @@ func (p *Pipeline) Condition(w Wording) (Conditioning, error) {
 		}
 		if embedded > 0 {
 			scale := torch.From([]float64{1000 * (w.GuidanceScale - 1)}).ToDevice(p.device, torch.Float32)
-			kept = append(kept, sinusoids(scale, embedded, false, 1).Expand(context.Size(0), embedded))
+			kept = append(kept, nn.Sinusoids(scale, embedded, false, 1).Expand(context.Size(0), embedded))
 		}
 		return kept
 	})

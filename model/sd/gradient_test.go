@@ -102,7 +102,7 @@ func double(t *torch.Tensor) {
 func pixelLoss(t testing.TB, u *UNet, vae *VAE) func() torch.Tensor {
 	t.Helper()
 	schedule := schedulerDefaults(DDIM)
-	schedule.BetaStart, schedule.BetaEnd, schedule.BetaSchedule = 0.00085, 0.012, "scaled_linear"
+	schedule.BetaStart, schedule.BetaEnd, schedule.BetaSchedule, schedule.ClipSample = 0.00085, 0.012, "scaled_linear", false
 	s, err := NewScheduler(schedule, 4, 1)
 	if err != nil {
 		t.Fatal(err)

@@ -90,8 +90,8 @@ func TestLoadRefuses(t *testing.T) {
 			[]string{"conv_in.weight: shape [16,4,3,3], want [16,9,3,3]"},
 		},
 		{
-			"unknown scheduler", "sd1", func(dir string) { edit(t, "PNDMScheduler", "LCMScheduler", dir, "scheduler", "scheduler_config.json") },
-			[]string{"scheduler_config.json", `"LCMScheduler" is not supported`},
+			"unknown scheduler", "sd1", func(dir string) { edit(t, "PNDMScheduler", "LMSDiscreteScheduler", dir, "scheduler", "scheduler_config.json") },
+			[]string{"scheduler_config.json", `"LMSDiscreteScheduler" is not supported`},
 		},
 		{"truncated shard", "sdxl", func(dir string) {
 			shard := filepath.Join(dir, "unet", "diffusion_pytorch_model-00002-of-00003.safetensors")
@@ -154,7 +154,7 @@ func TestLoadOptionsRefuse(t *testing.T) {
 	ref := filepath.Join("testdata", "ref", "sd1")
 	for want, o := range map[string]LoadOptions{
 		"float16 does not run on the CPU":   {Device: torch.CPU, DType: torch.Float16},
-		`scheduler "pndm" is unknown`:       {Device: torch.CPU, Scheduler: "pndm"},
+		`scheduler "lms" is unknown`:        {Device: torch.CPU, Scheduler: "lms"},
 		`prediction_type: "x"`:              {Device: torch.CPU, Prediction: "x"},
 		`device "tpu": want cpu, or cuda:0`: {Device: "tpu"},
 	} {

@@ -14,8 +14,9 @@ type UNet struct {
 	Config UNetConfig
 
 	convIn        *nn.Conv2d
-	timeEmbedding *timeEmbedding
-	addEmbedding  *timeEmbedding // nil but for SDXL
+	timeEmbedding *nn.TimeEmbedding
+	addEmbedding  *nn.TimeEmbedding // nil but for SDXL
+	condProj      *nn.Linear        // of the embedded guidance scale, time_embedding.cond_proj; nil but for distilled models
 	downBlocks    []*unetBlock
 	midBlock      *unetBlock
 	upBlocks      []*unetBlock
@@ -30,13 +31,13 @@ func NewUNet(cfg UNetConfig, p nn.Params) *UNet {
 	u := &UNet{
 		Config:        cfg,
 		convIn:        nn.NewConv2d(cfg.InChannels, widths[0], 3, torch.Conv{Padding: 1}, p.Sub("conv_in")),
-		timeEmbedding: newTimeEmbedding(widths[0], time, p.Sub("time_embedding")),
+		timeEmbedding: nn.NewTimeEmbedding(widths[0], time, p.Sub("time_embedding")),
 	}
 	if cfg.TimeCondProjDim > 0 {
-		u.timeEmbedding.condProj = nn.NewLinearNoBias(cfg.TimeCondProjDim, widths[0], p.Sub("time_embedding").Sub("cond_proj"))
+		u.condProj = nn.NewLinearNoBias(cfg.TimeCondProjDim, widths[0], p.Sub("time_embedding").Sub("cond_proj"))
 	}
 	if cfg.AdditionEmbedType != "" {
-		u.addEmbedding = newTimeEmbedding(cfg.AdditionInputDim, time, p.Sub("add_embedding"))
+		u.addEmbedding = nn.NewTimeEmbedding(cfg.AdditionInputDim, time, p.Sub("add_embedding"))
 	}
 	last := len(widths) - 1
 	in := widths[0]
@@ -103,18 +104,23 @@ func (u *UNet) embedTime(latents torch.Tensor, timesteps []float64, added Added)
 	if (u.addEmbedding != nil) != (pooled.Defined() && timeIDs.Defined()) {
 		panic(&torch.Error{Op: "unet", Message: "pooled text and time ids go to SDXL, and only there"})
 	}
-	if (u.timeEmbedding.condProj != nil) != added.Guidance.Defined() {
+	if (u.condProj != nil) != added.Guidance.Defined() {
 		panic(&torch.Error{Op: "unet", Message: "an embedded guidance scale goes to distilled models, and only there"})
 	}
 	return torch.Scope(func() torch.Tensor {
 		cfg := u.Config
 		t := torch.From(timesteps).ToDevice(latents.Device(), torch.Float32).Expand(B)
-		embedded := u.timeEmbedding.forwardWith(sinusoids(t, cfg.BlockOutChannels[0], cfg.FlipSinToCos, cfg.FreqShift), added.Guidance)
+		time := nn.Sinusoids(t, cfg.BlockOutChannels[0], cfg.FlipSinToCos, cfg.FreqShift)
+		if u.condProj != nil {
+			dtype := u.condProj.Weight.DType()
+			time = time.To(dtype).Add(u.condProj.Forward(added.Guidance.To(dtype)))
+		}
+		embedded := u.timeEmbedding.Forward(time)
 		if u.addEmbedding == nil {
 			return embedded
 		}
-		sizes := sinusoids(timeIDs.Reshape(B*numTimeIDs), cfg.AdditionTimeEmbedDim, cfg.FlipSinToCos, cfg.FreqShift)
+		sizes := nn.Sinusoids(timeIDs.Reshape(B*numTimeIDs), cfg.AdditionTimeEmbedDim, cfg.FlipSinToCos, cfg.FreqShift)
 		added := torch.Cat([]torch.Tensor{pooled.To(torch.Float32), sizes.Reshape(B, numTimeIDs*cfg.AdditionTimeEmbedDim)}, 1)
-		return embedded.Add(u.addEmbedding.forward(added))
+		return embedded.Add(u.addEmbedding.Forward(added))
 	})
 }
