@@ -32,7 +32,7 @@ func openIndex(path string) (*File, error) {
 		f.Metadata[key] = fmt.Sprint(value)
 	}
 	for _, name := range idx.files() {
-		shard, err := Open(filepath.Join(filepath.Dir(path), name))
+		shard, err := openPlain(filepath.Join(filepath.Dir(path), name))
 		if err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
@@ -49,6 +49,9 @@ func openIndex(path string) (*File, error) {
 			err := fmt.Errorf("%s: %s: not in %s, where the index says it is", path, name, idx.WeightMap[name])
 			return nil, errors.Join(err, f.Close())
 		}
+	}
+	if f.Tensors, err = foldScales(path, f.Tensors); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
