@@ -71,7 +71,7 @@ func parseKind(s *scanner, kind *string) error {
 		*kind = "step"
 		return err
 	}
-	*kind = string(raw)
+	*kind = Clean(string(raw))
 	return err
 }
 
@@ -207,7 +207,7 @@ func (e *Evaluation) parse(s *scanner, key []byte) error {
 		return s.object(func(key []byte) error {
 			var v float64
 			err := s.number(&v)
-			e.Statistics[string(key)] = v
+			e.Statistics[Clean(string(key))] = v
 			return err
 		})
 	}

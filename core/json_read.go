@@ -139,7 +139,7 @@ func (s *scanner) escaped(start int) ([]byte, error) {
 func (s *scanner) string(v *string) error {
 	raw, err := s.raw()
 	if err == nil && string(raw) != *v { // few words, often the same
-		*v = string(bytes.ToValidUTF8(raw, []byte("\uFFFD")))
+		*v = Clean(string(raw))
 	}
 	return err
 }

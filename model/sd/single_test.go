@@ -232,9 +232,7 @@ func TestIncompleteSingleFile(t *testing.T) {
 		"whole checkpoint":        draw(t, noVAE, LoadOptions{Config: configs, VAE: whole}),
 		"folder with another VAE": draw(t, folder, LoadOptions{VAE: bareVAE}),
 	} {
-		if string(got) != string(want) {
-			t.Errorf("%s: another picture", name)
-		}
+		checkSame(t, name, got, want)
 	}
 	const vae, text = "--vae FILE or FOLDER", "--config FOLDER, a diffusers folder of SD 1 with its weights"
 	for want, o := range map[string]LoadOptions{

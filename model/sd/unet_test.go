@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"reflect"
 	"slices"
@@ -216,20 +217,61 @@ func TestUNetTimestepOfEachPicture(t *testing.T) {
 	})
 }
 
-// Half types must come close: they have 8 (bfloat16) bits of mantissa, here through some forty layers.
+// rounded gives parameters rounded to a half type, computed with in float32.
+type rounded struct{ nntest.Hashed }
+
+func (r rounded) Param(name string, init nn.Init, shape []int64) torch.Tensor {
+	half := r.Hashed.Param(name, init, shape)
+	defer torch.Drop(half)
+	return torch.Own(torch.Scope(func() torch.Tensor { return half.To(torch.Float32) }))
+}
+
+// TestUNetInBFloat16 allows what the 8 bits of bfloat16 cost in this network, in root mean square
+// because the worst of 2,000 numbers is chance. How much roundings grow on the way through it is
+// measured: by float32 with rounded weights, which is one rounding for each product. In bfloat16 there
+// is also one where a norm, an activation, a bias and a residual are stored, and what the sum itself
+// costs, in units of one rounding. Roundings have no common sign, so their squares add up.
 func TestUNetInBFloat16(t *testing.T) {
 	golden, reference := readUNetGolden(t), nntest.OpenGolden(t, unetReference)
 	torchtest.Run(t, func() {
-		cfg := golden.config(t, "sd1")
-		params := nn.NewParams(nntest.Hashed{DType: torch.BFloat16})
-		defer params.Drop()
-		u := NewUNet(cfg, params)
-		got := newUNetInputs("sd1", cfg, 2, 16, 16).run(u, 500)
-		if got.DType() != torch.BFloat16 {
-			t.Errorf("result is %v, want bfloat16", got.DType())
+		cfg, want := golden.config(t, "sd1"), reference.Tensor(t, "sd1")
+		run := func(source nn.Source, dtype torch.DType) float64 {
+			params := nn.NewParams(source)
+			defer params.Drop()
+			in := newUNetInputs("sd1", cfg, 2, 16, 16)
+			in.latents, in.text = in.latents.To(torch.BFloat16).To(dtype), in.text.To(torch.BFloat16).To(dtype)
+			got := in.run(NewUNet(cfg, params), 500)
+			if got.DType() != dtype {
+				t.Errorf("result is %v, want %v", got.DType(), dtype)
+			}
+			return relativeError(got, want)
 		}
-		reference.Check(t, "sd1", got.To(torch.Float32), 0.05)
+		hashed := nntest.Hashed{DType: torch.BFloat16}
+		one, got := run(rounded{hashed}, torch.Float32), run(hashed, torch.BFloat16)
+		sum := roundingsOfASum(cfg.BlockOutChannels[1])
+		if most := one * math.Sqrt(1+4+sum*sum); !(got <= most) || !(one > 0) {
+			t.Errorf("differs from the reference by %.3g of its norm, want at most %.3g: rounded weights cost %.3g, and a sum %.3g roundings",
+				got, most, one, sum)
+		}
 	})
+}
+
+// roundingsOfASum is the error of a 3x3 convolution in bfloat16 in units of one rounding: 1 where
+// products are summed in float32. libtorch 1.13 without AVX-512 sums K products in bfloat16 itself,
+// whose roundings grow with the partial sum to sqrt(K/2).
+func roundingsOfASum(channels int64) float64 {
+	x := nntest.Uniform("x", 2, channels, 16, 16).To(torch.BFloat16)
+	weight := nntest.Weight("weight", channels, channels, 3, 3)
+	half := weight.To(torch.BFloat16)
+	conv := func(x, weight torch.Tensor) torch.Tensor {
+		return x.Conv2d(weight, torch.Tensor{}, torch.Conv{Padding: 1})
+	}
+	exact := conv(x.To(torch.Float32), half.To(torch.Float32))
+	return relativeError(conv(x, half), exact) / relativeError(conv(x.To(torch.Float32), weight), exact)
+}
+
+func relativeError(got, want torch.Tensor) float64 {
+	return got.To(torch.Float32).Sub(want).Norm(2).Item() / want.Norm(2).Item()
 }
 
 // What is read from a config.json is written so that it reads the same, and what passes Validate has
