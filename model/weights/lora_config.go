@@ -106,53 +106,70 @@ func finiteJSON(text []byte) []byte {
 
 var notFinite = regexp.MustCompile(`([:\[,]\s*)-?(?:NaN|Infinity)\b`)
 
-func checkConfigKey(key string, value any) error {
-	switch key {
-	case "peft_type":
-		if !slices.Contains([]any{"LORA", "LOHA", "LOKR", "IA3", nil}, value) {
-			return fmt.Errorf("%v is not supported, want LORA, LOHA, LOKR or IA3", value)
-		}
-	case "bias":
-		if value != nil && value != "none" {
-			return fmt.Errorf("%v: trained biases are not read", value)
-		}
-	case "init_lora_weights":
-		name, _ := value.(string)
-		if slices.ContainsFunc(baseChanging, func(p string) bool { return strings.HasPrefix(strings.ToLower(name), p) }) {
-			return fmt.Errorf("%s changes the base model too; save the adapter as a plain LoRA (path_initial_model_for_weight_conversion)", name)
-		}
-	case "alpha_pattern", "rank_pattern":
-		patterns, ok := value.(map[string]any)
-		if !ok && value != nil {
-			return fmt.Errorf("%.40v: want names and numbers", value)
-		}
-		for pattern, number := range patterns {
-			if _, err := regexp.Compile(pattern); err != nil {
-				return err
-			}
-			if n, ok := number.(float64); !ok || !(n > 0) {
-				return fmt.Errorf("%s: %.40v, want a number above 0", pattern, number)
-			}
-		}
-	case "feedforward_modules":
-		if text, ok := value.(string); ok {
-			_, err := regexp.Compile(text)
-			return err
-		}
-	case "r", "lora_alpha", "alpha":
-		if n, ok := value.(float64); value != nil && (!ok || !(n > 0)) {
-			return fmt.Errorf("%.40v, want a number above 0", value)
-		}
-	default:
-		if slices.Contains(configUsed, key) || configIrrelevant[key] != "" || isNothing(value) {
+// configChecks test the values of keys that are used.
+var configChecks = map[string]func(value any) error{
+	"peft_type": func(value any) error {
+		if slices.Contains([]any{"LORA", "LOHA", "LOKR", "IA3", nil}, value) {
 			return nil
 		}
-		if what := configRefused[key]; what != "" {
-			return fmt.Errorf("%s: not supported", what)
+		return fmt.Errorf("%.40v is not supported, want LORA, LOHA, LOKR or IA3", value)
+	},
+	"bias": func(value any) error {
+		if value == nil || value == "none" {
+			return nil
 		}
-		return errors.New("unknown key of a newer PEFT; it may change what the file means")
+		return fmt.Errorf("%.40v: trained biases are not read", value)
+	},
+	"init_lora_weights": func(value any) error {
+		name, _ := value.(string)
+		if !slices.ContainsFunc(baseChanging, func(p string) bool { return strings.HasPrefix(strings.ToLower(name), p) }) {
+			return nil
+		}
+		return fmt.Errorf("%.40s changes the base model too; save the adapter as a plain LoRA (path_initial_model_for_weight_conversion)", name)
+	},
+	"feedforward_modules": func(value any) error {
+		text, _ := value.(string)
+		_, err := regexp.Compile(text)
+		return err
+	},
+	"alpha_pattern": checkPatterns, "rank_pattern": checkPatterns,
+	"r": checkPositive, "lora_alpha": checkPositive, "alpha": checkPositive,
+}
+
+func checkPatterns(value any) error {
+	patterns, ok := value.(map[string]any)
+	if !ok && value != nil {
+		return fmt.Errorf("%.40v: want names and numbers", value)
+	}
+	for _, pattern := range sortedKeys(patterns) {
+		if _, err := regexp.Compile(pattern); err != nil {
+			return err
+		}
+		if err := checkPositive(patterns[pattern]); err != nil {
+			return fmt.Errorf("%s: %w", pattern, err)
+		}
 	}
 	return nil
+}
+
+func checkPositive(value any) error {
+	if n, ok := value.(float64); value != nil && (!ok || !(n > 0)) {
+		return fmt.Errorf("%.40v, want a number above 0", value)
+	}
+	return nil
+}
+
+func checkConfigKey(key string, value any) error {
+	if check := configChecks[key]; check != nil {
+		return check(value)
+	}
+	if slices.Contains(configUsed, key) || configIrrelevant[key] != "" || isNothing(value) {
+		return nil
+	}
+	if what := configRefused[key]; what != "" {
+		return fmt.Errorf("%s: not supported", what)
+	}
+	return errors.New("unknown key of a newer PEFT; it may change what the file means")
 }
 
 // isNothing reports whether a key with this value asks for nothing.

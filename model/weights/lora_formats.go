@@ -160,10 +160,8 @@ func refuseLoRA(f *File, strange []string) error {
 		return fmt.Errorf("is %s; want one for %s, %s or %s", what, SD1, SD2, SDXL)
 	}
 	for _, key := range strange {
-		for _, r := range refusedEndings {
-			if strings.HasSuffix(key, r.text) || strings.Contains(key, r.text+".") {
-				return fmt.Errorf("holds %s (%s), which is not supported", r.method, key)
-			}
+		if method := refusedMethod(key); method != "" {
+			return fmt.Errorf("holds %s (%s), which is not supported", method, key)
 		}
 	}
 	if len(strange) == 0 {

@@ -83,29 +83,46 @@ func (m *LoRAModule) has(factors ...Factor) bool {
 	return !slices.ContainsFunc(factors, func(f Factor) bool { _, ok := m.Factors[f]; return !ok })
 }
 
-// check finds the module's method and tests that its factors are there and fit together.
-func (m *LoRAModule) check() error {
-	own := map[Method]bool{
-		PlainLoRA: m.Down.Shape != nil || m.Up.Shape != nil || m.has(Mid) || m.has(LoRABias),
-		LoHa:      m.has(HadaW1A) || m.has(HadaW1B) || m.has(HadaW2A) || m.has(HadaW2B),
-		LoKr:      m.has(LokrW1) || m.has(LokrW1A) || m.has(LokrW2) || m.has(LokrW2A),
-		IA3:       m.has(IA3Scale) || m.has(IA3Shift) || m.has(InputMark),
-		Full:      m.has(Diff),
-	}
+// methodFactors are the factors by which a method is known.
+var methodFactors = []struct {
+	method  Method
+	factors []Factor
+}{
+	{PlainLoRA, []Factor{Mid, LoRABias}},
+	{LoHa, []Factor{HadaW1A, HadaW1B, HadaW2A, HadaW2B}},
+	{LoKr, []Factor{LokrW1, LokrW1A, LokrW2, LokrW2A}},
+	{IA3, []Factor{IA3Scale, IA3Shift, InputMark}},
+	{Full, []Factor{Diff}},
+}
+
+// findMethod sets the module's method; two of them are an error.
+func (m *LoRAModule) findMethod() error {
 	m.Method = BiasOnly
-	for _, method := range sortedKeys(own) {
-		if !own[method] {
+	for _, known := range methodFactors {
+		found := slices.ContainsFunc(known.factors, func(f Factor) bool { return m.has(f) })
+		if known.method == PlainLoRA {
+			found = found || m.Down.Shape != nil || m.Up.Shape != nil
+		}
+		if !found {
 			continue
 		}
 		if m.Method != BiasOnly {
-			return fmt.Errorf("holds both %s and %s", m.Method, method)
+			return fmt.Errorf("holds both %s and %s", m.Method, known.method)
 		}
-		m.Method = method
+		m.Method = known.method
 	}
-	switch {
-	case m.Method == BiasOnly && !m.has(Bias):
+	if m.Method == BiasOnly && !m.has(Bias) {
 		return errors.New("holds no update, only " + m.anyKey())
-	case m.Method == PlainLoRA:
+	}
+	return nil
+}
+
+// check finds the module's method and tests that its factors are there and fit together.
+func (m *LoRAModule) check() error {
+	if err := m.findMethod(); err != nil {
+		return err
+	}
+	if m.Method == PlainLoRA {
 		return m.checkLoRA()
 	}
 	if m.has(IA3Shift) != m.has(InputMark) {
@@ -128,23 +145,20 @@ func (m *LoRAModule) check() error {
 // checkLoRA tests that the two matrices can be multiplied, and levels 1x1 convolutions.
 func (m *LoRAModule) checkLoRA() error {
 	down, up := m.Down.Shape, m.Up.Shape
-	if down == nil || up == nil {
-		return errors.New("one of its two matrices is missing")
-	}
-	if !isMatrix(down) && len(down) != 4 || !isMatrix(up) {
-		return fmt.Errorf("shapes %s and %s are not those of a LoRA", shapeString(down), shapeString(up))
-	}
-	if len(down) == 4 && len(up) == 2 {
-		m.Up.Shape = []int64{up[0], up[1], 1, 1}
-	}
-	if len(down) == 2 && len(up) == 4 {
-		m.Up.Shape = up[:2]
-	}
-	mid, hasMid := m.Factors[Mid]
 	switch {
+	case down == nil || up == nil:
+		return errors.New("one of its two matrices is missing")
+	case !isMatrix(down) && len(down) != 4 || !isMatrix(up):
+		return fmt.Errorf("shapes %s and %s are not those of a LoRA", shapeString(down), shapeString(up))
 	case up[1] != down[0] || down[0] == 0:
 		return fmt.Errorf("shapes %s and %s have no common rank", shapeString(down), shapeString(up))
-	case hasMid && (len(mid.Shape) != 4 || mid.Shape[0] != down[0] || mid.Shape[1] != down[0] || !isMatrix(down)):
+	case len(down) == 4:
+		m.Up.Shape = []int64{up[0], up[1], 1, 1}
+	default:
+		m.Up.Shape = up[:2]
+	}
+	mid, ok := m.Factors[Mid]
+	if fits := isMatrix(down) && len(mid.Shape) == 4 && mid.Shape[0] == down[0] && mid.Shape[1] == down[0]; ok && !fits {
 		return fmt.Errorf("lora_mid %s does not fit between %s and %s", shapeString(mid.Shape), shapeString(down), shapeString(up))
 	}
 	return nil

@@ -67,7 +67,11 @@ var refusedEndings = []struct{ text, method string }{
 	{".vera_lambda_b", "VeRA"},
 	{".fourierft_spectrum", "FourierFT"},
 	{".a1.weight", "GLoRA"},
+	{".a2.weight", "GLoRA"},
+	{".b1.weight", "GLoRA"},
+	{".b2.weight", "GLoRA"},
 	{".bm1.weight", "GLoRA"},
+	{".bm2.weight", "GLoRA"},
 	{".w_norm", "updates of normalization layers"},
 	{".b_norm", "updates of normalization layers"},
 	{".lora_embedding_A", "updates of embeddings"},
@@ -77,6 +81,16 @@ var refusedEndings = []struct{ text, method string }{
 	{".lora_E", "AdaLoRA"},
 	{".scalar", "LyCORIS' trained scalars"},
 	{".bias", "trained biases"},
+}
+
+// refusedMethod names the method that a key belongs to and that is not applied; "" is none.
+func refusedMethod(key string) string {
+	for _, r := range refusedEndings {
+		if strings.HasSuffix(key, r.text) || strings.Contains(key, r.text+".") {
+			return r.method
+		}
+	}
+	return ""
 }
 
 // loraKey is what the key of a LoRA file says.
@@ -108,7 +122,7 @@ func parseLoRAKey(key string) (loraKey, bool) {
 		}
 	}
 	for _, prefix := range []string{"lora_", "lycoris_"} { // LyCORIS' IA3; elsewhere a weight is a weight
-		if module, ok := strings.CutSuffix(key, ".weight"); ok && strings.HasPrefix(module, prefix) {
+		if module, ok := strings.CutSuffix(key, ".weight"); ok && strings.HasPrefix(module, prefix) && refusedMethod(key) == "" {
 			return newLoRAKey(module, IA3Shift, Kohya)
 		}
 	}

@@ -306,7 +306,7 @@ func TestReadLoRAErrors(t *testing.T) {
 		{[]Tensor{down, floatTensor("unet.a.lora_B.weight", []int64{6, 5}, 0)}, "", "x: unet.a: shapes [4,8] and [6,5] have no common rank"},
 		{[]Tensor{down, floatTensor("unet.a.lora_B.weight", []int64{6}, 0)}, "", "x: unet.a: shapes [4,8] and [6] are not those of a LoRA"},
 		{[]Tensor{down, up, floatTensor("lora_unet_a.lora_up.weight", []int64{6, 4}, 0)}, "", "x: unet.a: both unet.a.lora_B.weight and lora_unet_a.lora_up.weight stand for it"},
-		{[]Tensor{down, up, floatTensor("lora_unet_a.hada_w1_a", nil, 0)}, "", "x: unet.a: holds both LoHa and LoRA"},
+		{[]Tensor{down, up, floatTensor("lora_unet_a.hada_w1_a", nil, 0)}, "", "x: unet.a: holds both LoRA and LoHa"},
 		{[]Tensor{down, up, floatTensor("unet.a.oft_R.default.weight", nil, 0)}, "", "x: holds OFT (unet.a.oft_R.default.weight), which is not supported"},
 		{[]Tensor{down, up, floatTensor("unet.a.something", nil, 0)}, "", "x: not a LoRA file, or of an unknown kind: cannot read unet.a.something"},
 		{[]Tensor{floatTensor("vision_model.a", nil, 0)}, "", "x: not a LoRA: it is a CLIP"},
@@ -329,19 +329,50 @@ func TestReadLoRAErrors(t *testing.T) {
 
 func TestLoRAModule(t *testing.T) {
 	for name, want := range map[string]string{
-		"base_model.model.mid_block.attentions.0.proj_in":            "unet.mid_block.attentions.0.proj_in",
-		"base_model.model.text_model.encoder.layers.0.mlp.fc1":       "text_encoder.text_model.encoder.layers.0.mlp.fc1",
-		"text_model.encoder.layers.0.self_attn.to_out.0":             "text_encoder.text_model.encoder.layers.0.self_attn.out_proj",
-		"text_encoder.encoder.layers.0.self_attn.q_proj":             "text_encoder.text_model.encoder.layers.0.self_attn.q_proj",
-		"lora_te_text_model_encoder_layers_11_self_attn_out_proj":    "text_encoder.text_model.encoder.layers.11.self_attn.out_proj",
-		"lora_te1_text_model_encoder_layers_0_mlp_fc2":               "text_encoder.text_model.encoder.layers.0.mlp.fc2",
-		"lora_te2_text_projection":                                   "text_encoder_2.text_projection",
-		"lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q": "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q",
-		"lora_unet_output_blocks_2_2_conv":                           "unet.up_blocks.0.upsamplers.0.conv",
-		"lora_unet_something_new":                                    "unet.something.new",
+		"base_model.model.mid_block.attentions.0.proj_in":                      "unet.mid_block.attentions.0.proj_in",
+		"base_model.model.text_model.encoder.layers.0.mlp.fc1":                 "text_encoder.text_model.encoder.layers.0.mlp.fc1",
+		"text_model.encoder.layers.0.self_attn.to_out.0":                       "text_encoder.text_model.encoder.layers.0.self_attn.out_proj",
+		"text_encoder.encoder.layers.0.self_attn.q_proj":                       "text_encoder.text_model.encoder.layers.0.self_attn.q_proj",
+		"lora_te_text_model_encoder_layers_11_self_attn_out_proj":              "text_encoder.text_model.encoder.layers.11.self_attn.out_proj",
+		"lora_te1_text_model_encoder_layers_0_mlp_fc2":                         "text_encoder.text_model.encoder.layers.0.mlp.fc2",
+		"lora_te2_text_projection":                                             "text_encoder_2.text_projection",
+		"lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q":           "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q",
+		"lora_unet_output_blocks_2_2_conv":                                     "unet.up_blocks.0.upsamplers.0.conv",
+		"lora_unet_something_new":                                              "unet.something.new",
+		"diffusion_model.middle_block.1.proj_in":                               "unet.mid_block.attentions.0.proj_in",
+		"model.diffusion_model.time_embed.0":                                   "unet.time_embedding.linear_1",
+		"unet.base_model.model.mid_block.attentions.0.proj_in":                 "unet.mid_block.attentions.0.proj_in",
+		"lora_unet_mid_block.attentions.0.proj_in":                             "unet.mid_block.attentions.0.proj_in",
+		"lora_unet.mid_block.attentions.0.proj_in":                             "unet.mid_block.attentions.0.proj_in",
+		"lycoris_mid_block_attentions_0_proj_in":                               "unet.mid_block.attentions.0.proj_in",
+		"lora_te1.text_model.encoder.layers.0.mlp.fc1":                         "text_encoder.text_model.encoder.layers.0.mlp.fc1",
+		"text_encoders.clip_l.transformer.text_model.encoder.layers.0.mlp.fc1": "text_encoder.text_model.encoder.layers.0.mlp.fc1",
+		"text_encoders.clip_g.transformer.text_model.encoder.layers.0.mlp.fc1": "text_encoder_2.text_model.encoder.layers.0.mlp.fc1",
 	} {
 		if component, module := loraModule(name); component+"."+module != want {
 			t.Errorf("%s: %s.%s, want %s", name, component, module, want)
+		}
+	}
+}
+
+func TestParseLoRAKey(t *testing.T) {
+	for key, want := range map[string]loraKey{
+		"unet.a.b.lora_A.weight":                      {"unet", "a.b", factorDown, PEFT},
+		"unet.a.b.lora_B":                             {"unet", "a.b", factorUp, PEFT},
+		"unet.a.b.lora_A.default_0.weight":            {"unet", "a.b", factorDown, PEFT},
+		"base_model.model.a.b.lora_magnitude_vector":  {"unet", "a.b", Magnitude, PEFT},
+		"base_model.model.a.b.hada_w1_a.default":      {"unet", "a.b", HadaW1A, Kohya},
+		"unet.a.b.lora_B.default.bias":                {"unet", "a.b", LoRABias, PEFT},
+		"lora_unet_mid_block_proj_in.weight":          {"unet", "mid_block.proj_in", IA3Shift, Kohya},
+		"lora_unet_mid_block_proj_in.lora_mid.weight": {"unet", "mid_block.proj_in", Mid, Kohya},
+	} {
+		if got, ok := parseLoRAKey(key); !ok || got != want {
+			t.Errorf("%s: %+v, want %+v", key, got, want)
+		}
+	}
+	for _, key := range []string{"unet.a.b.weight", "layer.weight", "lora_unet_x.a1.weight", ".alpha", "a.oft_R.weight"} {
+		if got, ok := parseLoRAKey(key); ok {
+			t.Errorf("%s: read as %+v", key, got)
 		}
 	}
 }

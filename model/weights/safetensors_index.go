@@ -111,6 +111,21 @@ func weightsVariant(name string) (variant string, ok bool) {
 	return m[1] + m[2] + m[3], true
 }
 
+// Variants lists the variants of the weights in the folder of one model part, sorted; "" is the plain one.
+func Variants(dir string) []string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	found := map[string]bool{}
+	for _, e := range entries {
+		if variant, ok := weightsVariant(e.Name()); ok {
+			found[variant] = true
+		}
+	}
+	return sortedKeys(found)
+}
+
 // chooseWeights picks, among the file names of one folder, the file to open: of
 // the wanted variant if there is one, else the plain one, else any; a lone
 // safetensors file of another name serves too. It returns "" if there is none.

@@ -51,7 +51,7 @@ var useless = []string{
 // needs: CLIP's temperature, positions that count from 0, and the projection of a text encoder whose states
 // alone are read. path.Match, where * spans dots.
 var leftovers = []string{
-	"*position_ids", "*logit_scale",
+	"*logit_scale",
 	"cond_stage_model.transformer.text_projection*", "cond_stage_model.text_projection*",
 	"conditioner.embedders.0.transformer.text_projection*", "conditioner.embedders.0.text_projection*",
 }
@@ -89,7 +89,7 @@ func SplitCheckpoint(f *File) (*Checkpoint, error) {
 			return nil, fmt.Errorf("%s: %s: %w", f.Path, t.Key, err)
 		case part != "":
 			c.Parts[part] = append(c.Parts[part], tensors...)
-		default:
+		case !matchesAny(t.Key, Leftovers): // positions in a layout that is not the part's
 			c.Unknown = append(c.Unknown, t.Key)
 		}
 	}
