@@ -12,6 +12,7 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/engine"
+	"focusnfix/core/eval"
 	"focusnfix/core/run"
 )
 
@@ -126,7 +127,7 @@ func (e *evalFlags) findOther(f run.Folder) (run.Folder, error) {
 }
 
 // save writes the numbers and the sheet, and gives their files' names.
-func (e *evalFlags) save(c engine.Compare, result *engine.Comparison, text []byte) (saved []string, err error) {
+func (e *evalFlags) save(c engine.Compare, result *eval.Comparison, text []byte) (saved []string, err error) {
 	dir := e.out
 	if dir == "" {
 		dir = c.Run.Dir
