@@ -56,6 +56,7 @@ func newConvert() *cobra.Command {
 	f.StringVar(&o.Config, "config", "", configHelp)
 	f.StringVar(&o.VAE, "vae", "", vaeHelp)
 	f.StringVar(&o.Prediction, "prediction", "", predictionHelp)
+	f.BoolFunc("zero-snr", zeroSNRHelp, optionalBool(&o.ZeroSNR))
 	f.StringVar(&o.Variant, "variant", "", "files of a folder to take, such as fp16")
 	f.Float64Var(&shard, "shard", 10, "gigabytes that one file of a folder holds at most")
 	f.StringVar(&dialect, "lora-format", "", "dialect to rewrite a LoRA file in: peft, diffusers or kohya")

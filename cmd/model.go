@@ -20,6 +20,7 @@ import (
 // modelFlags choose a model and how it is loaded.
 type modelFlags struct {
 	path, config, vae, variant, scheduler, prediction, dtype, device string
+	zeroSNR                                                          *bool // nil is what the model says
 	loras                                                            []string
 }
 
@@ -27,7 +28,8 @@ type modelFlags struct {
 const (
 	configHelp     = "diffusers folder that replaces a single file's built-in configuration and supplies parts that it lacks"
 	vaeHelp        = "another VAE than the model's own: folder, or .safetensors file"
-	predictionHelp = "what the UNet predicts: epsilon or v_prediction (default: what the model says; v_prediction of a single SD 2 file)"
+	predictionHelp = "what the UNet predicts: epsilon, v_prediction or sample (default: what the model says)"
+	zeroSNRHelp    = "whether the noise ends at zero signal: rescaled betas and trailing timesteps (default: what the model says)"
 )
 
 func (m *modelFlags) add(c *cobra.Command) {
@@ -37,7 +39,8 @@ func (m *modelFlags) add(c *cobra.Command) {
 	f.StringVar(&m.vae, "vae", "", vaeHelp)
 	f.StringVar(&m.variant, "variant", "", "files of a folder to take, such as fp16")
 	f.StringVar(&m.prediction, "prediction", "", predictionHelp)
-	f.StringVar(&m.scheduler, "scheduler", "", "sampler: "+strings.Join(sd.SchedulerNames(), ", ")+" (default: what the model says; ddim for PNDM)")
+	f.StringVar(&m.scheduler, "scheduler", "", "sampler: "+strings.Join(sd.SchedulerNames(), ", ")+" (default: what the model says)")
+	f.BoolFunc("zero-snr", zeroSNRHelp, optionalBool(&m.zeroSNR))
 	f.StringVar(&m.dtype, "dtype", "", "element type: float32, bfloat16 or float16 (default: float16 on a GPU, float32 on the CPU)")
 	f.StringVar(&m.device, "device", "", "where to compute: cpu, cuda or cuda:N (default: the first GPU, or the CPU)")
 	f.StringArrayVar(&m.loras, "lora", nil, "file of low-rank updates to draw with, as FILE or FILE:SCALE; may be repeated")
@@ -74,7 +77,7 @@ func warnTo(w io.Writer) func(string) {
 
 func (m *modelFlags) options() (sd.LoadOptions, error) {
 	o := sd.LoadOptions{
-		Device: torch.Device(m.device), Variant: m.variant, Scheduler: m.scheduler, Config: m.config, VAE: m.vae, Prediction: m.prediction,
+		Device: torch.Device(m.device), Variant: m.variant, Scheduler: m.scheduler, Config: m.config, VAE: m.vae, Prediction: m.prediction, ZeroSNR: m.zeroSNR,
 	}
 	if m.path == "" {
 		return o, usageError{errors.New("--model is missing: want a diffusers folder, a .safetensors file or " + scenes.BuiltinName)}
@@ -100,11 +103,20 @@ func (m *modelFlags) options() (sd.LoadOptions, error) {
 	return o, nil
 }
 
+// optionalBool is a flag that says true, false or nothing.
+func optionalBool(to **bool) func(string) error {
+	return func(text string) error {
+		on, err := strconv.ParseBool(text)
+		*to = &on
+		return err
+	}
+}
+
 func checkPrediction(name string) error {
-	if slices.Contains([]string{"", "epsilon", "v_prediction"}, name) {
+	if slices.Contains([]string{"", "epsilon", "v_prediction", "sample"}, name) {
 		return nil
 	}
-	return usageError{fmt.Errorf("--prediction %s: want epsilon or v_prediction", name)}
+	return usageError{fmt.Errorf("--prediction %s: want epsilon, v_prediction or sample", name)}
 }
 
 func parseDType(name string) (torch.DType, error) {
@@ -129,10 +141,22 @@ func splitLoRA(s string) (file string, scale float64) {
 // samplerName is what AUTOMATIC1111's web UI calls a scheduler.
 func samplerName(c sd.SchedulerConfig) string {
 	name := map[string]string{
-		sd.DDIM: "DDIM", sd.Euler: "Euler", sd.EulerAncestral: "Euler a", sd.DPMSolver: "DPM++ 2M",
+		sd.DDIM: "DDIM", sd.DDPM: "DDPM", sd.PNDM: "PLMS", sd.LCM: "LCM", sd.TCD: "TCD", sd.Euler: "Euler", sd.EulerAncestral: "Euler a",
+		sd.Heun: "Heun", sd.UniPC: "UniPC", sd.DEIS: "DEIS", sd.EDMEuler: "Euler EDM", sd.EDMDPMSolver: "DPM++ 2M EDM",
 	}[c.Class]
-	if c.UseKarrasSigmas {
+	if c.Class == sd.DPMSolver {
+		name = fmt.Sprintf("DPM++ %dM", c.SolverOrder)
+		if strings.HasPrefix(c.AlgorithmType, "sde-") {
+			name += " SDE"
+		}
+	}
+	switch {
+	case c.UseKarrasSigmas:
 		name += " Karras"
+	case c.UseExponentialSigmas:
+		name += " Exponential"
+	case c.UseBetaSigmas:
+		name += " Beta"
 	}
 	return name
 }

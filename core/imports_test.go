@@ -28,14 +28,9 @@ var mayImport = map[string][]string{
 	"model/weights":         {"model/torch"},
 	"model/nn":              {"model/torch", "model/weights"},
 	"model/nn/nntest":       {"model/torch/...", "model/weights", "model/nn"}, // for tests only
-<<<<<<< HEAD
-	"model/clip":            {"model/torch", "model/weights", "model/nn", "model/config"},
+	"model/clip":            {"model/torch", "model/weights", "model/nn", "model/tokenizer", "model/config"},
 	"model/sd":              {"model/torch", "model/weights", "model/nn", "model/clip", "model/config"},
-=======
 	"model/tokenizer":       {},
-	"model/clip":            {"model/torch", "model/weights", "model/nn", "model/tokenizer"},
-	"model/sd":              {"model/torch", "model/weights", "model/nn", "model/clip"},
->>>>>>> main
 	"model/mmdit":           {"model/torch", "model/nn"},
 	"model/zimage":          {"model/torch", "model/nn"},
 	"model/t5":              {"model/torch", "model/nn"},

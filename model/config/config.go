@@ -70,7 +70,7 @@ func Fill(file string, values map[string]any, into any, keys Keys) error {
 			}
 		case keys.Irrelevant[key] != "" || strings.HasPrefix(key, "_"): // notes of the program that wrote the file
 		default:
-			wrong.add("%s: unknown key; it may change the images, so the file is refused; delete it if it does not", key)
+			wrong.add("%s: unknown key, which may change the images; delete it if it does not", key)
 		}
 	}
 	return wrong.err(file)

@@ -90,7 +90,9 @@ func TestLoadRefuses(t *testing.T) {
 			[]string{"conv_in.weight: shape [16,4,3,3], want [16,9,3,3]"},
 		},
 		{
-			"unknown scheduler", "sd1", func(dir string) { edit(t, "PNDMScheduler", "LMSDiscreteScheduler", dir, "scheduler", "scheduler_config.json") },
+			"unknown scheduler", "sd1", func(dir string) {
+				edit(t, "PNDMScheduler", "LMSDiscreteScheduler", dir, "model_index.json") // which counts
+			},
 			[]string{"scheduler_config.json", `"LMSDiscreteScheduler" is not supported`},
 		},
 		{"truncated shard", "sdxl", func(dir string) {
@@ -115,7 +117,7 @@ func TestLoadRefuses(t *testing.T) {
 		}, []string{"attn2.to_k.weight: shape [16,16], want [16,24]"}},
 		{
 			"not a pipeline", "sd1", func(dir string) { edit(t, `"StableDiffusionPipeline"`, `"FluxPipeline"`, dir, "model_index.json") },
-			[]string{`model_index.json: _class_name "FluxPipeline", want StableDiffusionPipeline`},
+			[]string{`model_index.json: _class_name: "FluxPipeline" is not supported, want StableDiffusionPipeline`},
 		},
 		{"no encoder", "sd1", func(dir string) {
 			if err := os.RemoveAll(filepath.Join(dir, "text_encoder")); err != nil {
@@ -155,7 +157,7 @@ func TestLoadOptionsRefuse(t *testing.T) {
 	for want, o := range map[string]LoadOptions{
 		"float16 does not run on the CPU":   {Device: torch.CPU, DType: torch.Float16},
 		`scheduler "lms" is unknown`:        {Device: torch.CPU, Scheduler: "lms"},
-		`prediction_type: "x"`:              {Device: torch.CPU, Prediction: "x"},
+		`prediction "x", want`:              {Device: torch.CPU, Prediction: "x"},
 		`device "tpu": want cpu, or cuda:0`: {Device: "tpu"},
 	} {
 		p, err := Load(ref, o)

@@ -89,6 +89,10 @@ type Request struct {
 	Progress func(step, of int, latents torch.Tensor)
 }
 
+// maxSide is the longest side of an image, in pixels: far beyond what any model draws well, and short enough
+// that the sizes of tensors can be counted.
+const maxSide = 16384
+
 func (p *Pipeline) validate(r Request) error {
 	side := p.VAE.Config.Factor()
 	var errs []error
@@ -97,6 +101,8 @@ func (p *Pipeline) validate(r Request) error {
 	}
 	if r.Width <= 0 || r.Height <= 0 || r.Width%side != 0 || r.Height%side != 0 {
 		errs = append(errs, fmt.Errorf("size %dx%d, want multiples of %d", r.Width, r.Height, side))
+	} else if max(r.Width, r.Height) > maxSide {
+		errs = append(errs, fmt.Errorf("size %dx%d, want at most %d on either side", r.Width, r.Height, maxSide))
 	}
 	return errors.Join(errs...)
 }
@@ -146,7 +152,18 @@ func (p *Pipeline) Sample(ctx context.Context, r Request) (torch.Tensor, error) 
 			r.Progress(i+1, scheduler.Len(), latents)
 		}
 	}
-	return latents, nil
+	return latents, finiteTensor(latents, "latents")
+}
+
+// finiteTensor refuses numbers that would be drawn black.
+func finiteTensor(t torch.Tensor, what string) (err error) {
+	torch.Scope(func() torch.Tensor {
+		if t.IsFinite().All().To(torch.Float32).Item() == 0 {
+			err = fmt.Errorf("%s: NaN or infinity came out of the model; weights or LoRA may be broken, or float16 too narrow: try bfloat16 or float32", what)
+		}
+		return torch.Tensor{}
+	})
+	return err
 }
 
 // noise draws for every picture from a generator of its own.
