@@ -13,8 +13,8 @@ import (
 	"focusnfix/model/weights"
 )
 
-// Judge scores one aspect of pictures and says where its fault is. Weights are float32, or the type
-// that LoadJudge was given; the same pictures and prompts always have the same score.
+// Judge scores one aspect of images and says where its fault is. Weights are float32, or the type
+// that LoadJudge was given; the same images and prompts always have the same score.
 type Judge struct {
 	Aspect  Aspect
 	HeldOut bool // the judge for evaluation, which no training may see
@@ -83,32 +83,32 @@ func readWidths(path string) (w JudgeWidths, err error) {
 // Close frees the judge's weights.
 func (j *Judge) Close() { j.params.Drop() }
 
-// Score is the logarithm of the probability that pictures [B,3,H,W] in [0,1] lack the fault, [B],
-// float32: at most 0, higher is better, and differentiable in the pictures. Sides are multiples of 16.
-// Only Misalignment reads the prompts, one a picture.
-func (j *Judge) Score(pictures torch.Tensor, prompts []string) torch.Tensor {
+// Score is the logarithm of the probability that images [B,3,H,W] in [0,1] lack the fault, [B],
+// float32: at most 0, higher is better, and differentiable in the images. Sides are multiples of 16.
+// Only Misalignment reads the prompts, one an image.
+func (j *Judge) Score(images torch.Tensor, prompts []string) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		score, _ := j.logits(pictures, prompts)
+		score, _ := j.logits(images, prompts)
 		return score.Softplus().Neg()
 	})
 }
 
-// FaultProbability is that of the fault in a picture with this score.
+// FaultProbability is that of the fault in an image with this score.
 func (j *Judge) FaultProbability(score float64) float64 { return -math.Expm1(score) }
 
 // Heatmap is the probability that the fault is at a pixel, [B,1,H,W] in [0,1], float32; where a
-// picture has none it may still be grey, so look at Score first.
-func (j *Judge) Heatmap(pictures torch.Tensor, prompts []string) torch.Tensor {
+// image has none it may still be gray, so look at Score first.
+func (j *Judge) Heatmap(images torch.Tensor, prompts []string) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		_, heat := j.logits(pictures, prompts)
-		return heat.Sigmoid().ResizeBilinear(pictures.Size(2), pictures.Size(3), torch.Resize{})
+		_, heat := j.logits(images, prompts)
+		return heat.Sigmoid().ResizeBilinear(images.Size(2), images.Size(3), torch.Resize{})
 	})
 }
 
-// logits are those of the fault in whole pictures [B] and in cells of four pixels [B,1,H/4,W/4].
-func (j *Judge) logits(pictures torch.Tensor, prompts []string) (score, heat torch.Tensor) {
+// logits are those of the fault in whole images [B] and in cells of four pixels [B,1,H/4,W/4].
+func (j *Judge) logits(images torch.Tensor, prompts []string) (score, heat torch.Tensor) {
 	out := torch.Scopes(func() []torch.Tensor {
-		x := pictures.MulScalar(2).AddScalar(-1).To(j.dtype())
+		x := images.MulScalar(2).AddScalar(-1).To(j.dtype())
 		if j.words != nil {
 			r := j.words.Forward(x, Tell(j.parse(prompts)))
 			return []torch.Tensor{r.Misaligned, r.Heat}

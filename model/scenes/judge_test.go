@@ -40,8 +40,8 @@ func writeTinyJudges(t *testing.T) string {
 	return folder
 }
 
-// Every judge gives log-probabilities and heatmaps of the pictures' size, and gradients in the
-// pictures; pictures need not be square or of the scenes' size.
+// Every judge gives log-probabilities and heatmaps of the images' size, and gradients in the
+// images; images need not be square or of the scenes' size.
 func TestJudge(t *testing.T) {
 	torchtest.Need(t)
 	folder := writeTinyJudges(t)
@@ -64,24 +64,24 @@ func checkJudge(t *testing.T, j *Judge) {
 		t.Fatal(err)
 	}
 	defer g.Close()
-	pictures := g.Rand(torch.Float32, 2, 3, 64, 96).Leaf()
+	images := g.Rand(torch.Float32, 2, 3, 64, 96).Leaf()
 	prompts := []string{"a chef in the park", "a chef and a tree at night"}
-	score := j.Score(pictures, prompts)
+	score := j.Score(images, prompts)
 	if got := score.Shape(); len(got) != 1 || got[0] != 2 || score.Max().Item() > 0 {
 		t.Errorf("%v, held out %v: scores %v, want two of at most 0", j.Aspect, j.HeldOut, score.Doubles())
 	}
-	grad := torch.Grad([]torch.Tensor{score.Sum()}, []torch.Tensor{pictures}, nil)[0]
+	grad := torch.Grad([]torch.Tensor{score.Sum()}, []torch.Tensor{images}, nil)[0]
 	if !grad.Defined() || grad.Abs().Max().Item() == 0 {
-		t.Errorf("%v, held out %v: the score has no gradient in the pictures", j.Aspect, j.HeldOut)
+		t.Errorf("%v, held out %v: the score has no gradient in the images", j.Aspect, j.HeldOut)
 	}
-	heat := j.Heatmap(pictures, prompts)
+	heat := j.Heatmap(images, prompts)
 	if got := torch.ShapeString(heat.Shape()); got != "[2,1,64,96]" || heat.Min().Item() < 0 || heat.Max().Item() > 1 {
 		t.Errorf("%v, held out %v: heatmap %s from %g to %g, want [2,1,64,96] in [0,1]", j.Aspect, j.HeldOut, got, heat.Min().Item(), heat.Max().Item())
 	}
 	if j.Aspect != Misalignment {
 		return
 	}
-	seen := j.Read(pictures, []Prompt{{First: "chef", Background: "park"}, {First: "chef", Second: "tree", Background: "night"}})
+	seen := j.Read(images, []Prompt{{First: "chef", Background: "park"}, {First: "chef", Second: "tree", Background: "night"}})
 	if got := torch.ShapeString(seen.Words.Shape()); got != "[2,28,8,12]" {
 		t.Errorf("held out %v: reads entities %s, want [2,28,8,12]", j.HeldOut, got)
 	}

@@ -5,11 +5,11 @@ import (
 	"focusnfix/model/torch"
 )
 
-// numSeen are the aspects that a picture shows without its prompt: violence, over-sexualisation and
+// numSeen are the aspects that an image shows without its prompt: violence, over-sexualization and
 // artifacts. Misalignment takes a prompt.
 const numSeen = int64(Misalignment)
 
-// FaultNet finds the faults that a picture shows by itself: a score for the whole and a heatmap
+// FaultNet finds the faults that an image shows by itself: a score for the whole and a heatmap
 // (Liang et al., arXiv 2312.10240, predict both from one trunk, too).
 type FaultNet struct {
 	trunk    trunk
@@ -27,11 +27,11 @@ func NewFaultNet(kind int, w JudgeWidths, p nn.Params) *FaultNet {
 	}
 }
 
-// Forward gives logits in float32: of the whole picture [B,numSeen] and of its cells
-// [B,numSeen,H/4,W/4]. picture is [B,3,H,W] in [-1,1].
-func (j *FaultNet) Forward(picture torch.Tensor) (score, heat torch.Tensor) {
+// Forward gives logits in float32: of the whole image [B,numSeen] and of its cells
+// [B,numSeen,H/4,W/4]. image is [B,3,H,W] in [-1,1].
+func (j *FaultNet) Forward(image torch.Tensor) (score, heat torch.Tensor) {
 	out := torch.Scopes(func() []torch.Tensor {
-		quarter, eighth := j.trunk.read(picture)
+		quarter, eighth := j.trunk.read(image)
 		heat := j.heat.Forward(quarter)
 		pooled := torch.Cat([]torch.Tensor{pooledBoth(eighth), heat.AMax(false, 2, 3)}, 1)
 		return []torch.Tensor{j.fc2.Forward(j.fc1.Forward(pooled).SiLU()).To(torch.Float32), heat.To(torch.Float32)}

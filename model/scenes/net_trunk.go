@@ -5,9 +5,9 @@ import (
 	"focusnfix/model/torch"
 )
 
-// trunk reads a picture [B,3,H,W] in [-1,1] into features at a quarter and an eighth of its sides.
+// trunk reads an image [B,3,H,W] in [-1,1] into features at a quarter and an eighth of its sides.
 type trunk interface {
-	read(picture torch.Tensor) (quarter, eighth torch.Tensor)
+	read(image torch.Tensor) (quarter, eighth torch.Tensor)
 	widths() (quarter, eighth int64)
 }
 
@@ -20,7 +20,7 @@ const (
 	normGroups = 8 // of every norm in a judge
 )
 
-// newTrunk makes one of the two kinds of trunk: a judge that is optimised against and the one that
+// newTrunk makes one of the two kinds of trunk: a judge that is optimized against and the one that
 // checks on it should not share their weaknesses.
 func newTrunk(kind int, w JudgeWidths, p nn.Params) trunk {
 	if kind == 0 {
@@ -102,9 +102,9 @@ func newPyramid(w JudgeWidths, p nn.Params) *pyramid {
 func (t *pyramid) widths() (quarter, eighth int64) { return t.w[1], t.w[2] }
 
 // bottomUp gives the features of the way down at a quarter, an eighth and a sixteenth.
-func (t *pyramid) bottomUp(picture torch.Tensor) []torch.Tensor {
+func (t *pyramid) bottomUp(image torch.Tensor) []torch.Tensor {
 	return torch.Scopes(func() []torch.Tensor {
-		x := t.stem.Forward(picture).SiLU()
+		x := t.stem.Forward(image).SiLU()
 		var features []torch.Tensor
 		for i, down := range t.down {
 			x = t.blocks[i].forward(down.Forward(x))
@@ -114,9 +114,9 @@ func (t *pyramid) bottomUp(picture torch.Tensor) []torch.Tensor {
 	})
 }
 
-func (t *pyramid) read(picture torch.Tensor) (quarter, eighth torch.Tensor) {
+func (t *pyramid) read(image torch.Tensor) (quarter, eighth torch.Tensor) {
 	out := torch.Scopes(func() []torch.Tensor {
-		f := t.bottomUp(picture)
+		f := t.bottomUp(image)
 		x := t.blocks[3].forward(f[2])
 		eighth := t.upEighth.forward(torch.Cat([]torch.Tensor{x.UpsampleDouble(), f[1]}, 1))
 		return []torch.Tensor{t.upQtr.forward(torch.Cat([]torch.Tensor{eighth.UpsampleDouble(), f[0]}, 1)), eighth}
@@ -153,9 +153,9 @@ func newMixer(w JudgeWidths, p nn.Params) *mixer {
 
 func (t *mixer) widths() (quarter, eighth int64) { return t.w[1], t.w[3] }
 
-func (t *mixer) read(picture torch.Tensor) (quarter, eighth torch.Tensor) {
+func (t *mixer) read(image torch.Tensor) (quarter, eighth torch.Tensor) {
 	out := torch.Scopes(func() []torch.Tensor {
-		early := t.stem[1].forward(t.stem[0].forward(picture))
+		early := t.stem[1].forward(t.stem[0].forward(image))
 		x := t.stem[2].forward(early)
 		B, C, H, W := x.Size(0), x.Size(1), x.Size(2), x.Size(3)
 		place := t.place

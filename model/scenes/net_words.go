@@ -8,7 +8,7 @@ import (
 )
 
 // WordNet says whether an image shows the entities that a prompt names. Every pixel of an eighth
-// of the picture says which entity it belongs to; where a named one is absent, a second part says,
+// of the image says which entity it belongs to; where a named one is absent, a second part says,
 // from these maps and the prompt, where it should be or what stands in its place.
 type WordNet struct {
 	trunk    trunk
@@ -111,9 +111,9 @@ type Reading struct {
 }
 
 // Forward reads images [B,3,H,W] in [-1,1] beside what their prompts say.
-func (j *WordNet) Forward(picture torch.Tensor, prompts Told) Reading {
+func (j *WordNet) Forward(image torch.Tensor, prompts Told) Reading {
 	out := torch.Scopes(func() []torch.Tensor {
-		_, eighth := j.trunk.read(picture)
+		_, eighth := j.trunk.read(image)
 		words := j.words.Forward(eighth)
 		place := j.place.Forward(pooledBoth(eighth))
 		h, named := j.match(eighth, words, prompts)
@@ -127,8 +127,8 @@ func (j *WordNet) Forward(picture torch.Tensor, prompts Told) Reading {
 
 // Features are those of the first kind of trunk on its way down, at a quarter, an eighth and a sixteenth of
 // the sides.
-func (j *WordNet) Features(picture torch.Tensor) []torch.Tensor {
-	return j.trunk.(*pyramid).bottomUp(picture)
+func (j *WordNet) Features(image torch.Tensor) []torch.Tensor {
+	return j.trunk.(*pyramid).bottomUp(image)
 }
 
 // match sets the maps beside the prompt: features [B,matchWidth,h,w], and how strongly each of the two

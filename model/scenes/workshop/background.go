@@ -6,7 +6,7 @@ import (
 	"focusnfix/model/scenes"
 )
 
-// The six places. Each draws every pixel of the canvas from a few ranges of colours, shapes and
+// The six places. Each draws every pixel of the canvas from a few ranges of colors, shapes and
 // positions, so that no two scenes share a background. None holds anything that a caption can name.
 
 var (
@@ -14,7 +14,7 @@ var (
 	sunlight = rgb{255, 222, 92}
 )
 
-// palette is the colours of one time of day: the sky from top to horizon, the ground from horizon
+// palette is the colors of one time of day: the sky from top to horizon, the ground from horizon
 // to the bottom.
 type palette struct{ skyTop, skyLow, groundTop, groundLow rgb }
 
@@ -38,26 +38,26 @@ func wave(r *random, y, swing float64) func(x float64) float64 {
 	}
 }
 
-// flat returns a colour that is the same everywhere.
-func flat(colour rgb) func(x, depth float64) rgb { return func(_, _ float64) rgb { return colour } }
+// flat returns a color that is the same everywhere.
+func flat(color rgb) func(x, depth float64) rgb { return func(_, _ float64) rgb { return color } }
 
-// shaded returns a colour that runs from top to bottom over the given depth.
+// shaded returns a color that runs from top to bottom over the given depth.
 func shaded(top, bottom rgb, over float64) func(x, depth float64) rgb {
 	return func(_, depth float64) rgb { return top.mixed(bottom, min(1, depth/over)) }
 }
 
-func drawSun(c *canvas, r *random, colour rgb, radius float64) {
+func drawSun(c *canvas, r *random, color rgb, radius float64) {
 	x, y := r.between(14, 114), r.between(12, 28)
-	c.glow(x, y, radius*2.4, radius*2.4, colour, 0.55)
-	c.ellipse(x, y, radius, radius, colour, 1)
+	c.glow(x, y, radius*2.4, radius*2.4, color, 0.55)
+	c.ellipse(x, y, radius, radius, color, 1)
 }
 
-func drawClouds(c *canvas, r *random, n int, colour rgb) {
+func drawClouds(c *canvas, r *random, n int, color rgb) {
 	for range n {
 		x, y, s := r.between(6, 122), r.between(8, 34), r.between(5, 9)
-		c.ellipse(x-s*1.1, y, s*0.9, s*0.55, colour, 0.95)
-		c.ellipse(x+s*1.1, y, s*0.95, s*0.55, colour, 0.95)
-		c.ellipse(x, y-s*0.25, s, s*0.75, colour, 0.95)
+		c.ellipse(x-s*1.1, y, s*0.9, s*0.55, color, 0.95)
+		c.ellipse(x+s*1.1, y, s*0.95, s*0.55, color, 0.95)
+		c.ellipse(x, y-s*0.25, s, s*0.75, color, 0.95)
 	}
 }
 

@@ -99,7 +99,7 @@ func cover(into, mask []uint8, cells int) {
 	}
 }
 
-// picture is the batch's pixels [n,3,Size,Size] in [-1,1], laid out for convolutions.
+// image is the batch's pixels [n,3,Size,Size] in [-1,1], laid out for convolutions.
 func (b *sceneBatch) picture(device torch.Device, dtype torch.DType) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		bytes := torch.FromBytes(b.pixels, torch.Uint8, int64(b.n), scenes.Size, scenes.Size, 3).ToDevice(device, torch.Uint8)

@@ -20,7 +20,7 @@ type descent struct {
 // smallestSide is that of a matrix which Muon moves.
 const smallestSide = 16
 
-// isMatrix tells whether Muon is for a parameter: rows of an embedding are looked up, not multiplied.
+// isMatrix reports whether Muon is for a parameter: rows of an embedding are looked up, not multiplied.
 func isMatrix(name string, shape []int64) bool {
 	if len(shape) < 2 || strings.Contains(name, "token_embedding") || strings.Contains(name, "position_embedding") {
 		return false

@@ -7,7 +7,7 @@ import (
 	"focusnfix/model/torch"
 )
 
-// How pictures are drawn while the model is made: as the shipped preset draws them.
+// How images are drawn while the model is made: as the shipped preset draws them.
 const (
 	drawSteps    = 10
 	drawGuidance = 2.5
@@ -23,8 +23,8 @@ type drawing struct {
 	dtype     torch.DType
 }
 
-// draw takes latents [B,C,h,w] from step first of drawSteps to the picture, [B,3,H,W] about [-1,1].
-// Latents that are given noise to match begin in the middle: the picture keeps its layout and is
+// draw takes latents [B,C,h,w] from step first of drawSteps to the image, [B,3,H,W] about [-1,1].
+// Latents that are given noise to match begin in the middle: the image keeps its layout and is
 // drawn anew. first 0 begins at pure noise.
 func (d *drawing) draw(prompts []string, latents torch.Tensor, first int) (torch.Tensor, error) {
 	scheduler, err := sd.NewScheduler(d.scheduler, drawSteps, 0)
@@ -52,7 +52,7 @@ func (d *drawing) draw(prompts []string, latents torch.Tensor, first int) (torch
 	}), nil
 }
 
-// redraw takes latents [B,C,h,w] of finished pictures back to step first and draws from there.
+// redraw takes latents [B,C,h,w] of finished images back to step first and draws from there.
 func (d *drawing) redraw(prompts []string, latents torch.Tensor, first int, chance *torch.Generator) (torch.Tensor, error) {
 	scheduler, err := sd.NewScheduler(d.scheduler, drawSteps, 0)
 	if err != nil {

@@ -56,7 +56,7 @@ func (r *report) drawings(ctx context.Context) error {
 	return nil
 }
 
-// findings count what drawn pictures show.
+// findings count what drawn images show.
 type findings struct {
 	subject, object, second, place []bool
 	linked, others                 [scenes.NumAspects][]bool // faulty or not, by the held-out judges

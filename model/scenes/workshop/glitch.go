@@ -2,7 +2,7 @@ package workshop
 
 import "math"
 
-// A glitch tears the picture of one entity, not the place around it. The three kinds leave edges
+// A glitch tears the image of one entity, not the place around it. The three kinds leave edges
 // sharp, so that blur is never mistaken for one.
 
 type glitchKind int
@@ -63,7 +63,7 @@ func swirlSprite(from, out *sprite, r *random) {
 	}
 }
 
-// sample writes the pixel at (x, y), bilinear between pixel centres, transparent outside.
+// sample writes the pixel at (x, y), bilinear between pixel centers, transparent outside.
 func (s *sprite) sample(x, y float64, to []uint8) {
 	x, y = x-0.5, y-0.5
 	left, top := math.Floor(x), math.Floor(y)
@@ -86,7 +86,7 @@ func (s *sprite) sample(x, y float64, to []uint8) {
 	}
 }
 
-// tearSprite cuts the sprite into bands and pushes neighbours to opposite sides.
+// tearSprite cuts the sprite into bands and pushes neighbors to opposite sides.
 func tearSprite(from, out *sprite, r *random) {
 	left, top := (out.width-from.width)/2, (out.height-from.height)/2
 	side := 1

@@ -16,7 +16,7 @@ import (
 // a checkpoint therefore holds weights, moments and a step, and a run that was stopped goes on as if
 // it had not been. On the CPU every thread is a replica: it computes the gradient of its part of the
 // batch with operators of one thread each, which keeps all cores busy where the operators are small.
-// Batches are made by workers while the step before them is learnt from.
+// Batches are made by workers while the step before them is learned from.
 type lesson[N, B any] struct {
 	stage   string // names the checkpoint and the events
 	seed    uint64
@@ -29,7 +29,7 @@ type lesson[N, B any] struct {
 	build   func(nn.Params) N
 	zero    func(name string) bool // parameters that begin at 0; nil is none
 	draw    func(step, replica, n int) B
-	// loss gives scalars: what is minimised, then what else is shown.
+	// loss gives scalars: what is minimized, then what else is shown.
 	loss  func(net N, part B, chance *torch.Generator, progress float64) []torch.Tensor
 	shown []string
 	// look, if set, is called at every checkpoint with the averaged network.

@@ -36,7 +36,7 @@ const (
 	wordWeight  = 8.0 // few cells belong to any of the entities
 )
 
-// learnJudge learns one judge of the faults that a picture shows by itself.
+// learnJudge learns one judge of the faults that an image shows by itself.
 func (p *pretraining) learnJudge(ctx context.Context, k judgeKind) error {
 	draw, err := p.judgeScenes(ctx, k)
 	if err != nil {

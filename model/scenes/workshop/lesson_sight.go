@@ -96,7 +96,7 @@ func (p *pretraining) loadSight() (*loaded[*scenes.WordNet], error) {
 	return load(p.sightPath(), p.dtype, p.device, p.buildSight)
 }
 
-// featureDistance is how differently a network sees two pictures: the mean absolute difference of its
+// featureDistance is how differently a network sees two images: the mean absolute difference of its
 // features at a quarter and an eighth, each in parts of their mean size (after Johnson et al.,
 // arXiv 1603.08155).
 func featureDistance(sight *scenes.WordNet, picture, decoded torch.Tensor) torch.Tensor {

@@ -85,7 +85,7 @@ func (p *pretraining) loadVAE() (*loaded[*sd.VAE], error) {
 	return load(p.folder("vae", "diffusion_pytorch_model.safetensors"), p.dtype, p.device, p.buildVAE)
 }
 
-// textConfig is the text encoder's with the vocabulary that was learnt: the end token is the last.
+// textConfig is the text encoder's with the vocabulary that was learned: the end token is the last.
 func (p *pretraining) textConfig(tokenizer *clip.Tokenizer) clip.TextConfig {
 	cfg := p.sizes.text
 	ids := tokenizer.Encode("").IDs
@@ -119,7 +119,7 @@ func (d *encodedScenes) draw(seed uint64, n int) encodedBatch {
 // painterLoss is the squared error of the predicted velocity sqrt(ᾱ)·noise - sqrt(1-ᾱ)·latents (Salimans
 // & Ho, arXiv 2202.00512, appendix D). Where there is little noise it counts less: by (min(SNR, 5) + 1)
 // / (SNR + 1), which is min-SNR-5 (Hang et al., arXiv 2303.09556) on the SNR + 1 that the velocity's
-// error is in units of the picture's; plain min-SNR would ignore the first step, whose SNR is 0.
+// error is in units of the image's; plain min-SNR would ignore the first step, whose SNR is 0.
 func painterLoss(net *painter, schedule sd.NoiseSchedule, latents torch.Tensor, part encodedBatch, chance *torch.Generator, dtype torch.DType) []torch.Tensor {
 	B := int64(len(part.rows))
 	timesteps := make([]float64, B)

@@ -27,7 +27,7 @@ const (
 // first parts of the lesson: four times as many steps in the same time.
 const (
 	cropOnCPU = 64
-	wholeFrom = 0.85 // of the lesson, so that attention meets whole pictures
+	wholeFrom = 0.85 // of the lesson, so that attention meets whole images
 )
 
 // generator makes scenes of one of our data sets, of this run's own if it has a seed of its own.
@@ -81,13 +81,13 @@ func (p *pretraining) learnVAE(ctx context.Context) error {
 	return p.writeVAE(f, averaged)
 }
 
-// crop takes the same random square of every picture, aligned with latents.
+// crop takes the same random square of every image, aligned with latents.
 func crop(picture torch.Tensor, side int, dice *random) torch.Tensor {
 	corner := func() int64 { return int64(8 * dice.below((scenes.Size-side)/8+1)) }
 	return picture.Narrow(2, corner(), int64(side)).Narrow(3, corner(), int64(side))
 }
 
-// vaeLoss compares pictures [B,3,H,W] in [-1,1] with what is left of them behind the latents.
+// vaeLoss compares images [B,3,H,W] in [-1,1] with what is left of them behind the latents.
 func vaeLoss(vae *sd.VAE, sight *scenes.WordNet, picture torch.Tensor, chance *torch.Generator) []torch.Tensor {
 	posterior := vae.Encode(picture)
 	mean, std := posterior.Mean.To(torch.Float32), posterior.Std.To(torch.Float32)
@@ -104,7 +104,7 @@ func vaeLoss(vae *sd.VAE, sight *scenes.WordNet, picture torch.Tensor, chance *t
 	return []torch.Tensor{loss, absolute, edges, perceptual, kl}
 }
 
-// slope is the difference of neighbours along a dimension.
+// slope is the difference of neighbors along a dimension.
 func slope(x torch.Tensor, dim int64) torch.Tensor {
 	n := x.Size(dim)
 	return x.Narrow(dim, 1, n-1).Sub(x.Narrow(dim, 0, n-1))
@@ -128,7 +128,7 @@ func (p *pretraining) writeVAE(f *layout, averaged torch.Tensor) error {
 }
 
 // foldLatents makes every latent channel have mean 0 and variance 1 over scenes, and decode to the
-// same picture as before.
+// same image as before.
 func (p *pretraining) foldLatents(f *layout, averaged torch.Tensor) error {
 	mean, spread, err := p.measureLatents(f, averaged)
 	if err != nil {
@@ -209,8 +209,8 @@ func (p *pretraining) lookAtVAE(vae *sd.VAE, step int) error {
 	return p.writeSheet("vae", rows, 8)
 }
 
-// psnr is the mean over pictures [B,3,H,W] in [-1,1] of 10·log10 of 1 over the squared error in
-// [0,1], in dB; what is decoded is clamped to the range of pictures.
+// psnr is the mean over images [B,3,H,W] in [-1,1] of 10·log10 of 1 over the squared error in
+// [0,1], in dB; what is decoded is clamped to the range of images.
 func psnr(picture, decoded torch.Tensor) float64 {
 	value := 0.0
 	torch.Scope(func() torch.Tensor {
@@ -221,7 +221,7 @@ func psnr(picture, decoded torch.Tensor) float64 {
 	return value
 }
 
-// writeSheet writes pictures [n,3,H,W] in [-1,1] side by side into sheets/name.png.
+// writeSheet writes images [n,3,H,W] in [-1,1] side by side into sheets/name.png.
 func (p *pretraining) writeSheet(name string, pictures torch.Tensor, columns int) error {
 	path := filepath.Join(p.out, "sheets", name+".png")
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// areaUnderCurve is the probability that a faulty picture has a higher score than a faultless one,
+// areaUnderCurve is the probability that a faulty image has a higher score than a faultless one,
 // equal scores counting half; NaN without one of each.
 func areaUnderCurve(scores []float64, faulty []bool) float64 {
 	order := make([]int, len(scores))

@@ -21,7 +21,7 @@ import (
 //	           perceptual term of the autoencoder's loss. It does not ship.
 //	vae        the autoencoder (f8, 128 pixels).
 //	unet       byte-level BPE from the captions; text encoder and UNet together, on encoded scenes.
-//	judge      two networks that find violence, over-sexualisation and glitches: one for rewards,
+//	judge      two networks that find violence, over-sexualization and glitches: one for rewards,
 //	           one of another make, seed and data that is kept for evaluation.
 //	alignment  two that find missing and wrong entities, in the same way.
 //
@@ -37,7 +37,7 @@ func PretrainStages() []string { return append(slices.Clone(stages), "all") }
 // PretrainOptions say how the shipped model is made.
 type PretrainOptions struct {
 	// Out is the folder that is written: model (a diffusers folder with judges), state (checkpoints),
-	// sheets (pictures to look at), events.jsonl.
+	// sheets (images to look at), events.jsonl.
 	Out    string
 	Device torch.Device // "" is the first GPU, or the CPU
 	DType  torch.DType  // that networks compute in; 0 is bfloat16 on a GPU, float32 on the CPU
@@ -45,7 +45,7 @@ type PretrainOptions struct {
 	// Threads are replicas on the CPU that share a batch, each of one thread; 0 is all processors. A
 	// GPU has one.
 	Threads int
-	// Steps and Batch replace those of every network that is learnt; 0 keeps its own.
+	// Steps and Batch replace those of every network that is learned; 0 keeps its own.
 	Steps, Batch int
 	// Minutes, if more than 0, is the time of the whole call. Every network gets its share of it, and
 	// its learning rate falls by the clock; then the weights depend on the machine's speed, too.

@@ -151,7 +151,7 @@ func TestPretrainKeepsCheckpoint(t *testing.T) {
 }
 
 // TestFoldLatents checks that folding latents' mean and spread into the convolutions around them
-// changes no decoded picture, and leaves latents of mean 0 and variance 1.
+// changes no decoded image, and leaves latents of mean 0 and variance 1.
 func TestFoldLatents(t *testing.T) {
 	torchtest.Run(t, func() {
 		o := PretrainOptions{Out: t.TempDir(), Device: torch.CPU, Threads: 1, sizes: tinySizes()}
@@ -202,8 +202,8 @@ func TestFoldLatents(t *testing.T) {
 	})
 }
 
-// TestTokenizerIsLearnt checks that every word of the grammar is one token.
-func TestTokenizerIsLearnt(t *testing.T) {
+// TestTokenizerIsLearned checks that every word of the grammar is one token.
+func TestTokenizerIsLearned(t *testing.T) {
 	o := PretrainOptions{Out: t.TempDir()}
 	p := &pretraining{out: o.Out, sizes: &shippedSizes}
 	if _, err := p.writeTokenizer(); err != nil {

@@ -17,7 +17,7 @@ func (r *random) seed(seed, index, purpose uint64) {
 	r.pcg.Seed(mix(seed^mix(purpose)), mix(index^mix(seed+purpose)))
 }
 
-// mix is the finaliser of SplitMix64: it spreads neighbouring numbers over all 64 bits.
+// mix is the finalizer of SplitMix64: it spreads neighboring numbers over all 64 bits.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9

@@ -16,11 +16,11 @@ import (
 )
 
 // PretrainReport measures the model in o.Out and writes report.md and sheets there. Scenes are of the
-// validation seed, which nothing learns from; faults and entities in drawn pictures are told by the
-// held-out judges. pictures is how many are drawn and judged for each figure, 500 if 0.
+// validation seed, which nothing learns from; faults and entities in drawn images are told by the
+// held-out judges. images is how many are drawn and judged for each figure, 500 if 0.
 func PretrainReport(ctx context.Context, o PretrainOptions, pictures int) error {
 	if o.DType == 0 {
-		o.DType = torch.Float32 // what ships is measured, not how it was learnt
+		o.DType = torch.Float32 // what ships is measured, not how it was learned
 	}
 	p, err := o.start()
 	if err != nil {
@@ -110,10 +110,10 @@ func (r *report) autoencoder(ctx context.Context) error {
 	return nil
 }
 
-// verdict is what judges say of one picture.
+// verdict is what judges say of one image.
 type verdict struct {
 	probability [2][scenes.NumAspects]float64
-	overlap     [2][scenes.NumAspects]float64 // with the true mask; meaningless in drawn pictures
+	overlap     [2][scenes.NumAspects]float64 // with the true mask; meaningless in drawn images
 	seen        []float64                     // by the held-out judge: probability of every entity
 	place       int
 }
@@ -254,7 +254,7 @@ func (r *report) judgeRow(source string, a scenes.Aspect, generator []Scene, ver
 		mean(overlaps[0]), mean(overlaps[1]), mean(unarmed[0]), mean(unarmed[1]), correlation(errs[0], errs[1]))
 }
 
-// readerLine tells how often the held-out alignment judge, which names what drawn pictures show, is
+// readerLine tells how often the held-out alignment judge, which names what drawn images show, is
 // right about true scenes.
 func (r *report) readerLine(list []Scene, verdicts []verdict) {
 	var names, places []bool

@@ -6,7 +6,7 @@ import (
 	"focusnfix/model/scenes"
 )
 
-// Scene is one picture with everything that is known about it. Its buffers are reused when the same
+// Scene is one image with everything that is known about it. Its buffers are reused when the same
 // Scene is drawn again.
 type Scene struct {
 	Pixels  []uint8 // [Size,Size,3] RGB, row by row
@@ -20,22 +20,22 @@ type Scene struct {
 	Entities []Entity
 }
 
-// Entity is one thing that the caption names, and what the picture shows in its place.
+// Entity is one thing that the caption names, and what the image shows in its place.
 type Entity struct {
 	Name  string          // in the caption
 	Kind  scenes.Kind     // of Name
-	Drawn string          // in the picture: Name, another name if it is wrong, "" if it is missing
+	Drawn string          // in the image: Name, another name if it is wrong, "" if it is missing
 	Box   image.Rectangle // where Drawn is, or where Name should be if it is missing; pixels
 	Mask  []uint8         // [Size,Size], 1 where Drawn is seen: nothing in front of it; all 0 if it is missing
 }
 
-// Missing reports whether the picture lacks the entity.
+// Missing reports whether the image lacks the entity.
 func (e *Entity) Missing() bool { return e.Drawn == "" }
 
-// Wrong reports whether the picture shows something else in the entity's place.
+// Wrong reports whether the image shows something else in the entity's place.
 func (e *Entity) Wrong() bool { return e.Drawn != "" && e.Drawn != e.Name }
 
-// Image returns a copy of the picture.
+// Image returns a copy of the image.
 func (s *Scene) Image() *image.NRGBA {
 	picture := image.NewNRGBA(image.Rect(0, 0, scenes.Size, scenes.Size))
 	for i := range scenes.Size * scenes.Size {

@@ -193,7 +193,7 @@ func TestEntityMasksLeaveOutWhatIsHidden(t *testing.T) {
 	}
 }
 
-// The relation in the caption holds in the picture.
+// The relation in the caption holds in the image.
 func TestPositionWordsHold(t *testing.T) {
 	batch := make([]Scene, 300)
 	newGenerator(t, Options{Seed: 10}).Fill(batch, 0)
@@ -261,7 +261,7 @@ func TestSpritesAreAllUsed(t *testing.T) {
 	}
 }
 
-// A colour above its alpha would shine through as a light rim.
+// A color above its alpha would shine through as a light rim.
 func TestScaledSpritesHaveNoHalo(t *testing.T) {
 	g := newGenerator(t, Options{})
 	for i := range entities {
@@ -269,7 +269,7 @@ func TestScaledSpritesHaveNoHalo(t *testing.T) {
 			picture := g.sheet.entities[i].at(side)
 			for k, v := range picture.pix {
 				if v > picture.pix[k|3] {
-					t.Fatalf("%s at %d pixels: colour %d above alpha %d gives a halo", entities[i].Name, side, v, picture.pix[k|3])
+					t.Fatalf("%s at %d pixels: color %d above alpha %d gives a halo", entities[i].Name, side, v, picture.pix[k|3])
 				}
 			}
 		}
@@ -314,7 +314,7 @@ func TestBackgroundsDifferAndLeaveNoHole(t *testing.T) {
 	for a, x := range means {
 		for b, y := range means {
 			if d := math.Hypot(math.Hypot(x[0]-y[0], x[1]-y[1]), x[2]-y[2]); a != b && d < 10 {
-				t.Errorf("%s and %s have almost the same mean colour: %v, %v", a, b, x, y)
+				t.Errorf("%s and %s have almost the same mean color: %v, %v", a, b, x, y)
 			}
 		}
 	}

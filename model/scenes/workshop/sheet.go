@@ -22,8 +22,8 @@ const (
 	textLines  = 4
 )
 
-// aspectColours outline the masks; they stay apart for colour-blind readers (Okabe-Ito).
-var aspectColours = [scenes.NumAspects]color.NRGBA{
+// aspectColors outline the masks; they stay apart for color-blind readers (Okabe-Ito).
+var aspectColors = [scenes.NumAspects]color.NRGBA{
 	scenes.Violence:          {213, 94, 0, 255},
 	scenes.Oversexualization: {204, 121, 167, 255},
 	scenes.Artifacts:         {0, 158, 115, 255},
@@ -64,14 +64,14 @@ func drawTile(sheet *image.NRGBA, at image.Point, s *Scene, outlines bool) {
 		for y := range sheetScale * scenes.Size {
 			for x := range sheetScale * scenes.Size {
 				if onRim(s.Masks[a], x, y) {
-					sheet.Set(at.X+x, at.Y+y, aspectColours[a])
+					sheet.Set(at.X+x, at.Y+y, aspectColors[a])
 				}
 			}
 		}
 	}
 }
 
-// onRim reports whether sheet pixel (x, y) of a tile is inside the mask and a neighbour is not.
+// onRim reports whether sheet pixel (x, y) of a tile is inside the mask and a neighbor is not.
 func onRim(mask []uint8, x, y int) bool {
 	inside := func(x, y int) bool {
 		x, y = x/sheetScale, y/sheetScale

@@ -32,7 +32,7 @@ type effort struct {
 // shippedSizes are those of the model in the repository.
 //
 // The autoencoder has 8 latent channels, not 4: at f8 a latent pixel stands for 192 numbers of the
-// picture, and with 4 channels faces of 40 pixels stay blurred (DESIGN: 4 to 8 are allowed).
+// image, and with 4 channels faces of 40 pixels stay blurred (DESIGN: 4 to 8 are allowed).
 var shippedSizes = sizes{
 	vae:       vaeConfig(8, 32, 64, 96, 128),
 	unet:      unetConfig(8, 128, 48, 96, 192),

@@ -15,10 +15,10 @@ import (
 //go:embed sprites/*.png sprites/LICENSE.txt
 var spriteFiles embed.FS
 
-// sprite is a picture with transparency, ready to be put on a canvas.
+// sprite is an image with transparency, ready to be put on a canvas.
 type sprite struct {
 	width, height int
-	pix           []uint8 // [height,width,4] RGBA, colours multiplied by alpha
+	pix           []uint8 // [height,width,4] RGBA, colors multiplied by alpha
 }
 
 const (

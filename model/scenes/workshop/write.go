@@ -45,7 +45,7 @@ func writeJSON(path string, value any) error {
 	return os.WriteFile(path, append(text, '\n'), 0o666)
 }
 
-// tiled lays pictures of one size out in columns.
+// tiled lays images of one size out in columns.
 func tiled(pictures []*image.RGBA, columns int) *image.RGBA {
 	const gap = 2
 	side := pictures[0].Bounds().Size().Add(image.Pt(gap, gap))
