@@ -121,7 +121,8 @@ func honourEdit(dir string, r *Reference, meta referenceMeta) error {
 
 // save writes a reference's folder. base is Î₀, [1,3,H,W].
 func (s *store) save(r *Reference, base torch.Tensor) (err error) {
-	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+	// Only the last folder of the path: a run that was moved is not made anew.
+	if err := os.Mkdir(s.dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	temp, err := os.MkdirTemp(s.dir, ".new-")
