@@ -11,6 +11,7 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/engine"
+	"focusnfix/core/eval"
 	"focusnfix/core/run"
 )
 
@@ -125,7 +126,7 @@ func (e *evalFlags) findOther(f run.Folder) (run.Folder, error) {
 }
 
 // save writes the numbers and the sheet, and gives their files' names.
-func (e *evalFlags) save(c engine.Compare, result *engine.Comparison, text []byte) (saved []string, err error) {
+func (e *evalFlags) save(c engine.Compare, result *eval.Comparison, text []byte) (saved []string, err error) {
 	var picture bytes.Buffer
 	if err := core.WritePNG(&picture, sheet(result.Rows)); err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"focusnfix/core"
+	"focusnfix/core/eval"
 	"focusnfix/core/run"
 	"focusnfix/core/train"
 	"focusnfix/model/reward"
@@ -82,24 +83,21 @@ type engine struct {
 	paused bool       // is wanted
 
 	// Only work and what it calls touch these.
-	session  *Session
-	trainer  *train.Trainer
-	began    bool          // training goes on here, rather than serving alone
-	written  int           // step of the newest checkpoint; -1 where there is none
-	watched  []train.Pair  // pictures that are kept
-	drawn    int           // references in the pool that are there
-	alarming map[Pair]bool // of pictures whose mask covers too much
-	gate     *train.Gate
+	session   *Session
+	trainer   *train.Trainer
+	began     bool // training goes on here, rather than serving alone
+	written   int  // step of the newest checkpoint; -1 where there is none
+	evaluator *eval.Evaluator
+	watched   []core.Pair        // pictures that are kept
+	drawn     int                // references in the pool that are there
+	alarming  map[core.Pair]bool // of pictures whose mask covers too much
 }
-
-// Pair is what one picture comes from.
-type Pair = train.Pair
 
 // begin takes the run folder: no other engine can have it then.
 func begin(o Options) (*engine, net.Listener, error) {
 	e := &engine{
 		Options: o, queue: make(chan func()), wake: make(chan struct{}, 1), ended: make(chan struct{}),
-		written: -1, alarming: map[Pair]bool{},
+		written: -1, alarming: map[core.Pair]bool{},
 	}
 	if e.IdleTime == 0 {
 		e.IdleTime = defaultIdleTime
@@ -184,6 +182,7 @@ func (e *engine) load() (err error) {
 		return explain(err, c)
 	}
 	e.trainer.Join(e.Group)
+	e.evaluator = &eval.Evaluator{Source: e.trainer.References, Judges: e.session.Judges, Batch: c.Train.Batch}
 	if len(all) > 0 {
 		newest := all[len(all)-1]
 		if err := e.trainer.Load(newest.Dir); err != nil {

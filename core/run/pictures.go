@@ -29,6 +29,15 @@ func PicturePath(step, index int, seed uint64) string {
 	return path.Join(images, stepName(step), fmt.Sprintf("%03d-%d.png", index, seed))
 }
 
+// HeatmapName is what the file of a judge's heatmap of a prompt test is called, without its ending; that of the
+// tuned image ends in "-tuned" besides.
+func HeatmapName(aspect string, heldOut bool) string {
+	if heldOut {
+		return "heat-held-out-" + aspect
+	}
+	return "heat-" + aspect
+}
+
 // Open opens a file by its path from the run folder, as events have it. A path that leads out of the
 // folder, by a link too, and what is not a regular file is an error.
 func (f Folder) Open(name string) (opened *os.File, err error) {

@@ -4,6 +4,7 @@ package torchtest
 import (
 	"math"
 	"os"
+	"strings"
 	"testing"
 
 	"focusnfix/model/torch"
@@ -30,6 +31,15 @@ func Need(t testing.TB) {
 		t.Fatal(err)
 	}
 	t.Skip(err)
+}
+
+// SkipWithoutGroups skips the test if what a process said is that this libtorch cannot form process
+// groups: the wheels of pip have no Gloo, and on a machine without GPUs nothing else.
+func SkipWithoutGroups(t testing.TB, said string) {
+	t.Helper()
+	if strings.Contains(said, "built without torch.distributed") || strings.Contains(said, "is not built into this library") {
+		t.Skip(said)
+	}
 }
 
 // MaxDiff is the largest absolute difference of two tensors of one shape, +Inf where shapes differ
