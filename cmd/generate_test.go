@@ -55,9 +55,9 @@ func TestGenerateWritesPictures(t *testing.T) {
 func TestGenerateRefuses(t *testing.T) {
 	for want, args := range map[string]string{
 		"--model is missing":                         "generate x",
-		"--size 3x: want WIDTHxHEIGHT":               "generate x -m m --size 3x",
-		"--size 3x4x5: want":                         "generate x -m m --size 3x4x5",
-		"--steps 0: want 1 to 999":                   "generate x -m m --steps 0",
+		`--size: "3x", want WIDTHxHEIGHT`:            "generate x -m m --size 3x",
+		`--size: "3x4x5", want`:                      "generate x -m m --size 3x4x5",
+		"--steps: 0, want 1 to 999":                  "generate x -m m --steps 0",
 		"-n 0 --batch 1: want 1 or more":             "generate x -m m -n 0",
 		"-o x.jpg: want a name that ends in .png":    "generate x -m m -o x.jpg",
 		"--scheduler pndm: want one of ddim":         "generate x -m m --scheduler pndm",
