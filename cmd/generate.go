@@ -81,6 +81,9 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 	if err != nil {
 		return usageError{err}
 	}
+	if err := prepareOut(g.out); err != nil {
+		return err
+	}
 	p, err := g.model.open(c.ErrOrStderr())
 	if err != nil {
 		return err
@@ -119,6 +122,23 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 		}
 	}
 	return nil
+}
+
+// prepareOut makes the folder of a file that will be written, and tries to write there: hours of drawing
+// should not end in an error about a folder.
+func prepareOut(path string) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	if info, err := os.Stat(path); err == nil && path != "" && info.IsDir() {
+		return fmt.Errorf("-o %s: is a folder, want the name of a file", path)
+	}
+	probe, err := os.CreateTemp(dir, ".focusnfix-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 // show prints the name of a picture's file and, in a terminal, the picture.

@@ -1,4 +1,4 @@
-package clip
+package tokenizer
 
 import (
 	_ "embed"
@@ -9,11 +9,11 @@ import (
 	"sync"
 )
 
-//go:embed tokenizer_nfc.txt
+//go:embed nfc.txt
 var nfcText string
 
-// nfcTables hold what normalisation form C (Unicode Standard Annex 15) needs, in the
-// version of Unicode that the reference normalises by.
+// nfcTables hold what normalization form C (Unicode Standard Annex 15) needs, in the
+// version of Unicode that the reference normalizes by.
 type nfcTables struct {
 	decompose map[rune][]rune
 	compose   map[[2]rune]rune
@@ -29,7 +29,7 @@ var loadNFC = sync.OnceValue(func() *nfcTables {
 		case line[at] == ':':
 			class, err := strconv.ParseUint(line[:at], 10, 8)
 			if err != nil {
-				panic(fmt.Sprintf("tokenizer_nfc.txt: %q: %v", line, err))
+				panic(fmt.Sprintf("nfc.txt: %q: %v", line, err))
 			}
 			for span := range strings.FieldsSeq(line[at+1:]) {
 				from, to, _ := strings.Cut(span, "-")
@@ -55,7 +55,7 @@ var loadNFC = sync.OnceValue(func() *nfcTables {
 func hexRune(s string) rune {
 	n, err := strconv.ParseUint(s, 16, 21)
 	if err != nil {
-		panic(fmt.Sprintf("tokenizer_nfc.txt: %v", err))
+		panic(fmt.Sprintf("nfc.txt: %v", err))
 	}
 	return rune(n)
 }
@@ -71,9 +71,9 @@ const (
 	tails       = 28
 )
 
-// toNFC normalises s to form C: letters and their accents become one code point
+// NFC normalizes s to form C: letters and their accents become one code point
 // where there is one.
-func toNFC(s string) string {
+func NFC(s string) string {
 	if strings.IndexFunc(s, func(r rune) bool { return r >= 0x300 }) < 0 {
 		return s // below the combining marks everything is composed
 	}

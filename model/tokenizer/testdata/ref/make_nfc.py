@@ -1,8 +1,8 @@
-"""Writes tokenizer_nfc.txt, the tables behind normalisation form C, from Python's copy
+"""Writes nfc.txt, the tables behind normalisation form C, from Python's copy
 of the Unicode Character Database, less what the tokenizers package does not know yet:
 it normalises by Unicode 9, and we want its ids.
 
-    python make_nfc.py > ../../tokenizer_nfc.txt
+    python make_nfc.py > ../../nfc.txt
 """
 
 import unicodedata
@@ -19,7 +19,7 @@ def reorders(char):
 
 print("# Canonical decompositions and combining classes of the Unicode Character Database")
 print(f"# {unicodedata.unidata_version}, as far as tokenizers {tokenizers.__version__} knows them, reduced by")
-print("# testdata/ref/make_nfc.py; licence in tokenizer_nfc.LICENSE.")
+print("# testdata/ref/make_nfc.py; license in nfc.LICENSE.")
 print("# CODE=FIRST [SECOND]   decomposition; with '<' in place of '=' it is never composed")
 print("# CLASS:FIRST-LAST ...  combining class and the code points that have it")
 classes = {}
