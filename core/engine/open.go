@@ -25,10 +25,10 @@ type Session struct {
 	Options  train.Options
 	// Judges are the rewards that are trained on, as they are without augmentation, then the held-out ones.
 	Judges  []eval.Judge
-	HeldOut []string         // prompts that are never trained on
+	HeldOut []string // prompts that are never trained on
 	// PromptsHash is the fingerprint of a prompts file; empty of a list that comes with the program.
 	PromptsHash string
-	Random  *torch.Generator // what augmentation and noised copies draw from; part of a checkpoint
+	Random      *torch.Generator // what augmentation and noised copies draw from; part of a checkpoint
 
 	loaded []reward.Reward
 }

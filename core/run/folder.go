@@ -45,7 +45,7 @@ type Info struct {
 	// PromptsHash is of a prompts file's lines; empty of a list that comes with the program.
 	PromptsHash string `json:"prompts_hash,omitempty"`
 	Start       string `json:"start,omitempty"` // folder that relative paths in the configuration lead from
-	Steps     int       `json:"steps"` // of the whole training
+	Steps       int    `json:"steps"`           // of the whole training
 
 	State   string `json:"state"`             // running, paused, done, stopped, failed
 	Message string `json:"message,omitempty"` // why, of a run that failed
