@@ -78,8 +78,8 @@ func (c Compare) Do(ctx context.Context) (*eval.Comparison, error) {
 
 // references is the run's folder of them, or a passing one where that cannot be written.
 func (c Compare) references() (dir string, drop func(), err error) {
-	dir = filepath.Join(c.Run.Dir, "reference")
-	if os.MkdirAll(dir, 0o755) == nil {
+	dir = filepath.Join(c.Run.Dir, run.References)
+	if c.Run.Sound() == nil && os.MkdirAll(dir, 0o755) == nil {
 		if try, err := os.MkdirTemp(dir, ".new-"); err == nil {
 			return dir, func() {}, os.Remove(try)
 		}
