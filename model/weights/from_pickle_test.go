@@ -34,8 +34,10 @@ func TestConvertPickle(t *testing.T) {
 		"prompts.p": {arrayPickle(false, 1, 2, 3), "", "prompts F32 [3] [1 2 3]"},
 		"half.p":    {arrayPickle(false, 1, 2), F16, "half F16 [2] [1 2]"},
 		"rows.p":    {slices.Concat([]byte("\x80\x03]("), arrayPickle(true, 1, 2), arrayPickle(true, 3, 4), []byte("e.")), "", "rows F32 [2,2] [1 2 3 4]"},
-		"named.ckpt": {slices.Concat([]byte("\x80\x03}(X\x01\x00\x00\x00a"), arrayPickle(true, 5), []byte("X\x01\x00\x00\x00nK\x07u.")), "",
-			"a F32 [1] [5]"},
+		"named.ckpt": {
+			slices.Concat([]byte("\x80\x03}(X\x01\x00\x00\x00a"), arrayPickle(true, 5), []byte("X\x01\x00\x00\x00nK\x07u.")), "",
+			"a F32 [1] [5]",
+		},
 	} {
 		from := writeFile(t, name, c.data)
 		to := filepath.Join(t.TempDir(), "out.safetensors")

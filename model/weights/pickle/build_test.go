@@ -84,9 +84,9 @@ func (s *stream) add(v any) {
 	}
 }
 
-// torchTensor is a float32 tensor of a storage.
-func torchTensor(key string, elements int, offset int, shape, stride tuple) call {
-	id := persistent{"storage", global("torch FloatStorage"), key, "cpu", elements}
+// torchTensor is a float32 tensor of storage 0.
+func torchTensor(elements int, offset int, shape, stride tuple) call {
+	id := persistent{"storage", global("torch FloatStorage"), "0", "cpu", elements}
 	return call{"torch._utils _rebuild_tensor_v2", []any{id, offset, shape, stride, false, call{"collections OrderedDict", nil}}}
 }
 

@@ -167,11 +167,10 @@ func parseLegacy(data []byte) (any, error) {
 	return readLegacy(data, read, &at)
 }
 
-// readLegacy reads the objects, whose storages come after them: their windows are set when all is known.
+// readLegacy reads the objects and then their storages, which come last. Tensors are checked while the objects
+// are read: until the place of a storage is known, a window of its size stands in.
 func readLegacy(data []byte, read func(func(tuple) (*storage, error)) (any, error), at *int) (any, error) {
 	counts, known := map[string]int64{}, map[string]*storage{}
-	// Tensors are checked against their storage while the objects are read, before its place is known. Until
-	// then a window of the right size stands in, which must fit into the rest of the file.
 	root, err := read(func(id tuple) (*storage, error) {
 		if len(id) == 6 && id[5] != nil {
 			return nil, errors.New("views of storages of PyTorch before 0.4 are not read")
@@ -202,33 +201,36 @@ func readLegacy(data []byte, read func(func(tuple) (*storage, error)) (any, erro
 		return nil, err
 	}
 	order, ok := keys.(*list)
-	if !ok {
-		return nil, errors.New("broken: no list of storages")
+	if !ok || len(order.items) != len(known) {
+		return nil, errors.New("truncated, or broken: no list of the storages that the objects have")
 	}
-	moved := map[string][]byte{}
+	placed := map[string]bool{}
 	for _, k := range order.items {
 		key, _ := k.(string)
 		s, ok := known[key]
-		if !ok || len(data)-*at < 8 {
-			return nil, errors.New("truncated, or a storage that nothing uses")
+		if !ok || placed[key] {
+			return nil, errors.New("broken: a storage that nothing uses")
 		}
-		if n := binary.LittleEndian.Uint64(data[*at:]); n != uint64(counts[key]) {
-			return nil, fmt.Errorf("broken: storage %s has %d elements, want %d", shortened(key), n, counts[key])
+		placed[key] = true
+		if s.data, err = legacyStorage(data, at, counts[key], widths[s.dtype]); err != nil {
+			return nil, fmt.Errorf("storage %s: %w", shortened(key), err)
 		}
-		*at += 8
-		size := int(counts[key] * widths[s.dtype])
-		if size > len(data)-*at {
-			return nil, fmt.Errorf("truncated: storage %s", shortened(key))
-		}
-		moved[key] = data[*at : *at+size : *at+size]
-		*at += size
-	}
-	for key, s := range known {
-		raw, ok := moved[key]
-		if !ok {
-			return nil, fmt.Errorf("truncated: storage %s is missing", shortened(key))
-		}
-		s.data = raw
 	}
 	return root, nil
+}
+
+// legacyStorage is the next storage: a count of elements, and these.
+func legacyStorage(data []byte, at *int, count, width int64) ([]byte, error) {
+	if len(data)-*at < 8 {
+		return nil, errTruncated
+	}
+	if n := binary.LittleEndian.Uint64(data[*at:]); n != uint64(count) {
+		return nil, fmt.Errorf("broken: %d elements, want %d", n, count)
+	}
+	start, size := *at+8, int(count*width)
+	if size > len(data)-start {
+		return nil, errTruncated
+	}
+	*at = start + size
+	return data[start:*at:*at], nil
 }
