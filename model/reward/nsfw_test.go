@@ -61,7 +61,7 @@ func picture(t *testing.T, name string) torch.Tensor {
 			}
 		}
 	}
-	return torch.From(data, 1, 3, int64(H), int64(W))
+	return torchtest.Place(torch.From(data, 1, 3, int64(H), int64(W)))
 }
 
 var nsfwNetworks = map[string]func(torch.Device) (*NSFW, error){
@@ -75,7 +75,7 @@ func TestNSFW(t *testing.T) {
 	torchtest.Need(t)
 	for name, load := range nsfwNetworks {
 		t.Run(name, func(t *testing.T) {
-			n, err := load(torch.CPU)
+			n, err := load(torchtest.Device())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -130,7 +130,7 @@ func closeTo(t *testing.T, what string, got, want []float64, tolerance float64) 
 // float64, on pictures with the same small wave (testdata/ref/nsfw_gradients.py says why).
 func TestNSFWGradients(t *testing.T) {
 	torchtest.Need(t)
-	n, err := NewNSFWMid(torch.CPU)
+	n, err := NewNSFWMid(torchtest.Device())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestNSFWGradients(t *testing.T) {
 	for _, want := range goldens[gradient](t, "ref/nsfw_gradients") {
 		torchtest.Run(t, func() {
 			x := picture(t, want.File)
-			wave := torch.Arange(0, float64(x.Numel()), 1, torch.Float64, torch.CPU).Sin().Reshape(x.Shape()...)
+			wave := torch.Arange(0, float64(x.Numel()), 1, torch.Float64, torchtest.Device()).Sin().Reshape(x.Shape()...)
 			x = x.To(torch.Float64).AddScaled(wave, 1e-3).To(torch.Float32).Leaf()
 			score := n.Score(x, nil)
 			grad := torch.Grad([]torch.Tensor{score}, []torch.Tensor{x}, nil)[0].Neg()

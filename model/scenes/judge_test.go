@@ -13,7 +13,7 @@ import (
 // writeTinyJudges writes judges of made-up weights into a model folder.
 func writeTinyJudges(t *testing.T) string {
 	t.Helper()
-	o := PretrainOptions{Out: t.TempDir(), Device: torch.CPU, Threads: 1, sizes: tinySizes()}
+	o := PretrainOptions{Out: t.TempDir(), Device: torchtest.Device(), Threads: 1, sizes: tinySizes()}
 	p, err := o.start()
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func TestJudge(t *testing.T) {
 	folder := writeTinyJudges(t)
 	for _, heldOut := range []bool{false, true} {
 		for a := range Aspect(NumAspects) {
-			j, err := LoadJudge(folder, a, heldOut, torch.Float32, torch.CPU)
+			j, err := LoadJudge(folder, a, heldOut, torch.Float32, torchtest.Device())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,7 +97,7 @@ func TestFaultProbability(t *testing.T) {
 
 func TestLoadJudgeMissing(t *testing.T) {
 	torchtest.Need(t)
-	_, err := LoadJudge(filepath.Join(t.TempDir(), "none"), Violence, false, torch.Float32, torch.CPU)
+	_, err := LoadJudge(filepath.Join(t.TempDir(), "none"), Violence, false, torch.Float32, torchtest.Device())
 	if err == nil {
 		t.Fatal("a judge was read from nowhere")
 	}

@@ -61,7 +61,10 @@ func (c pipelineCase) request() Request {
 func loadTiny(t testing.TB, folder string, o LoadOptions) *Pipeline {
 	t.Helper()
 	torchtest.Need(t)
-	o.Device = torch.CPU
+	o.Device = torchtest.Device()
+	if o.DType == 0 {
+		o.DType = torch.Float32
+	}
 	p, err := Load(filepath.Join("testdata", "ref", folder), o)
 	if err != nil {
 		t.Fatal(err)

@@ -32,6 +32,17 @@ func Need(t testing.TB) {
 	t.Skip(err)
 }
 
+// Device is what tests compute on: FNF_TEST_DEVICE, "cuda:0" say, or the CPU.
+func Device() torch.Device {
+	if name := os.Getenv("FNF_TEST_DEVICE"); name != "" {
+		return torch.Device(name)
+	}
+	return torch.CPU
+}
+
+// Place moves a tensor to the tests' device, in its own element type.
+func Place(t torch.Tensor) torch.Tensor { return t.ToDevice(Device(), t.DType()) }
+
 // MaxDiff is the largest absolute difference of two tensors of one shape, +Inf where shapes differ
 // or a number is NaN.
 func MaxDiff(got, want torch.Tensor) float64 {
