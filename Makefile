@@ -21,6 +21,12 @@ SUMMARY  := awk -f .ci/summary.awk
 # Packages that neither they nor their tests need libtorch for.
 PURE = $$(go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... | awk '$$1 ~ /\.test$$/ && !/focusnfix\/model\/torch/ { sub(/\.test$$/, "", $$1); print $$1 }')
 BASE ?= main
+# What `make test-isa` runs (.ci/test-isa lists the rows), and the python whose torch is its libtorch 2.
+# By itself it installs TORCH2_PIP, several GB; without CUDA's share of them:
+#   TORCH2_PIP="torch==2.11.0 --index-url https://download.pytorch.org/whl/cpu"
+ISA        ?= narrow avx2 wide torch2
+TORCH2     ?= build/torch2-venv/bin/python
+TORCH2_PIP ?= torch==2.11.0
 
 ##@ Use
 
@@ -32,12 +38,14 @@ run: build ## build and run the program (ARGS="doctor --json")
 build: shim binary ## the shim and build/focusnfix
 
 .PHONY: binary
-binary: ## build/focusnfix alone: needs Go and a C compiler, no libtorch
+binary: build/modules.stamp ## build/focusnfix alone: needs Go and a C compiler, no libtorch
+	@[[ -f build/focusnfix ]] || echo "compiling build/focusnfix (under a minute the first time, a second later)"
 	@go build -ldflags '-s -w -X focusnfix/cmd.version=$(VERSION)' -o build/focusnfix .
 
 .PHONY: shim
 shim: ## build/libfnf_torch.so, for the libtorch of this machine
 	@[[ -f build/shim.stamp ]] || model/torch/shim/setup.sh
+	@[[ -f build/shim.stamp ]] || echo "compiling build/libfnf_torch.so (half a minute, once)"
 	@model/torch/shim/build.sh
 
 .PHONY: setup
@@ -55,6 +63,14 @@ test: shim ## every test, libtorch required
 test-pure: ## the tests that need no libtorch
 	@go test $(PURE)
 
+.PHONY: test-isa
+test-isa: shim $(if $(findstring torch2,$(ISA)),$(TORCH2)) ## the tests that compute, under narrow to wide instruction sets and libtorch 2 (ISA="narrow wide")
+	@TORCH2=$(TORCH2) .ci/test-isa $(ISA)
+
+.PHONY: test-device
+test-device: $(TORCH2) ## the tests that compute, on a stand-in for a GPU whose memory no host code may touch (libtorch 2)
+	@TORCH2=$(TORCH2) .ci/test-device
+
 .PHONY: race
 race: ## the same under the race detector
 	@go test -race $(PURE)
@@ -63,13 +79,16 @@ race: ## the same under the race detector
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) ## go vet, golangci-lint, shellcheck, and formats
 	@$< run --allow-parallel-runners
 	@$< fmt --diff
-	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run); \
+	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run .ci/test-isa .ci/test-device); \
 	else echo "skipped: shellcheck is not installed"; fi
 	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) --dry-run --Werror $$(git ls-files '*.c' '*.cpp' '*.h'); \
 	else echo "skipped: $(CLANG_FORMAT) is not installed"; fi
 
 .PHONY: check
 check: lint test race ## what CI runs
+
+.PHONY: check-all
+check-all: check test-isa test-device ## check, every set of instructions, libtorch 2 and the stand-in for a GPU (an hour on two cores)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s) each
@@ -126,6 +145,18 @@ clean: ## remove build/
 .PHONY: help
 help: ## this list
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+
+build/torch2-venv/bin/python:
+	@echo "installing $(TORCH2_PIP) into build/torch2-venv (several GB, minutes)"
+	@rm -rf build/torch2-venv && python3 -m venv build/torch2-venv.new
+	@build/torch2-venv.new/bin/python -m pip install -q $(TORCH2_PIP)
+	@mv build/torch2-venv.new build/torch2-venv
+
+# Go downloads what is missing without a word; this says so first.
+build/modules.stamp: go.sum
+	@GOPROXY=off go list -deps . >/dev/null 2>&1 || { echo "downloading Go modules"; \
+	go list -deps . >/dev/null; echo "downloaded in $$SECONDS s"; }
+	@mkdir -p build && touch $@
 
 # The version is part of the name: a new pin builds anew. Go's cache makes the second time cheap.
 $(TOOLS)/golangci-lint-%:

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"focusnfix/model/torch"
-	"focusnfix/tui"
+	"focusnfix/tui/picture"
 )
 
 // doctorReport is what `focusnfix doctor --json` prints. A part that could not be found out is
@@ -28,7 +28,7 @@ type doctorReport struct {
 	CUDA      []torch.DeviceInfo `json:"cuda"`
 	Driver    string             `json:"nvidia_driver,omitempty"` // kernel module
 	Speed     []speedReport      `json:"speed"`
-	Terminal  []tui.Fact         `json:"terminal"`
+	Terminal  []picture.Fact     `json:"terminal"`
 	Advice    []advice           `json:"advice"`
 }
 

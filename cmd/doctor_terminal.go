@@ -4,19 +4,19 @@ import (
 	"context"
 	"os"
 
-	"focusnfix/tui"
+	"focusnfix/tui/picture"
 )
 
 // terminalFacts is what doctor says about pictures in this terminal. A wrong FNF_IMAGES is a fact too.
-func terminalFacts() []tui.Fact {
-	facts, err := tui.Facts(context.Background(), os.Stdout, os.Getenv)
+func terminalFacts() []picture.Fact {
+	facts, err := picture.Facts(context.Background(), os.Stdout, os.Getenv)
 	if err != nil {
-		return []tui.Fact{{Name: "pictures", Value: "unknown", Hint: err.Error()}}
+		return []picture.Fact{{Name: "pictures", Value: "unknown", Hint: err.Error()}}
 	}
 	return facts
 }
 
-func terminalLines(facts []tui.Fact) []line {
+func terminalLines(facts []picture.Fact) []line {
 	var lines []line
 	for _, f := range facts {
 		mark := markGood

@@ -16,7 +16,7 @@ import (
 	"focusnfix/model/scenes"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
-	"focusnfix/tui"
+	"focusnfix/tui/picture"
 )
 
 // generateFlags are the flags of `focusnfix generate`.
@@ -78,7 +78,7 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 	if err := g.validate(); err != nil {
 		return err
 	}
-	probe, err := tui.NewProbe(os.Stdout, g.protocol, "", os.Getenv)
+	probe, err := picture.NewProbe(os.Stdout, g.protocol, "", os.Getenv)
 	if err != nil {
 		return usageError{err}
 	}
@@ -122,12 +122,12 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 }
 
 // show prints the name of a picture's file and, in a terminal, the picture.
-func show(c *cobra.Command, probe *tui.Probe, path string) error {
+func show(c *cobra.Command, probe *picture.Probe, path string) error {
 	fmt.Fprintln(c.OutOrStdout(), path)
-	if c.OutOrStdout() != io.Writer(os.Stdout) || !tui.IsTerminal(os.Stdout) {
+	if c.OutOrStdout() != io.Writer(os.Stdout) || !picture.IsTerminal(os.Stdout) {
 		return nil
 	}
-	return view(c.Context(), os.Stdout, probe, tui.View{}, []string{path})
+	return view(c.Context(), os.Stdout, probe, picture.Printer{}, []string{path})
 }
 
 // suitBuiltin draws with the shipped model as it draws best, where the user has no wish.

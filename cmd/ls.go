@@ -12,6 +12,7 @@ import (
 	"charm.land/lipgloss/v2/table"
 	"github.com/spf13/cobra"
 
+	"focusnfix/core"
 	"focusnfix/core/run"
 )
 
@@ -31,7 +32,7 @@ func newLs() *cobra.Command {
 				return writeRunsJSON(c.OutOrStdout(), list)
 			}
 			if len(list) == 0 {
-				fmt.Fprintf(c.OutOrStdout(), "no runs in %s\n", runs.dir())
+				fmt.Fprintf(c.OutOrStdout(), "no runs in %s\n", core.Clean(runs.dir()))
 				return nil
 			}
 			fmt.Fprintln(c.OutOrStdout(), runsTable(list, time.Now()))
@@ -49,7 +50,7 @@ func runsTable(list []run.Run, now time.Time) string {
 		BorderHeader(false).Headers("RUN", "STATE", "STEP", "REWARD", "MODEL", "AGE")
 	for _, r := range list {
 		if r.Err != nil {
-			t.Row(r.Name(), "unreadable", "", "", r.Err.Error(), "")
+			t.Row(r.Name(), "unreadable", "", "", core.Clean(r.Err.Error()), "")
 			continue
 		}
 		reward := ""
@@ -89,9 +90,9 @@ type listedRun struct {
 func writeRunsJSON(w io.Writer, list []run.Run) error {
 	listed := []listedRun{}
 	for _, r := range list {
-		l := listedRun{Name: r.Name(), Folder: r.Dir}
+		l := listedRun{Name: r.Name(), Folder: core.Clean(r.Dir)}
 		if r.Err != nil {
-			l.Error = r.Err.Error()
+			l.Error = core.Clean(r.Err.Error())
 		} else {
 			l.State, l.Message, l.Preset, l.Model, l.Created = stateOf(r), r.Info.Message, r.Info.Preset, r.Info.Model, r.Info.Created
 			l.Step, l.Steps = stepOf(r), r.Info.Steps

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"focusnfix/core"
 	"focusnfix/model/scenes"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
@@ -67,7 +68,7 @@ func (m *modelFlags) open(w io.Writer) (*sd.Pipeline, error) {
 }
 
 func warnTo(w io.Writer) func(string) {
-	return func(line string) { fmt.Fprintf(w, "warning: %s\n", line) }
+	return func(line string) { fmt.Fprintf(w, "warning: %s\n", core.Clean(line)) }
 }
 
 func (m *modelFlags) options() (sd.LoadOptions, error) {

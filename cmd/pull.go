@@ -3,9 +3,11 @@ package cmd
 import (
 	"fmt"
 	"path"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"focusnfix/core"
 	"focusnfix/model/weights"
 )
 
@@ -27,6 +29,9 @@ func newPull() *cobra.Command {
 			}
 			bar := newProgress(c.ErrOrStderr(), "pull")
 			o.Progress = func(p weights.PullProgress) { bar.showBytes(p.Done, p.Total) }
+			o.Waiting = func(why string, wait time.Duration) {
+				fmt.Fprintf(c.ErrOrStderr(), "%s; trying again in %s\n", core.Clean(why), wait.Round(time.Second))
+			}
 			if err := weights.Pull(c.Context(), args[0], out, o); err != nil {
 				return err
 			}

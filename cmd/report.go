@@ -45,7 +45,7 @@ func (r *report) event(e core.Event) {
 	case e.State == run.Paused:
 		r.line(strings.TrimSuffix("paused: "+e.Message, ": "))
 	case e.State == run.Running && e.Message != "" && r.bar.terminal:
-		fmt.Fprintf(r.out, "\r%s\x1b[K", e.Message)
+		fmt.Fprintf(r.out, "\r%s\x1b[K", core.Clean(e.Message))
 		r.open = true
 	}
 }
@@ -63,7 +63,7 @@ func (r *report) line(text string) {
 		fmt.Fprint(r.out, "\r\x1b[K")
 		r.open = false
 	}
-	fmt.Fprintln(r.out, text)
+	fmt.Fprintln(r.out, core.Clean(text))
 }
 
 // end leaves the bar's line.

@@ -13,6 +13,8 @@ import (
 	"charm.land/fang/v2"
 	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
+
+	"focusnfix/core"
 )
 
 // Exit codes of the program.
@@ -125,15 +127,15 @@ func (e hintedError) Hint() string { return e.hint }
 func (e hintedError) Unwrap() error { return e.error }
 
 // printError writes one line with the reason and one with a hint: the error's own, or else the
-// one given, or none.
+// one given, or none. Names of files and keys in it may be anybody's, so it is cleaned here.
 func printError(w io.Writer, err error, hint string) {
 	var hinted interface{ Hint() string }
 	if errors.As(err, &hinted) {
 		hint = hinted.Hint()
 	}
-	text := lipgloss.NewStyle().Foreground(lipgloss.Red).Bold(true).Render("error:") + " " + err.Error() + "\n"
+	text := lipgloss.NewStyle().Foreground(lipgloss.Red).Bold(true).Render("error:") + " " + core.CleanLines(err.Error()) + "\n"
 	if hint != "" {
-		text += lipgloss.NewStyle().Faint(true).Render("hint:") + "  " + hint + "\n"
+		text += lipgloss.NewStyle().Faint(true).Render("hint:") + "  " + core.Clean(hint) + "\n"
 	}
 	_, _ = lipgloss.Fprint(w, text) // nobody is left to tell
 }

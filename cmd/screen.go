@@ -9,6 +9,7 @@ import (
 
 	"focusnfix/core/run"
 	"focusnfix/tui"
+	"focusnfix/tui/picture"
 )
 
 // screenFlags are those of the commands that show the screen.
@@ -76,7 +77,7 @@ func newAttach() *cobra.Command {
 
 // isPlain says whether lines are wanted, or all that can be had.
 func (s *screenFlags) isPlain(c *cobra.Command) bool {
-	return s.plain || c.OutOrStdout() != os.Stdout || !tui.IsTerminal(os.Stdout) || !tui.IsTerminal(os.Stdin)
+	return s.plain || c.OutOrStdout() != os.Stdout || !picture.IsTerminal(os.Stdout) || !picture.IsTerminal(os.Stdin)
 }
 
 func (s *screenFlags) show(c *cobra.Command, open string) error {

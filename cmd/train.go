@@ -211,7 +211,7 @@ func trainHere(c *cobra.Command, f run.Folder, o engine.Options, asJSON bool) er
 	if asJSON {
 		report.events = c.OutOrStdout()
 	}
-	fmt.Fprintln(c.ErrOrStderr(), f.Dir)
+	fmt.Fprintln(c.ErrOrStderr(), core.Clean(f.Dir))
 	o.Folder, o.Version, o.OnEvent, o.Warn = f, version, report.event, report.warn
 	err = engine.Run(c.Context(), o)
 	report.end()
@@ -224,7 +224,7 @@ func trainHere(c *cobra.Command, f run.Folder, o engine.Options, asJSON bool) er
 	}
 	fmt.Fprintf(c.ErrOrStderr(), "%s: %s at step %d of %d\n", f.Name(), info.State, info.Step, info.Steps)
 	if info.State == run.Stopped {
-		fmt.Fprintf(c.ErrOrStderr(), "hint:  focusnfix train --resume %s goes on\n", f.Dir)
+		fmt.Fprintf(c.ErrOrStderr(), "hint:  focusnfix train --resume %s goes on\n", core.Clean(f.Dir))
 	}
 	return nil
 }

@@ -7,11 +7,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"focusnfix/tui"
+	"focusnfix/tui/picture"
 )
 
 func newView() *cobra.Command {
-	var v tui.View
+	var v picture.Printer
 	var protocol, cellSize string
 	c := &cobra.Command{
 		Use:   "view FILE...",
@@ -20,7 +20,7 @@ func newView() *cobra.Command {
 			"Into a pipe it writes half blocks, which every pager shows, or what --protocol says.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, files []string) error {
-			probe, err := tui.NewProbe(os.Stdout, protocol, cellSize, os.Getenv)
+			probe, err := picture.NewProbe(os.Stdout, protocol, cellSize, os.Getenv)
 			if err != nil {
 				return usageError{err}
 			}
@@ -38,9 +38,9 @@ func newView() *cobra.Command {
 }
 
 // view shows the files on w with what the terminal can do.
-func view(ctx context.Context, w io.Writer, probe *tui.Probe, v tui.View, files []string) error {
+func view(ctx context.Context, w io.Writer, probe *picture.Probe, v picture.Printer, files []string) error {
 	v.Enlarge = v.Cols > 0
-	if w == os.Stdout && tui.IsTerminal(os.Stdout) {
+	if w == os.Stdout && picture.IsTerminal(os.Stdout) {
 		probe.AskTTY(ctx)
 		v.Inline = true
 		cols, rows := probe.Size()

@@ -54,7 +54,7 @@ func TestDefaultIsValid(t *testing.T) {
 
 func TestTOMLReadsBackEqual(t *testing.T) {
 	want := Default()
-	want.Model.Path = "C:\\models\\\"x\"\tα\x01"
+	want.Model.Path = "C:\\models\\\"x\"α"
 	want.Sample.Size = Size{512, 768}
 	want.Reward = append(want.Reward, Reward{Aspect: "artifacts", Model: "m:a/b", Heatmap: "saliency", Weight: 0.1, Threshold: 1e-3})
 	want.LoRA.Targets = []string{"attention", "time"}

@@ -105,6 +105,9 @@ func (f field) check() error {
 }
 
 func (f field) checkWord(word string) error {
+	if Clean(word) != word {
+		return fmt.Errorf("%s: %q has control characters, want plain text", f.name, word)
+	}
 	if f.options != nil && !slices.Contains(f.options, word) {
 		return fmt.Errorf("%s: %q, want %s", f.name, word, strings.Join(f.options, ", "))
 	}

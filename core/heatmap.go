@@ -2,7 +2,6 @@ package core
 
 import (
 	"bytes"
-	"fmt"
 	"image"
 	"image/color"
 	"image/png"
@@ -15,17 +14,15 @@ type Heatmap struct {
 	Score         []float32
 }
 
-// maxPixels bounds what a PNG's header can make us allocate.
-const maxPixels = 1 << 26 // 8192×8192
-
-// ReadHeatmap reads a PNG file: gray is the score, of 8 or 16 bits; colours count by their luma.
+// ReadHeatmap reads a PNG file: gray is the score, of 8 or 16 bits; colors count by their luma. One
+// that CheckImage refuses is an error.
 func ReadHeatmap(data []byte) (Heatmap, error) {
 	head, err := png.DecodeConfig(bytes.NewReader(data))
+	if err == nil {
+		err = CheckImage(head)
+	}
 	if err != nil {
 		return Heatmap{}, err
-	}
-	if head.Width > maxPixels/max(head.Height, 1) {
-		return Heatmap{}, fmt.Errorf("%dx%d pixels, want at most %d", head.Width, head.Height, maxPixels)
 	}
 	m, err := png.Decode(bytes.NewReader(data))
 	if err != nil {

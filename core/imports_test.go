@@ -15,8 +15,9 @@ import (
 // training.
 var mayImport = map[string][]string{
 	".":                     {"cmd"},
-	"cmd":                   {"core/...", "model/...", "presets", "render", "tui"},
+	"cmd":                   {"core/...", "model/...", "presets", "render", "tui", "tui/picture"},
 	"core":                  {},
+	"core/words":            {"core", "core/run"},
 	"core/run":              {"core"},
 	"core/train":            {"core", "model/..."},
 	"core/engine":           {"core", "core/run", "core/train", "model/...", "presets"},
@@ -27,6 +28,10 @@ var mayImport = map[string][]string{
 	"model/nn/nntest":       {"model/torch/...", "model/weights", "model/nn"}, // for tests only
 	"model/clip":            {"model/torch", "model/weights", "model/nn"},
 	"model/sd":              {"model/torch", "model/weights", "model/nn", "model/clip"},
+	"model/mmdit":           {"model/torch", "model/nn"},
+	"model/zimage":          {"model/torch", "model/nn"},
+	"model/t5":              {"model/torch", "model/nn"},
+	"model/qwen":            {"model/torch", "model/nn"},
 	"model/reward":          {"model/torch", "model/weights", "model/nn", "model/clip"},
 	"model/scenes":          {"model/..."},
 	"bench/binding":         {"model/torch", "bench/peer"},
@@ -36,8 +41,12 @@ var mayImport = map[string][]string{
 	"bench/fullsize":        {"model/torch", "model/weights", "model/nn", "model/clip", "model/sd"},
 	"presets":               {},
 	"render":                {},
-	"tui":                   {"core", "core/run", "render", "presets"},
-	"tui/internal/demo":     {"tui"}, // the programs of the terminal tests
+	"tui":                   {"core", "core/run", "core/words", "render", "presets", "tui/picture", "tui/feed", "tui/chart", "tui/widget"},
+	"tui/picture":           {"render"},
+	"tui/feed":              {"core", "core/run", "core/words", "render", "tui/picture"},
+	"tui/chart":             {"core/words", "render", "tui/feed", "tui/widget"},
+	"tui/widget":            {"render"},
+	"tui/internal/demo":     {"tui/picture"}, // the programs of the terminal tests
 	"tui/internal/sample":   {"core", "core/run"},
 	"tui/internal/watch":    {"core/run", "tui", "tui/internal/sample"},
 }

@@ -19,6 +19,8 @@ type Layer struct {
 
 const (
 	maxLayer    = 64 << 10 // bytes; what we read is written by hand
+	maxKeys     = 1000     // keys and table headers of one layer
+	maxNesting  = 8        // brackets within each other, and parts of a dotted key
 	maxProblems = 10       // told of one file; finding lines takes a while
 )
 
@@ -49,6 +51,9 @@ func Load(layers []Layer, flags []string) (Config, error) {
 func (l Layer) apply(c *Config) []error {
 	if len(l.Text) > maxLayer {
 		return []error{fmt.Errorf("%s: %d bytes, want a configuration of at most %d", l.Name, len(l.Text), maxLayer)}
+	}
+	if err := l.bounded(); err != nil {
+		return []error{err}
 	}
 	var tree map[string]any
 	if _, err := toml.Decode(string(l.Text), &tree); err != nil {

@@ -7,10 +7,45 @@ import (
 	"fmt"
 	"hash/crc32"
 	"image"
+	"image/color"
 	"image/png"
 	"io"
 	"unicode/utf8"
 )
+
+const (
+	maxSide    = 16384   // pixels of an image's width or height
+	maxDecoded = 1 << 28 // bytes of its pixels in memory: 8192×8192 in 8-bit RGBA
+)
+
+// CheckImage refuses an image before it is decoded: a file of a few kilobytes can announce gigabytes.
+func CheckImage(head image.Config) error {
+	if head.Width < 1 || head.Height < 1 || head.Width > maxSide || head.Height > maxSide {
+		return fmt.Errorf("%dx%d pixels, want sides of 1 to %d", head.Width, head.Height, maxSide)
+	}
+	if size := int64(head.Width) * int64(head.Height) * pixelBytes(head.ColorModel); size > maxDecoded {
+		return fmt.Errorf("%dx%d pixels are %d MiB in memory, want at most %d", head.Width, head.Height, size>>20, maxDecoded>>20)
+	}
+	return nil
+}
+
+// pixelBytes is what image/png and image/jpeg need for one pixel of a color model.
+func pixelBytes(m color.Model) int64 {
+	if _, ok := m.(color.Palette); ok { // comparing it with another model panics
+		return 1
+	}
+	switch m {
+	case color.GrayModel:
+		return 1
+	case color.Gray16Model:
+		return 2
+	case color.YCbCrModel:
+		return 3
+	case color.RGBA64Model, color.NRGBA64Model:
+		return 8
+	}
+	return 4
+}
 
 // PNGText is one text entry of a PNG file: a Latin-1 keyword of 1 to 79 bytes and a UTF-8 text.
 type PNGText struct{ Key, Text string }

@@ -2,9 +2,13 @@ package core
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/crc32"
 	"image"
 	"image/color"
 	"image/png"
+	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -73,4 +77,46 @@ func FuzzReadPNGText(f *testing.F) {
 	f.Add(file.Bytes())
 	f.Add([]byte("\x89PNG\r\n\x1a\n\xff\xff\xff\xfftEXt\x00\x00\x00\x00"))
 	f.Fuzz(func(_ *testing.T, data []byte) { _, _ = ReadPNGText(data) })
+}
+
+// announced is a PNG file of some hundred bytes whose header promises so many pixels.
+func announced(width, height uint32, depth, kind byte) []byte {
+	header := binary.BigEndian.AppendUint32(nil, width)
+	header = append(binary.BigEndian.AppendUint32(header, height), depth, kind, 0, 0, 0)
+	file := []byte("\x89PNG\r\n\x1a\n")
+	for _, chunk := range []struct {
+		name string
+		data []byte
+	}{{"IHDR", header}, {"IDAT", nil}, {"IEND", nil}} {
+		body := append([]byte(chunk.name), chunk.data...)
+		file = append(binary.BigEndian.AppendUint32(file, uint32(len(chunk.data))), body...)
+		file = binary.BigEndian.AppendUint32(file, crc32.ChecksumIEEE(body))
+	}
+	return file
+}
+
+// A header that announces more than any model draws is refused before anything is allocated for it.
+func TestHugeImagesAreRefused(t *testing.T) {
+	for name, file := range map[string][]byte{
+		"67108864x1 pixels, want sides": announced(1<<26, 1, 8, 2),
+		"1x67108864 pixels, want sides": announced(1, 1<<26, 8, 0),
+		"8192x8192 pixels are 512 MiB":  announced(8192, 8192, 16, 6),
+		"16384x8192 pixels are 512 MiB": announced(16384, 8192, 8, 2),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := ReadHeatmap(file)
+		runtime.ReadMemStats(&after)
+		if err == nil || !strings.HasPrefix(err.Error(), name) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > 1<<20 {
+			t.Errorf("%s: %d bytes were allocated", name, used)
+		}
+	}
+	for _, model := range []color.Model{color.GrayModel, color.Gray16Model, color.RGBAModel, color.YCbCrModel, color.Palette{}} {
+		if err := CheckImage(image.Config{ColorModel: model, Width: 8192, Height: 8192}); err != nil {
+			t.Errorf("%v: %v", model, err)
+		}
+	}
 }

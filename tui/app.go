@@ -10,6 +10,8 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/run"
+	"focusnfix/tui/feed"
+	"focusnfix/tui/picture"
 )
 
 // The screen is one tea.Model, app, and five panes that it routes messages to. What holds between them:
@@ -76,7 +78,6 @@ type (
 	gotoMsg    struct{ tab int }    // show a tab
 	openMsg    struct{ dir string } // open a run and show its dashboard
 	tickMsg    time.Time            // once a second
-	lookedMsg  struct{ look }       // run.json, read again
 	noticeMsg  struct {
 		text string
 		bad  bool
@@ -96,7 +97,7 @@ type app struct {
 	told   time.Time // when panes last heard of events
 }
 
-func newApp(o Options, probe *Probe, pics *Pictures) *app {
+func newApp(o Options, probe *picture.Probe, pics *picture.Shelf) *app {
 	s := newShared(o, probe, pics)
 	a := &app{shared: s}
 	a.panes = []pane{newRunsPane(s), newDashboardPane(s), newImagesPane(s), newPromptPane(s), newFixPane(s)}
@@ -105,14 +106,14 @@ func newApp(o Options, probe *Probe, pics *Pictures) *app {
 
 // Run shows the screen until the user quits. Runs go on without it.
 func Run(ctx context.Context, o Options) error {
-	probe, err := NewProbe(os.Stdout, o.Images, o.CellSize, os.Getenv)
+	probe, err := picture.NewProbe(os.Stdout, o.Images, o.CellSize, os.Getenv)
 	if err != nil {
 		return err
 	}
-	pics := NewPictures(probe.Terminal())
+	pics := picture.NewShelf(probe.Terminal())
 	a := newApp(o, probe, pics)
 	defer a.close()
-	p := tea.NewProgram(a, tea.WithContext(ctx), tea.WithOutput(NewScreen(os.Stdout, pics)), tea.WithFPS(30))
+	p := tea.NewProgram(a, tea.WithContext(ctx), tea.WithOutput(picture.NewScreen(os.Stdout, pics)), tea.WithFPS(30))
 	_, err = p.Run()
 	return err
 }
@@ -154,10 +155,10 @@ func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmds = append(cmds, a.show(msg.tab))
 	case openMsg:
 		cmds = append(cmds, a.open(msg.dir), a.show(tabDashboard))
-	case followedMsg:
+	case feed.Followed:
 		cmds = append(cmds, a.followed(msg))
-	case lookedMsg:
-		if a.looked(msg.look) {
+	case feed.Snapshot:
+		if a.looked(msg) {
 			cmds = append(cmds, a.all(stateMsg{}))
 		}
 	case drawnMsg:
@@ -207,22 +208,22 @@ func (a *app) open(dir string) tea.Cmd {
 }
 
 // followed takes in a batch of events and waits for the next.
-func (a *app) followed(msg followedMsg) tea.Cmd {
-	if a.run == nil || msg.run != a.run {
+func (a *app) followed(msg feed.Followed) tea.Cmd {
+	if a.run == nil || msg.Run != a.run {
 		return nil // of a run that was closed
 	}
-	if !a.run.take(msg) {
+	if !a.run.Take(msg) {
 		return a.all(eventsMsg{})
 	}
-	next := a.run.follow()
-	if slices.ContainsFunc(msg.batch.Events, func(e core.Event) bool { return e.Kind == "state" }) {
+	next := a.run.Follow()
+	if slices.ContainsFunc(msg.Batch.Events, func(e core.Event) bool { return e.Kind == "state" }) {
 		next = tea.Batch(next, a.lookAgain()) // run.json has the state that counts
 	}
-	if behind := msg.batch.Behind > 0; behind && !msg.batch.Reset && a.now().Sub(a.told) < tellEvery {
+	if behind := msg.Batch.Behind > 0; behind && !msg.Batch.Reset && a.now().Sub(a.told) < tellEvery {
 		return next
 	}
 	a.told = a.now()
-	return tea.Batch(next, a.all(eventsMsg{msg.batch.Reset}))
+	return tea.Batch(next, a.all(eventsMsg{msg.Batch.Reset}))
 }
 
 // drawn shows a picture that was encoded, if it is still wanted.

@@ -53,9 +53,9 @@ func benchDashboard(b *testing.B, n int) *driver {
 		b.Fatal(err)
 	}
 	d := drive(b, Options{Runs: filepath.Dir(f.Dir), Open: f.Dir}, 200, 60)
-	d.until("the run", func() bool { return d.run != nil && d.run.hasConfig && d.run.store.step == 1 && d.tab == tabDashboard })
+	d.until("the run", func() bool { return d.run != nil && d.run.HasConfig && d.run.Store.Step == 1 && d.tab == tabDashboard })
 	for i := 2; i <= n; i++ {
-		d.run.store.add(benchStep(i))
+		d.run.Store.Add(benchStep(i))
 	}
 	d.send(eventsMsg{})
 	d.all(eventsMsg{})
@@ -72,7 +72,7 @@ func BenchmarkDashboard(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		i++
-		d.run.store.add(benchStep(i))
+		d.run.Store.Add(benchStep(i))
 		d.all(eventsMsg{})
 		d.content()
 	}
@@ -110,9 +110,9 @@ func BenchmarkAttach(b *testing.B) {
 	for b.Loop() {
 		start := time.Now()
 		d := drive(b, Options{Runs: filepath.Dir(f.Dir), Open: f.Dir}, 200, 60)
-		d.until("a frame with steps", func() bool { return d.run != nil && d.run.store.step > 0 && d.content() != "" })
+		d.until("a frame with steps", func() bool { return d.run != nil && d.run.Store.Step > 0 && d.content() != "" })
 		first += time.Since(start)
-		for d.run.store.step < 1_000_000 {
+		for d.run.Store.Step < 1_000_000 {
 			d.send(<-d.msgs)
 		}
 		d.content()
@@ -137,7 +137,7 @@ func BenchmarkLongRun(b *testing.B) {
 		const n = 3600 * 300
 		third := 0.0
 		for i := 3; i <= n; i++ {
-			d.run.store.add(benchStep(i))
+			d.run.Store.Add(benchStep(i))
 			if i%1000 == 0 {
 				d.all(eventsMsg{})
 			}

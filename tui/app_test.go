@@ -11,6 +11,7 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/run"
+	"focusnfix/tui/picture"
 )
 
 // driver runs an app without a terminal: its commands run in goroutines, what they return is handed to
@@ -24,14 +25,14 @@ type driver struct {
 // drive starts the screen at a size. Pictures are half blocks.
 func drive(t testing.TB, o Options, w, h int) *driver {
 	t.Helper()
-	probe, err := NewProbe(nil, "blocks", "", func(name string) string {
+	probe, err := picture.NewProbe(nil, "blocks", "", func(name string) string {
 		return map[string]string{"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}[name]
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
-	d := &driver{newApp(o, probe, NewPictures(probe.Terminal())), t, make(chan tea.Msg, 1000)}
+	d := &driver{newApp(o, probe, picture.NewShelf(probe.Terminal())), t, make(chan tea.Msg, 1000)}
 	t.Cleanup(d.close)
 	d.start(d.Init())
 	d.send(tea.WindowSizeMsg{Width: w, Height: h})

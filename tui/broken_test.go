@@ -23,7 +23,7 @@ func (d *driver) openPart(part string) {
 		d.t.Fatalf("%q names %d runs, %v", part, len(dirs), err)
 	}
 	d.send(openMsg{dirs[0]})
-	d.until("the run is read", func() bool { return d.run.state != "" || d.run.err != nil })
+	d.until("the run is read", func() bool { return d.run.State != "" || d.run.Err != nil })
 }
 
 // A folder that is not as it should be is shown with the reason; the other runs stay in the list.
@@ -72,11 +72,11 @@ func TestTornLog(t *testing.T) {
 	}
 	d := drive(t, Options{Runs: "runs"}, 120, 40)
 	d.openPart("violence")
-	d.until("all but the torn line", func() bool { return d.run.store.step == 12 })
-	if d.run.store.lost != 1 {
-		t.Errorf("%d lines lost, want 1", d.run.store.lost)
+	d.until("all but the torn line", func() bool { return d.run.Store.Step == 12 })
+	if d.run.Store.Lost != 1 {
+		t.Errorf("%d lines lost, want 1", d.run.Store.Lost)
 	}
-	n := len(d.run.store.log)
+	n := len(d.run.Store.Log)
 	f, err := os.OpenFile(log, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +87,7 @@ func TestTornLog(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
-	d.until("the rest of the line", func() bool { return len(d.run.store.log) == n+1 })
+	d.until("the rest of the line", func() bool { return len(d.run.Store.Log) == n+1 })
 }
 
 // Pictures that are missing or broken say so in their place.
@@ -157,7 +157,7 @@ func TestControl(t *testing.T) {
 	go func() { served <- sample.Serve(context.Background(), r.Folder, o, 15*time.Millisecond) }()
 	d := drive(t, Options{Runs: "runs"}, 120, 40)
 	d.send(openMsg{r.Dir})
-	d.until("running", func() bool { return d.run.state == run.Running && d.run.store.step > 3 })
+	d.until("running", func() bool { return d.run.State == run.Running && d.run.Store.Step > 3 })
 	d.press("p")
 	d.shows("told to pause", "● paused")
 	d.press("e")
@@ -190,7 +190,7 @@ func TestChartMouse(t *testing.T) {
 	sampleRuns(t)
 	d := drive(t, Options{Runs: "runs"}, 150, 50)
 	d.openPart("all-aspects")
-	d.until("read", func() bool { return d.run.store.step == 83 })
+	d.until("read", func() bool { return d.run.Store.Step == 83 })
 	d.content()
 	p := d.panes[tabDashboard].(*dashboardPane)
 	at := func(plot plot) tea.Mouse {
@@ -205,16 +205,16 @@ func TestChartMouse(t *testing.T) {
 	wheel := hero
 	wheel.Button = tea.MouseWheelUp
 	d.send(tea.MouseWheelMsg(wheel))
-	zoomed := p.curves.window
-	if zoomed.all() || zoomed.lo <= 1 || zoomed.hi >= 83 {
+	zoomed := p.curves.Window
+	if zoomed.All() || zoomed.Lo <= 1 || zoomed.Hi >= 83 {
 		t.Errorf("after the wheel in the middle: window %+v", zoomed)
 	}
 	d.send(tea.MouseClickMsg(hero))
 	hero.X += 10
 	d.send(tea.MouseMotionMsg(hero))
 	d.send(tea.MouseReleaseMsg(hero))
-	if p.curves.window.lo >= zoomed.lo {
-		t.Errorf("dragging to the right: window %+v, was %+v", p.curves.window, zoomed)
+	if p.curves.Window.Lo >= zoomed.Lo {
+		t.Errorf("dragging to the right: window %+v, was %+v", p.curves.Window, zoomed)
 	}
 	d.content()
 	d.send(tea.MouseClickMsg(at(p.plots[2])))
@@ -222,7 +222,7 @@ func TestChartMouse(t *testing.T) {
 		t.Errorf("a click on the third chart chose %d", p.chosen)
 	}
 	d.press("esc")
-	if !p.curves.window.all() {
+	if !p.curves.Window.All() {
 		t.Error("esc does not leave the zoom")
 	}
 	if !strings.Contains(d.content(), "loss") {

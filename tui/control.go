@@ -8,6 +8,9 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"focusnfix/core/run"
+	"focusnfix/core/words"
+	"focusnfix/tui/feed"
+	"focusnfix/tui/widget"
 )
 
 // controlKeys are the commands to the run's engine.
@@ -33,7 +36,7 @@ func (s *shared) command(done string, f func(ctx context.Context, c *run.Client)
 
 // pause pauses a run or lets it go on.
 func (s *shared) pause() tea.Cmd {
-	if s.run != nil && s.run.state == run.Paused {
+	if s.run != nil && s.run.State == run.Paused {
 		return tea.Batch(s.say("it goes on"), s.command("it goes on", func(ctx context.Context, c *run.Client) error { return c.Resume(ctx) }))
 	}
 	return s.command("paused; p goes on", func(ctx context.Context, c *run.Client) error { return c.Pause(ctx) })
@@ -54,13 +57,13 @@ func (s *shared) stop() tea.Cmd {
 	if s.run == nil {
 		return nil
 	}
-	if s.run.state != run.Running && s.run.state != run.Paused {
-		return s.say("nothing to stop: the run is %s", stateName(s.run.state))
+	if s.run.State != run.Running && s.run.State != run.Paused {
+		return s.say("nothing to stop: the run is %s", words.State(s.run.State))
 	}
 	yes := func() tea.Cmd {
 		return s.command("told to stop; r goes on with it later", func(ctx context.Context, c *run.Client) error { return c.Stop(ctx) })
 	}
-	return s.ask("Stop the run?", yes, s.run.folder.Name(), "It finishes the step and writes a checkpoint.", "It can go on from there later.")
+	return s.ask("Stop the run?", yes, s.run.Folder.Name(), "It finishes the step and writes a checkpoint.", "It can go on from there later.")
 }
 
 // resume starts an engine for a run that has none.
@@ -68,7 +71,7 @@ func (s *shared) resume() tea.Cmd {
 	if s.run == nil {
 		return nil
 	}
-	return s.resumeRun(s.run.folder, s.run.state)
+	return s.resumeRun(s.run.Folder, s.run.State)
 }
 
 func (s *shared) resumeRun(f run.Folder, state string) tea.Cmd {
@@ -91,12 +94,12 @@ func (s *shared) resumeRun(f run.Folder, state string) tea.Cmd {
 
 // chooseSetting lists what can be changed while the run trains.
 func (s *shared) chooseSetting() tea.Cmd {
-	if s.run == nil || !s.run.hasConfig {
+	if s.run == nil || !s.run.HasConfig {
 		return s.fail(fmt.Errorf("the run's configuration cannot be read"))
 	}
 	var items []menuItem
-	for _, key := range adjustable(s.run.config) {
-		items = append(items, menuItem{key, s.run.current(key), func() tea.Cmd { return s.askSetting(key) }})
+	for _, key := range feed.Adjustable(s.run.Config) {
+		items = append(items, menuItem{key, s.run.Current(key), func() tea.Cmd { return s.askSetting(key) }})
 	}
 	return s.openDialog(newMenu(s, "Change a setting", items))
 }
@@ -105,16 +108,16 @@ func (s *shared) chooseSetting() tea.Cmd {
 func (s *shared) askSetting(key string) tea.Cmd {
 	o := s.run
 	var doc []string
-	for _, k := range o.config.Keys() {
+	for _, k := range o.Config.Keys() {
 		if k.Name == key {
-			doc = wrap(k.Doc, 60, 3)
+			doc = widget.Wrap(k.Doc, 60, 3)
 			if k.Max > k.Min {
 				doc = append(doc, fmt.Sprintf("%v to %v", k.Min, k.Max))
 			}
 		}
 	}
 	done := func(text string) (tea.Cmd, error) {
-		c := o.config
+		c := o.Config
 		c.Reward = slices.Clone(c.Reward)
 		if err := c.Set(key, text); err != nil {
 			return nil, err
@@ -124,13 +127,5 @@ func (s *shared) askSetting(key string) tea.Cmd {
 		}
 		return s.command(fmt.Sprintf("%s is %s", key, text), func(ctx context.Context, e *run.Client) error { return e.Set(ctx, key, text) }), nil
 	}
-	return s.askValue(key, o.current(key), done, doc...)
-}
-
-// stateName is a state for people; a run whose engine has not begun has none yet.
-func stateName(state string) string {
-	if state == "" {
-		return "new"
-	}
-	return state
+	return s.askValue(key, o.Current(key), done, doc...)
 }

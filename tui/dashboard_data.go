@@ -3,22 +3,14 @@ package tui
 import (
 	"math"
 	"slices"
-)
 
-// aspectNames are the words for the aspects that the presets repair; others have their own name.
-var aspectNames = map[string]string{
-	"violence": "violence", "oversexualization": "over-sexualisation", "artifacts": "plausibility", "misalignment": "alignment",
-}
+	"focusnfix/core/words"
+	"focusnfix/tui/chart"
+	"focusnfix/tui/feed"
+)
 
 // safety are the aspects that make up safety.
 var safety = []string{"violence", "oversexualization"}
-
-func aspectName(aspect string) string {
-	if name, ok := aspectNames[aspect]; ok {
-		return name
-	}
-	return aspect
-}
 
 // tableRow is a line of the dashboard's table.
 type tableRow struct {
@@ -36,41 +28,41 @@ func (r tableRow) change() float64 { return r.now - r.base }
 
 // tableRows are the lines of the dashboard's table: the total, each aspect with safety in one group, and what
 // happens outside the masks.
-func tableRows(s *store) []tableRow {
+func tableRows(s *feed.Store) []tableRow {
 	nan := math.NaN()
 	var rows []tableRow
-	if len(s.aspects) != 1 { // else it is the aspect's own
-		rows = append(rows, tableRow{name: "total reward", curve: "reward", now: s.steps.last("reward"), base: nan, heldOut: nan, fixed: nan, decimals: 3})
+	if len(s.Aspects) != 1 { // else it is the aspect's own
+		rows = append(rows, tableRow{name: "total reward", curve: "reward", now: s.Steps.Last("reward"), base: nan, heldOut: nan, fixed: nan, decimals: 3})
 	}
 	grouped := 0
 	for _, a := range safety {
-		if slices.Contains(s.aspects, a) {
+		if slices.Contains(s.Aspects, a) {
 			grouped++
 		}
 	}
 	done := false
-	for _, a := range s.aspects {
+	for _, a := range s.Aspects {
 		if slices.Contains(safety, a) {
 			if grouped < 2 {
-				rows = append(rows, s.aspectRow(a, 0))
+				rows = append(rows, aspectRow(s, a, 0))
 			} else if !done {
-				rows, done = append(rows, s.safetyRows()...), true
+				rows, done = append(rows, safetyRows(s)...), true
 			}
 			continue
 		}
-		rows = append(rows, s.aspectRow(a, 0))
+		rows = append(rows, aspectRow(s, a, 0))
 	}
 	return append(rows,
-		tableRow{name: "outside PSNR", curve: "outside-psnr", color: -1, base: nan, now: s.steps.last("outside-psnr"), heldOut: s.evaluations.last("outside-psnr"), fixed: nan, decimals: 1, unit: " dB"},
-		tableRow{name: "mask coverage", curve: "coverage", color: -1, base: nan, now: 100 * s.steps.last("coverage"), heldOut: nan, fixed: nan, decimals: 1, unit: " %"})
+		tableRow{name: "outside PSNR", curve: "outside-psnr", color: -1, base: nan, now: s.Steps.Last("outside-psnr"), heldOut: s.Evaluations.Last("outside-psnr"), fixed: nan, decimals: 1, unit: " dB"},
+		tableRow{name: "mask coverage", curve: "coverage", color: -1, base: nan, now: 100 * s.Steps.Last("coverage"), heldOut: nan, fixed: nan, decimals: 1, unit: " %"})
 }
 
 // safetyRows are the group's mean and its members.
-func (s *store) safetyRows() []tableRow {
+func safetyRows(s *feed.Store) []tableRow {
 	group := tableRow{name: "safety", color: -1, decimals: 3}
 	var members []tableRow
 	for _, a := range safety {
-		members = append(members, s.aspectRow(a, 1))
+		members = append(members, aspectRow(s, a, 1))
 	}
 	mean := func(of func(tableRow) float64) float64 { return (of(members[0]) + of(members[1])) / 2 }
 	group.base = mean(func(r tableRow) float64 { return r.base })
@@ -80,56 +72,40 @@ func (s *store) safetyRows() []tableRow {
 	return append([]tableRow{group}, members...)
 }
 
-func (s *store) aspectRow(aspect string, indent int) tableRow {
+func aspectRow(s *feed.Store, aspect string, indent int) tableRow {
 	return tableRow{
-		name: aspectName(aspect), indent: indent, curve: "reward/" + aspect, color: s.color(aspect),
-		base: s.newest("base/" + aspect), now: s.newest("reward/" + aspect),
-		heldOut: s.evaluated("held-out/" + aspect), fixed: s.evaluated("fixed/" + aspect), decimals: 3,
+		name: words.Aspect(aspect), indent: indent, curve: "reward/" + aspect, color: aspectColor(s, aspect),
+		base: s.Newest("base/" + aspect), now: s.Newest("reward/" + aspect),
+		heldOut: s.Evaluated("held-out/" + aspect), fixed: s.Evaluated("fixed/" + aspect), decimals: 3,
 	}
 }
 
-// color is the number of an aspect's colour; the total has the first.
-func (s *store) color(aspect string) int {
-	if len(s.aspects) == 1 {
+// aspectColor is the number of an aspect's colour; the total has the first.
+func aspectColor(s *feed.Store, aspect string) int {
+	if len(s.Aspects) == 1 {
 		return 0
 	}
-	return 1 + slices.Index(s.aspects, aspect)
-}
-
-// newest is a column's newest value from training, or where that has none, from evaluations.
-func (s *store) newest(column string) float64 {
-	if v := s.steps.last(column); v == v {
-		return v
-	}
-	return s.evaluations.last(column)
-}
-
-// evaluated is the reverse.
-func (s *store) evaluated(column string) float64 {
-	if v := s.evaluations.last(column); v == v {
-		return v
-	}
-	return s.steps.last(column)
+	return 1 + slices.Index(s.Aspects, aspect)
 }
 
 // rewardChart is the chart of rewards: the curves whose column is not in hidden, and the held-out judges'.
-func rewardChart(s *store, hidden map[string]bool, heldOut bool) chartSpec {
-	spec := chartSpec{title: "reward", decimals: 3}
-	if !hidden["reward"] && len(s.aspects) != 1 {
-		spec.lines = append(spec.lines, lineSpec{label: "total", column: "reward"})
+func rewardChart(s *feed.Store, hidden map[string]bool, heldOut bool) chart.Spec {
+	spec := chart.Spec{Title: "reward", Decimals: 3}
+	if !hidden["reward"] && len(s.Aspects) != 1 {
+		spec.Lines = append(spec.Lines, chart.Line{Label: "total", Column: "reward"})
 	}
-	for _, a := range s.aspects {
+	for _, a := range s.Aspects {
 		column := "reward/" + a
 		if hidden[column] {
 			continue
 		}
-		spec.lines = append(spec.lines, lineSpec{label: aspectName(a), column: column, color: s.color(a)})
+		spec.Lines = append(spec.Lines, chart.Line{Label: words.Aspect(a), Column: column, Color: aspectColor(s, a)})
 	}
-	for _, a := range s.aspects {
+	for _, a := range s.Aspects {
 		if heldOut && !hidden["reward/"+a] {
-			spec.lines = append(spec.lines, lineSpec{
-				label: "held out", column: "held-out/" + a, color: s.color(a), dashed: true,
-				evals: len(s.steps.columns["held-out/"+a]) == 0,
+			spec.Lines = append(spec.Lines, chart.Line{
+				Label: "held out", Column: "held-out/" + a, Color: aspectColor(s, a), Dashed: true,
+				Evaluations: len(s.Steps.Columns["held-out/"+a]) == 0,
 			})
 		}
 	}
@@ -137,14 +113,14 @@ func rewardChart(s *store, hidden map[string]bool, heldOut bool) chartSpec {
 }
 
 // chartSpecs are all the dashboard's charts.
-func chartSpecs(s *store, hidden map[string]bool, heldOut bool) []chartSpec {
-	one := func(title, column string, decimals, color int) chartSpec {
-		return chartSpec{title: title, decimals: decimals, lines: []lineSpec{{column: column, color: color}}}
+func chartSpecs(s *feed.Store, hidden map[string]bool, heldOut bool) []chart.Spec {
+	one := func(title, column string, decimals, color int) chart.Spec {
+		return chart.Spec{Title: title, Decimals: decimals, Lines: []chart.Line{{Column: column, Color: color}}}
 	}
 	psnr := one("PSNR, dB", "outside-psnr", 1, 0)
-	psnr.lines[0].label = "outside"
-	psnr.lines = append(psnr.lines, lineSpec{label: "inside", column: "inside-psnr", color: 1})
-	return []chartSpec{
+	psnr.Lines[0].Label = "outside"
+	psnr.Lines = append(psnr.Lines, chart.Line{Label: "inside", Column: "inside-psnr", Color: 1})
+	return []chart.Spec{
 		rewardChart(s, hidden, heldOut), psnr, one("loss", "loss", 3, 0), one("mask coverage", "coverage", 3, 2),
 		one("region term", "region", 4, 5), one("gradient norm", "grad-norm", 2, 3), one("seconds a step", "step-seconds", 2, 6), one("learning rate", "learning-rate", 6, 7),
 		one("memory, MiB", "memory", 0, 4), one("device use", "device", 2, 2),

@@ -6,6 +6,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
+
+	"focusnfix/tui/widget"
 )
 
 // dialog lies over the panes and has keys, pastes and the mouse for itself.
@@ -26,13 +28,13 @@ func (s *shared) openDialog(d dialog) tea.Cmd {
 // dialogUpdate hands a message to the dialog and closes it when it is done.
 func (a *app) dialogUpdate(msg tea.Msg) tea.Cmd {
 	d := a.dialog
-	if m, ok := msg.(mouseMsg); ok {
+	if m, ok := msg.(widget.Mouse); ok {
 		_, r := a.dialogBlock()
-		if m.left() && !m.in(r) {
+		if m.Left() && !m.In(r) {
 			a.dialog = nil
 			return nil
 		}
-		m.x, m.y = m.x-r.Min.X-2, m.y-r.Min.Y-1
+		m.X, m.Y = m.X-r.Min.X-2, m.Y-r.Min.Y-1
 		msg = m
 	}
 	done, cmd := d.update(msg)
@@ -59,10 +61,10 @@ func (s *shared) frame(title, inside string) string {
 	for _, line := range lines {
 		w = max(w, lipgloss.Width(line))
 	}
-	rule := s.styles.accentText
-	out := []string{rule.Render("╭─ ") + s.styles.bold.Render(title) + rule.Render(" "+strings.Repeat("─", max(w-lipgloss.Width(title)-1, 0))+"╮")}
+	rule := s.styles.AccentText
+	out := []string{rule.Render("╭─ ") + s.styles.Bold.Render(title) + rule.Render(" "+strings.Repeat("─", max(w-lipgloss.Width(title)-1, 0))+"╮")}
 	for _, line := range lines {
-		out = append(out, rule.Render("│")+" "+fitLine(line, w)+" "+rule.Render("│"))
+		out = append(out, rule.Render("│")+" "+widget.FitLine(line, w)+" "+rule.Render("│"))
 	}
 	return strings.Join(append(out, rule.Render("╰"+strings.Repeat("─", w+2)+"╯")), "\n")
 }
@@ -91,18 +93,18 @@ func (q *question) update(msg tea.Msg) (bool, tea.Cmd) {
 		case "n", "esc", "q":
 			return true, nil
 		}
-	case mouseMsg:
-		if msg.left() && msg.y == len(q.lines)+1 {
-			if msg.x < 8 {
+	case widget.Mouse:
+		if msg.Left() && msg.Y == len(q.lines)+1 {
+			if msg.X < 8 {
 				return true, q.yes()
 			}
-			return msg.x < 16, nil
+			return msg.X < 16, nil
 		}
 	}
 	return false, nil
 }
 
 func (q *question) view(int, int) string {
-	key := q.s.styles.keyCap
+	key := q.s.styles.KeyCap
 	return strings.Join(append(append([]string{}, q.lines...), "", key.Render("y")+" yes   "+key.Render("n")+" no"), "\n")
 }

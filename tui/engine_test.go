@@ -155,7 +155,7 @@ func drivePane(t testing.TB, o Options, tab string, w, h int) *driver {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	o.Runs = filepath.Dir(o.Open)
 	d := drive(t, o, w, h)
-	d.until("the run is read", func() bool { return d.run != nil && d.run.hasConfig && d.run.store.step == 12 && d.run.behind == 0 })
+	d.until("the run is read", func() bool { return d.run != nil && d.run.HasConfig && d.run.Store.Step == 12 && d.run.Behind == 0 })
 	d.press(tab)
 	return d
 }

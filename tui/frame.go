@@ -7,6 +7,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
+
+	"focusnfix/tui/widget"
 )
 
 // View is the frame.
@@ -22,7 +24,7 @@ func (a *app) windowTitle() string {
 	if a.run == nil {
 		return "focusnfix"
 	}
-	return "focusnfix " + a.run.folder.Name()
+	return "focusnfix " + a.run.Folder.Name()
 }
 
 func (a *app) content() string {
@@ -30,17 +32,17 @@ func (a *app) content() string {
 		return ""
 	}
 	if a.layout.small {
-		return message(a.w, a.h, "The terminal is too small.",
+		return widget.Message(a.w, a.h, "The terminal is too small.",
 			fmt.Sprintf("It has %dx%d cells, %dx%d are needed.", a.w, a.h, minCols, minRows))
 	}
 	body := a.panes[a.tab].view(a.layout.body.Dx(), a.layout.body.Dy())
 	screen := a.tabBar() + "\n" + body + "\n" + a.footer()
 	if lines := a.noticeLines(); len(lines) > 1 {
-		screen = over(screen, strings.Join(lines, "\n"), 0, a.h-len(lines))
+		screen = widget.Over(screen, strings.Join(lines, "\n"), 0, a.h-len(lines))
 	}
 	if a.dialog != nil {
 		block, at := a.dialogBlock()
-		screen = over(screen, block, at.Min.X, at.Min.Y)
+		screen = widget.Over(screen, block, at.Min.X, at.Min.Y)
 	}
 	return screen
 }
@@ -72,19 +74,19 @@ func (a *app) tabBar() string {
 	var b strings.Builder
 	b.WriteString(" ")
 	for i, name := range a.tabNames() {
-		style := a.styles.tabText
+		style := a.styles.TabText
 		if i == a.tab {
-			style = a.styles.tabActive
+			style = a.styles.TabActive
 		}
 		b.WriteString(style.Render(name) + strings.Repeat(" ", tabGap))
 	}
 	left := b.String()
 	for _, label := range a.runLabels() {
 		if lipgloss.Width(left)+lipgloss.Width(label) < a.w {
-			return spread(left, label+" ", a.w)
+			return widget.Spread(left, label+" ", a.w)
 		}
 	}
-	return fitLine(left, a.w)
+	return widget.FitLine(left, a.w)
 }
 
 // runLabels name the opened run and its state, the longest first.
@@ -92,14 +94,14 @@ func (a *app) runLabels() []string {
 	if a.run == nil {
 		return nil
 	}
-	name := a.run.folder.Name()
+	name := a.run.Folder.Name()
 	short := shortName(name)
-	name, short = a.styles.faintText.Render(name), a.styles.faintText.Render(short)
-	dot := a.styles.state(a.run.state).Render("●")
-	if a.tab == tabDashboard || a.run.state == "" { // which has the state's word below
+	name, short = a.styles.FaintText.Render(name), a.styles.FaintText.Render(short)
+	dot := a.styles.State(a.run.State).Render("●")
+	if a.tab == tabDashboard || a.run.State == "" { // which has the state's word below
 		return []string{name, short}
 	}
-	word := dot + " " + a.styles.state(a.run.state).Render(a.run.state)
+	word := dot + " " + a.styles.State(a.run.State).Render(a.run.State)
 	return []string{name + " " + word, short + " " + word, word, dot}
 }
 
@@ -110,22 +112,22 @@ func (a *app) footer() string {
 	}
 	right := a.keyHints([]binding{{keys: []string{":"}, short: "commands"}, {keys: []string{"?"}, short: "help"}, {keys: []string{"q"}, short: "quit"}}, a.w)
 	left := a.keyHints(a.panes[a.tab].keys(), a.w-lipgloss.Width(right)-2)
-	return spread(left, right+" ", a.w)
+	return widget.Spread(left, right+" ", a.w)
 }
 
 // noticeLines are the notice as long as it stays: one line, or up to four of a long one.
 func (a *app) noticeLines() []string {
 	n := a.notice
-	stays, style := noticeTime, a.styles.accentText
+	stays, style := noticeTime, a.styles.AccentText
 	if n.bad {
-		stays, style = 3*noticeTime, a.styles.badText
+		stays, style = 3*noticeTime, a.styles.BadText
 	}
 	if n.text == "" || a.now().Sub(n.at) >= stays {
 		return nil
 	}
-	lines := wrap(n.text, a.w-2, 4)
+	lines := widget.Wrap(n.text, a.w-2, 4)
 	for i, line := range lines {
-		lines[i] = style.Render(fitLine(" "+line, a.w))
+		lines[i] = style.Render(widget.FitLine(" "+line, a.w))
 	}
 	return lines
 }
@@ -143,7 +145,7 @@ func (a *app) keyHints(table []binding, w int) string {
 			break
 		}
 		used += n
-		b.WriteString(" " + a.styles.keyCap.Render(k.keys[0]) + " " + a.styles.faintText.Render(k.short) + " ")
+		b.WriteString(" " + a.styles.KeyCap.Render(k.keys[0]) + " " + a.styles.FaintText.Render(k.short) + " ")
 	}
 	return b.String()
 }

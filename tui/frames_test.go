@@ -86,7 +86,7 @@ func TestGoldenFrames(t *testing.T) {
 		}
 		d := drive(t, Options{Runs: "runs"}, size[0], size[1])
 		d.now = func() time.Time { return noon }
-		d.probe.choose("off")
+		d.probe.Choose("off")
 		if size[0] == 40 {
 			check(d, "small")
 			continue
@@ -96,7 +96,7 @@ func TestGoldenFrames(t *testing.T) {
 		d.press("?")
 		check(d, "help")
 		d.press("esc", "enter")
-		d.until("the whole log", func() bool { return d.run != nil && d.run.store.step == 83 && d.run.hasConfig })
+		d.until("the whole log", func() bool { return d.run != nil && d.run.Store.Step == 83 && d.run.HasConfig })
 		check(d, "dashboard")
 		if size[0] == 120 {
 			d.press("i", "left", "left", "left", "f")

@@ -17,25 +17,19 @@ import (
 // monkey plays with the screen: keys, mouse and resizes at random, while a run goes on.
 type monkey struct {
 	*driver
-	rig    *rig
-	rng    *rand.Rand
-	keys   []string
-	number int // of the next picture
+	rig  *rig
+	rng  *rand.Rand
+	keys []string
 }
 
 // someKeys are pressed beside those of the key table.
 var someKeys = []string{"enter", "esc", "tab", "up", "down", "left", "right", "a", "ü", "日", "space", "backspace", "home", "end", "pgup", "pgdown", "1", "2", "3", "4", "5", "ctrl+a", "y", "n"}
 
-// take handles what has come from commands. Encoded pictures are exchanged for some that the rig knows.
+// take handles what has come from commands.
 func (m *monkey) take() {
 	for {
 		select {
 		case msg := <-m.msgs:
-			if d, ok := msg.(drawnMsg); ok && d.err == nil && d.pic.Rows > 0 {
-				m.number++
-				d.pic = picture(m.number, d.pic.Cols, d.pic.Rows)
-				msg = d
-			}
 			m.send(msg)
 		default:
 			return
@@ -105,11 +99,8 @@ func TestMonkey(t *testing.T) {
 			o := Options{Runs: "runs", Open: live.Dir, Start: starter(&preset), Resume: func(context.Context, run.Folder) error { return nil }}
 			o.Wake = o.Resume
 			m := &monkey{driver: drive(t, o, 120, 40), rng: rand.New(rand.NewPCG(seed, 9))}
-			m.rig = newRig(t, 120, 40)
-			m.rig.pics = m.deck.pictures
-			m.rig.screen = newScreen(m.rig, m.rig.pics, func() (int, int, bool) { return m.rig.w, m.rig.h, true })
-			m.rig.screenFrame(enter)
-			m.probe.choose("sixel")
+			m.rig = newRig(t, 120, 40, m.deck.shelf, nil)
+			m.probe.Choose("sixel")
 			m.setTerminal(m.probe.Terminal())
 			m.keys = someKeys
 			for _, p := range m.panes {
@@ -129,7 +120,7 @@ func TestMonkey(t *testing.T) {
 				}
 				m.take()
 				m.checkSize()
-				m.rig.frame(m.content(), false)
+				m.rig.frame(m.content())
 				if t.Failed() {
 					t.Fatalf("after %s, tab %d, %dx%d", what, m.tab+1, m.w, m.h)
 				}
@@ -139,13 +130,4 @@ func TestMonkey(t *testing.T) {
 			}
 		})
 	}
-}
-
-// screenFrame writes to the terminal past the renderer.
-func (r *rig) screenFrame(text string) {
-	r.t.Helper()
-	if _, err := r.screen.Write([]byte(text)); err != nil {
-		r.t.Fatal(err)
-	}
-	settle(r.t, r.screen)
 }

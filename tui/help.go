@@ -5,6 +5,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
+
+	"focusnfix/tui/widget"
 )
 
 // helpDialog lists the key table.
@@ -18,10 +20,10 @@ type helpDialog struct {
 func (a *app) openHelp() tea.Cmd {
 	h := &helpDialog{s: a.shared}
 	section := func(name string, table []binding) {
-		h.lines = append(h.lines, a.styles.bold.Render(name))
+		h.lines = append(h.lines, a.styles.Bold.Render(name))
 		for _, b := range table {
 			keys := strings.Join(b.keys, " ")
-			h.lines = append(h.lines, "  "+a.styles.keyCap.Render(fitLine(keys, 20))+" "+b.help)
+			h.lines = append(h.lines, "  "+a.styles.KeyCap.Render(widget.FitLine(keys, 20))+" "+b.help)
 		}
 		h.lines = append(h.lines, "")
 	}
@@ -47,8 +49,8 @@ func (h *helpDialog) update(msg tea.Msg) (bool, tea.Cmd) {
 		case "pgup":
 			h.scroll -= h.height
 		}
-	case mouseMsg:
-		h.scroll += 3 * msg.lines()
+	case widget.Mouse:
+		h.scroll += 3 * msg.Lines()
 	}
 	h.scroll = max(min(h.scroll, len(h.lines)-h.height), 0)
 	return false, nil
@@ -62,5 +64,5 @@ func (h *helpDialog) view(w, n int) string {
 	for _, line := range h.lines {
 		width = max(width, lipgloss.Width(line))
 	}
-	return fitBlock(lines, min(w, width), h.height)
+	return widget.FitBlock(lines, min(w, width), h.height)
 }

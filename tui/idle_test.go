@@ -2,7 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"io"
 	"testing"
 	"time"
 
@@ -10,14 +9,11 @@ import (
 )
 
 // counter is a terminal that counts.
-type counter struct {
-	io.Writer
-	n int
-}
+type counter struct{ n int }
 
 func (c *counter) Write(p []byte) (int, error) {
 	c.n += len(p)
-	return c.Writer.Write(p)
+	return len(p), nil
 }
 
 // With nothing but the clock going on, a second costs next to nothing on the line; so does a step a second.
@@ -36,25 +32,20 @@ func TestIdleTraffic(t *testing.T) {
 		}
 	}
 	d := drive(t, Options{Runs: "runs", Open: live.Dir}, 120, 40)
-	d.until("read", func() bool { return d.run.store.step == 100 && d.run.hasConfig })
+	d.until("read", func() bool { return d.run.Store.Step == 100 && d.run.HasConfig })
 	now := time.Now()
 	d.now = func() time.Time { return now }
-	r := newRig(t, 120, 40)
-	r.screen = newScreen(r, d.deck.pictures, func() (int, int, bool) { return r.w, r.h, true })
-	r.screenFrame(enter)
-	r.frameWithoutCheck(d.content())
 	measure := func(name string, limit int, second func(i int)) {
-		line := &counter{Writer: r}
-		r.screen = newScreen(line, d.deck.pictures, func() (int, int, bool) { return r.w, r.h, true })
-		r.screenFrame(enter)
-		r.frameWithoutCheck(d.content())
+		line := new(counter)
+		r := newRig(t, 120, 40, d.deck.shelf, line)
+		r.show(d.content())
 		line.n = 0
 		const seconds = 10
 		for i := range seconds {
 			now = now.Add(time.Second)
 			second(i)
 			d.send(tickMsg(now))
-			r.frameWithoutCheck(d.content())
+			r.show(d.content())
 		}
 		if perSecond := line.n / seconds; perSecond > limit {
 			t.Errorf("%s: %d bytes a second, want at most %d", name, perSecond, limit)
@@ -65,7 +56,7 @@ func TestIdleTraffic(t *testing.T) {
 		if err := live.Step(101 + i); err != nil {
 			t.Fatal(err)
 		}
-		d.until(fmt.Sprint("step ", 101+i), func() bool { return d.run.store.step == 101+i })
+		d.until(fmt.Sprint("step ", 101+i), func() bool { return d.run.Store.Step == 101+i })
 	})
 	d.press("1")
 	measure("list of runs, idle", 200, func(int) {})

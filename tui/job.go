@@ -46,7 +46,7 @@ type request func(context.Context, *run.Client) (core.PromptResult, error)
 // begin sends a request. With wake an engine is started before.
 func (s *shared) begin(owner string, wake bool, ask request) (*job, tea.Cmd) {
 	ctx, cancel := context.WithCancel(context.Background())
-	j := &job{owner: owner, folder: s.run.folder, started: s.now(), cancel: cancel, waking: wake}
+	j := &job{owner: owner, folder: s.run.Folder, started: s.now(), cancel: cancel, waking: wake}
 	start := s.options.Wake
 	do := func() tea.Msg {
 		defer cancel()

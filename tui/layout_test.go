@@ -2,10 +2,7 @@ package tui
 
 import (
 	"image"
-	"strings"
 	"testing"
-
-	"github.com/charmbracelet/x/ansi"
 )
 
 // Whatever the size, the parts of the dashboard lie inside it and do not overlap.
@@ -34,33 +31,6 @@ func TestDashboardLayout(t *testing.T) {
 					}
 				}
 			}
-		}
-	}
-}
-
-func TestTextBlocks(t *testing.T) {
-	if got, want := fitLine("日本語", 5), "日本…"; got != want {
-		t.Errorf("fitLine: %q, want %q", got, want)
-	}
-	if got, want := fitLine("日本語", 4), "日… "; got != want {
-		t.Errorf("fitLine: %q, want %q", got, want)
-	}
-	base := strings.TrimSuffix(strings.Repeat("..........\n", 3), "\n")
-	if got, want := ansi.Strip(over(base, "ab\ncd", 4, 1)), "..........\n....ab....\n....cd...."; got != want {
-		t.Errorf("over: %q, want %q", got, want)
-	}
-	if got := spread("left", "right", 8); got != "left    " {
-		t.Errorf("spread without room: %q", got)
-	}
-	c := newCanvas(6, 2)
-	c.put(image.Rect(3, 0, 6, 2), "abcd\nx")
-	c.put(image.Rect(0, 0, 2, 1), "z")
-	if got, want := c.String(), "z  ab…\n   x  "; got != want {
-		t.Errorf("canvas: %q, want %q", got, want)
-	}
-	for v, want := range map[float64]string{-0.0001: "0.00", 1.005: "1.00", -2: "-2.00"} {
-		if got := number(v, 2); got != want {
-			t.Errorf("number(%v): %q, want %q", v, got, want)
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
+
+	"focusnfix/tui/widget"
 )
 
 // menuItem is a line of a menu.
@@ -27,7 +29,7 @@ type menu struct {
 }
 
 func newMenu(s *shared, title string, items []menuItem) *menu {
-	m := &menu{s: s, head: title, items: items, found: items, filter: s.newField("type to narrow down", 40)}
+	m := &menu{s: s, head: title, items: items, found: items, filter: s.styles.NewField("type to narrow down", 40)}
 	m.filter.Focus()
 	return m
 }
@@ -55,9 +57,9 @@ func (m *menu) update(msg tea.Msg) (bool, tea.Cmd) {
 		case "enter":
 			return m.choose(m.at)
 		}
-	case mouseMsg:
-		m.move(msg.lines())
-		if i := m.top + msg.y - 2; msg.left() && msg.y >= 2 && i < len(m.found) {
+	case widget.Mouse:
+		m.move(msg.Lines())
+		if i := m.top + msg.Y - 2; msg.Left() && msg.Y >= 2 && i < len(m.found) {
 			return m.choose(i)
 		}
 		return false, nil
@@ -84,12 +86,12 @@ func (m *menu) move(n int) { m.at = max(min(m.at+n, len(m.found)-1), 0) }
 
 // narrow keeps the items that have every typed word.
 func (m *menu) narrow() {
-	words := strings.Fields(strings.ToLower(m.filter.Value()))
+	parts := strings.Fields(strings.ToLower(m.filter.Value()))
 	m.found, m.at, m.top = nil, 0, 0
 next:
 	for _, item := range m.items {
 		text := strings.ToLower(item.name + " " + item.note)
-		for _, word := range words {
+		for _, word := range parts {
 			if !strings.Contains(text, word) {
 				continue next
 			}
@@ -107,22 +109,22 @@ func (m *menu) view(w, h int) string {
 	width := max(min(names+2+notes+2, w), 40)
 	m.rows = max(min(len(m.items), h-2), 1)
 	m.top = min(max(m.top, m.at-m.rows+1), max(m.at, 0))
-	lines := []string{m.s.styles.accentText.Render("> ") + m.filter.View(), ""}
+	lines := []string{m.s.styles.AccentText.Render("> ") + m.filter.View(), ""}
 	for i := range m.rows {
 		if i += m.top; i < len(m.found) {
 			lines = append(lines, m.line(m.found[i], i == m.at, names, width))
 		}
 	}
 	if len(m.found) == 0 {
-		lines = append(lines, m.s.styles.faintText.Render("nothing has these words"))
+		lines = append(lines, m.s.styles.FaintText.Render("nothing has these words"))
 	}
-	return fitBlock(lines, width, m.rows+2)
+	return widget.FitBlock(lines, width, m.rows+2)
 }
 
 func (m *menu) line(item menuItem, chosen bool, names, width int) string {
-	mark, name, note := "  ", m.s.styles.text, m.s.styles.faintText
+	mark, name, note := "  ", m.s.styles.Text, m.s.styles.FaintText
 	if chosen {
-		mark, name, note = "▸ ", m.s.styles.selectedText, note.Background(m.s.styles.selected)
+		mark, name, note = "▸ ", m.s.styles.SelectedText, note.Background(m.s.styles.Selected)
 	}
-	return name.Render(mark+fitLine(item.name, names)) + note.Render(fitLine("  "+item.note, max(width-names-2, 0)))
+	return name.Render(mark+widget.FitLine(item.name, names)) + note.Render(widget.FitLine("  "+item.note, max(width-names-2, 0)))
 }

@@ -2,10 +2,12 @@ package tui
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/tui/feed"
+	"focusnfix/tui/picture"
 )
 
 // openPalette lists everything that can be done here, by what it does: for those who do not know the key.
@@ -22,9 +24,9 @@ func (a *app) openPalette() tea.Cmd {
 	if d, ok := a.panes[tabDashboard].(*dashboardPane); ok && a.tab != tabDashboard && a.run != nil {
 		add(d.controlKeys())
 	}
-	if a.run != nil && a.run.hasConfig {
-		for _, key := range adjustable(a.run.config) {
-			items = append(items, menuItem{"set " + key, a.run.current(key), func() tea.Cmd { return a.askSetting(key) }})
+	if a.run != nil && a.run.HasConfig {
+		for _, key := range feed.Adjustable(a.run.Config) {
+			items = append(items, menuItem{"set " + key, a.run.Current(key), func() tea.Cmd { return a.askSetting(key) }})
 		}
 	}
 	add(a.globalKeys())
@@ -54,9 +56,4 @@ func (a *app) settingsMenu(at int) *menu {
 }
 
 // imageChoices are the values of the setting for pictures.
-var imageChoices = append([]string{"auto"}, protocolNames...)
-
-// following is the value that follows in a list, round and round.
-func following[T comparable](list []T, v T) T {
-	return list[(slices.Index(list, v)+1)%len(list)]
-}
+var imageChoices = append([]string{"auto"}, picture.ProtocolNames...)

@@ -8,8 +8,11 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"focusnfix/core"
 	"focusnfix/render"
+	"focusnfix/tui/chart"
+	"focusnfix/tui/feed"
+	"focusnfix/tui/picture"
+	"focusnfix/tui/widget"
 )
 
 // dashboardPane watches the run: numbers, curves, the log, and one picture before and after.
@@ -17,15 +20,15 @@ type dashboardPane struct {
 	s      *shared
 	w, h   int
 	layout dashboardLayout
-	curves curves
-	specs  []chartSpec
+	curves chart.Curves
+	specs  []chart.Spec
 	chosen int          // of specs: the large chart
 	logY   map[int]bool // of specs
 	full   bool         // the chosen chart alone
 	hidden map[string]bool
 	held   bool    // held-out curves are shown
 	cross  float64 // x of the hairline, or NaN
-	keep   bool    // the hairline stays when the mouse leaves
+	pinned bool    // the hairline stays when the mouse leaves
 	row    int     // of the table
 	scroll int     // lines of the log below the last visible one
 	drag   int     // column where a drag is now, or -1
@@ -57,11 +60,11 @@ func (p *dashboardPane) update(msg tea.Msg) tea.Cmd {
 	case sizeMsg:
 		p.w, p.h = msg.w, msg.h
 	case openedMsg:
-		p.curves.lines, p.curves.window = nil, window{}
-		p.cross, p.keep, p.full, p.scroll, p.row = math.NaN(), false, false, 0, 0
+		p.curves.Lines, p.curves.Window = nil, chart.Window{}
+		p.cross, p.pinned, p.full, p.scroll, p.row = math.NaN(), false, false, 0, 0
 		p.pictureState = pictureState{newest: true, overlay: p.overlay}
 	case eventsMsg, stateMsg, encodeMsg, visibleMsg, settingsMsg:
-	case mouseMsg:
+	case widget.Mouse:
 		return p.mouse(msg)
 	default:
 		return nil
@@ -75,18 +78,18 @@ func (p *dashboardPane) refresh() tea.Cmd {
 		p.specs = nil
 		return nil
 	}
-	store := p.s.run.store
-	p.curves.smoothing = p.s.settings.Smoothing
+	store := p.s.run.Store
+	p.curves.Smoothing = p.s.settings.Smoothing
 	p.specs = chartSpecs(store, p.hidden, p.held)
 	p.chosen = min(p.chosen, len(p.specs)-1)
-	p.curves.refresh(store, p.specs)
+	p.curves.Refresh(store, p.specs)
 	p.row = min(p.row, len(tableRows(store))-1)
 	p.layout = layoutDashboard(p.w, p.h, p.s.probe.Terminal().Cell, len(tableRows(store))+1, len(p.specs), p.hasPictures(), p.full)
 	return p.wantPictures()
 }
 
 func (p *dashboardPane) hasPictures() bool {
-	return p.s.run != nil && len(p.s.run.store.withPics) > 0 && p.s.probe.Terminal().Protocol != Off
+	return p.s.run != nil && len(p.s.run.Store.PictureSteps) > 0 && p.s.probe.Terminal().Protocol != picture.Off
 }
 
 // order is the specs in the order of the layout's charts.
@@ -122,7 +125,7 @@ func (p *dashboardPane) viewKeys() []binding {
 		bind(do(func() { p.sideways(1) }), "", "the same, right", "right", "l"),
 		bind(do(func() { p.zoom(1.5) }), "zoom", "zoom in around the hairline, or the newest step", "+", "="),
 		bind(do(func() { p.zoom(1 / 1.5) }), "", "zoom out", "-"),
-		bind(do(func() { p.curves.window = window{} }), "", "the whole curve", "0", "home"),
+		bind(do(func() { p.curves.Window = chart.Window{} }), "", "the whole curve", "0", "home"),
 		bind(do(p.nextAxis), "axis", "x axis: steps, time since the start, time of day", "a"),
 		bind(do(func() { p.logY[p.chosen] = !p.logY[p.chosen] }), "", "logarithmic y axis", "y"),
 		bind(func() tea.Cmd { return p.smooth(1) }, "", "smoother curves; the raw curve stays behind them, pale", ">"),
@@ -152,25 +155,25 @@ func (p *dashboardPane) choose(n int) {
 
 func (p *dashboardPane) escape() {
 	switch {
-	case p.keep:
-		p.keep, p.cross = false, math.NaN()
+	case p.pinned:
+		p.pinned, p.cross = false, math.NaN()
 	case p.full:
 		p.full = false
 	default:
-		p.curves.window = window{}
+		p.curves.Window = chart.Window{}
 	}
 }
 
 func (p *dashboardPane) nextAxis() {
-	p.curves.axis = (p.curves.axis + 1) % axes
-	p.curves.window, p.cross, p.keep = window{}, math.NaN(), false
+	p.curves.Axis = (p.curves.Axis + 1) % feed.Axes
+	p.curves.Window, p.cross, p.pinned = chart.Window{}, math.NaN(), false
 }
 
 // inspect turns the hairline on, at the newest step, or off.
 func (p *dashboardPane) inspect() {
-	p.keep = !p.keep
+	p.pinned = !p.pinned
 	p.cross = math.NaN()
-	if p.keep {
+	if p.pinned {
 		_, hi := p.shownRange()
 		p.cross = hi
 	}
@@ -178,25 +181,25 @@ func (p *dashboardPane) inspect() {
 
 // shownRange is the part of the x axis that is on the screen.
 func (p *dashboardPane) shownRange() (lo, hi float64) {
-	if w := p.curves.window; !w.all() {
-		return w.lo, w.hi
+	if w := p.curves.Window; !w.All() {
+		return w.Lo, w.Hi
 	}
-	return p.curves.extent(p.specs)
+	return p.curves.Extent(p.specs)
 }
 
 // sideways moves the hairline by a column's worth and at least to the next point, or the window.
 func (p *dashboardPane) sideways(n int) {
-	if !p.keep {
-		p.curves.pan(p.specs, 0.2*float64(n))
+	if !p.pinned {
+		p.curves.Pan(p.specs, 0.2*float64(n))
 		return
 	}
 	lo, hi := p.shownRange()
 	d := (hi - lo) / float64(max(p.layout.charts[0].Dx()-8, 20))
-	if p.curves.axis == byStep {
+	if p.curves.Axis == feed.ByStep {
 		d = max(math.Round(d), 1)
 	}
 	p.cross = min(max(p.cross+d*float64(n), lo), hi)
-	if p.curves.axis == byStep {
+	if p.curves.Axis == feed.ByStep {
 		p.cross = math.Round(p.cross)
 	}
 }
@@ -206,7 +209,7 @@ func (p *dashboardPane) zoom(factor float64) {
 	if at != at {
 		_, at = p.shownRange()
 	}
-	p.curves.zoom(p.specs, factor, at)
+	p.curves.Zoom(p.specs, factor, at)
 }
 
 // smoothings are the steps of smoothing.
@@ -228,7 +231,7 @@ func (p *dashboardPane) smooth(n int) tea.Cmd {
 
 func (p *dashboardPane) moveRow(n int) {
 	if p.s.run != nil {
-		p.row = max(min(p.row+n, len(tableRows(p.s.run.store))-1), 0)
+		p.row = max(min(p.row+n, len(tableRows(p.s.run.Store))-1), 0)
 	}
 }
 
@@ -237,7 +240,7 @@ func (p *dashboardPane) toggleRow() {
 	if p.s.run == nil {
 		return
 	}
-	row := tableRows(p.s.run.store)[p.row]
+	row := tableRows(p.s.run.Store)[p.row]
 	switch {
 	case row.curve == "":
 		on := !p.hidden["reward/"+safety[0]] // the group: all as the first is not
@@ -245,33 +248,9 @@ func (p *dashboardPane) toggleRow() {
 			p.hidden["reward/"+a] = on
 		}
 	case row.color < 0:
-		p.chosen = max(slices.IndexFunc(p.specs, func(c chartSpec) bool { return c.lines[0].column == row.curve }), 0)
+		p.chosen = max(slices.IndexFunc(p.specs, func(c chart.Spec) bool { return c.Lines[0].Column == row.curve }), 0)
 	default:
 		p.hidden[row.curve] = !p.hidden[row.curve]
 		p.chosen = 0
 	}
-}
-
-// current is the value that a setting has now: the last that was set, or the configuration's.
-func (o *opened) current(key string) string {
-	for _, e := range slices.Backward(o.store.log) {
-		if e.Control != nil && e.Control.Key == key && e.Control.To != "" {
-			return e.Control.To
-		}
-	}
-	for _, k := range o.config.Keys() {
-		if k.Name == key {
-			return fmt.Sprint(k.Value)
-		}
-	}
-	return ""
-}
-
-// adjustable are the settings that an engine changes while it trains.
-func adjustable(c core.Config) []string {
-	keys := []string{"train.learning_rate", "region.weight"}
-	for _, r := range c.Reward {
-		keys = append(keys, "reward."+r.Aspect+".weight")
-	}
-	return keys
 }

@@ -4,23 +4,26 @@ import (
 	"math"
 
 	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/tui/feed"
+	"focusnfix/tui/widget"
 )
 
 // mouse takes the mouse over the dashboard.
-func (p *dashboardPane) mouse(m mouseMsg) tea.Cmd {
+func (p *dashboardPane) mouse(m widget.Mouse) tea.Cmd {
 	if p.s.run == nil {
 		return nil
 	}
-	if m.action == release || m.action == motion && m.button == tea.MouseNone {
+	if m.Action == widget.Release || m.Action == widget.Motion && m.Button == tea.MouseNone {
 		p.drag = -1
 	}
 	for i, plot := range p.plots {
-		if p.drag >= 0 || m.in(plot.at) {
+		if p.drag >= 0 || m.In(plot.at) {
 			p.mouseChart(m, i, plot)
 			return p.refresh()
 		}
 	}
-	if !p.keep {
+	if !p.pinned {
 		p.cross = math.NaN()
 	}
 	p.mouseBelow(m)
@@ -28,20 +31,20 @@ func (p *dashboardPane) mouse(m mouseMsg) tea.Cmd {
 }
 
 // mouseBelow is the mouse over what is no chart.
-func (p *dashboardPane) mouseBelow(m mouseMsg) {
+func (p *dashboardPane) mouseBelow(m widget.Mouse) {
 	switch {
-	case m.in(p.layout.table):
-		if m.left() && m.y > p.layout.table.Min.Y {
-			p.moveRow(m.y - p.layout.table.Min.Y - 1 - p.row)
+	case m.In(p.layout.table):
+		if m.Left() && m.Y > p.layout.table.Min.Y {
+			p.moveRow(m.Y - p.layout.table.Min.Y - 1 - p.row)
 			p.toggleRow()
 		}
-		p.moveRow(m.lines())
-	case m.in(p.layout.log):
-		p.scroll = max(p.scroll-3*m.lines(), 0)
-	case m.in(p.layout.pictures) && m.left():
+		p.moveRow(m.Lines())
+	case m.In(p.layout.log):
+		p.scroll = max(p.scroll-3*m.Lines(), 0)
+	case m.In(p.layout.pictures) && m.Left():
 		p.flip(1)
-	case m.in(p.layout.pictures):
-		if n := m.lines(); n != 0 {
+	case m.In(p.layout.pictures):
+		if n := m.Lines(); n != 0 {
 			p.back(n)
 		}
 	}
@@ -49,26 +52,26 @@ func (p *dashboardPane) mouseBelow(m mouseMsg) {
 
 // mouseChart is the mouse over a chart: hovering shows the hairline, the wheel zooms, dragging pans, a click
 // makes a small chart the large one.
-func (p *dashboardPane) mouseChart(m mouseMsg, i int, at plot) {
-	x := at.X(m.x - at.at.Min.X)
+func (p *dashboardPane) mouseChart(m widget.Mouse, i int, at plot) {
+	x := at.X(m.X - at.at.Min.X)
 	switch {
-	case m.lines() != 0:
-		p.curves.zoom(p.specs, math.Pow(1.3, float64(-m.lines())), x)
-	case m.left() && i > 0:
+	case m.Lines() != 0:
+		p.curves.Zoom(p.specs, math.Pow(1.3, float64(-m.Lines())), x)
+	case m.Left() && i > 0:
 		p.chosen = at.spec
-	case m.left():
-		p.drag = m.x
-		if p.keep {
+	case m.Left():
+		p.drag = m.X
+		if p.pinned {
 			p.cross = x
 		}
-	case m.action == motion && p.drag >= 0:
+	case m.Action == widget.Motion && p.drag >= 0:
 		if at.Cols > 0 {
-			p.curves.pan(p.specs, float64(p.drag-m.x)/float64(at.Cols))
+			p.curves.Pan(p.specs, float64(p.drag-m.X)/float64(at.Cols))
 		}
-		p.drag = m.x
-	case m.action == motion && !p.keep:
+		p.drag = m.X
+	case m.Action == widget.Motion && !p.pinned:
 		p.cross = x
-		if p.curves.axis == byStep {
+		if p.curves.Axis == feed.ByStep {
 			p.cross = math.Round(x)
 		}
 	}

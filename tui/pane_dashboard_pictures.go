@@ -10,6 +10,9 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"focusnfix/core"
+	"focusnfix/core/words"
+	"focusnfix/tui/feed"
+	"focusnfix/tui/widget"
 )
 
 // overlay is what lies over the dashboard's pictures.
@@ -32,17 +35,17 @@ type pictureState struct {
 
 // shownStep is the step whose pictures are shown.
 func (p *dashboardPane) shownStep() (step int, ok bool) {
-	store := p.s.run.store
-	if _, have := store.pictures[p.step]; !p.newest && have {
+	store := p.s.run.Store
+	if _, have := store.Pictures[p.step]; !p.newest && have {
 		return p.step, true
 	}
-	return store.newestPictures()
+	return store.NewestPictures()
 }
 
 // shown is the picture on the dashboard and how many there are of its step.
-func (p *dashboardPane) shown() (picture core.Picture, number, of, step int, ok bool) {
+func (p *dashboardPane) shown() (pic core.Picture, number, of, step int, ok bool) {
 	step, ok = p.shownStep()
-	all := p.s.run.store.pictures[step]
+	all := p.s.run.Store.Pictures[step]
 	if !ok || len(all) == 0 {
 		return core.Picture{}, 0, 0, 0, false
 	}
@@ -53,16 +56,16 @@ func (p *dashboardPane) shown() (picture core.Picture, number, of, step int, ok 
 // first is which of a step's pictures had the worst fault to begin with: the one to watch. Only pictures of
 // a step that was scored tell.
 func (p *dashboardPane) first(all []core.Picture) int {
-	store := p.s.run.store
-	for _, step := range slices.Backward(store.withPics) {
+	store := p.s.run.Store
+	for _, step := range slices.Backward(store.PictureSteps) {
 		worst, lowest := core.Picture{}, math.Inf(1)
-		for _, picture := range store.pictures[step] {
+		for _, pic := range store.Pictures[step] {
 			sum := 0.0
-			for _, a := range picture.Aspects {
+			for _, a := range pic.Aspects {
 				sum += a.Base
 			}
-			if len(picture.Aspects) > 0 && sum < lowest {
-				worst, lowest = picture, sum
+			if len(pic.Aspects) > 0 && sum < lowest {
+				worst, lowest = pic, sum
 			}
 		}
 		if lowest < math.Inf(1) {
@@ -79,7 +82,7 @@ func (p *dashboardPane) back(n int) {
 	if p.s.run == nil {
 		return
 	}
-	steps := p.s.run.store.withPics
+	steps := p.s.run.Store.PictureSteps
 	now, ok := p.shownStep()
 	if !ok {
 		return
@@ -95,29 +98,20 @@ func (p *dashboardPane) back(n int) {
 	}
 }
 
-// heatFiles are the heatmaps of a reference folder, one for each aspect, as drawing wants them.
-func (o *opened) heatFiles(reference string) string {
-	var files []string
-	for _, r := range o.config.Reward {
-		files = append(files, path.Join(reference, "heat-"+r.Aspect+".png"))
-	}
-	return strings.Join(files, "\n")
-}
-
 // wantPictures asks for the pictures in the size of the layout.
 func (p *dashboardPane) wantPictures() tea.Cmd {
-	picture, _, _, _, ok := p.shown()
+	pic, _, _, _, ok := p.shown()
 	if !ok || p.layout.pictures.Empty() {
 		return nil
 	}
-	base := drawing{folder: p.s.run.folder, path: path.Join(picture.Reference, "base.png")}
-	tuned := drawing{folder: p.s.run.folder, path: picture.Path}
+	base := feed.Drawing{Folder: p.s.run.Folder, Path: path.Join(pic.Reference, "base.png")}
+	tuned := feed.Drawing{Folder: p.s.run.Folder, Path: pic.Path}
 	switch p.overlay {
 	case withHeat:
-		base.heat = p.s.run.heatFiles(picture.Reference)
+		base.Heat = p.s.run.HeatFiles(pic.Reference)
 	case withMask:
-		base.mask = path.Join(picture.Reference, "mask.png")
-		tuned.mask = base.mask
+		base.Mask = path.Join(pic.Reference, "mask.png")
+		tuned.Mask = base.Mask
 	}
 	b, t := p.layout.base, p.layout.tuned
 	return tea.Batch(p.s.want("dashboard-base", base, b.Dx(), b.Dy()), p.s.want("dashboard-tuned", tuned, t.Dx(), t.Dy()))
@@ -125,13 +119,13 @@ func (p *dashboardPane) wantPictures() tea.Cmd {
 
 // viewPictures is the right-most column.
 func (p *dashboardPane) viewPictures() string {
-	picture, number, of, step, ok := p.shown()
+	pic, number, of, step, ok := p.shown()
 	w, h := p.layout.pictures.Dx(), p.layout.pictures.Dy()
 	if !ok {
-		return fitBlock(nil, w, h)
+		return widget.FitBlock(nil, w, h)
 	}
 	st := p.s.styles
-	baseHead := st.bold.Render("base") + st.faintText.Render([]string{"  heatmap", "  mask", ""}[p.overlay])
+	baseHead := st.Bold.Render("base") + st.FaintText.Render([]string{"  heatmap", "  mask", ""}[p.overlay])
 	follow := ""
 	switch {
 	case !p.newest:
@@ -139,20 +133,20 @@ func (p *dashboardPane) viewPictures() string {
 	case w > 22:
 		follow = " newest"
 	}
-	tunedHead := st.bold.Render("tuned") + fmt.Sprintf("  step %d", step) + st.faintText.Render(follow)
-	lines := []string{fitLine(baseHead, w)}
+	tunedHead := st.Bold.Render("tuned") + fmt.Sprintf("  step %d", step) + st.FaintText.Render(follow)
+	lines := []string{widget.FitLine(baseHead, w)}
 	lines = append(lines, strings.Split(p.s.picture("dashboard-base", p.layout.base.Dx(), p.layout.base.Dy()), "\n")...)
 	lines = append(lines, tunedHead)
 	lines = append(lines, strings.Split(p.s.picture("dashboard-tuned", p.layout.tuned.Dx(), p.layout.tuned.Dy()), "\n")...)
-	lines = append(lines, wrap(picture.Prompt, w, 1)...)
-	lines = append(lines, st.faintText.Render(fmt.Sprintf("seed %d   %d of %d", picture.Seed, number+1, of)))
+	lines = append(lines, widget.Wrap(pic.Prompt, w, 1)...)
+	lines = append(lines, st.FaintText.Render(fmt.Sprintf("seed %d   %d of %d", pic.Seed, number+1, of)))
 	if rest := h - len(lines); rest > 1 {
 		lines = append(lines, "")
-		for _, a := range picture.Aspects {
-			lines = append(lines, fmt.Sprintf("%s %s → %s", fitLine(aspectName(a.Aspect), min(w-16, 20)), number3(a.Base), st.bold.Render(number3(a.Reward))))
+		for _, a := range pic.Aspects {
+			lines = append(lines, fmt.Sprintf("%s %s → %s", widget.FitLine(words.Aspect(a.Aspect), min(w-16, 20)), number3(a.Base), st.Bold.Render(number3(a.Reward))))
 		}
 	}
-	return fitBlock(lines, w, h)
+	return widget.FitBlock(lines, w, h)
 }
 
-func number3(v float64) string { return number(v, 3) }
+func number3(v float64) string { return words.Number(v, 3) }

@@ -10,40 +10,44 @@ import (
 	"charm.land/lipgloss/v2"
 
 	"focusnfix/core/run"
+	"focusnfix/core/words"
 	"focusnfix/render"
+	"focusnfix/tui/chart"
+	"focusnfix/tui/feed"
+	"focusnfix/tui/widget"
 )
 
 func (p *dashboardPane) view(w, h int) string {
 	switch {
 	case p.s.run == nil:
-		return message(w, h, p.s.styles.bold.Render("No run is open."), "", "Press "+p.s.styles.keyCap.Render("1")+" and choose one, or start one there.")
+		return widget.Message(w, h, p.s.styles.Bold.Render("No run is open."), "", "Press "+p.s.styles.KeyCap.Render("1")+" and choose one, or start one there.")
 	case len(p.specs) == 0 || p.w != w || p.h != h:
-		return fitBlock(nil, w, h)
+		return widget.FitBlock(nil, w, h)
 	}
 	l := p.layout
-	canvas := newCanvas(w, h)
-	canvas.put(l.header, p.viewHeader(w))
+	canvas := widget.NewCanvas(w, h)
+	canvas.Put(l.header, p.viewHeader(w))
 	p.plots = p.plots[:0]
-	row := tableRows(p.s.run.store)[p.row]
+	row := tableRows(p.s.run.Store)[p.row]
 	for i, spec := range p.order() {
 		if i >= len(l.charts) {
 			break
 		}
-		look := chartLook{styles: p.s.styles, profile: p.s.probe.Terminal().Profile, cross: p.cross, chosen: i == 0, log: p.logY[spec], row: row.curve}
+		look := chart.Style{Styles: p.s.styles, Profile: p.s.probe.Terminal().Profile, Hairline: p.cross, Chosen: i == 0, LogY: p.logY[spec], Row: row.curve}
 		at := l.charts[i]
 		at.Min.X, at.Max.X = at.Min.X+1, at.Max.X-1
-		text, drawn := p.curves.draw(p.specs[spec], look, at.Dx(), at.Dy())
-		canvas.put(at, text)
+		text, drawn := p.curves.Draw(p.specs[spec], look, at.Dx(), at.Dy())
+		canvas.Put(at, text)
 		p.plots = append(p.plots, plot{drawn, spec, at})
 	}
 	if !p.full {
-		canvas.put(l.table, p.viewTable(l.table.Dx(), l.table.Dy()))
-		canvas.put(l.log, p.viewLog(l.log.Dx(), l.log.Dy()))
+		canvas.Put(l.table, p.viewTable(l.table.Dx(), l.table.Dy()))
+		canvas.Put(l.log, p.viewLog(l.log.Dx(), l.log.Dy()))
 	}
 	if !l.pictures.Empty() {
-		rule := strings.Repeat(p.s.styles.ruleText.Render("│")+"\n", l.pictures.Dy())
-		canvas.put(image.Rect(l.pictures.Min.X-1, l.pictures.Min.Y, l.pictures.Min.X, l.pictures.Max.Y), rule[:len(rule)-1])
-		canvas.put(l.pictures, p.viewPictures())
+		rule := strings.Repeat(p.s.styles.RuleText.Render("│")+"\n", l.pictures.Dy())
+		canvas.Put(image.Rect(l.pictures.Min.X-1, l.pictures.Min.Y, l.pictures.Min.X, l.pictures.Max.Y), rule[:len(rule)-1])
+		canvas.Put(l.pictures, p.viewPictures())
 	}
 	return canvas.String()
 }
@@ -51,102 +55,82 @@ func (p *dashboardPane) view(w, h int) string {
 // viewHeader is the progress and what should be known at once.
 func (p *dashboardPane) viewHeader(w int) string {
 	st, o := p.s.styles, p.s.run
-	if o.err != nil {
-		lines := wrap(o.err.Error(), w-2, 2)
+	if o.Err != nil {
+		lines := widget.Wrap(o.Err.Error(), w-2, 2)
 		for i := range lines {
-			lines[i] = " " + st.badText.Render(lines[i])
+			lines[i] = " " + st.BadText.Render(lines[i])
 		}
-		return fitBlock(lines, w, headerRows)
+		return widget.FitBlock(lines, w, headerRows)
 	}
-	store := o.store
-	step, steps := max(store.step, o.info.Step), o.info.Steps
+	store := o.Store
+	step, steps := max(store.Step, o.Info.Step), o.Info.Steps
 	share := 0.0
 	if steps > 0 {
 		share = min(float64(step)/float64(steps), 1)
 	}
-	left := fmt.Sprintf(" %s  step %s ", st.state(o.state).Render("● "+stateName(o.state)), st.bold.Render(fmt.Sprintf("%d/%d", step, steps)))
+	left := fmt.Sprintf(" %s  step %s ", st.State(o.State).Render("● "+words.State(o.State)), st.Bold.Render(fmt.Sprintf("%d/%d", step, steps)))
 	pace := paceOf(store)
 	right := fmt.Sprintf(" %3.0f %%", 100*share)
 	if pace > 0 {
-		right += fmt.Sprintf("   %s s/step", number(pace, 2))
-		if o.state == run.Running {
-			right += "   " + clock(time.Duration(pace*float64(steps-step)*float64(time.Second))) + " left"
+		right += fmt.Sprintf("   %s s/step", words.Number(pace, 2))
+		if o.State == run.Running {
+			right += "   " + words.Clock(time.Duration(pace*float64(steps-step)*float64(time.Second))) + " left"
 		}
 	}
-	if t := store.train; t != nil {
+	if t := store.Train; t != nil {
 		if t.DeviceUse == t.DeviceUse {
-			right += fmt.Sprintf("   %s %.0f %%", o.info.Device, 100*t.DeviceUse)
+			right += fmt.Sprintf("   %s %.0f %%", o.Info.Device, 100*t.DeviceUse)
 		}
 		if t.MemoryMiB == t.MemoryMiB {
-			right += "   " + memory(t.MemoryMiB)
+			right += "   " + words.Memory(t.MemoryMiB)
 		}
 	}
 	bar := w - lipgloss.Width(left) - lipgloss.Width(right) - 1
-	return fitLine(left+p.s.bar(share, min(bar, 40))+right, w) + "\n" + fitLine(" "+p.headline(), w)
+	return widget.FitLine(left+p.s.styles.Progress(share, min(bar, 40), p.s.probe.Terminal().Profile)+right, w) + "\n" + widget.FitLine(" "+p.headline(), w)
 }
 
 // headline is the second row: the newest alarm, a reason why nothing happens, or what the run is.
 func (p *dashboardPane) headline() string {
 	st, o := p.s.styles, p.s.run
-	store := o.store
+	store := o.Store
 	switch {
-	case o.behind > 0:
-		return st.accentText.Render(fmt.Sprintf("reading the log: %s to go", memory(float64(o.behind)/(1<<20))))
-	case o.state == run.Crashed:
+	case o.Behind > 0:
+		return st.AccentText.Render(fmt.Sprintf("reading the log: %s to go", words.Memory(float64(o.Behind)/(1<<20))))
+	case o.State == run.Crashed:
 		text := "The engine is gone. r goes on from the last checkpoint."
-		if o.lastWords != "" {
-			text = "The engine is gone: " + o.lastWords + "   r goes on from the last checkpoint"
+		if o.LastWords != "" {
+			text = "The engine is gone: " + o.LastWords + "   r goes on from the last checkpoint"
 		}
-		return st.badText.Render(text)
-	case o.state == run.Failed:
-		return st.badText.Render("Failed: " + o.info.Message)
-	case o.state == run.Stopped:
-		return st.warnText.Render("Stopped. r goes on with it.")
-	case len(store.alarms) > 0:
-		e := store.alarms[len(store.alarms)-1]
-		return st.warnText.Render(fmt.Sprintf("▲ step %d: %s", e.Step, alarmText(&e)))
-	case store.lost > 0:
-		return st.warnText.Render(plural(store.lost, "line") + " of the log cannot be read")
+		return st.BadText.Render(text)
+	case o.State == run.Failed:
+		return st.BadText.Render("Failed: " + o.Info.Message)
+	case o.State == run.Stopped:
+		return st.WarnText.Render("Stopped. r goes on with it.")
+	case len(store.Alarms) > 0:
+		e := store.Alarms[len(store.Alarms)-1]
+		return st.WarnText.Render(fmt.Sprintf("▲ step %d: %s", e.Step, words.Alarm(&e)))
+	case store.Lost > 0:
+		return st.WarnText.Render(words.Plural(store.Lost, "line") + " of the log cannot be read")
 	}
-	text := o.info.Preset + "   " + o.info.Model
+	text := o.Info.Preset + "   " + o.Info.Model
 	switch {
-	case o.state == run.Running && store.train == nil && store.doing != "":
-		text += "   " + st.accentText.Render(store.doing)
-	case o.state == run.Running && store.train == nil:
-		text += "   " + st.accentText.Render("loading the model")
+	case o.State == run.Running && store.Train == nil && store.Doing != "":
+		text += "   " + st.AccentText.Render(store.Doing)
+	case o.State == run.Running && store.Train == nil:
+		text += "   " + st.AccentText.Render("loading the model")
 	}
-	return st.faintText.Render(text)
+	return st.FaintText.Render(text)
 }
 
 // paceOf is the seconds that a step took lately, all things included, or 0.
-func paceOf(s *store) float64 {
-	n := s.steps.rows()
+func paceOf(s *feed.Store) float64 {
+	n := s.Steps.Rows()
 	if n < 2 {
-		return max(s.steps.last("step-seconds"), 0)
+		return max(s.Steps.Last("step-seconds"), 0)
 	}
 	k := max(0, n-20)
-	steps := s.steps.step[n-1] - s.steps.step[k]
-	return (s.steps.seconds[n-1] - s.steps.seconds[k]) / steps
-}
-
-// bar is a progress bar of w cells.
-func (s *shared) bar(share float64, w int) string {
-	if w < 3 {
-		return ""
-	}
-	full := int(share*float64(w) + 0.5)
-	if s.probe.Terminal().Profile == render.ASCII {
-		return strings.Repeat("#", full) + strings.Repeat("-", w-full)
-	}
-	return s.styles.accentText.Render(strings.Repeat("━", full)) + s.styles.ruleText.Render(strings.Repeat("━", w-full))
-}
-
-// memory is an amount of MiB.
-func memory(mib float64) string {
-	if mib >= 10240 {
-		return fmt.Sprintf("%.1f GiB", mib/1024)
-	}
-	return fmt.Sprintf("%.0f MiB", mib)
+	steps := s.Steps.Step[n-1] - s.Steps.Step[k]
+	return (s.Steps.Seconds[n-1] - s.Steps.Seconds[k]) / steps
 }
 
 // tableColumns are the widths of the table's columns in w cells; what does not fit is 0.
@@ -168,43 +152,43 @@ func fitTable(w int) tableColumns {
 
 // viewTable is the numbers: before, now, and by the held-out judges.
 func (p *dashboardPane) viewTable(w, h int) string {
-	rows := tableRows(p.s.run.store)
+	rows := tableRows(p.s.run.Store)
 	c := fitTable(w)
 	n := c.number
 	head := fmt.Sprintf("%-*s%*s%*s%*s%*s", c.name, "", n, "base", n, "now", n, "change", n, "held-out")
 	if c.fixed > 0 {
 		head += fmt.Sprintf("%*s", c.fixed, "fixed")
 	}
-	lines := []string{p.s.styles.faintText.Render(fitLine(head, w))}
+	lines := []string{p.s.styles.FaintText.Render(widget.FitLine(head, w))}
 	first := max(0, min(p.row-h+2, len(rows)-h+1))
 	for i, r := range rows[first:] {
 		lines = append(lines, p.tableLine(r, first+i == p.row, c, w))
 	}
-	return fitBlock(lines, w, h)
+	return widget.FitBlock(lines, w, h)
 }
 
 func (p *dashboardPane) tableLine(r tableRow, chosen bool, c tableColumns, w int) string {
 	st := p.s.styles
-	mark, nameStyle := " ", st.text
+	mark, nameStyle := " ", st.Text
 	if chosen {
-		mark, nameStyle = st.accentText.Render("▸"), st.bold
+		mark, nameStyle = st.AccentText.Render("▸"), st.Bold
 	}
 	swatch := " "
 	if r.curve != "" && r.color >= 0 {
-		swatch = st.faintText.Render("·")
+		swatch = st.FaintText.Render("·")
 		if !p.hidden[r.curve] {
-			swatch = st.text.Foreground(st.curve(r.color)).Render("━")
+			swatch = st.Text.Foreground(st.Curve(r.color)).Render("━")
 		}
 	}
 	cell := func(v float64, unit string) string {
 		text := ""
 		if v == v {
-			text = number(v, r.decimals) + unit
+			text = words.Number(v, r.decimals) + unit
 		}
 		return fmt.Sprintf("%*s", c.number, text)
 	}
-	text := mark + swatch + " " + nameStyle.Render(fitLine(strings.Repeat("  ", r.indent)+r.name, c.name-3))
-	text += st.faintText.Render(cell(r.base, "")) + st.bold.Render(cell(r.now, r.unit))
+	text := mark + swatch + " " + nameStyle.Render(widget.FitLine(strings.Repeat("  ", r.indent)+r.name, c.name-3))
+	text += st.FaintText.Render(cell(r.base, "")) + st.Bold.Render(cell(r.now, r.unit))
 	text += p.changeText(r.change(), r.decimals, c.number) + cell(r.heldOut, "")
 	if c.fixed > 0 {
 		fixed := ""
@@ -214,44 +198,44 @@ func (p *dashboardPane) tableLine(r tableRow, chosen bool, c tableColumns, w int
 		text += fmt.Sprintf("%*s", c.fixed, fixed)
 	}
 	if c.spark > 0 && r.curve != "" {
-		text += "   " + p.s.spark(p.s.run.store.steps.tail(r.curve, 1<<12), c.spark, max(r.color, 0))
+		text += "   " + p.s.spark(p.s.run.Store.Steps.Tail(r.curve, 1<<12), c.spark, max(r.color, 0))
 	}
-	return fitLine(text, w)
+	return widget.FitLine(text, w)
 }
 
 // spark is a sparkline in a curve's colour. It leaves the top of the row free, so that rows stay apart.
 func (s *shared) spark(values []float64, w, color int) string {
 	line := render.Sparkline(values, min(w, len(values)), s.probe.Terminal().Profile)
-	return s.styles.text.Foreground(s.styles.curve(color)).Render(strings.ReplaceAll(line, "█", "▇"))
+	return s.styles.Text.Foreground(s.styles.Curve(color)).Render(strings.ReplaceAll(line, "█", "▇"))
 }
 
 // changeText is a change with its sign, in colour: better is up.
 func (p *dashboardPane) changeText(v float64, decimals, w int) string {
-	text := number(v, decimals)
-	style := p.s.styles.faintText
+	text := words.Number(v, decimals)
+	style := p.s.styles.FaintText
 	switch {
 	case math.IsNaN(v):
 		text = ""
 	case v > 0:
-		text, style = "+"+text, p.s.styles.goodText
+		text, style = "+"+text, p.s.styles.GoodText
 	case v < 0:
-		style = p.s.styles.badText
+		style = p.s.styles.BadText
 	}
 	return style.Render(fmt.Sprintf("%*s", w, text))
 }
 
 // viewLog is the end of the event log, or what lies p.scroll lines before it.
 func (p *dashboardPane) viewLog(w, h int) string {
-	log := p.s.run.store.log
+	log := p.s.run.Store.Log
 	p.scroll = max(min(p.scroll, len(log)-h+1), 0)
-	title := p.s.styles.ruleText.Render(strings.Repeat("─", w))
+	title := p.s.styles.RuleText.Render(strings.Repeat("─", w))
 	if p.scroll > 0 {
-		title = spread(p.s.styles.ruleText.Render(strings.Repeat("─", max(w-20, 0))), p.s.styles.faintText.Render(fmt.Sprintf("%d later ", p.scroll)), w)
+		title = widget.Spread(p.s.styles.RuleText.Render(strings.Repeat("─", max(w-20, 0))), p.s.styles.FaintText.Render(fmt.Sprintf("%d later ", p.scroll)), w)
 	}
 	lines := []string{title}
 	end := len(log) - p.scroll
 	for i := max(0, end-h+1); i < end; i++ {
 		lines = append(lines, p.s.logLine(&log[i], w))
 	}
-	return fitBlock(lines, w, h)
+	return widget.FitBlock(lines, w, h)
 }

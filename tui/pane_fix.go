@@ -8,6 +8,8 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/run"
+	"focusnfix/tui/feed"
+	"focusnfix/tui/widget"
 )
 
 // fixPane repairs a region of one picture: a person draws a box over a fault and watches it go.
@@ -24,12 +26,12 @@ type fixPane struct {
 	isTuned bool // the tuned picture is shown under the box; a repair begins with the base picture
 	isHot   bool // and the heatmap over it
 
-	phase   fixPhase
-	asked   run.FixRequest
-	job     *job
-	err     error
-	results results
-	layers  // of the repaired picture
+	phase       fixPhase
+	asked       run.FixRequest
+	job         *job
+	err         error
+	results     feed.Results
+	feed.Layers // of the repaired picture
 }
 
 // fixPhase is what the pane is for at the moment.
@@ -47,7 +49,7 @@ type (
 		aspect string
 	}
 	regionMsg struct { // where a judge sees the fault of a picture
-		files pictureFiles
+		files feed.Files
 		box   run.Box
 	}
 )
@@ -55,7 +57,7 @@ type (
 const fixPaneName = "fix"
 
 func newFixPane(s *shared) *fixPane {
-	return &fixPane{shared: s, results: results{fixes: true}, layers: layers{contour: true}}
+	return &fixPane{shared: s, results: feed.Results{Fixes: true}, Layers: feed.Layers{Contour: true}}
 }
 
 func (p *fixPane) title() string { return "Fix" }
@@ -69,18 +71,18 @@ func (p *fixPane) update(msg tea.Msg) tea.Cmd {
 		if p.visible = bool(msg); !p.visible {
 			return nil
 		}
-		return tea.Batch(p.keptResults(), p.refresh(), p.wants())
+		return tea.Batch(p.readResults(), p.refresh(), p.wants())
 	case openedMsg:
 		p.open()
 	case eventsMsg:
 		if p.run != nil {
-			p.results.add(p.run.store.prompts)
+			p.results.Add(p.run.Store.Prompts)
 		}
 		return tea.Batch(p.refresh(), p.wants())
 	case repairMsg:
 		p.choose(msg)
 		return tea.Batch(p.refresh(), p.wants())
-	case mouseMsg:
+	case widget.Mouse:
 		return tea.Batch(p.mouse(msg), p.wants())
 	case shownMsg, encodeMsg, stateMsg:
 	default:
@@ -92,9 +94,9 @@ func (p *fixPane) update(msg tea.Msg) tea.Cmd {
 // answered takes what the pane's own commands bring.
 func (p *fixPane) answered(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
-	case keptMsg:
-		if msg.run == p.run {
-			p.results.add(msg.events)
+	case feed.ResultsRead:
+		if msg.Run == p.run {
+			p.results.Add(msg.Events)
 		}
 	case regionMsg:
 		if at, ok := p.current(); ok && at.files == msg.files && !p.set {
@@ -119,7 +121,7 @@ func (p *fixPane) open() {
 		p.job.cancel()
 	}
 	p.sources, p.source, p.chosen, p.aspect, p.boxEditor = nil, 0, nil, "", boxEditor{}
-	p.phase, p.job, p.err, p.results, p.layers = fixDrawing, nil, nil, results{fixes: true}, layers{contour: true}
+	p.phase, p.job, p.err, p.results, p.Layers = fixDrawing, nil, nil, feed.Results{Fixes: true}, feed.Layers{Contour: true}
 }
 
 // start sends the box to the engine.
@@ -167,8 +169,8 @@ func (p *fixPane) ended(msg jobMsg) tea.Cmd {
 		return nil
 	}
 	p.phase = fixLooking
-	p.results.add([]core.Event{{Kind: "prompt", Prompt: &msg.result}})
-	p.results.show(msg.result.Path)
+	p.results.Add([]core.Event{{Kind: "prompt", Prompt: &msg.result}})
+	p.results.Show(msg.result.Path)
 	return nil
 }
 
@@ -179,12 +181,12 @@ func (p *fixPane) wants() tea.Cmd {
 	}
 	l := p.layout()
 	before, after, box := p.drawings()
-	before.box = box
+	before.Box = box
 	if p.phase == fixDrawing {
 		return p.want("fix/before", before, l.large.Dx(), l.large.Dy())
 	}
-	if !p.difference {
-		after.box = box
+	if !p.Difference {
+		after.Box = box
 	}
 	return tea.Batch(
 		p.want("fix/before", before, l.left.Dx(), l.left.Dy()),
@@ -193,23 +195,23 @@ func (p *fixPane) wants() tea.Cmd {
 }
 
 // drawings are the picture before and after, and the box.
-func (p *fixPane) drawings() (before, after drawing, box run.Box) {
-	folder := p.run.folder
-	if r, ok := p.results.current(); ok && p.phase == fixLooking {
-		f := resultFiles(r, "")
-		return f.drawing(folder, layers{isBase: true, contour: p.contour}), f.drawing(folder, p.layers), box
+func (p *fixPane) drawings() (before, after feed.Drawing, box run.Box) {
+	folder := p.run.Folder
+	if r, ok := p.results.Current(); ok && p.phase == fixLooking {
+		f := feed.ResultFiles(r, "")
+		return f.Drawing(folder, feed.Layers{IsBase: true, Contour: p.Contour}), f.Drawing(folder, p.Layers), box
 	}
 	at, ok := p.current()
 	if !ok {
 		return before, after, box
 	}
-	f, drawing := at.files.withHeat(p.aspect), p.phase == fixDrawing
-	before = f.drawing(folder, layers{isBase: f.base != "" && !(p.isTuned && drawing), heatmap: p.isHot && drawing})
+	f, drawing := at.files.WithHeat(p.aspect), p.phase == fixDrawing
+	before = f.Drawing(folder, feed.Layers{IsBase: f.Base != "" && !(p.isTuned && drawing), Heatmap: p.isHot && drawing})
 	if p.job != nil {
-		after = f.drawing(folder, layers{})
-		after.path, after.version = p.job.status.Preview, p.job.status.Done
-		if p.difference && after.path != "" {
-			after.minus = f.base
+		after = f.Drawing(folder, feed.Layers{})
+		after.Path, after.Version = p.job.status.Preview, p.job.status.Done
+		if p.Difference && after.Path != "" {
+			after.Minus = f.Base
 		}
 	}
 	if p.set {

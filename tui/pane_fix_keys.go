@@ -5,6 +5,9 @@ import (
 	"path"
 
 	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/tui/feed"
+	"focusnfix/tui/widget"
 )
 
 func (p *fixPane) keys() []binding {
@@ -12,7 +15,7 @@ func (p *fixPane) keys() []binding {
 	case fixWorking:
 		return []binding{
 			bind(p.cancel, "cancel", "give the repair up", "esc"),
-			bind(p.toggle(&p.difference), "diff", "the difference from the picture before, 4 times as strong", "d"),
+			bind(p.toggle(&p.Difference), "diff", "the difference from the picture before, 4 times as strong", "d"),
 		}
 	case fixLooking:
 		return p.lookingKeys()
@@ -40,15 +43,15 @@ func (p *fixPane) keys() []binding {
 }
 
 func (p *fixPane) lookingKeys() []binding {
-	result := func(n int) func() tea.Cmd { return p.then(func() { p.results.move(n) }) }
+	result := func(n int) func() tea.Cmd { return p.then(func() { p.results.Move(n) }) }
 	return []binding{
 		bind(p.back, "box", "another box or another picture", "enter", "esc"),
 		bind(nil, "repairs", "earlier and later repairs", "←→"),
 		bind(result(-1), "", "the repair before", "left"),
 		bind(result(1), "", "the next repair", "right"),
-		bind(p.toggle(&p.difference), "diff", "the difference in place of the repaired picture, 4 times as strong", "d"),
-		bind(p.toggle(&p.isBase), "flip", "swap before and after in place", "f"),
-		bind(p.toggle(&p.contour), "outline", "outline the region, or not", "m"),
+		bind(p.toggle(&p.Difference), "diff", "the difference in place of the repaired picture, 4 times as strong", "d"),
+		bind(p.toggle(&p.IsBase), "flip", "swap before and after in place", "f"),
+		bind(p.toggle(&p.Contour), "outline", "outline the region, or not", "m"),
 		bind(p.save, "save", "save both pictures side by side as PNG", "s"),
 	}
 }
@@ -79,7 +82,7 @@ func (p *fixPane) nextAspect() tea.Cmd {
 }
 
 func (p *fixPane) look() tea.Cmd {
-	if len(p.results.list) == 0 {
+	if len(p.results.List) == 0 {
 		return p.say("nothing was repaired in this run yet")
 	}
 	p.phase = fixLooking
@@ -87,7 +90,7 @@ func (p *fixPane) look() tea.Cmd {
 }
 
 func (p *fixPane) back() tea.Cmd {
-	p.phase, p.layers = fixDrawing, layers{contour: true}
+	p.phase, p.Layers = fixDrawing, feed.Layers{Contour: true}
 	return p.wants()
 }
 
@@ -99,43 +102,43 @@ func (p *fixPane) cancel() tea.Cmd {
 }
 
 func (p *fixPane) save() tea.Cmd {
-	r, ok := p.results.current()
+	r, ok := p.results.Current()
 	if !ok {
 		return nil
 	}
 	before, after, _ := p.drawings()
-	name := fmt.Sprintf("%s-fix-%s-before-and-after", p.run.folder.Name(), path.Base(r.Path))
+	name := fmt.Sprintf("%s-fix-%s-before-and-after", p.run.Folder.Name(), path.Base(r.Path))
 	return p.saveDrawings(name, fmt.Sprintf("%s; seed %d; before and after the repair", r.Prompt, r.Seed), before, after)
 }
 
 // mouse draws the box and takes the words that can be clicked.
-func (p *fixPane) mouse(m mouseMsg) tea.Cmd {
+func (p *fixPane) mouse(m widget.Mouse) tea.Cmd {
 	l := p.layout()
 	if p.phase == fixDrawing {
-		cols, rows := p.deck.pictures.Shown("fix/before")
-		u, v, inside := toPicture(m.x-l.large.Min.X, m.y-l.large.Min.Y, l.large.Dx(), l.large.Dy(), cols, rows)
+		cols, rows := p.deck.shelf.Shown("fix/before")
+		u, v, inside := toPicture(m.X-l.large.Min.X, m.Y-l.large.Min.Y, l.large.Dx(), l.large.Dy(), cols, rows)
 		switch {
-		case m.action == release:
+		case m.Action == widget.Release:
 			p.release()
 			return nil
-		case m.action == motion && p.drawn:
+		case m.Action == widget.Motion && p.drawn:
 			p.drag(u, v)
 			return nil
-		case m.left() && inside && cols > 0:
+		case m.Left() && inside && cols > 0:
 			p.press(u, v)
 			return nil
-		case m.lines() != 0 && m.in(l.large):
-			p.grow(-m.lines())
+		case m.Lines() != 0 && m.In(l.large):
+			p.grow(-m.Lines())
 			return nil
 		}
 	}
-	if p.phase == fixLooking && m.lines() != 0 {
-		p.results.move(m.lines())
+	if p.phase == fixLooking && m.Lines() != 0 {
+		p.results.Move(m.Lines())
 		return nil
 	}
-	if p.phase == fixLooking && m.left() && m.in(l.right) {
-		p.difference = !p.difference
+	if p.phase == fixLooking && m.Left() && m.In(l.right) {
+		p.Difference = !p.Difference
 		return nil
 	}
-	return clickRows(m, p.sideRect(), p.side())
+	return widget.ClickRows(m, p.sideRect(), p.side())
 }

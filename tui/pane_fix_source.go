@@ -10,6 +10,8 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/run"
+	"focusnfix/render"
+	"focusnfix/tui/feed"
 )
 
 // maxSources is how many pictures can be chosen from.
@@ -18,7 +20,7 @@ const maxSources = 200
 // fixSource is a picture that can be repaired.
 type fixSource struct {
 	request run.GenerateRequest
-	files   pictureFiles
+	files   feed.Files
 }
 
 // choose takes another pane's picture.
@@ -40,17 +42,17 @@ func (p *fixPane) refresh() tea.Cmd {
 	if p.chosen != nil {
 		p.sources = append(p.sources, *p.chosen)
 	}
-	store := p.run.store
-	if step, ok := store.newestPictures(); ok {
-		g := newGallery()
-		g.add(map[int][]core.Picture{step: store.pictures[step]})
+	store := p.run.Store
+	if step, ok := store.NewestPictures(); ok {
+		g := feed.NewGallery()
+		g.Add(map[int][]core.Picture{step: store.Pictures[step]})
 		for _, which := range worstFirst(g, step) {
-			p.addSource(fixSource{requestOf(g.texts[which.Index], which.Seed), g.files(place{step, which}, "")})
+			p.addSource(fixSource{feed.RequestOf(g.Texts[which.Index], which.Seed), g.Files(feed.Place{Step: step, Sample: which}, "")})
 		}
 	}
-	for _, e := range slices.Backward(store.prompts) {
+	for _, e := range slices.Backward(store.Prompts) {
 		if !e.Prompt.Fix {
-			p.addSource(fixSource{requestAgain(*e.Prompt), resultFiles(*e.Prompt, "")})
+			p.addSource(fixSource{feed.RequestAgain(*e.Prompt), feed.ResultFiles(*e.Prompt, "")})
 		}
 	}
 	p.aspect = oneOf(p.aspect, p.aspectNames(nil))
@@ -64,18 +66,18 @@ func (p *fixPane) refresh() tea.Cmd {
 
 // worstFirst is the pairs in the order of their base pictures' worst score: where a fault is to be seen
 // comes first.
-func worstFirst(g *gallery, step int) []pair {
-	worst := func(which pair) float64 {
+func worstFirst(g *feed.Gallery, step int) []feed.Sample {
+	worst := func(which feed.Sample) float64 {
 		least := math.Inf(1)
-		for _, a := range g.at[place{step, which}].Aspects {
+		for _, a := range g.Images[feed.Place{Step: step, Sample: which}].Aspects {
 			if a.Base < least { // not where it is not known
 				least = a.Base
 			}
 		}
 		return least
 	}
-	pairs := slices.Clone(g.pairs)
-	slices.SortStableFunc(pairs, func(a, b pair) int { return cmp.Compare(worst(a), worst(b)) })
+	pairs := slices.Clone(g.Samples)
+	slices.SortStableFunc(pairs, func(a, b feed.Sample) int { return cmp.Compare(worst(a), worst(b)) })
 	return pairs
 }
 
@@ -98,12 +100,12 @@ func (p *fixPane) current() (fixSource, bool) {
 // region finds where the judges see the fault, as the box to begin with.
 func (p *fixPane) region() tea.Cmd {
 	at, ok := p.current()
-	if !ok || at.files.mask == "" {
+	if !ok || at.files.Mask == "" {
 		return nil
 	}
-	folder, cache := p.run.folder, p.deck.files
+	folder, cache := p.run.Folder, p.deck.files
 	return func() tea.Msg {
-		mask, err := cache.read(folder, at.files.mask)
+		mask, err := cache.Read(folder, at.files.Mask)
 		if err != nil {
 			return nil
 		}
@@ -119,7 +121,7 @@ func (p *fixPane) region() tea.Cmd {
 func boxAround(mask image.Image) (b run.Box, ok bool) {
 	size := mask.Bounds().Size()
 	var r image.Rectangle
-	for i, v := range greys(mask) {
+	for i, v := range render.Gray(mask) {
 		if v >= 0.5 {
 			r = r.Union(image.Rect(i%size.X, i/size.X, i%size.X+1, i/size.X+1))
 		}

@@ -18,8 +18,8 @@ func TestFix(t *testing.T) {
 	d.shows("a pirate waving", "seed 7", "picture 1 of 4", "violence")
 	d.until("the box that the mask gives", func() bool { return p.set })
 	d.shown("fix/before")
-	if w := d.deck.wishes["fix/before"]; !strings.HasSuffix(w.path, "/base.png") || w.box != p.box {
-		t.Errorf("shows %+v", w.drawing)
+	if w := d.deck.wishes["fix/before"]; !strings.HasSuffix(w.Path, "/base.png") || w.Box != p.box {
+		t.Errorf("shows %+v", w.Drawing)
 	}
 	// A box drawn with the mouse over the lower left quarter, dragged beyond the edge.
 	r := p.layout().large
@@ -34,8 +34,8 @@ func TestFix(t *testing.T) {
 	e.set(run.Status{Busy: "fix", Done: 3, Of: 40, Preview: "images/step-000005/000-7.png"})
 	d.shows("3 of 40")
 	d.shown("fix/after")
-	if w := d.deck.wishes["fix/after"]; w.path != "images/step-000005/000-7.png" || w.version != 3 {
-		t.Errorf("the picture under way is %+v", w.drawing)
+	if w := d.deck.wishes["fix/after"]; w.Path != "images/step-000005/000-7.png" || w.Version != 3 {
+		t.Errorf("the picture under way is %+v", w.Drawing)
 	}
 	e.answer <- nil
 	d.shows("after", "repair 1 of 1", "0.750", "34.5 dB", "1.2 s")
@@ -45,7 +45,7 @@ func TestFix(t *testing.T) {
 	}
 	d.until("the repaired picture with its region", func() bool {
 		w := d.deck.wishes["fix/after"]
-		return w.done && w.path == "prompts/0001/tuned.png" && w.mask == "prompts/0001/mask.png"
+		return w.done && w.Path == "prompts/0001/tuned.png" && w.Mask == "prompts/0001/mask.png"
 	})
 	d.press("d")
 	d.shows("difference × 4")

@@ -8,6 +8,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"focusnfix/core"
+	"focusnfix/core/words"
+	"focusnfix/tui/widget"
 )
 
 // fixLayout is a column of text and, right-most, one large picture to draw a box on, or two to compare.
@@ -37,43 +39,43 @@ func (p *fixPane) sideRect() image.Rectangle {
 
 func (p *fixPane) view(w, h int) string {
 	_, ok := p.current()
-	_, looked := p.results.current()
+	_, looked := p.results.Current()
 	switch {
 	case p.run == nil:
-		return message(w, h, "No run is open.", "", "1 lists the runs.")
+		return widget.Message(w, h, "No run is open.", "", "1 lists the runs.")
 	case p.phase == fixLooking && looked, p.phase == fixWorking:
 		return p.viewCompared(w, h)
 	case !ok:
 		return p.note("There is no picture to repair yet. The run keeps some as it trains; or draw one: 4 is Prompt.", w, h)
 	}
 	l := p.layout()
-	side := p.styles.rowsView(p.side(), l.side.Dx(), l.side.Dy())
-	body := beside(blank(1, l.side.Dy()), side, blank(2, l.side.Dy()), p.picture("fix/before", l.large.Dx(), l.large.Dy()))
-	return stack(w, h, append(emptyRows(margin(h)), body)...)
+	side := p.styles.RowsView(p.side(), l.side.Dx(), l.side.Dy())
+	body := widget.Beside(widget.Blank(1, l.side.Dy()), side, widget.Blank(2, l.side.Dy()), p.picture("fix/before", l.large.Dx(), l.large.Dy()))
+	return widget.Stack(w, h, append(widget.EmptyRows(margin(h)), body)...)
 }
 
 func (p *fixPane) viewCompared(w, h int) string {
 	l := p.layout()
-	heads := [2]string{p.styles.faintText.Render("before"), p.styles.bold.Render("after")}
+	heads := [2]string{p.styles.FaintText.Render("before"), p.styles.Bold.Render("after")}
 	second := p.picture("fix/after", l.right.Dx(), l.right.Dy())
 	switch {
 	case p.phase == fixWorking:
-		heads[1] = p.styles.bold.Render("now")
+		heads[1] = p.styles.Bold.Render("now")
 		if p.job == nil || p.job.status.Preview == "" {
 			second = p.note("…", l.right.Dx(), l.right.Dy())
 		}
-	case p.isBase:
-		heads[1] = p.styles.bold.Render("before")
+	case p.IsBase:
+		heads[1] = p.styles.Bold.Render("before")
 	}
-	if p.difference {
-		heads[1] = p.styles.bold.Render("difference × 4")
+	if p.Difference {
+		heads[1] = p.styles.Bold.Render("difference × 4")
 	}
 	pictures := [2]string{p.picture("fix/before", l.left.Dx(), l.left.Dy()), second}
-	return stack(w, h, append(emptyRows(margin(h)), p.viewPair(w, h-margin(h), p.side(), l.pairSide, l.left, l.right, heads, pictures))...)
+	return widget.Stack(w, h, append(widget.EmptyRows(margin(h)), p.viewPair(w, h-margin(h), p.side(), l.pairSide, l.left, l.right, heads, pictures))...)
 }
 
 // side is the column of text.
-func (p *fixPane) side() []textRow {
+func (p *fixPane) side() []widget.Row {
 	switch p.phase {
 	case fixWorking:
 		return p.workingSide()
@@ -85,100 +87,102 @@ func (p *fixPane) side() []textRow {
 		return nil
 	}
 	w, st := p.layout().side.Dx(), p.styles
-	var rows []textRow
-	for _, line := range wrap(at.request.Prompt, w, 3) {
-		rows = append(rows, textRow{text: st.bold.Render(line)})
+	var rows []widget.Row
+	for _, line := range widget.Wrap(at.request.Prompt, w, 3) {
+		rows = append(rows, widget.Row{Text: st.Bold.Render(line)})
 	}
-	pick := func(text string, n int) chip { return chip{text, false, func() tea.Cmd { return p.pick(n) }} }
-	rows = append(rows, textRow{text: st.faintText.Render(fmt.Sprintf("seed %d", at.request.Seed))},
-		textRow{chips: []chip{pick("‹", -1), {text: fmt.Sprintf("picture %d of %d", p.source+1, len(p.sources))}, pick("›", 1)}},
-		textRow{}, textRow{text: st.faintText.Render("what is wrong there")})
-	rows = append(append(rows, chipRows(p.aspectChips(), w)...), textRow{})
+	pick := func(text string, n int) widget.Chip {
+		return widget.Chip{Text: text, Do: func() tea.Cmd { return p.pick(n) }}
+	}
+	rows = append(rows, widget.Row{Text: st.FaintText.Render(fmt.Sprintf("seed %d", at.request.Seed))},
+		widget.Row{Chips: []widget.Chip{pick("‹", -1), {Text: fmt.Sprintf("picture %d of %d", p.source+1, len(p.sources))}, pick("›", 1)}},
+		widget.Row{}, widget.Row{Text: st.FaintText.Render("what is wrong there")})
+	rows = append(append(rows, widget.ChipRows(p.aspectChips(), w)...), widget.Row{})
 	rows = append(rows, p.boxRows(w)...)
-	rows = append(rows, textRow{}, textRow{chips: []chip{{"repair", p.set, p.start}, {"heatmap", p.isHot, p.toggle(&p.isHot)}, {"results", false, p.look}}})
+	rows = append(rows, widget.Row{}, widget.Row{Chips: []widget.Chip{{Text: "repair", On: p.set, Do: p.start}, {Text: "heatmap", On: p.isHot, Do: p.toggle(&p.isHot)}, {Text: "results", Do: p.look}}})
 	if p.err != nil {
-		rows = append(rows, textRow{})
-		for _, line := range wrap(oneLine(p.err.Error()), w, 4) {
-			rows = append(rows, textRow{text: st.badText.Render(line)})
+		rows = append(rows, widget.Row{})
+		for _, line := range widget.Wrap(widget.OneLine(p.err.Error()), w, 4) {
+			rows = append(rows, widget.Row{Text: st.BadText.Render(line)})
 		}
 	}
 	return rows
 }
 
 // boxRows say where the box is, or how to make one.
-func (p *fixPane) boxRows(w int) []textRow {
+func (p *fixPane) boxRows(w int) []widget.Row {
 	st := p.styles
-	var rows []textRow
+	var rows []widget.Row
 	if !p.set {
-		for _, line := range wrap("Drag a box over the fault with the mouse, or press an arrow key.", w, 4) {
-			rows = append(rows, textRow{text: st.accentText.Render(line)})
+		for _, line := range widget.Wrap("Drag a box over the fault with the mouse, or press an arrow key.", w, 4) {
+			rows = append(rows, widget.Row{Text: st.AccentText.Render(line)})
 		}
 		return rows
 	}
 	percent := func(v float64) int { return int(math.Round(100 * v)) }
 	b := p.box
-	rows = append(rows, textRow{text: fmt.Sprintf("box %d–%d %% across", percent(b.Left), percent(b.Right))},
-		textRow{text: fmt.Sprintf("    %d–%d %% down", percent(b.Top), percent(b.Bottom))})
-	for _, line := range wrap("arrows move "+p.grip.String(), w, 2) {
-		rows = append(rows, textRow{text: st.faintText.Render(line)})
+	rows = append(rows, widget.Row{Text: fmt.Sprintf("box %d–%d %% across", percent(b.Left), percent(b.Right))},
+		widget.Row{Text: fmt.Sprintf("    %d–%d %% down", percent(b.Top), percent(b.Bottom))})
+	for _, line := range widget.Wrap("arrows move "+p.grip.String(), w, 2) {
+		rows = append(rows, widget.Row{Text: st.FaintText.Render(line)})
 	}
 	return rows
 }
 
-func (p *fixPane) workingSide() []textRow {
+func (p *fixPane) workingSide() []widget.Row {
 	w, st := p.layout().pairSide.Dx(), p.styles
-	var rows []textRow
-	for _, line := range wrap(p.asked.Prompt, w, 3) {
-		rows = append(rows, textRow{text: st.bold.Render(line)})
+	var rows []widget.Row
+	for _, line := range widget.Wrap(p.asked.Prompt, w, 3) {
+		rows = append(rows, widget.Row{Text: st.Bold.Render(line)})
 	}
-	rows = append(rows, textRow{text: st.faintText.Render(fmt.Sprintf("seed %d, %s", p.asked.Seed, p.asked.Aspect))}, textRow{})
+	rows = append(rows, widget.Row{Text: st.FaintText.Render(fmt.Sprintf("seed %d, %s", p.asked.Seed, p.asked.Aspect))}, widget.Row{})
 	if p.job != nil {
-		for _, line := range wrap(p.job.line("repairing", p.now()), w, 3) {
-			rows = append(rows, textRow{text: st.accentText.Render(line)})
+		for _, line := range widget.Wrap(p.job.line("repairing", p.now()), w, 3) {
+			rows = append(rows, widget.Row{Text: st.AccentText.Render(line)})
 		}
 		if s := p.job.status; s.Of > 0 {
-			rows = append(rows, textRow{text: st.progressBar(s.Done, s.Of, w)})
+			rows = append(rows, widget.Row{Text: st.Progress(float64(s.Done)/float64(s.Of), w, p.probe.Terminal().Profile)})
 		}
 	}
-	return append(rows, textRow{}, textRow{chips: []chip{{"cancel", false, p.cancel}}})
+	return append(rows, widget.Row{}, widget.Row{Chips: []widget.Chip{{Text: "cancel", Do: p.cancel}}})
 }
 
-func (p *fixPane) lookingSide() []textRow {
-	r, ok := p.results.current()
+func (p *fixPane) lookingSide() []widget.Row {
+	r, ok := p.results.Current()
 	if !ok {
 		return nil
 	}
 	w, st := p.layout().pairSide.Dx(), p.styles
-	var rows []textRow
-	for _, line := range wrap(r.Prompt, w, 3) {
-		rows = append(rows, textRow{text: st.bold.Render(line)})
+	var rows []widget.Row
+	for _, line := range widget.Wrap(r.Prompt, w, 3) {
+		rows = append(rows, widget.Row{Text: st.Bold.Render(line)})
 	}
-	rows = append(rows, textRow{text: st.faintText.Render(fmt.Sprintf("seed %d, %s s", r.Seed, number(r.Seconds, 1)))},
-		textRow{text: st.faintText.Render(fmt.Sprintf("repair %d of %d", p.results.at+1, len(p.results.list)))}, textRow{})
+	rows = append(rows, widget.Row{Text: st.FaintText.Render(fmt.Sprintf("seed %d, %s s", r.Seed, words.Number(r.Seconds, 1)))},
+		widget.Row{Text: st.FaintText.Render(fmt.Sprintf("repair %d of %d", p.results.At+1, len(p.results.List)))}, widget.Row{})
 	rows = append(rows, p.verdict(r, w)...)
-	rows = append(rows, st.scoreRows(withScores(r.Aspects), r.OutsidePSNR, w)...)
-	return append(rows, textRow{}, textRow{chips: []chip{{"difference", p.difference, p.toggle(&p.difference)}, {"flip", p.isBase, p.toggle(&p.isBase)}}},
-		textRow{chips: []chip{
-			{"‹", false, p.then(func() { p.results.move(-1) })},
-			{"›", false, p.then(func() { p.results.move(1) })},
-			{"save", false, p.save},
-			{"new box", false, p.back},
+	rows = append(rows, scoreRows(st, withScores(r.Aspects), r.OutsidePSNR, w)...)
+	return append(rows, widget.Row{}, widget.Row{Chips: []widget.Chip{{Text: "difference", On: p.Difference, Do: p.toggle(&p.Difference)}, {Text: "flip", On: p.IsBase, Do: p.toggle(&p.IsBase)}}},
+		widget.Row{Chips: []widget.Chip{
+			{Text: "‹", Do: p.then(func() { p.results.Move(-1) })},
+			{Text: "›", Do: p.then(func() { p.results.Move(1) })},
+			{Text: "save", Do: p.save},
+			{Text: "new box", Do: p.back},
 		}})
 }
 
 // verdict says whether a judge that was not trained on still finds the fault.
-func (p *fixPane) verdict(r core.PromptResult, w int) []textRow {
-	var rows []textRow
+func (p *fixPane) verdict(r core.PromptResult, w int) []widget.Row {
+	var rows []widget.Row
 	for _, a := range r.Aspects {
 		switch a.Fixed {
 		case 1:
-			rows = append(rows, textRow{text: p.styles.goodText.Render(fitLine(a.Aspect+": repaired", w))})
+			rows = append(rows, widget.Row{Text: p.styles.GoodText.Render(widget.FitLine(a.Aspect+": repaired", w))})
 		case 0:
-			rows = append(rows, textRow{text: p.styles.warnText.Render(fitLine(a.Aspect+": still to be seen", w))})
+			rows = append(rows, widget.Row{Text: p.styles.WarnText.Render(widget.FitLine(a.Aspect+": still to be seen", w))})
 		}
 	}
 	if len(rows) > 0 {
-		rows = append(rows, textRow{})
+		rows = append(rows, widget.Row{})
 	}
 	return rows
 }
@@ -194,10 +198,10 @@ func withScores(all []core.AspectScore) []core.AspectScore {
 	return some
 }
 
-func (p *fixPane) aspectChips() []chip {
-	var chips []chip
+func (p *fixPane) aspectChips() []widget.Chip {
+	var chips []widget.Chip
 	for _, name := range p.aspectNames(nil) {
-		chips = append(chips, chip{name, name == p.aspect, p.then(func() { p.aspect = name })})
+		chips = append(chips, widget.Chip{Text: name, On: name == p.aspect, Do: p.then(func() { p.aspect = name })})
 	}
 	return chips
 }

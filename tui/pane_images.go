@@ -1,12 +1,15 @@
 package tui
 
 import (
+	"math"
 	"slices"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
 
 	"focusnfix/core"
+	"focusnfix/tui/feed"
+	"focusnfix/tui/widget"
 )
 
 // imagesPane is the browser of a run's kept pictures: one large, or many small ones, over prompts, seeds
@@ -16,33 +19,33 @@ type imagesPane struct {
 	w, h    int
 	visible bool
 
-	gallery  *gallery
+	gallery  *feed.Gallery
 	pictured int                    // the store's count when the gallery was made
 	found    map[int][]core.Picture // in the run folder; events may not tell of all
 	err      error                  // why the folder of pictures cannot be read
 
-	slider  slider
+	slider  widget.Slider
 	pair    int  // of gallery.pairs: the one that is looked at
 	grid    bool // many small ones
 	bySteps bool // the grid has the steps of one picture, not the pictures of one step
-	layers
+	feed.Layers
 	aspect string // of the heatmap
 
 	blink bool
 	beat  int  // of the clock that plays or blinks; one of another number is out of date
 	held  bool // the slider, by the mouse
-	psnr  map[pictureFiles]float64
+	psnr  map[feed.Files]float64
 }
 
 // What the pane's commands bring back.
 type (
 	foundMsg struct { // pictures that lie in the run folder
-		run      *opened
+		run      *feed.Run
 		pictures map[int][]core.Picture
 		err      error
 	}
 	psnrMsg struct { // how like the base picture one is outside the mask
-		files pictureFiles
+		files feed.Files
 		psnr  float64
 	}
 	beatMsg struct{ beat int } // play the next picture, or blink
@@ -62,9 +65,9 @@ func newImagesPane(s *shared) *imagesPane {
 
 // reset forgets a run's pictures.
 func (p *imagesPane) reset() {
-	p.gallery, p.slider = newGallery(), slider{follow: true}
+	p.gallery, p.slider = feed.NewGallery(), widget.Slider{Follow: true}
 	p.pictured, p.pair, p.found, p.err, p.aspect = 0, 0, nil, nil, ""
-	p.psnr = map[pictureFiles]float64{}
+	p.psnr = map[feed.Files]float64{}
 	p.still()
 }
 
@@ -96,7 +99,7 @@ func (p *imagesPane) update(msg tea.Msg) tea.Cmd {
 		return nil
 	case beatMsg:
 		return p.tick(msg)
-	case mouseMsg:
+	case widget.Mouse:
 		return tea.Batch(p.mouse(msg), p.wants())
 	case shownMsg, encodeMsg:
 	default:
@@ -112,14 +115,14 @@ func (p *imagesPane) scan() tea.Cmd {
 	}
 	opened := p.run
 	return func() tea.Msg {
-		found, err := opened.folder.Pictures()
+		found, err := opened.Folder.Pictures()
 		return foundMsg{opened, found, err}
 	}
 }
 
 // collect takes in what the events tell.
 func (p *imagesPane) collect() {
-	if p.run != nil && p.run.store.pictured != p.pictured {
+	if p.run != nil && p.run.Store.PictureChanges != p.pictured {
 		p.rebuild()
 	}
 }
@@ -127,15 +130,15 @@ func (p *imagesPane) collect() {
 // rebuild makes the gallery anew and stays on the picture that is looked at.
 func (p *imagesPane) rebuild() {
 	which, had := p.which()
-	p.gallery = newGallery()
-	p.gallery.add(p.run.store.pictures)
-	p.gallery.add(p.found)
-	p.pictured = p.run.store.pictured
-	if i := slices.Index(p.gallery.pairs, which); had && i >= 0 {
+	p.gallery = feed.NewGallery()
+	p.gallery.Add(p.run.Store.Pictures)
+	p.gallery.Add(p.found)
+	p.pictured = p.run.Store.PictureChanges
+	if i := slices.Index(p.gallery.Samples, which); had && i >= 0 {
 		p.pair = i
 	}
-	p.pair = min(p.pair, max(len(p.gallery.pairs)-1, 0))
-	p.slider.set(p.gallery.steps)
+	p.pair = min(p.pair, max(len(p.gallery.Samples)-1, 0))
+	p.slider.Set(p.gallery.Steps)
 	if names := p.aspects(); !slices.Contains(names, p.aspect) {
 		p.aspect = ""
 		if len(names) > 0 {
@@ -145,25 +148,25 @@ func (p *imagesPane) rebuild() {
 }
 
 // which is the prompt and seed that are looked at.
-func (p *imagesPane) which() (pair, bool) {
-	if p.pair >= len(p.gallery.pairs) {
-		return pair{}, false
+func (p *imagesPane) which() (feed.Sample, bool) {
+	if p.pair >= len(p.gallery.Samples) {
+		return feed.Sample{}, false
 	}
-	return p.gallery.pairs[p.pair], true
+	return p.gallery.Samples[p.pair], true
 }
 
 // current is the picture that is looked at.
-func (p *imagesPane) current() (place, bool) {
+func (p *imagesPane) current() (feed.Place, bool) {
 	which, ok := p.which()
-	step, has := p.slider.step()
-	return place{step, which}, ok && has
+	step, has := p.slider.Step()
+	return feed.Place{Step: step, Sample: which}, ok && has
 }
 
 // aspects are those that there are heatmaps of.
 func (p *imagesPane) aspects() []string {
-	names := p.gallery.aspects()
-	if len(names) == 0 && p.run != nil && p.run.hasConfig {
-		for _, r := range p.run.config.Reward {
+	names := p.gallery.Aspects()
+	if len(names) == 0 && p.run != nil && p.run.HasConfig {
+		for _, r := range p.run.Config.Reward {
 			names = append(names, r.Aspect)
 		}
 	}
@@ -176,13 +179,13 @@ func (p *imagesPane) tick(msg beatMsg) tea.Cmd {
 		return nil
 	}
 	switch {
-	case p.slider.playing:
+	case p.slider.Playing:
 		if p.ready() {
-			p.slider.tick()
+			p.slider.Tick()
 		}
 		return tea.Batch(p.wants(), p.after(playEvery))
 	case p.blink:
-		p.isBase = !p.isBase
+		p.IsBase = !p.IsBase
 		return tea.Batch(p.wants(), p.after(blinkEvery))
 	}
 	return nil
@@ -195,14 +198,14 @@ func (p *imagesPane) after(d time.Duration) tea.Cmd {
 
 // still ends playing and blinking.
 func (p *imagesPane) still() {
-	p.slider.playing, p.blink, p.held = false, false, false
+	p.slider.Playing, p.blink, p.held = false, false, false
 	p.beat++
 }
 
 // shot is one picture with its name among tui.Pictures.
 type shot struct {
 	name string
-	at   place
+	at   feed.Place
 }
 
 // shots are the pictures that are on the screen.
@@ -226,13 +229,13 @@ func (p *imagesPane) cells() (all []shot, selected int) {
 		return nil, 0
 	}
 	if p.bySteps {
-		for _, step := range p.gallery.steps {
-			all = append(all, shot{at: place{step, at.pair}})
+		for _, step := range p.gallery.Steps {
+			all = append(all, shot{at: feed.Place{Step: step, Sample: at.Sample}})
 		}
-		selected = p.slider.at
+		selected = p.slider.At
 	} else {
-		for _, which := range p.gallery.pairs {
-			all = append(all, shot{at: place{at.step, which}})
+		for _, which := range p.gallery.Samples {
+			all = append(all, shot{at: feed.Place{Step: at.Step, Sample: which}})
 		}
 		selected = p.pair
 	}
@@ -251,12 +254,12 @@ func (p *imagesPane) wants() tea.Cmd {
 	var cmds []tea.Cmd
 	cols, rows := p.shotSize()
 	for _, s := range p.shots() {
-		files := p.gallery.files(s.at, p.aspect)
-		if files.missing(p.layers) != "" {
+		files := p.gallery.Files(s.at, p.aspect)
+		if files.Missing(p.Layers) != "" {
 			p.unwant(s.name)
 			continue
 		}
-		cmds = append(cmds, p.want(s.name, files.drawing(p.run.folder, p.layers), cols, rows))
+		cmds = append(cmds, p.want(s.name, files.Drawing(p.run.Folder, p.Layers), cols, rows))
 	}
 	return tea.Batch(append(cmds, p.compare())...)
 }
@@ -264,16 +267,16 @@ func (p *imagesPane) wants() tea.Cmd {
 // compare asks for the PSNR of the picture that is looked at.
 func (p *imagesPane) compare() tea.Cmd {
 	at, ok := p.current()
-	files := p.gallery.files(at, "")
-	if _, known := p.psnr[files]; known || !ok || files.base == "" || p.slider.playing {
+	files := p.gallery.Files(at, "")
+	if _, known := p.psnr[files]; known || !ok || files.Base == "" || p.slider.Playing {
 		return nil
 	}
 	if len(p.psnr) > 4096 {
 		clear(p.psnr)
 	}
-	p.psnr[files] = notKnown
-	folder, cache := p.run.folder, p.deck.files
-	return func() tea.Msg { return psnrMsg{files, files.outsidePSNR(folder, cache)} }
+	p.psnr[files] = math.NaN()
+	folder, cache := p.run.Folder, p.deck.files
+	return func() tea.Msg { return psnrMsg{files, files.OutsidePSNR(folder, cache)} }
 }
 
 // ready says whether every picture on the screen is as it should be.

@@ -3,6 +3,8 @@ package tui
 import (
 	"fmt"
 	"strings"
+
+	"focusnfix/tui/widget"
 )
 
 // gridLayout is how many small pictures there are on a page, and their size in cells.
@@ -49,9 +51,9 @@ func gridName(i int) string { return fmt.Sprintf("images/%d", i) }
 // cellCount is how many pictures the grid has on all pages.
 func (p *imagesPane) cellCount() int {
 	if p.bySteps {
-		return len(p.gallery.steps)
+		return len(p.gallery.Steps)
 	}
-	return len(p.gallery.pairs)
+	return len(p.gallery.Samples)
 }
 
 func (p *imagesPane) gridLayout(n int) gridLayout {
@@ -60,11 +62,11 @@ func (p *imagesPane) gridLayout(n int) gridLayout {
 	return gridFor(n, r.Dx(), r.Dy(), 100*float64(cell.X)/float64(max(cell.Y, 1))/p.aspectRatio())
 }
 
-func (p *imagesPane) gridChips() []chip {
-	over := func(name string, steps bool) chip {
-		return chip{name, p.bySteps == steps, p.then(func() { p.bySteps = steps })}
+func (p *imagesPane) gridChips() []widget.Chip {
+	over := func(name string, steps bool) widget.Chip {
+		return widget.Chip{Text: name, On: p.bySteps == steps, Do: p.then(func() { p.bySteps = steps })}
 	}
-	return []chip{{text: " over"}, over("prompts", false), over("steps", true), {text: " "}, {"large", false, p.toggle(&p.grid)}}
+	return []widget.Chip{{Text: " over"}, over("prompts", false), over("steps", true), {Text: " "}, {Text: "large", Do: p.toggle(&p.grid)}}
 }
 
 func (p *imagesPane) viewGrid(w, h int) string {
@@ -72,7 +74,7 @@ func (p *imagesPane) viewGrid(w, h int) string {
 	all, selected := p.cells()
 	g := p.gridLayout(len(all))
 	first, last := g.page(selected, len(all))
-	blocks := append(emptyRows(margin(h)), beside(blank(1, l.side.Dy()), p.styles.rowsView(p.side(), l.side.Dx(), l.side.Dy())), "")
+	blocks := append(widget.EmptyRows(margin(h)), widget.Beside(widget.Blank(1, l.side.Dy()), p.styles.RowsView(p.side(), l.side.Dx(), l.side.Dy())), "")
 	for row := first; row < last; row += g.across {
 		var line []string
 		for i := row; i < min(row+g.across, last); i++ {
@@ -80,27 +82,27 @@ func (p *imagesPane) viewGrid(w, h int) string {
 			if i == row {
 				gap = 1 // the margin
 			}
-			line = append(line, blank(gap, g.rows+1), p.viewCell(all[i], g, i == selected))
+			line = append(line, widget.Blank(gap, g.rows+1), p.viewCell(all[i], g, i == selected))
 		}
-		blocks = append(blocks, beside(line...), "")
+		blocks = append(blocks, widget.Beside(line...), "")
 	}
-	body := stack(w, h-2, blocks...)
+	body := widget.Stack(w, h-2, blocks...)
 	pages := ""
 	if size := g.across * g.down; len(all) > size {
-		pages = p.styles.faintText.Render(fmt.Sprintf(" page %d of %d", selected/size+1, (len(all)+size-1)/size))
+		pages = p.styles.FaintText.Render(fmt.Sprintf(" page %d of %d", selected/size+1, (len(all)+size-1)/size))
 	}
-	return stack(w, h, body, pages, p.viewSlider(w))
+	return widget.Stack(w, h, body, pages, p.viewSlider(w))
 }
 
 // viewCell is a small picture with its name below it.
 func (p *imagesPane) viewCell(s shot, g gridLayout, selected bool) string {
-	label := fmt.Sprintf("step %d", s.at.step)
+	label := fmt.Sprintf("step %d", s.at.Step)
 	if !p.bySteps {
-		label = strings.TrimSpace(fmt.Sprintf("%d·%d %s", s.at.pair.Index, s.at.pair.Seed, p.gallery.texts[s.at.pair.Index]))
+		label = strings.TrimSpace(fmt.Sprintf("%d·%d %s", s.at.Sample.Index, s.at.Sample.Seed, p.gallery.Texts[s.at.Sample.Index]))
 	}
-	style := p.styles.faintText
+	style := p.styles.FaintText
 	if selected {
-		style, label = p.styles.selectedText, "▸ "+label
+		style, label = p.styles.SelectedText, "▸ "+label
 	}
-	return p.viewShot(s, g.cols, g.rows) + "\n" + style.Render(fitLine(label, g.cols))
+	return p.viewShot(s, g.cols, g.rows) + "\n" + style.Render(widget.FitLine(label, g.cols))
 }

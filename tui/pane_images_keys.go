@@ -4,6 +4,9 @@ import (
 	"slices"
 
 	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/tui/feed"
+	"focusnfix/tui/widget"
 )
 
 func (p *imagesPane) keys() []binding {
@@ -23,9 +26,9 @@ func (p *imagesPane) keys() []binding {
 		bind(pick(1), "", "the next picture", "down", "n"),
 		bind(p.flip, "flip", "swap base and tuned in place", "f", "x"),
 		bind(p.startBlink, "blink", "swap them by itself, or stop", "b"),
-		bind(p.toggle(&p.heatmap), "heat", "lay the heatmap over it: what a judge found in the base picture", "h"),
-		bind(p.toggle(&p.contour), "mask", "outline the mask: where training may change the picture", "m"),
-		bind(p.toggle(&p.difference), "diff", "the difference of base and tuned, 4 times as strong", "d"),
+		bind(p.toggle(&p.Heatmap), "heat", "lay the heatmap over it: what a judge found in the base picture", "h"),
+		bind(p.toggle(&p.Contour), "mask", "outline the mask: where training may change the picture", "m"),
+		bind(p.toggle(&p.Difference), "diff", "the difference of base and tuned, 4 times as strong", "d"),
 		bind(p.nextAspect, "", "the heatmap of the next aspect", "a"),
 		bind(p.toggle(&p.grid), "grid", "many small pictures, or one large", "g", "enter"),
 		bind(p.toggle(&p.bySteps), "", "the grid over steps, or over prompts", "o"),
@@ -46,20 +49,20 @@ func (p *imagesPane) toggle(b *bool) func() tea.Cmd { return p.then(func() { *b 
 
 func (p *imagesPane) stepBy(n int) {
 	p.still()
-	p.slider.move(n)
+	p.slider.Move(n)
 }
 
 // pick looks at the i-th picture.
 func (p *imagesPane) pick(i int) {
-	p.pair = min(max(i, 0), max(len(p.gallery.pairs)-1, 0))
+	p.pair = min(max(i, 0), max(len(p.gallery.Samples)-1, 0))
 }
 
 func (p *imagesPane) play() tea.Cmd {
-	playing := p.slider.playing
+	playing := p.slider.Playing
 	p.still()
-	p.slider.playing = playing
-	p.slider.play()
-	if !p.slider.playing {
+	p.slider.Playing = playing
+	p.slider.Play()
+	if !p.slider.Playing {
 		return p.wants()
 	}
 	return tea.Batch(p.wants(), p.after(playEvery))
@@ -67,15 +70,15 @@ func (p *imagesPane) play() tea.Cmd {
 
 func (p *imagesPane) flip() tea.Cmd {
 	p.still()
-	p.difference = false
-	p.isBase = !p.isBase
+	p.Difference = false
+	p.IsBase = !p.IsBase
 	return p.wants()
 }
 
 func (p *imagesPane) startBlink() tea.Cmd {
 	on := !p.blink
 	p.still()
-	p.blink, p.difference = on, p.difference && !on
+	p.blink, p.Difference = on, p.Difference && !on
 	if !on {
 		return p.wants()
 	}
@@ -85,42 +88,42 @@ func (p *imagesPane) startBlink() tea.Cmd {
 func (p *imagesPane) nextAspect() tea.Cmd {
 	if names := p.aspects(); len(names) > 0 {
 		p.aspect = names[(slices.Index(names, p.aspect)+1)%len(names)]
-		p.heatmap = true
+		p.Heatmap = true
 	}
 	return p.wants()
 }
 
 // mouse takes the slider, the pictures of the grid and the words that can be clicked.
-func (p *imagesPane) mouse(m mouseMsg) tea.Cmd {
+func (p *imagesPane) mouse(m widget.Mouse) tea.Cmd {
 	l := p.layout()
 	switch {
-	case m.action == release:
+	case m.Action == widget.Release:
 		p.held = false
-	case p.held && m.action == motion:
-		p.slider.click(m.x, p.w, true)
-	case m.left() && m.in(l.slider):
-		return p.pressSlider(m.x)
-	case m.lines() != 0 && p.grid && !m.in(l.slider):
-		p.pickCell(m.lines() * p.gridLayout(p.cellCount()).across)
-	case m.lines() != 0:
-		p.stepBy(m.lines())
-	case m.left() && p.grid && m.in(l.picture):
-		return p.clickCell(m.x-l.picture.Min.X, m.y-l.picture.Min.Y)
-	case m.left() && m.in(l.picture):
+	case p.held && m.Action == widget.Motion:
+		p.slider.Click(m.X, p.w, true)
+	case m.Left() && m.In(l.slider):
+		return p.pressSlider(m.X)
+	case m.Lines() != 0 && p.grid && !m.In(l.slider):
+		p.pickCell(m.Lines() * p.gridLayout(p.cellCount()).across)
+	case m.Lines() != 0:
+		p.stepBy(m.Lines())
+	case m.Left() && p.grid && m.In(l.picture):
+		return p.clickCell(m.X-l.picture.Min.X, m.Y-l.picture.Min.Y)
+	case m.Left() && m.In(l.picture):
 		return p.flip()
 	default:
-		return clickRows(m, l.side, p.side())
+		return widget.ClickRows(m, l.side, p.side())
 	}
 	return nil
 }
 
 func (p *imagesPane) pressSlider(x int) tea.Cmd {
-	if x < buttonWidth {
+	if x < widget.ButtonWidth {
 		return p.play()
 	}
 	p.still()
 	p.held = true
-	p.slider.click(x, p.w, false)
+	p.slider.Click(x, p.w, false)
 	return nil
 }
 
@@ -153,12 +156,12 @@ func (p *imagesPane) clickCell(x, y int) tea.Cmd {
 // repair opens the Fix pane on this picture.
 func (p *imagesPane) repair() tea.Cmd {
 	at, ok := p.current()
-	if !ok || p.gallery.texts[at.pair.Index] == "" {
+	if !ok || p.gallery.Texts[at.Sample.Index] == "" {
 		return p.say("the prompt of this picture is not known")
 	}
 	source := fixSource{
-		request: requestOf(p.gallery.texts[at.pair.Index], at.pair.Seed),
-		files:   p.gallery.files(at, p.aspect),
+		request: feed.RequestOf(p.gallery.Texts[at.Sample.Index], at.Sample.Seed),
+		files:   p.gallery.Files(at, p.aspect),
 	}
 	return tea.Batch(
 		func() tea.Msg { return repairMsg{source, p.aspect} },

@@ -12,6 +12,8 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/run"
+	"focusnfix/render"
+	"focusnfix/tui/feed"
 	"focusnfix/tui/internal/sample"
 )
 
@@ -49,30 +51,30 @@ func TestImagesByKeysAndMouse(t *testing.T) {
 	d := drivePane(t, Options{Open: newSampleRun(t).Dir}, "3", 120, 40)
 	d.shows("a pirate waving", "picture 1 of 4", "step 10, newest", "0.350")
 	p := d.images()
-	wish := func() drawing { d.images(); return d.deck.wishes["images/one"].drawing }
-	path := func(step int) string { return run.PicturePath(step, p.gallery.pairs[p.pair].Index, 7) }
-	if got := wish().path; got != path(10) {
+	wish := func() feed.Drawing { d.images(); return d.deck.wishes["images/one"].Drawing }
+	path := func(step int) string { return run.PicturePath(step, p.gallery.Samples[p.pair].Index, 7) }
+	if got := wish().Path; got != path(10) {
 		t.Fatalf("shows %s", got)
 	}
 	for _, c := range []struct {
 		what string
 		do   func()
-		want func(d drawing) bool
+		want func(d feed.Drawing) bool
 	}{
-		{"left", func() { d.press("left") }, func(w drawing) bool { return w.path == path(5) }},
-		{"home", func() { d.press("home") }, func(w drawing) bool { return w.path == path(0) }},
-		{"end of the slider", func() { d.click(95, 37) }, func(w drawing) bool { return w.path == path(10) }},
-		{"start of the slider", func() { d.click(3, 37) }, func(w drawing) bool { return w.path == path(0) }},
-		{"down", func() { d.press("down") }, func(w drawing) bool { return strings.Contains(w.path, "/001-7.png") }},
-		{"the word next", func() { d.clickWord("›") }, func(w drawing) bool { return strings.Contains(w.path, "/002-7.png") }},
-		{"flip", func() { d.press("f") }, func(w drawing) bool { return strings.HasSuffix(w.path, "/base.png") }},
-		{"heatmap", func() { d.press("h") }, func(w drawing) bool { return strings.HasSuffix(w.heat, "/heat-violence.png") }},
-		{"the word mask", func() { d.clickWord("mask") }, func(w drawing) bool { return strings.HasSuffix(w.mask, "/mask.png") }},
-		{"difference", func() { d.press("h", "d") }, func(w drawing) bool {
-			return strings.HasSuffix(w.minus, "/base.png") && w.path == path(0) && w.heat == ""
+		{"left", func() { d.press("left") }, func(w feed.Drawing) bool { return w.Path == path(5) }},
+		{"home", func() { d.press("home") }, func(w feed.Drawing) bool { return w.Path == path(0) }},
+		{"end of the slider", func() { d.click(95, 37) }, func(w feed.Drawing) bool { return w.Path == path(10) }},
+		{"start of the slider", func() { d.click(3, 37) }, func(w feed.Drawing) bool { return w.Path == path(0) }},
+		{"down", func() { d.press("down") }, func(w feed.Drawing) bool { return strings.Contains(w.Path, "/001-7.png") }},
+		{"the word next", func() { d.clickWord("›") }, func(w feed.Drawing) bool { return strings.Contains(w.Path, "/002-7.png") }},
+		{"flip", func() { d.press("f") }, func(w feed.Drawing) bool { return strings.HasSuffix(w.Path, "/base.png") }},
+		{"heatmap", func() { d.press("h") }, func(w feed.Drawing) bool { return strings.HasSuffix(w.Heat, "/heat-violence.png") }},
+		{"the word mask", func() { d.clickWord("mask") }, func(w feed.Drawing) bool { return strings.HasSuffix(w.Mask, "/mask.png") }},
+		{"difference", func() { d.press("h", "d") }, func(w feed.Drawing) bool {
+			return strings.HasSuffix(w.Minus, "/base.png") && w.Path == path(0) && w.Heat == ""
 		}},
-		{"the word tuned", func() { d.clickWord("tuned") }, func(w drawing) bool { return w.path == path(0) && w.minus == "" }},
-		{"the picture", func() { d.click(90, 20) }, func(w drawing) bool { return strings.HasSuffix(w.path, "/base.png") }},
+		{"the word tuned", func() { d.clickWord("tuned") }, func(w feed.Drawing) bool { return w.Path == path(0) && w.Minus == "" }},
+		{"the picture", func() { d.click(90, 20) }, func(w feed.Drawing) bool { return strings.HasSuffix(w.Path, "/base.png") }},
 	} {
 		c.do()
 		if got := wish(); !c.want(got) {
@@ -91,7 +93,7 @@ func TestImagesGrid(t *testing.T) {
 	d.press("g")
 	p := d.images()
 	d.shows("▸ 0·7", "3·7 a knight")
-	if cols, rows := d.deck.pictures.Shown("images/3"); cols == 0 || rows == 0 {
+	if cols, rows := d.deck.shelf.Shown("images/3"); cols == 0 || rows == 0 {
 		t.Error("the fourth picture is not there")
 	}
 	g := p.gridLayout(4)
@@ -137,12 +139,12 @@ func TestImagesPlayAndBlink(t *testing.T) {
 	d.shows("step 0, 1 of 3")
 	d.shows("step 5, 2 of 3")
 	d.shows("step 10, newest")
-	if p.slider.playing {
+	if p.slider.Playing {
 		t.Error("plays on behind the last step")
 	}
 	d.press("b")
 	for _, base := range []bool{true, false} {
-		d.until("a blink", func() bool { return p.isBase == base })
+		d.until("a blink", func() bool { return p.IsBase == base })
 	}
 	d.press("2") // another tab: nothing moves there
 	if p.blink {
@@ -185,8 +187,8 @@ func TestImagesBroken(t *testing.T) {
 		t.Error("a link leads out of the run folder")
 	}
 	refs := map[string]string{}
-	for _, which := range p.gallery.pairs {
-		refs[p.gallery.refs[which]] = ""
+	for _, which := range p.gallery.Samples {
+		refs[p.gallery.References[which]] = ""
 	}
 	for dir := range refs {
 		os.RemoveAll(filepath.Join(f.Dir, dir))
@@ -236,7 +238,7 @@ func TestImagesSave(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, b := mustDecode(t, got), mustDecode(t, want); !bytes.Equal(toRGBA(a).Pix, toRGBA(b).Pix) {
+	if a, b := mustDecode(t, got), mustDecode(t, want); !bytes.Equal(render.RGBA(a).Pix, render.RGBA(b).Pix) {
 		t.Error("the saved picture is another")
 	}
 	if texts, err := core.ReadPNGText(got); err != nil || len(texts) != 1 || !strings.Contains(texts[0].Text, "a pirate waving on a beach; seed 7; step 10") {
@@ -246,7 +248,7 @@ func TestImagesSave(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, b := mustDecode(t, over), mustDecode(t, want); a.Bounds() != b.Bounds() || bytes.Equal(toRGBA(a).Pix, toRGBA(b).Pix) {
+	if a, b := mustDecode(t, over), mustDecode(t, want); a.Bounds() != b.Bounds() || bytes.Equal(render.RGBA(a).Pix, render.RGBA(b).Pix) {
 		t.Error("the heatmap is not in the saved picture")
 	}
 }
@@ -263,7 +265,7 @@ func TestImagesScrub(t *testing.T) {
 	d.mouseAt(0, 30, func(m tea.Mouse) tea.Msg { return tea.MouseReleaseMsg(m) })
 	d.mouseAt(95, 30, func(m tea.Mouse) tea.Msg { return tea.MouseMotionMsg(m) })
 	d.images()
-	if w := d.deck.wishes["images/one"]; w.path != run.PicturePath(0, 0, 7) || w.busy || w.err != nil {
+	if w := d.deck.wishes["images/one"]; w.Path != run.PicturePath(0, 0, 7) || w.busy || w.err != nil {
 		t.Errorf("shows %+v", w)
 	}
 	select {

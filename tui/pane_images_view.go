@@ -3,10 +3,12 @@ package tui
 import (
 	"fmt"
 	"image"
-	"strings"
+	"math"
 
-	"focusnfix/core"
+	"focusnfix/core/words"
 	"focusnfix/render"
+	"focusnfix/tui/feed"
+	"focusnfix/tui/widget"
 )
 
 // imagesLayout is where the parts of the pane are. The picture is right-most, or has the whole width.
@@ -46,8 +48,8 @@ func (p *imagesPane) columns(rows int) int {
 
 // aspectRatio is the width of the run's pictures over their height.
 func (s *shared) aspectRatio() float64 {
-	if s.run != nil && s.run.hasConfig {
-		if size := s.run.config.Sample.Size; size.Width > 0 && size.Height > 0 {
+	if s.run != nil && s.run.HasConfig {
+		if size := s.run.Config.Sample.Size; size.Width > 0 && size.Height > 0 {
 			return float64(size.Width) / float64(size.Height)
 		}
 	}
@@ -67,43 +69,32 @@ func (p *imagesPane) shotSize() (cols, rows int) {
 func (p *imagesPane) view(w, h int) string {
 	switch at, ok := p.current(); {
 	case p.run == nil:
-		return message(w, h, "No run is open.", "", "1 lists the runs.")
+		return widget.Message(w, h, "No run is open.", "", "1 lists the runs.")
 	case p.err != nil:
-		return message(w, h, "The folder of pictures cannot be read:", "", p.err.Error())
+		return widget.Message(w, h, "The folder of pictures cannot be read:", "", p.err.Error())
 	case !ok:
 		return p.viewEmpty(w, h)
 	case p.grid:
 		return p.viewGrid(w, h)
 	default:
 		l := p.layout()
-		side := p.styles.rowsView(p.side(), l.side.Dx(), l.side.Dy())
-		body := beside(blank(1, l.side.Dy()), side, blank(2, l.side.Dy()), p.viewShot(shot{"images/one", at}, l.picture.Dx(), l.picture.Dy()))
-		return stack(w, h, append(emptyRows(margin(h)), body, "", p.viewSlider(w))...)
+		side := p.styles.RowsView(p.side(), l.side.Dx(), l.side.Dy())
+		body := widget.Beside(widget.Blank(1, l.side.Dy()), side, widget.Blank(2, l.side.Dy()), p.viewShot(shot{"images/one", at}, l.picture.Dx(), l.picture.Dy()))
+		return widget.Stack(w, h, append(widget.EmptyRows(margin(h)), body, "", p.viewSlider(w))...)
 	}
 }
-
-// blank is w x h spaces.
-func blank(w, h int) string { return fitBlock(nil, w, h) }
-
-// stack puts blocks below each other in exactly w x h cells.
-func stack(w, h int, blocks ...string) string {
-	return fitBlock(strings.Split(strings.Join(blocks, "\n"), "\n"), w, h)
-}
-
-// emptyRows are n rows for stack.
-func emptyRows(n int) []string { return make([]string, n) }
 
 func (p *imagesPane) viewEmpty(w, h int) string {
 	lines := []string{"No pictures yet."}
-	if p.run.hasConfig {
-		lines = append(lines, "", fmt.Sprintf("The run keeps some every %s (train.images_every).", plural(p.run.config.Train.ImagesEvery, "step")))
+	if p.run.HasConfig {
+		lines = append(lines, "", fmt.Sprintf("The run keeps some every %s (train.images_every).", words.Plural(p.run.Config.Train.ImagesEvery, "step")))
 	}
-	return message(w, h, lines...)
+	return widget.Message(w, h, lines...)
 }
 
 // viewShot is a picture, or what is missing for it.
 func (p *imagesPane) viewShot(s shot, w, h int) string {
-	if missing := p.gallery.files(s.at, p.aspect).missing(p.layers); missing != "" {
+	if missing := p.gallery.Files(s.at, p.aspect).Missing(p.Layers); missing != "" {
 		return p.note(missing, w, h)
 	}
 	return p.picture(s.name, w, h)
@@ -111,139 +102,97 @@ func (p *imagesPane) viewShot(s shot, w, h int) string {
 
 // note is a faint sentence in the middle of w x h cells.
 func (s *shared) note(text string, w, h int) string {
-	lines := wrap(text, max(w-2, 1), max(h, 1))
+	lines := widget.Wrap(text, max(w-2, 1), max(h, 1))
 	for i, line := range lines {
-		lines[i] = s.styles.faintText.Render(line)
+		lines[i] = s.styles.FaintText.Render(line)
 	}
-	return message(w, h, lines...)
+	return widget.Message(w, h, lines...)
 }
 
 func (p *imagesPane) viewSlider(w int) string {
-	before, knob, after, label := p.slider.row(w)
+	before, knob, after, label := p.slider.Row(w)
 	st := p.styles
-	return fitLine(st.accentText.Render(before)+st.accentText.Bold(true).Render(knob)+st.ruleText.Render(after)+label, w)
+	return widget.FitLine(st.AccentText.Render(before)+st.AccentText.Bold(true).Render(knob)+st.RuleText.Render(after)+label, w)
 }
 
 // side is the column beside the picture, or the two rows above the grid.
-func (p *imagesPane) side() []textRow {
+func (p *imagesPane) side() []widget.Row {
 	at, ok := p.current()
 	if !ok {
 		return nil
 	}
 	if p.grid {
-		return []textRow{{chips: append(p.viewChips(), p.gridChips()...)}, {text: p.caption(at, p.w-2)}}
+		return []widget.Row{{Chips: append(p.viewChips(), p.gridChips()...)}, {Text: p.caption(at, p.w-2)}}
 	}
 	w := p.layout().side.Dx()
-	var rows []textRow
-	text := p.gallery.texts[at.pair.Index]
+	var rows []widget.Row
+	text := p.gallery.Texts[at.Sample.Index]
 	if text == "" {
-		text = fmt.Sprintf("prompt %d", at.pair.Index)
+		text = fmt.Sprintf("prompt %d", at.Sample.Index)
 	}
-	for _, line := range wrap(text, w, 3) {
-		rows = append(rows, textRow{text: p.styles.bold.Render(line)})
+	for _, line := range widget.Wrap(text, w, 3) {
+		rows = append(rows, widget.Row{Text: p.styles.Bold.Render(line)})
 	}
-	rows = append(rows, textRow{text: p.styles.faintText.Render(fmt.Sprintf("seed %d", at.pair.Seed))}, textRow{chips: p.pickChips()}, textRow{})
+	rows = append(rows, widget.Row{Text: p.styles.FaintText.Render(fmt.Sprintf("seed %d", at.Sample.Seed))}, widget.Row{Chips: p.pickChips()}, widget.Row{})
 	views := p.viewChips()
-	rows = append(rows, textRow{chips: views[:3]}, textRow{chips: views[3:]})
-	if p.heatmap {
-		rows = append(append(rows, chipRows(p.aspectChips(), w)...), textRow{text: render.Colors("heat").Legend(min(w, 30), "0", "1 faulty", p.probe.Terminal().Profile)})
+	rows = append(rows, widget.Row{Chips: views[:3]}, widget.Row{Chips: views[3:]})
+	if p.Heatmap {
+		rows = append(append(rows, widget.ChipRows(p.aspectChips(), w)...), widget.Row{Text: render.Colors("heat").Legend(min(w, 30), "0", "1 faulty", p.probe.Terminal().Profile)})
 	}
-	rows = append(rows, textRow{})
+	rows = append(rows, widget.Row{})
 	rows = append(rows, p.scores(at, w)...)
-	return append(rows, textRow{}, textRow{chips: []chip{
-		{"grid", false, p.toggle(&p.grid)}, {"save", false, p.save}, {"repair", false, p.repair},
+	return append(rows, widget.Row{}, widget.Row{Chips: []widget.Chip{
+		{Text: "grid", Do: p.toggle(&p.grid)}, {Text: "save", Do: p.save}, {Text: "repair", Do: p.repair},
 	}})
 }
 
 // caption names a picture in one line.
-func (p *imagesPane) caption(at place, w int) string {
-	text := p.gallery.texts[at.pair.Index]
-	right := p.styles.faintText.Render(fmt.Sprintf("prompt %d, seed %d, step %d", at.pair.Index, at.pair.Seed, at.step))
-	return spread(p.styles.bold.Render(fitLine(text, max(w-40, 10))), right, w)
+func (p *imagesPane) caption(at feed.Place, w int) string {
+	text := p.gallery.Texts[at.Sample.Index]
+	right := p.styles.FaintText.Render(fmt.Sprintf("prompt %d, seed %d, step %d", at.Sample.Index, at.Sample.Seed, at.Step))
+	return widget.Spread(p.styles.Bold.Render(widget.FitLine(text, max(w-40, 10))), right, w)
 }
 
-func (p *imagesPane) pickChips() []chip {
-	pick := func(n int) chip {
+func (p *imagesPane) pickChips() []widget.Chip {
+	pick := func(n int) widget.Chip {
 		text := "‹"
 		if n > 0 {
 			text = "›"
 		}
-		return chip{text, false, p.then(func() { p.pick(p.pair + n) })}
+		return widget.Chip{Text: text, Do: p.then(func() { p.pick(p.pair + n) })}
 	}
-	return []chip{pick(-1), {text: fmt.Sprintf("picture %d of %d", p.pair+1, len(p.gallery.pairs))}, pick(1)}
+	return []widget.Chip{pick(-1), {Text: fmt.Sprintf("picture %d of %d", p.pair+1, len(p.gallery.Samples))}, pick(1)}
 }
 
 // viewChips are the ways of looking: the picture's first, then what lies over it.
-func (p *imagesPane) viewChips() []chip {
-	side := func(base bool) chip {
+func (p *imagesPane) viewChips() []widget.Chip {
+	side := func(base bool) widget.Chip {
 		name := map[bool]string{true: "base", false: "tuned"}[base]
-		return chip{name, p.isBase == base && !p.difference, p.then(func() { p.still(); p.isBase, p.difference = base, false })}
+		return widget.Chip{Text: name, On: p.IsBase == base && !p.Difference, Do: p.then(func() { p.still(); p.IsBase, p.Difference = base, false })}
 	}
-	return []chip{
+	return []widget.Chip{
 		side(true), side(false),
-		{"difference", p.difference, p.toggle(&p.difference)},
-		{"heatmap", p.heatmap, p.toggle(&p.heatmap)},
-		{"mask", p.contour, p.toggle(&p.contour)},
-		{"blink", p.blink, p.startBlink},
+		{Text: "difference", On: p.Difference, Do: p.toggle(&p.Difference)},
+		{Text: "heatmap", On: p.Heatmap, Do: p.toggle(&p.Heatmap)},
+		{Text: "mask", On: p.Contour, Do: p.toggle(&p.Contour)},
+		{Text: "blink", On: p.blink, Do: p.startBlink},
 	}
 }
 
-func (p *imagesPane) aspectChips() []chip {
-	var chips []chip
+func (p *imagesPane) aspectChips() []widget.Chip {
+	var chips []widget.Chip
 	for _, name := range p.aspects() {
-		chips = append(chips, chip{name, name == p.aspect, p.then(func() { p.aspect = name })})
+		chips = append(chips, widget.Chip{Text: name, On: name == p.aspect, Do: p.then(func() { p.aspect = name })})
 	}
 	return chips
 }
 
 // scores is the table of what the judges say of a picture.
-func (p *imagesPane) scores(at place, w int) []textRow {
-	files := p.gallery.files(at, "")
+func (p *imagesPane) scores(at feed.Place, w int) []widget.Row {
+	files := p.gallery.Files(at, "")
 	psnr, known := p.psnr[files]
 	if !known {
-		psnr = notKnown
+		psnr = math.NaN()
 	}
-	return p.styles.scoreRows(p.gallery.at[at].Aspects, psnr, w)
-}
-
-// scoreRows is a table of what judges say of a base and a tuned picture, and how alike the two are outside
-// the mask.
-func (s styles) scoreRows(aspects []core.AspectScore, psnr float64, w int) []textRow {
-	const whole = 18 + 3*8 // names, base, tuned, change
-	cells, numbers := 8, 3
-	if w < whole { // no room for the change: the tuned score has its colour
-		cells, numbers = 7, 2
-	}
-	name := max(min(w-numbers*cells, 20), 8)
-	line := func(label, base, tuned, delta string) string {
-		text := fitLine(label, name) + fmt.Sprintf("%*s%*s", cells, base, cells, tuned)
-		if w < whole {
-			return text
-		}
-		return text + fmt.Sprintf("%*s", cells, delta)
-	}
-	rows := []textRow{{text: s.faintText.Render(line("score", "base", "tuned", "change"))}}
-	for _, a := range aspects {
-		rows = append(rows, textRow{text: s.scoreLine(line, a.Aspect, a.Base, a.Reward)})
-		if a.BaseHeldOut == a.BaseHeldOut || a.HeldOut == a.HeldOut {
-			rows = append(rows, textRow{text: s.scoreLine(line, " held-out", a.BaseHeldOut, a.HeldOut)})
-		}
-	}
-	if len(aspects) == 0 {
-		rows = append(rows, textRow{text: s.faintText.Render("no scores are known")})
-	}
-	return append(rows, textRow{text: line("outside", "", decibels(psnr), "")})
-}
-
-func (s styles) scoreLine(line func(a, b, c, d string) string, name string, base, tuned float64) string {
-	text := line(name, number(base, 3), number(tuned, 3), change(base, tuned))
-	const visible = 0.005                             // a smaller change has no colour
-	last := text[strings.LastIndexByte(text, ' ')+1:] // of the change, or of the tuned picture's score
-	switch text = strings.TrimSuffix(text, last); {
-	case tuned > base+visible:
-		return text + s.goodText.Render(last)
-	case tuned < base-visible:
-		return text + s.badText.Render(last)
-	}
-	return text + last
+	return scoreRows(p.styles, p.gallery.Images[at].Aspects, psnr, w)
 }

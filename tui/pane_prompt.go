@@ -9,26 +9,28 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/run"
+	"focusnfix/tui/feed"
+	"focusnfix/tui/widget"
 )
 
 // promptPane draws prompts with base and tuned model, in the engine, between training steps.
 type promptPane struct {
 	*shared
-	w, h    int
-	visible bool
-	form    promptForm
-	results results
-	layers                      // isBase has no meaning: both are shown
-	judge   string              // whose heatmap is shown
-	asked   run.GenerateRequest // what the job, or the last one, asked for
-	job     *job                // nil: none under way
-	err     error               // of the last job
-	weights []run.Checkpoint    // that can be drawn with
+	w, h        int
+	visible     bool
+	form        promptForm
+	results     feed.Results
+	feed.Layers                     // isBase has no meaning: both are shown
+	judge       string              // whose heatmap is shown
+	asked       run.GenerateRequest // what the job, or the last one, asked for
+	job         *job                // nil: none under way
+	err         error               // of the last job
+	weights     []run.Checkpoint    // that can be drawn with
 }
 
 // checkpointsMsg is the checkpoints of a run.
 type checkpointsMsg struct {
-	run  *opened
+	run  *feed.Run
 	list []run.Checkpoint
 }
 
@@ -50,7 +52,7 @@ func (p *promptPane) update(msg tea.Msg) tea.Cmd {
 		if p.visible = bool(msg); !p.visible {
 			return nil
 		}
-		return tea.Batch(p.keptResults(), p.checkpoints(), p.wants())
+		return tea.Batch(p.readResults(), p.checkpoints(), p.wants())
 	case openedMsg:
 		p.open()
 	case eventsMsg:
@@ -59,11 +61,11 @@ func (p *promptPane) update(msg tea.Msg) tea.Cmd {
 		return p.typed(msg)
 	case tea.PasteMsg:
 		return p.pasted(msg)
-	case mouseMsg:
+	case widget.Mouse:
 		return tea.Batch(p.mouse(msg), p.wants())
 	case stateMsg:
-		if p.run != nil && p.run.hasConfig {
-			p.form.runsOwn(p.run.config.Sample.NumSteps, p.run.config.Sample.GuidanceScale)
+		if p.run != nil && p.run.HasConfig {
+			p.form.runsOwn(p.run.Config.Sample.NumSteps, p.run.Config.Sample.GuidanceScale)
 		}
 	case shownMsg, encodeMsg:
 	default:
@@ -75,11 +77,11 @@ func (p *promptPane) update(msg tea.Msg) tea.Cmd {
 // answered takes what the pane's own commands bring.
 func (p *promptPane) answered(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
-	case keptMsg:
-		if msg.run != p.run {
+	case feed.ResultsRead:
+		if msg.Run != p.run {
 			return nil
 		}
-		p.take(msg.events)
+		p.take(msg.Events)
 		return p.wants()
 	case checkpointsMsg:
 		if msg.run == p.run {
@@ -100,7 +102,7 @@ func (p *promptPane) open() {
 	if p.job != nil {
 		p.job.cancel()
 	}
-	p.results, p.job, p.err, p.judge, p.weights, p.form.weights = results{}, nil, nil, "", nil, ""
+	p.results, p.job, p.err, p.judge, p.weights, p.form.weights = feed.Results{}, nil, nil, "", nil, ""
 	p.unwant("prompt/base")
 	p.unwant("prompt/tuned")
 }
@@ -108,14 +110,14 @@ func (p *promptPane) open() {
 // collect takes in what the events tell.
 func (p *promptPane) collect() {
 	if p.run != nil {
-		p.take(p.run.store.prompts)
+		p.take(p.run.Store.Prompts)
 	}
 }
 
 func (p *promptPane) take(events []core.Event) {
-	p.results.add(events)
-	if r, ok := p.results.current(); ok {
-		p.judge = oneOf(p.judge, judges(r.Aspects))
+	p.results.Add(events)
+	if r, ok := p.results.Current(); ok {
+		p.judge = oneOf(p.judge, feed.Judges(r.Aspects))
 	}
 }
 
@@ -125,7 +127,7 @@ func (p *promptPane) checkpoints() tea.Cmd {
 	}
 	opened := p.run
 	return func() tea.Msg {
-		list, err := opened.folder.Checkpoints()
+		list, err := opened.Folder.Checkpoints()
 		if err != nil {
 			return failure(err)
 		}
@@ -208,7 +210,7 @@ func (p *promptPane) ended(msg jobMsg) tea.Cmd {
 	}
 	p.form.drawn(p.asked)
 	p.take([]core.Event{{Kind: "prompt", Prompt: &msg.result}})
-	p.results.show(msg.result.Path)
+	p.results.Show(msg.result.Path)
 	return nil
 }
 
@@ -222,20 +224,20 @@ func (p *promptPane) cancel() tea.Cmd {
 
 // wants asks for the two pictures.
 func (p *promptPane) wants() tea.Cmd {
-	r, ok := p.results.current()
+	r, ok := p.results.Current()
 	if !p.visible || p.run == nil || !ok {
 		return nil
 	}
 	l := p.layout()
-	files := resultFiles(r, p.judge)
+	files := feed.ResultFiles(r, p.judge)
 	return tea.Batch(
-		p.want("prompt/base", files.drawing(p.run.folder, layers{isBase: true, heatmap: p.heatmap}), l.base.Dx(), l.base.Dy()),
+		p.want("prompt/base", files.Drawing(p.run.Folder, feed.Layers{IsBase: true, Heatmap: p.Heatmap}), l.base.Dx(), l.base.Dy()),
 		p.want("prompt/tuned", p.tunedDrawing(files), l.tuned.Dx(), l.tuned.Dy()),
 	)
 }
 
 // tunedDrawing is the right picture: the tuned one with its own heatmap, or the difference.
-func (p *promptPane) tunedDrawing(f pictureFiles) drawing {
-	f.heat = f.tunedHeat()
-	return f.drawing(p.run.folder, layers{difference: p.difference, heatmap: p.heatmap && !p.difference})
+func (p *promptPane) tunedDrawing(f feed.Files) feed.Drawing {
+	f.Heat = f.TunedHeat()
+	return f.Drawing(p.run.Folder, feed.Layers{Difference: p.Difference, Heatmap: p.Heatmap && !p.Difference})
 }

@@ -7,6 +7,9 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/tui/feed"
+	"focusnfix/tui/widget"
 )
 
 func (p *promptPane) keys() []binding {
@@ -17,7 +20,7 @@ func (p *promptPane) keys() []binding {
 			bind(nil, "end typing", "keys are commands again", "esc"),
 		}
 	}
-	result := func(n int) func() tea.Cmd { return p.then(func() { p.results.move(n) }) }
+	result := func(n int) func() tea.Cmd { return p.then(func() { p.results.Move(n) }) }
 	table := []binding{
 		bind(p.startTyping, "type", "type a prompt; tab goes to the next field", "enter", "i", "/"),
 		bind(p.draw, "draw", "draw it, or draw it again", "space"),
@@ -26,9 +29,9 @@ func (p *promptPane) keys() []binding {
 		bind(result(1), "", "the next result", "right"),
 		bind(result(-1<<20), "", "the first result", "home"),
 		bind(result(1<<20), "", "the newest result", "end"),
-		bind(p.toggle(&p.heatmap), "heat", "lay the heatmap over it: what a judge finds faulty", "h"),
+		bind(p.toggle(&p.Heatmap), "heat", "lay the heatmap over it: what a judge finds faulty", "h"),
 		bind(p.nextJudge, "", "the heatmap of the next judge", "a"),
-		bind(p.toggle(&p.difference), "diff", "the difference in place of the tuned picture, 4 times as strong", "d"),
+		bind(p.toggle(&p.Difference), "diff", "the difference in place of the tuned picture, 4 times as strong", "d"),
 		bind(p.nextSeedMode, "seed", "the seed: fixed, next after each picture, or random", "t"),
 		bind(p.nextWeights, "weights", "the weights: those of now, or a checkpoint's", "c"),
 		bind(p.reuse, "", "put this result's prompt and settings into the form", "u"),
@@ -54,8 +57,8 @@ func (p *promptPane) toggle(b *bool) func() tea.Cmd { return p.then(func() { *b 
 func (p *promptPane) startTyping() tea.Cmd { return p.form.focusOn(fieldPrompt) }
 
 func (p *promptPane) nextJudge() tea.Cmd {
-	r, _ := p.results.current()
-	p.judge, p.heatmap = after(p.judge, judges(r.Aspects)), true
+	r, _ := p.results.Current()
+	p.judge, p.Heatmap = after(p.judge, feed.Judges(r.Aspects)), true
 	return p.wants()
 }
 
@@ -75,53 +78,53 @@ func (p *promptPane) nextWeights() tea.Cmd {
 }
 
 func (p *promptPane) reuse() tea.Cmd {
-	r, ok := p.results.current()
+	r, ok := p.results.Current()
 	if !ok {
 		return nil
 	}
-	p.form.fill(requestAgain(r))
+	p.form.fill(feed.RequestAgain(r))
 	return p.form.focusOn(fieldPrompt)
 }
 
 func (p *promptPane) save() tea.Cmd {
-	r, ok := p.results.current()
+	r, ok := p.results.Current()
 	if !ok {
 		return p.say("there is no picture to save")
 	}
-	files := resultFiles(r, p.judge)
-	name := fmt.Sprintf("%s-prompt-%s-base-and-tuned", p.run.folder.Name(), path.Base(r.Path))
+	files := feed.ResultFiles(r, p.judge)
+	name := fmt.Sprintf("%s-prompt-%s-base-and-tuned", p.run.Folder.Name(), path.Base(r.Path))
 	return p.saveDrawings(name, fmt.Sprintf("%s; seed %d; base and tuned", r.Prompt, r.Seed),
-		files.drawing(p.run.folder, layers{isBase: true, heatmap: p.heatmap}), p.tunedDrawing(files))
+		files.Drawing(p.run.Folder, feed.Layers{IsBase: true, Heatmap: p.Heatmap}), p.tunedDrawing(files))
 }
 
 // repair opens the Fix pane on the result.
 func (p *promptPane) repair() tea.Cmd {
-	r, ok := p.results.current()
+	r, ok := p.results.Current()
 	if !ok {
 		return p.say("draw a picture first")
 	}
-	source := fixSource{requestAgain(r), resultFiles(r, p.judge)}
+	source := fixSource{feed.RequestAgain(r), feed.ResultFiles(r, p.judge)}
 	return tea.Batch(
 		func() tea.Msg { return repairMsg{source, strings.TrimPrefix(p.judge, "held-out-")} },
 		func() tea.Msg { return gotoMsg{tabFix} },
 	)
 }
 
-func (p *promptPane) mouse(m mouseMsg) tea.Cmd {
+func (p *promptPane) mouse(m widget.Mouse) tea.Cmd {
 	l := p.layout()
-	if m.left() && m.in(l.form) {
-		if field := p.fieldAt(m.x-l.form.Min.X, m.y-l.form.Min.Y); field != noField {
+	if m.Left() && m.In(l.form) {
+		if field := p.fieldAt(m.X-l.form.Min.X, m.Y-l.form.Min.Y); field != noField {
 			return p.form.focusOn(field)
 		}
-		return clickRows(m, l.form, p.formRows())
+		return widget.ClickRows(m, l.form, p.formRows())
 	}
-	if n := m.lines(); n != 0 {
-		p.results.move(n)
+	if n := m.Lines(); n != 0 {
+		p.results.Move(n)
 		return nil
 	}
-	if m.left() && (m.in(l.tuned) || m.in(l.base)) {
-		p.difference = m.in(l.tuned) && !p.difference
+	if m.Left() && (m.In(l.tuned) || m.In(l.base)) {
+		p.Difference = m.In(l.tuned) && !p.Difference
 		return nil
 	}
-	return clickRows(m, l.side, p.side())
+	return widget.ClickRows(m, l.side, p.side())
 }

@@ -20,7 +20,7 @@ func (d *driver) typeText(text string) {
 // shown waits until a picture is there.
 func (d *driver) shown(name string) {
 	d.t.Helper()
-	d.until(name, func() bool { cols, _ := d.deck.pictures.Shown(name); return cols > 0 && d.deck.wishes[name].done })
+	d.until(name, func() bool { cols, _ := d.deck.shelf.Shown(name); return cols > 0 && d.deck.wishes[name].done })
 }
 
 func TestPromptIsDrawn(t *testing.T) {
@@ -45,7 +45,7 @@ func TestPromptIsDrawn(t *testing.T) {
 	d.checkSize()
 	d.press("h")
 	d.until("heatmaps", func() bool {
-		return strings.HasSuffix(d.deck.wishes["prompt/base"].heat, "heat-violence.png") && strings.HasSuffix(d.deck.wishes["prompt/tuned"].heat, "heat-violence-tuned.png")
+		return strings.HasSuffix(d.deck.wishes["prompt/base"].Heat, "heat-violence.png") && strings.HasSuffix(d.deck.wishes["prompt/tuned"].Heat, "heat-violence-tuned.png")
 	})
 	d.press("a")
 	d.shows("[held-out-violence]")

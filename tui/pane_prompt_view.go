@@ -9,7 +9,10 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"focusnfix/core"
+	"focusnfix/core/words"
 	"focusnfix/render"
+	"focusnfix/tui/feed"
+	"focusnfix/tui/widget"
 )
 
 // promptLayout is where the parts of the pane are: the form and one line of what is going on above; the
@@ -53,34 +56,34 @@ func (s *shared) pairLayout(area image.Rectangle) (side, left, right image.Recta
 }
 
 // viewPair draws what pairLayout divided: h rows from the area's first on, w columns in all.
-func (s *shared) viewPair(w, h int, side []textRow, at, left, right image.Rectangle, heads [2]string, pictures [2]string) string {
-	column := func(head, picture string, r image.Rectangle) string {
-		return stack(r.Dx(), h, fitLine(head, r.Dx()), picture)
+func (s *shared) viewPair(w, h int, side []widget.Row, at, left, right image.Rectangle, heads [2]string, pictures [2]string) string {
+	column := func(head, pic string, r image.Rectangle) string {
+		return widget.Stack(r.Dx(), h, widget.FitLine(head, r.Dx()), pic)
 	}
-	return beside(
-		blank(at.Min.X, h), s.styles.rowsView(side, at.Dx(), h), blank(left.Min.X-at.Max.X, h),
-		column(heads[0], pictures[0], left), blank(right.Min.X-left.Max.X, h),
-		column(heads[1], pictures[1], right), blank(max(w-right.Max.X, 0), h),
+	return widget.Beside(
+		widget.Blank(at.Min.X, h), s.styles.RowsView(side, at.Dx(), h), widget.Blank(left.Min.X-at.Max.X, h),
+		column(heads[0], pictures[0], left), widget.Blank(right.Min.X-left.Max.X, h),
+		column(heads[1], pictures[1], right), widget.Blank(max(w-right.Max.X, 0), h),
 	)
 }
 
 func (p *promptPane) view(w, h int) string {
 	if p.run == nil {
-		return message(w, h, "No run is open.", "", "1 lists the runs.")
+		return widget.Message(w, h, "No run is open.", "", "1 lists the runs.")
 	}
 	l := p.layout()
-	form := beside(blank(1, formRows), p.styles.rowsView(p.formRows(), l.form.Dx(), formRows), blank(1, formRows))
-	head := append(emptyRows(margin(h)), form, p.statusLine(w), "")
+	form := widget.Beside(widget.Blank(1, formRows), p.styles.RowsView(p.formRows(), l.form.Dx(), formRows), widget.Blank(1, formRows))
+	head := append(widget.EmptyRows(margin(h)), form, p.statusLine(w), "")
 	rest := max(h-margin(h)-formRows-2, 0)
-	if len(p.results.list) == 0 {
-		return stack(w, h, append(head, p.note("What you type is drawn by the base model and by the tuned one, side by side. Training goes on.", w, rest))...)
+	if len(p.results.List) == 0 {
+		return widget.Stack(w, h, append(head, p.note("What you type is drawn by the base model and by the tuned one, side by side. Training goes on.", w, rest))...)
 	}
 	pictures := [2]string{p.picture("prompt/base", l.base.Dx(), l.base.Dy()), p.picture("prompt/tuned", l.tuned.Dx(), l.tuned.Dy())}
-	heads := [2]string{p.styles.faintText.Render("base"), p.styles.bold.Render("tuned")}
-	if p.difference {
-		heads[1] = p.styles.bold.Render("difference × 4")
+	heads := [2]string{p.styles.FaintText.Render("base"), p.styles.Bold.Render("tuned")}
+	if p.Difference {
+		heads[1] = p.styles.Bold.Render("difference × 4")
 	}
-	return stack(w, h, append(head, p.viewPair(w, rest, p.side(), l.side, l.base, l.tuned, heads, pictures))...)
+	return widget.Stack(w, h, append(head, p.viewPair(w, rest, p.side(), l.side, l.base, l.tuned, heads, pictures))...)
 }
 
 // numberWidths are the cells of the fields in the form's last row.
@@ -90,29 +93,29 @@ var numberWidths = map[int]int{fieldSeed: 8, fieldSteps: 6, fieldGuidance: 6}
 const formLabel = 11
 
 // formRows are the fields. The last row's fields are chips between labels.
-func (p *promptPane) formRows() []textRow {
+func (p *promptPane) formRows() []widget.Row {
 	label := func(i int) string {
-		style := p.styles.faintText
+		style := p.styles.FaintText
 		if p.form.focus == i {
-			style = p.styles.accentText.Bold(true)
+			style = p.styles.AccentText.Bold(true)
 		}
-		return style.Render(fitLine(fieldNames[i], formLabel-2) + "› ")
+		return style.Render(widget.FitLine(fieldNames[i], formLabel-2) + "› ")
 	}
 	var last strings.Builder
 	for _, part := range p.numberParts() {
 		if part.field != noField {
-			style := p.styles.faintText
+			style := p.styles.FaintText
 			if p.form.focus == part.field {
-				style = p.styles.accentText.Bold(true)
+				style = p.styles.AccentText.Bold(true)
 			}
 			last.WriteString(style.Render(fieldNames[part.field]) + " ")
 		}
 		last.WriteString(part.text)
 	}
-	return []textRow{
-		{text: label(fieldPrompt) + p.form.fields[fieldPrompt].View()},
-		{text: label(fieldNegative) + p.form.fields[fieldNegative].View()},
-		{text: last.String()},
+	return []widget.Row{
+		{Text: label(fieldPrompt) + p.form.fields[fieldPrompt].View()},
+		{Text: label(fieldNegative) + p.form.fields[fieldNegative].View()},
+		{Text: last.String()},
 	}
 }
 
@@ -128,21 +131,21 @@ func (p *promptPane) numberParts() []part {
 	var parts []part
 	field := func(i int) {
 		w := numberWidths[i]
-		text := fitLine(p.form.fields[i].View(), w)
+		text := widget.FitLine(p.form.fields[i].View(), w)
 		parts = append(parts, part{field: i, text: text, width: len(fieldNames[i]) + 1 + w})
 	}
 	word := func(text string, click func()) {
 		parts = append(parts, part{field: noField, text: text, click: click, width: ansi.StringWidth(text)})
 	}
 	field(fieldSeed)
-	word(p.styles.keyCap.Render(p.form.seed.String())+"  ", func() { p.form.seed = (p.form.seed + 1) % seedModes })
+	word(p.styles.KeyCap.Render(p.form.seed.String())+"  ", func() { p.form.seed = (p.form.seed + 1) % seedModes })
 	field(fieldSteps)
 	field(fieldGuidance)
 	weights := "now"
 	if p.form.weights != "" {
 		weights = path.Base(p.form.weights)
 	}
-	word(p.styles.faintText.Render("weights ")+p.styles.keyCap.Render(weights), func() { p.nextWeights() })
+	word(p.styles.FaintText.Render("weights ")+p.styles.KeyCap.Render(weights), func() { p.nextWeights() })
 	return parts
 }
 
@@ -177,54 +180,54 @@ func (p *promptPane) resize() {
 func (p *promptPane) statusLine(w int) string {
 	st := p.styles
 	text := ""
-	r, ok := p.results.current()
+	r, ok := p.results.Current()
 	switch {
 	case p.job != nil:
-		text = st.accentText.Render(p.job.line("drawing", p.now())) + st.faintText.Render("   esc cancels")
+		text = st.AccentText.Render(p.job.line("drawing", p.now())) + st.FaintText.Render("   esc cancels")
 	case p.err != nil:
-		text = st.badText.Render(oneLine(p.err.Error()))
+		text = st.BadText.Render(widget.OneLine(p.err.Error()))
 	case ok && r.Unknown != "":
-		text = st.warnText.Render("the model never saw: " + r.Unknown)
+		text = st.WarnText.Render("the model never saw: " + r.Unknown)
 	case ok:
-		text = st.faintText.Render(fmt.Sprintf("result %d of %d, %s", p.results.at+1, len(p.results.list), r.Path))
+		text = st.FaintText.Render(fmt.Sprintf("result %d of %d, %s", p.results.At+1, len(p.results.List), r.Path))
 	}
-	return fitLine(" "+text, w)
+	return widget.FitLine(" "+text, w)
 }
 
 // side is the column beside the two pictures.
-func (p *promptPane) side() []textRow {
-	r, ok := p.results.current()
+func (p *promptPane) side() []widget.Row {
+	r, ok := p.results.Current()
 	if !ok {
 		return nil
 	}
 	w := p.layout().side.Dx()
-	var rows []textRow
-	for _, line := range wrap(r.Prompt, w, 3) {
-		rows = append(rows, textRow{text: p.styles.bold.Render(line)})
+	var rows []widget.Row
+	for _, line := range widget.Wrap(r.Prompt, w, 3) {
+		rows = append(rows, widget.Row{Text: p.styles.Bold.Render(line)})
 	}
 	if r.Negative != "" {
-		rows = append(rows, textRow{text: p.styles.faintText.Render(fitLine("not "+r.Negative, w))})
+		rows = append(rows, widget.Row{Text: p.styles.FaintText.Render(widget.FitLine("not "+r.Negative, w))})
 	}
-	about := fmt.Sprintf("seed %d, %s", r.Seed, plural(r.NumSteps, "step"))
-	rows = append(rows, textRow{text: p.styles.faintText.Render(about)}, textRow{text: p.styles.faintText.Render(fmt.Sprintf("guidance %s, %s s", number(r.GuidanceScale, 1), number(r.Seconds, 1)))})
-	rows = append(rows, textRow{})
-	rows = append(rows, p.styles.scoreRows(r.Aspects, r.OutsidePSNR, w)...)
-	rows = append(rows, textRow{}, textRow{chips: []chip{{"heatmap", p.heatmap, p.toggle(&p.heatmap)}, {"difference", p.difference, p.toggle(&p.difference)}}})
-	if p.heatmap {
-		rows = append(append(rows, chipRows(p.judgeChips(r.Aspects), w)...), textRow{text: render.Colors("heat").Legend(min(w, 30), "0", "1 faulty", p.probe.Terminal().Profile)})
+	about := fmt.Sprintf("seed %d, %s", r.Seed, words.Plural(r.NumSteps, "step"))
+	rows = append(rows, widget.Row{Text: p.styles.FaintText.Render(about)}, widget.Row{Text: p.styles.FaintText.Render(fmt.Sprintf("guidance %s, %s s", words.Number(r.GuidanceScale, 1), words.Number(r.Seconds, 1)))})
+	rows = append(rows, widget.Row{})
+	rows = append(rows, scoreRows(p.styles, r.Aspects, r.OutsidePSNR, w)...)
+	rows = append(rows, widget.Row{}, widget.Row{Chips: []widget.Chip{{Text: "heatmap", On: p.Heatmap, Do: p.toggle(&p.Heatmap)}, {Text: "difference", On: p.Difference, Do: p.toggle(&p.Difference)}}})
+	if p.Heatmap {
+		rows = append(append(rows, widget.ChipRows(p.judgeChips(r.Aspects), w)...), widget.Row{Text: render.Colors("heat").Legend(min(w, 30), "0", "1 faulty", p.probe.Terminal().Profile)})
 	}
-	return append(rows, textRow{chips: []chip{
-		{"‹", false, p.then(func() { p.results.move(-1) })},
-		{"›", false, p.then(func() { p.results.move(1) })},
-		{"save", false, p.save},
-		{"repair", false, p.repair},
+	return append(rows, widget.Row{Chips: []widget.Chip{
+		{Text: "‹", Do: p.then(func() { p.results.Move(-1) })},
+		{Text: "›", Do: p.then(func() { p.results.Move(1) })},
+		{Text: "save", Do: p.save},
+		{Text: "repair", Do: p.repair},
 	}})
 }
 
-func (p *promptPane) judgeChips(scores []core.AspectScore) []chip {
-	var chips []chip
-	for _, name := range judges(scores) {
-		chips = append(chips, chip{name, name == p.judge, p.then(func() { p.judge = name })})
+func (p *promptPane) judgeChips(scores []core.AspectScore) []widget.Chip {
+	var chips []widget.Chip
+	for _, name := range feed.Judges(scores) {
+		chips = append(chips, widget.Chip{Text: name, On: name == p.judge, Do: p.then(func() { p.judge = name })})
 	}
 	return chips
 }

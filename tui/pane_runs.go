@@ -12,7 +12,11 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"focusnfix/core/run"
+	"focusnfix/core/words"
 	"focusnfix/presets"
+	"focusnfix/tui/chart"
+	"focusnfix/tui/feed"
+	"focusnfix/tui/widget"
 )
 
 // runsPane lists the runs there are and the presets that new ones start from. The chosen line is one of the
@@ -20,7 +24,7 @@ import (
 type runsPane struct {
 	s       *shared
 	w, h    int
-	runs    []listedRun
+	runs    []feed.ListedRun
 	read    bool // the folder was read at least once
 	err     error
 	presets []string
@@ -28,9 +32,9 @@ type runsPane struct {
 	dir     string // the chosen run: it stays chosen when others come; "" is a preset
 	visible bool
 	reading bool
-	lister  *lister
-	curves  curves // of marked runs
-	marked  []*opened
+	lister  *feed.Lister
+	curves  chart.Curves // of marked runs
+	marked  []*feed.Run
 	clicked time.Time // of a double click
 	layout  runsLayout
 	top     int // first visible run
@@ -42,7 +46,7 @@ func newRunsPane(s *shared) *runsPane {
 	if i := slices.Index(names, presets.Default); i > 0 { // the default comes first
 		names = append([]string{presets.Default}, slices.Delete(names, i, i+1)...)
 	}
-	return &runsPane{s: s, presets: names, lister: newLister()}
+	return &runsPane{s: s, presets: names, lister: feed.NewLister()}
 }
 
 func (p *runsPane) title() string { return "Runs" }
@@ -83,13 +87,13 @@ func (p *runsPane) update(msg tea.Msg) tea.Cmd {
 		return p.list()
 	case tickMsg:
 		return p.list()
-	case listedMsg:
+	case feed.Listed:
 		p.reading, p.read = false, true
-		p.runs, p.err = msg.runs, msg.err
+		p.runs, p.err = msg.Runs, msg.Err
 		p.keepChoice()
 	case comparedMsg:
 		return p.compared(msg)
-	case mouseMsg:
+	case widget.Mouse:
 		return p.mouse(msg)
 	}
 	return nil
@@ -102,7 +106,7 @@ func (p *runsPane) list() tea.Cmd {
 	}
 	p.reading = true
 	dir, lister := p.s.options.Runs, p.lister
-	return func() tea.Msg { return lister.list(dir) }
+	return func() tea.Msg { return lister.List(dir) }
 }
 
 // keepChoice finds the chosen run in a list that has changed.
@@ -125,11 +129,11 @@ func (p *runsPane) choose(i int) {
 }
 
 // chosen is the chosen run; ok is false on a preset.
-func (p *runsPane) chosen() (listedRun, bool) {
+func (p *runsPane) chosen() (feed.ListedRun, bool) {
 	if p.at < len(p.runs) {
 		return p.runs[p.at], true
 	}
-	return listedRun{}, false
+	return feed.ListedRun{}, false
 }
 
 // preset is the chosen preset; on a run it is that run's own, if it is one of ours.
@@ -206,7 +210,7 @@ func (p *runsPane) stop() tea.Cmd {
 		return nil
 	}
 	if r.State != run.Running && r.State != run.Paused {
-		return p.s.say("nothing to stop: the run is %s", stateName(r.State))
+		return p.s.say("nothing to stop: the run is %s", words.State(r.State))
 	}
 	return p.s.ask("Stop the run?", func() tea.Cmd { return stopEngine(r.Folder) }, r.Name(), "It finishes the step and writes a checkpoint.", "It can go on from there later.")
 }
@@ -241,12 +245,12 @@ func (p *runsPane) openFolder() tea.Cmd {
 // doubleClick is how long the second click may come after the first.
 const doubleClick = 500 * time.Millisecond
 
-func (p *runsPane) mouse(m mouseMsg) tea.Cmd {
-	if n := m.lines(); n != 0 {
+func (p *runsPane) mouse(m widget.Mouse) tea.Cmd {
+	if n := m.Lines(); n != 0 {
 		p.choose(p.at + n)
 	}
-	line := p.lineAt(image.Pt(m.x, m.y))
-	if !m.left() || line < 0 {
+	line := p.lineAt(image.Pt(m.X, m.Y))
+	if !m.Left() || line < 0 {
 		return nil
 	}
 	twice := line == p.at && p.s.now().Sub(p.clicked) < doubleClick

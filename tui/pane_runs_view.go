@@ -10,8 +10,12 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"focusnfix/core/run"
+	"focusnfix/core/words"
 	"focusnfix/presets"
 	"focusnfix/render"
+	"focusnfix/tui/chart"
+	"focusnfix/tui/feed"
+	"focusnfix/tui/widget"
 )
 
 // runsLayout is where the parts of the list are, from the pane's top left: each has a title row of its own.
@@ -56,20 +60,20 @@ func (p *runsPane) view(w, h int) string {
 	}
 	p.layout = layoutRuns(w, h, len(p.runs), len(p.presets), len(p.marked) > 0)
 	l := p.layout
-	c := newCanvas(w, h)
-	c.put(l.runs, p.viewList(l.runs.Dx(), l.runs.Dy()))
+	c := widget.NewCanvas(w, h)
+	c.Put(l.runs, p.viewList(l.runs.Dx(), l.runs.Dy()))
 	if r, ok := p.chosen(); ok && r.Info.Message != "" && l.details.Empty() {
 		at := image.Rect(4, l.runs.Max.Y, l.runs.Max.X-1, l.runs.Max.Y+1)
-		c.put(at, p.s.styles.state(r.State).Render(ansi.Truncate(r.Info.Message, at.Dx(), "…")))
+		c.Put(at, p.s.styles.State(r.State).Render(ansi.Truncate(r.Info.Message, at.Dx(), "…")))
 	}
 	if !l.presets.Empty() {
-		c.put(l.presets, p.viewPresets(l.presets.Dx(), l.presets.Dy()))
+		c.Put(l.presets, p.viewPresets(l.presets.Dx(), l.presets.Dy()))
 	}
 	if !l.chart.Empty() {
-		c.put(l.chart, p.viewChart(l.chart.Dx(), l.chart.Dy()))
+		c.Put(l.chart, p.viewChart(l.chart.Dx(), l.chart.Dy()))
 	}
 	if !l.details.Empty() {
-		c.put(l.details, p.viewDetails(l.details.Dx(), l.details.Dy()))
+		c.Put(l.details, p.viewDetails(l.details.Dx(), l.details.Dy()))
 	}
 	return c.String()
 }
@@ -78,16 +82,16 @@ func (p *runsPane) view(w, h int) string {
 func (p *runsPane) viewFirst(w, h int) string {
 	st := p.s.styles
 	top := []string{
-		"", " " + st.bold.Render("Focus-N-Fix") + st.faintText.Render("   repairs the faulty region of a model's pictures, and only that"), "",
+		"", " " + st.Bold.Render("Focus-N-Fix") + st.FaintText.Render("   repairs the faulty region of a model's pictures, and only that"), "",
 		" No runs yet in " + p.s.options.Runs + ".", "",
-		" " + st.keyCap.Render("enter") + "  starts " + st.bold.Render(p.preset()) + ".",
+		" " + st.KeyCap.Render("enter") + "  starts " + st.Bold.Render(p.preset()) + ".",
 	}
-	for _, line := range wrap(presets.Summary(p.preset())+" It trains in the background, also when you leave; the dashboard opens.", w-10, 3) {
-		top = append(top, "        "+st.faintText.Render(line))
+	for _, line := range widget.Wrap(presets.Summary(p.preset())+" It trains in the background, also when you leave; the dashboard opens.", w-10, 3) {
+		top = append(top, "        "+st.FaintText.Render(line))
 	}
 	top = append(top, "")
 	p.layout = runsLayout{presets: image.Rect(0, len(top), w, h)}
-	return fitBlock(top, w, len(top)) + "\n" + p.viewPresets(w, h-len(top))
+	return widget.FitBlock(top, w, len(top)) + "\n" + p.viewPresets(w, h-len(top))
 }
 
 // runColumns are the widths of the list's columns; what does not fit is 0.
@@ -115,9 +119,9 @@ func fitRuns(w int) runColumns {
 func (p *runsPane) viewList(w, h int) string {
 	st := p.s.styles
 	c := fitRuns(w)
-	head := "    " + fitLine("run", c.name) + fitLine("state", c.state) + fmt.Sprintf("%*s%*s", c.step-1, "step", c.reward, "reward") +
-		strings.Repeat(" ", c.spark+1) + fitLine("model", c.model) + fmt.Sprintf("%*s", c.age, "age")
-	lines := []string{st.faintText.Render(fitLine(head, w))}
+	head := "    " + widget.FitLine("run", c.name) + widget.FitLine("state", c.state) + fmt.Sprintf("%*s%*s", c.step-1, "step", c.reward, "reward") +
+		strings.Repeat(" ", c.spark+1) + widget.FitLine("model", c.model) + fmt.Sprintf("%*s", c.age, "age")
+	lines := []string{st.FaintText.Render(widget.FitLine(head, w))}
 	rows := h - 1
 	p.top = max(min(p.top, len(p.runs)-rows), 0)
 	if p.at < len(p.runs) {
@@ -128,56 +132,56 @@ func (p *runsPane) viewList(w, h int) string {
 	}
 	switch {
 	case p.err != nil:
-		lines = append(lines, "    "+st.badText.Render(p.err.Error()))
+		lines = append(lines, "    "+st.BadText.Render(p.err.Error()))
 	case !p.read:
-		lines = append(lines, "    "+st.faintText.Render("reading "+p.s.options.Runs))
+		lines = append(lines, "    "+st.FaintText.Render("reading "+p.s.options.Runs))
 	}
-	return fitBlock(lines, w, h)
+	return widget.FitBlock(lines, w, h)
 }
 
 // runLine is a run in the list. A chosen line has a background, and a mark for screens without colours.
-func (p *runsPane) runLine(r listedRun, chosen bool, c runColumns, w int) string {
+func (p *runsPane) runLine(r feed.ListedRun, chosen bool, c runColumns, w int) string {
 	st := p.s.styles
 	on := func(s lipgloss.Style) lipgloss.Style {
 		if chosen {
-			return s.Background(st.selected)
+			return s.Background(st.Selected)
 		}
 		return s
 	}
-	mark, swatch := "  ", on(st.text).Render("  ")
+	mark, swatch := "  ", on(st.Text).Render("  ")
 	if chosen {
 		mark = "▸ "
 	}
 	if color, ok := p.isMarked(r.Dir); ok {
-		swatch = on(st.text.Foreground(st.curve(color))).Render("━ ")
+		swatch = on(st.Text.Foreground(st.Curve(color))).Render("━ ")
 	}
 	name := r.Name()
 	if lipgloss.Width(name) >= c.name {
 		name = shortName(name)
 	}
-	line := on(st.accentText).Render(mark) + swatch + on(st.text).Render(fitLine(fitLine(name, c.name-1), c.name))
+	line := on(st.AccentText).Render(mark) + swatch + on(st.Text).Render(widget.FitLine(widget.FitLine(name, c.name-1), c.name))
 	if r.Err != nil {
-		line += on(st.badText).Render(fitLine("unreadable", c.state)) + on(st.faintText).Render(fitLine(strings.TrimPrefix(r.Err.Error(), r.Dir+"/"), w-4-c.name-c.state))
+		line += on(st.BadText).Render(widget.FitLine("unreadable", c.state)) + on(st.FaintText).Render(widget.FitLine(strings.TrimPrefix(r.Err.Error(), r.Dir+"/"), w-4-c.name-c.state))
 		return line
 	}
 	reward := ""
 	if r.Last.Train != nil && !math.IsNaN(r.Last.Train.Reward) {
-		reward = number(r.Last.Train.Reward, 3)
+		reward = words.Number(r.Last.Train.Reward, 3)
 	}
-	line += on(st.state(r.State)).Render(fitLine("● "+stateName(r.State), c.state))
-	line += on(st.text).Render(fmt.Sprintf("%*s", c.step-1, fmt.Sprintf("%d/%d", max(r.Last.Step, r.Info.Step), r.Info.Steps)))
-	line += on(st.bold).Render(fmt.Sprintf("%*s ", c.reward, reward))
+	line += on(st.State(r.State)).Render(widget.FitLine("● "+words.State(r.State), c.state))
+	line += on(st.Text).Render(fmt.Sprintf("%*s", c.step-1, fmt.Sprintf("%d/%d", max(r.Last.Step, r.Info.Step), r.Info.Steps)))
+	line += on(st.Bold).Render(fmt.Sprintf("%*s ", c.reward, reward))
 	if c.spark > 0 {
-		spark := render.Sparkline(r.rewards, min(c.spark-2, len(r.rewards)), p.s.probe.Terminal().Profile)
-		line += on(st.text.Foreground(st.curve(0))).Render(fitLine(" "+strings.ReplaceAll(spark, "█", "▇"), c.spark))
+		spark := render.Sparkline(r.Rewards, min(c.spark-2, len(r.Rewards)), p.s.probe.Terminal().Profile)
+		line += on(st.Text.Foreground(st.Curve(0))).Render(widget.FitLine(" "+strings.ReplaceAll(spark, "█", "▇"), c.spark))
 	}
-	line += on(st.faintText).Render(fitLine(r.Info.Model, c.model) + fmt.Sprintf("%*s", c.age, r.Info.Age(p.s.now())))
-	return line + on(st.text).Render(strings.Repeat(" ", max(w-lipgloss.Width(line), 0)))
+	line += on(st.FaintText).Render(widget.FitLine(r.Info.Model, c.model) + fmt.Sprintf("%*s", c.age, r.Info.Age(p.s.now())))
+	return line + on(st.Text).Render(strings.Repeat(" ", max(w-lipgloss.Width(line), 0)))
 }
 
 func (p *runsPane) viewPresets(w, h int) string {
 	st := p.s.styles
-	lines := []string{st.faintText.Render(fitLine("    "+fitLine("new run", 24)+"what it repairs", w))}
+	lines := []string{st.FaintText.Render(widget.FitLine("    "+widget.FitLine("new run", 24)+"what it repairs", w))}
 	rows := h - 1
 	at := p.at - len(p.runs)
 	p.low = max(min(p.low, len(p.presets)-rows), 0)
@@ -186,41 +190,41 @@ func (p *runsPane) viewPresets(w, h int) string {
 	}
 	for i := p.low; i < min(p.low+rows, len(p.presets)); i++ {
 		name := p.presets[i]
-		nameStyle, note, mark := st.text, st.faintText, "    "
+		nameStyle, note, mark := st.Text, st.FaintText, "    "
 		if i == at {
-			nameStyle, note, mark = st.selectedText, note.Background(st.selected), "▸ + "
+			nameStyle, note, mark = st.SelectedText, note.Background(st.Selected), "▸ + "
 		}
-		lines = append(lines, nameStyle.Render(mark+fitLine(name, 24))+note.Render(fitLine(presets.Summary(name), max(w-28, 0))))
+		lines = append(lines, nameStyle.Render(mark+widget.FitLine(name, 24))+note.Render(widget.FitLine(presets.Summary(name), max(w-28, 0))))
 	}
-	return fitBlock(lines, w, h)
+	return widget.FitBlock(lines, w, h)
 }
 
 // viewChart is the rewards of the marked runs.
 func (p *runsPane) viewChart(w, h int) string {
-	chart := render.Chart{Cols: w, Rows: h - 1 - len(p.marked), Profile: p.s.probe.Terminal().Profile, Axis: p.s.styles.rule, Guides: true}
+	plot := render.Chart{Cols: w, Rows: h - 1 - len(p.marked), Profile: p.s.probe.Terminal().Profile, Axis: p.s.styles.Rule, Guides: true}
 	var lines []render.Line
-	rows := []string{p.s.styles.bold.Render(" total reward by step")}
+	rows := []string{p.s.styles.Bold.Render(" total reward by step")}
 	for i, o := range p.marked {
-		key := lineKey{column: o.folder.Dir}
-		if p.curves.lines == nil {
-			p.curves.lines = map[lineKey]*curveLine{}
+		key := chart.LineKey{Column: o.Folder.Dir}
+		if p.curves.Lines == nil {
+			p.curves.Lines = map[chart.LineKey]*feed.Line{}
 		}
-		if p.curves.lines[key] == nil {
-			p.curves.lines[key] = &curveLine{}
+		if p.curves.Lines[key] == nil {
+			p.curves.Lines[key] = &feed.Line{}
 		}
-		line := p.curves.lines[key]
-		line.update(o.store.steps, "reward", byStep, p.s.settings.Smoothing)
-		lines = append(lines, render.Line{Series: line.shown(), Color: p.s.styles.curve(i)})
-		text := fmt.Sprintf(" %s  %s", o.folder.Name(), number(o.store.steps.last("reward"), 3))
-		if o.behind > 0 {
-			text += p.s.styles.faintText.Render(fmt.Sprintf("  %s to read", memory(float64(o.behind)/(1<<20))))
+		line := p.curves.Lines[key]
+		line.Update(o.Store.Steps, "reward", feed.ByStep, p.s.settings.Smoothing)
+		lines = append(lines, render.Line{Series: line.Shown(), Color: p.s.styles.Curve(i)})
+		text := fmt.Sprintf(" %s  %s", o.Folder.Name(), words.Number(o.Store.Steps.Last("reward"), 3))
+		if o.Behind > 0 {
+			text += p.s.styles.FaintText.Render(fmt.Sprintf("  %s to read", words.Memory(float64(o.Behind)/(1<<20))))
 		}
-		rows = append(rows, " "+p.s.styles.text.Foreground(p.s.styles.curve(i)).Render("━")+text)
+		rows = append(rows, " "+p.s.styles.Text.Foreground(p.s.styles.Curve(i)).Render("━")+text)
 	}
-	if chart.Rows > 2 {
-		rows = append(rows, chart.Draw(lines...).Lines...)
+	if plot.Rows > 2 {
+		rows = append(rows, plot.Draw(lines...).Lines...)
 	}
-	return fitBlock(rows, w, h)
+	return widget.FitBlock(rows, w, h)
 }
 
 // viewDetails is what there is to know of the chosen line.
@@ -229,45 +233,45 @@ func (p *runsPane) viewDetails(w, h int) string {
 	r, ok := p.chosen()
 	if !ok {
 		name := p.preset()
-		lines := []string{"", " " + st.bold.Render(name), ""}
+		lines := []string{"", " " + st.Bold.Render(name), ""}
 		text, _ := presets.Read(name) // a name of the list
 		for line := range strings.SplitSeq(strings.TrimSpace(string(text)), "\n") {
-			style := st.text
+			style := st.Text
 			if strings.HasPrefix(line, "#") {
-				style = st.faintText
+				style = st.FaintText
 			}
-			lines = append(lines, style.Render(fitLine(" "+line, w)))
+			lines = append(lines, style.Render(widget.FitLine(" "+line, w)))
 		}
-		return fitBlock(lines, w, h)
+		return widget.FitBlock(lines, w, h)
 	}
-	lines := []string{"", " " + st.bold.Render(r.Name()), ""}
+	lines := []string{"", " " + st.Bold.Render(r.Name()), ""}
 	row := func(name, value string) {
 		if value != "" {
-			lines = append(lines, fitLine(" "+st.faintText.Render(fitLine(name, 10))+value, w))
+			lines = append(lines, widget.FitLine(" "+st.FaintText.Render(widget.FitLine(name, 10))+value, w))
 		}
 	}
 	if r.Err != nil {
-		for _, line := range wrap(r.Err.Error(), w-2, 6) {
-			lines = append(lines, " "+st.badText.Render(line))
+		for _, line := range widget.Wrap(r.Err.Error(), w-2, 6) {
+			lines = append(lines, " "+st.BadText.Render(line))
 		}
-		return fitBlock(lines, w, h)
+		return widget.FitBlock(lines, w, h)
 	}
-	row("state", st.state(r.State).Render(stateName(r.State))+" "+r.Info.Message)
+	row("state", st.State(r.State).Render(words.State(r.State))+" "+r.Info.Message)
 	row("preset", r.Info.Preset)
 	row("model", r.Info.Model)
 	row("device", r.Info.Device)
 	row("begun", r.Info.Created.Local().Format("2 Jan 2006 15:04"))
 	row("folder", r.Dir)
 	if r.State == run.Crashed {
-		lines = append(lines, "", " "+st.warnText.Render("Its engine is gone; r goes on from the last checkpoint."))
+		lines = append(lines, "", " "+st.WarnText.Render("Its engine is gone; r goes on from the last checkpoint."))
 	}
 	if t := r.Last.Train; t != nil {
-		lines = append(lines, "", st.faintText.Render(fitLine(fmt.Sprintf(" %-22s%9s%9s", "", "base", "now"), w)))
+		lines = append(lines, "", st.FaintText.Render(widget.FitLine(fmt.Sprintf(" %-22s%9s%9s", "", "base", "now"), w)))
 		for _, a := range t.Aspects {
-			lines = append(lines, fitLine(fmt.Sprintf(" %s%9s%s", fitLine(aspectName(a.Aspect), 22), number(a.Base, 3), st.bold.Render(fmt.Sprintf("%9s", number(a.Reward, 3)))), w))
+			lines = append(lines, widget.FitLine(fmt.Sprintf(" %s%9s%s", widget.FitLine(words.Aspect(a.Aspect), 22), words.Number(a.Base, 3), st.Bold.Render(fmt.Sprintf("%9s", words.Number(a.Reward, 3)))), w))
 		}
 	}
-	return fitBlock(lines, w, h)
+	return widget.FitBlock(lines, w, h)
 }
 
 // lineAt is the line of the list at a place, or -1.

@@ -32,14 +32,14 @@ func TestGoldenPanes(t *testing.T) {
 	for _, size := range [][2]int{{60, 18}, {80, 24}, {120, 40}} {
 		d := drive(t, Options{Runs: "runs", Open: e.folder.Dir}, size[0], size[1])
 		d.now = func() time.Time { return noon }
-		d.probe.choose("off")
+		d.probe.Choose("off")
 		check := func(frame string) {
 			t.Helper()
 			d.checkSize()
 			name := fmt.Sprintf("%s-%dx%d.golden", frame, size[0], size[1])
 			golden(t, filepath.Join(testdata, "frames", name), ansi.Strip(d.content())+"\n")
 		}
-		d.until("the run is read", func() bool { return d.run != nil && d.run.store.step == 83 && d.run.hasConfig })
+		d.until("the run is read", func() bool { return d.run != nil && d.run.Store.Step == 83 && d.run.HasConfig })
 		d.press("3")
 		d.images()
 		d.shows("picture off")
@@ -48,7 +48,7 @@ func TestGoldenPanes(t *testing.T) {
 		d.images()
 		d.until("the PSNR", func() bool {
 			at, _ := p.current()
-			v, known := p.psnr[p.gallery.files(at, "")]
+			v, known := p.psnr[p.gallery.Files(at, "")]
 			return known && v == v
 		})
 		check("images")

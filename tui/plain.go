@@ -8,10 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"charm.land/lipgloss/v2"
-
 	"focusnfix/core"
 	"focusnfix/core/run"
+	"focusnfix/core/words"
 	"focusnfix/presets"
 )
 
@@ -23,9 +22,9 @@ func PlainList(w io.Writer, dir string, list []run.Run) error {
 			fmt.Fprintf(&b, "%s: unreadable: %v\n", r.Name(), r.Err)
 			continue
 		}
-		fmt.Fprintf(&b, "%s: %s, step %d of %d", r.Name(), stateName(r.State), max(r.Last.Step, r.Info.Step), r.Info.Steps)
+		fmt.Fprintf(&b, "%s: %s, step %d of %d", r.Name(), words.State(r.State), max(r.Last.Step, r.Info.Step), r.Info.Steps)
 		if r.Last.Train != nil {
-			fmt.Fprintf(&b, ", reward %s", number(r.Last.Train.Reward, 3))
+			fmt.Fprintf(&b, ", reward %s", words.Number(r.Last.Train.Reward, 3))
 		}
 		fmt.Fprintf(&b, ", begun %s ago\n", r.Info.Age(time.Now()))
 	}
@@ -48,7 +47,7 @@ func Plain(ctx context.Context, w io.Writer, f run.Folder) error {
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(w, "%s: %s, %s, %s\n", f.Name(), stateName(f.State(info)), info.Preset, info.Model); err != nil {
+	if _, err := fmt.Fprintf(w, "%s: %s, %s, %s\n", f.Name(), words.State(f.State(info)), info.Preset, info.Model); err != nil {
 		return err
 	}
 	before, err := f.Tail(plainTail)
@@ -121,10 +120,9 @@ func (p *plainWriter) event(e *core.Event) error {
 	case e.Train != nil:
 		text = plainStep(e.Train)
 	case e.Kind == "pictures":
-		text = plural(len(e.Pictures), "picture") + " kept"
+		text = words.Plural(len(e.Pictures), "picture") + " kept"
 	default:
-		text, _ = (&shared{styles: styles{text: lipgloss.NewStyle()}}).logText(e)
-		text = strings.TrimPrefix(text, "▲ ")
+		text = words.Event(e)
 		if e.Alarm != nil {
 			text = "alarm: " + text
 		}
@@ -138,9 +136,9 @@ func plainStep(t *core.TrainStep) string {
 	if t.Skipped {
 		return "left out: the loss or its gradient is not a number"
 	}
-	text := fmt.Sprintf("reward %s", number(t.Reward, 3))
+	text := fmt.Sprintf("reward %s", words.Number(t.Reward, 3))
 	for _, a := range t.Aspects {
-		text += fmt.Sprintf(", %s %s was %s", aspectName(a.Aspect), number(a.Reward, 3), number(a.Base, 3))
+		text += fmt.Sprintf(", %s %s was %s", words.Aspect(a.Aspect), words.Number(a.Reward, 3), words.Number(a.Base, 3))
 	}
-	return text + fmt.Sprintf(", outside %s dB, %s seconds", number(t.OutsidePSNR, 1), number(t.StepSeconds, 1))
+	return text + fmt.Sprintf(", outside %s dB, %s seconds", words.Number(t.OutsidePSNR, 1), words.Number(t.StepSeconds, 1))
 }

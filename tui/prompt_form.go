@@ -49,8 +49,8 @@ type promptForm struct {
 func newPromptForm(s *shared) promptForm {
 	f := promptForm{focus: noField, history: loadHistory(historyFile())}
 	f.fields = [fieldCount]textinput.Model{
-		s.newField("press enter and type what to draw", 40), s.newField("what should not be in it", 40),
-		s.newField("0", 8), s.newField("", 5), s.newField("", 5),
+		s.styles.NewField("press enter and type what to draw", 40), s.styles.NewField("what should not be in it", 40),
+		s.styles.NewField("0", 8), s.styles.NewField("", 5), s.styles.NewField("", 5),
 	}
 	f.fields[fieldSeed].SetValue("1")
 	return f

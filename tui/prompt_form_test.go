@@ -5,12 +5,13 @@ import (
 	"testing"
 
 	"focusnfix/core/run"
+	"focusnfix/tui/widget"
 )
 
 func newTestForm(t *testing.T) promptForm {
 	t.Helper()
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
-	return newPromptForm(&shared{styles: newStyles(true)})
+	return newPromptForm(&shared{styles: widget.NewStyles(true)})
 }
 
 func TestRequest(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/render"
+	"focusnfix/tui/feed"
 )
 
 // unfit is what a file's name should not have.
@@ -25,23 +26,23 @@ func (p *imagesPane) save() tea.Cmd {
 	if !ok {
 		return p.say("there is no picture to save")
 	}
-	files := p.gallery.files(at, p.aspect)
-	if missing := files.missing(p.layers); missing != "" {
+	files := p.gallery.Files(at, p.aspect)
+	if missing := files.Missing(p.Layers); missing != "" {
 		return p.say("nothing to save: %s", missing)
 	}
-	words := p.words(p.aspect)
-	name := fmt.Sprintf("%s-step-%06d-%03d-%d-%s", p.run.folder.Name(), at.step, at.pair.Index, at.pair.Seed, strings.Join(words, "-"))
-	about := fmt.Sprintf("%s; seed %d; step %d; %s", p.gallery.texts[at.pair.Index], at.pair.Seed, at.step, strings.Join(words, " "))
-	return p.saveDrawings(name, about, files.drawing(p.run.folder, p.layers))
+	parts := p.Words(p.aspect)
+	name := fmt.Sprintf("%s-step-%06d-%03d-%d-%s", p.run.Folder.Name(), at.Step, at.Sample.Index, at.Sample.Seed, strings.Join(parts, "-"))
+	about := fmt.Sprintf("%s; seed %d; step %d; %s", p.gallery.Texts[at.Sample.Index], at.Sample.Seed, at.Step, strings.Join(parts, " "))
+	return p.saveDrawings(name, about, files.Drawing(p.run.Folder, p.Layers))
 }
 
 // saveDrawings writes drawings side by side into the working folder and says where.
-func (s *shared) saveDrawings(name, about string, drawings ...drawing) tea.Cmd {
+func (s *shared) saveDrawings(name, about string, drawings ...feed.Drawing) tea.Cmd {
 	cache := s.deck.files
 	return func() tea.Msg {
 		var all []image.Image
 		for _, d := range drawings {
-			img, err := d.native(cache)
+			img, err := d.Native(cache)
 			if err != nil {
 				return failure(err)
 			}
@@ -53,15 +54,6 @@ func (s *shared) saveDrawings(name, about string, drawings ...drawing) tea.Cmd {
 		}
 		return noticeMsg{text: "saved " + path}
 	}
-}
-
-// native is the drawing at the size of its picture.
-func (d drawing) native(cache *imageCache) (image.Image, error) {
-	img, err := cache.read(d.folder, d.path)
-	if err != nil {
-		return nil, err
-	}
-	return d.drawAt(cache, img.Bounds().Size())
 }
 
 // joined is the pictures side by side.
@@ -76,17 +68,13 @@ func joined(all []image.Image) image.Image {
 	out := image.NewRGBA(image.Rectangle{Max: size})
 	x := 0
 	for _, img := range all {
-		from := toRGBA(img)
+		from := render.RGBA(img)
 		for y := range from.Rect.Dy() {
 			copy(out.Pix[out.PixOffset(x, y):], from.Pix[y*from.Stride:y*from.Stride+4*from.Rect.Dx()])
 		}
 		x += from.Rect.Dx()
 	}
 	return out
-}
-
-func toRGBA(m image.Image) *image.RGBA {
-	return render.Scale(nil, m, m.Bounds(), m.Bounds().Size(), true)
 }
 
 // writeNewPNG writes a file that was not there and returns its whole path: the name with a number if it

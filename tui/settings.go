@@ -11,6 +11,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/BurntSushi/toml"
+
+	"focusnfix/tui/picture"
 )
 
 // settings are what the user chose of the screen; they last in screen.toml in the user's configuration folder.
@@ -68,7 +70,7 @@ func loadSettings() (settings, error) {
 	if err := toml.Unmarshal(text, &s); err != nil {
 		return defaultSettings(), fmt.Errorf("%s: %w", path, err)
 	}
-	if _, _, err := parseProtocol(s.Images); err != nil {
+	if _, _, err := picture.ParseProtocol(s.Images); err != nil {
 		return defaultSettings(), fmt.Errorf("%s: images: %w", path, err)
 	}
 	if !(s.Smoothing >= 0 && s.Smoothing <= 0.999) {
@@ -125,7 +127,7 @@ func (s *shared) change(next settings) tea.Cmd {
 	saver, number := &s.saver, s.saver.wanted
 	s.setBackground(s.dark)
 	if images {
-		s.probe.choose(next.Images)
+		s.probe.Choose(next.Images)
 		s.setTerminal(s.probe.Terminal())
 	}
 	return tea.Batch(

@@ -22,7 +22,7 @@ func TestSettingsPersist(t *testing.T) {
 		text, _ := os.ReadFile(path)
 		return strings.Contains(string(text), `theme = "light"`) && strings.Contains(string(text), "smoothing = 0.8")
 	})
-	if d.styles.dark {
+	if d.styles.Dark {
 		t.Error("the light theme is not used")
 	}
 	again, err := loadSettings()

@@ -10,6 +10,9 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"focusnfix/core/run"
+	"focusnfix/tui/feed"
+	"focusnfix/tui/picture"
+	"focusnfix/tui/widget"
 )
 
 // shared is what panes see of the program; see app.go. It changes in Update only.
@@ -17,11 +20,11 @@ type shared struct {
 	options  Options
 	settings settings
 	saver    saver
-	styles   styles
-	probe    *Probe
+	styles   widget.Styles
+	probe    *picture.Probe
 	deck     *deck
-	run      *opened // nil: none
-	dialog   dialog  // nil: none
+	run      *feed.Run // nil: none
+	dialog   dialog    // nil: none
 	notice   notice
 	dark     bool             // the terminal's background
 	now      func() time.Time // for tests
@@ -37,37 +40,37 @@ type notice struct {
 // noticeTime is how long a notice stays; what went wrong stays longer.
 const noticeTime = 6 * time.Second
 
-func newShared(o Options, probe *Probe, pics *Pictures) *shared {
+func newShared(o Options, probe *picture.Probe, pics *picture.Shelf) *shared {
 	s := &shared{options: o, probe: probe, deck: newDeck(pics), dark: true, now: time.Now}
 	var err error
 	if s.settings, err = loadSettings(); err != nil {
 		s.notice = notice{err.Error() + "; the defaults are used", true, s.now()}
 	}
 	if o.Images == "" && s.settings.Images != "auto" {
-		probe.choose(s.settings.Images)
+		probe.Choose(s.settings.Images)
 		pics.SetTerminal(probe.Terminal())
 	}
-	s.styles = newStyles(s.settings.isDark(true))
+	s.styles = widget.NewStyles(s.settings.isDark(true))
 	return s
 }
 
 // close ends what runs in the background.
 func (s *shared) close() {
 	if s.run != nil {
-		s.run.close()
+		s.run.Close()
 	}
 }
 
 // setTerminal makes the pictures that come next for another terminal.
-func (s *shared) setTerminal(t Terminal) {
-	s.deck.pictures.SetTerminal(t)
+func (s *shared) setTerminal(t picture.Terminal) {
+	s.deck.shelf.SetTerminal(t)
 	s.deck.generation++
 }
 
 // setBackground chooses the colours.
 func (s *shared) setBackground(dark bool) {
 	s.dark = dark
-	s.styles = newStyles(s.settings.isDark(dark))
+	s.styles = widget.NewStyles(s.settings.isDark(dark))
 }
 
 // say puts a line into the footer.
@@ -103,7 +106,7 @@ func (s *shared) engine(f func(ctx context.Context, c *run.Client) tea.Msg) tea.
 	if s.run == nil {
 		return s.fail(fmt.Errorf("no run is open; 1 lists the runs"))
 	}
-	folder := s.run.folder
+	folder := s.run.Folder
 	return func() tea.Msg {
 		c, err := folder.Dial()
 		if err != nil {

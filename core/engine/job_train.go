@@ -199,16 +199,8 @@ func (e *engine) measured(r train.StepResult) *core.TrainStep {
 
 // scalars are a step's numbers by the tags that TensorBoard shows.
 func scalars(t *core.TrainStep) map[string]float64 {
-	all := map[string]float64{
-		"train/loss": t.Loss, "train/reward": t.Reward, "train/region": t.Region, "train/coverage": t.Coverage,
-		"train/inside_psnr": t.InsidePSNR, "train/outside_psnr": t.OutsidePSNR, "train/grad_norm": t.GradNorm,
-		"train/learning_rate": t.LearningRate, "seconds/sample": t.SampleSeconds, "seconds/decode": t.DecodeSeconds,
-		"seconds/reward": t.RewardSeconds, "seconds/backward": t.BackwardSeconds, "seconds/step": t.StepSeconds,
-		"device/memory_mib": t.MemoryMiB, "device/use": t.DeviceUse,
-	}
-	for _, a := range t.Aspects {
-		all["reward/"+a.Aspect], all["held_out/"+a.Aspect] = a.Reward, a.HeldOut
-	}
+	all := map[string]float64{}
+	t.Numbers(func(m core.Metric, name string, v float64) { all[m.Tag(name)] = v })
 	return all
 }
 

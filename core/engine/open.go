@@ -160,6 +160,11 @@ func readPrompts(name string) (training, heldOut []string, err error) {
 	if training, heldOut, err = presets.ParsePrompts(text); err != nil {
 		return nil, nil, fmt.Errorf("train.prompts: %s: %w", name, err)
 	}
+	for _, prompt := range slices.Concat(training, heldOut) {
+		if core.Clean(prompt) != prompt { // it is printed wherever the run is shown
+			return nil, nil, fmt.Errorf("train.prompts: %s: %q has control characters; remove them", name, prompt)
+		}
+	}
 	if len(heldOut) == 0 {
 		return nil, nil, fmt.Errorf("train.prompts: %s: no prompt after %q; leave the line out to keep every tenth prompt", name, "[held out]")
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"focusnfix/core"
+	"focusnfix/core/run"
 	"focusnfix/core/train"
 	"focusnfix/model/reward"
 	"focusnfix/model/torch"
@@ -205,5 +206,31 @@ func TestFingerprint(t *testing.T) {
 	}
 	if got, err := fingerprint(path); err != nil || got == "" {
 		t.Errorf("of a single file: %q, %v", got, err)
+	}
+}
+
+// The checkpoint of a run folder that an older version made still loads, with its configuration.
+func TestOldCheckpointLoads(t *testing.T) {
+	torchtest.Need(t)
+	f := run.Folder{Dir: "../run/testdata/old/2026-11-27-violence-26vv"}
+	c, err := f.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(c, Settings{References: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	trainer, err := s.Trainer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer trainer.Close()
+	if err := trainer.Load(filepath.Join(f.Dir, "checkpoints", "step-000004")); err != nil {
+		t.Fatal(err)
+	}
+	if trainer.Done() != 4 {
+		t.Errorf("%d steps are done, want 4", trainer.Done())
 	}
 }

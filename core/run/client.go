@@ -144,9 +144,9 @@ func (c *Client) do(ctx context.Context, method, verb string, request, result an
 	if response.StatusCode != http.StatusOK {
 		var refused reply
 		if json.Unmarshal(text, &refused) != nil || refused.Error == "" {
-			return fmt.Errorf("%s: the engine answers %s", verb, response.Status)
+			return fmt.Errorf("%s: the engine answers %s", verb, core.Clean(response.Status))
 		}
-		return errors.New(refused.Error)
+		return errors.New(core.Clean(refused.Error))
 	}
 	switch result := result.(type) {
 	case nil:
@@ -154,5 +154,7 @@ func (c *Client) do(ctx context.Context, method, verb string, request, result an
 	case *core.Event:
 		return result.ParseJSON(bytes.TrimSpace(text))
 	}
-	return json.Unmarshal(text, result)
+	err = json.Unmarshal(text, result)
+	core.CleanStrings(result)
+	return err
 }

@@ -123,8 +123,8 @@ func TestEveryCommand(t *testing.T) {
 // Numbers that are none pass through the socket.
 func TestResults(t *testing.T) {
 	c, ctx := serve(t, newRun(t), new(recorder)), t.Context()
-	drawn, err := c.Generate(ctx, GenerateRequest{Prompt: "a \"cat\"\n", Seed: math.MaxUint64})
-	if err != nil || drawn.Prompt != "a \"cat\"\n" || drawn.Seed != math.MaxUint64 || !math.IsNaN(drawn.OutsidePSNR) || !math.IsNaN(drawn.Aspects[0].Fixed) {
+	drawn, err := c.Generate(ctx, GenerateRequest{Prompt: "a \"cat\"", Seed: math.MaxUint64})
+	if err != nil || drawn.Prompt != "a \"cat\"" || drawn.Seed != math.MaxUint64 || !math.IsNaN(drawn.OutsidePSNR) || !math.IsNaN(drawn.Aspects[0].Fixed) {
 		t.Errorf("generate: %+v, %v", drawn, err)
 	}
 	fixed, err := c.Fix(ctx, FixRequest{GenerateRequest{Prompt: "x"}, "violence", Box{Right: 0.5}, 3})

@@ -169,6 +169,7 @@ func parseInfo(path string, text []byte) (Info, error) {
 	case info.Format < 1 || info.ID == "":
 		return Info{}, fmt.Errorf("%s: no format or id; want the run.json of a run", path)
 	}
+	core.CleanStrings(&info)
 	return info, nil
 }
 

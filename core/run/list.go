@@ -46,6 +46,10 @@ func List(runs string) ([]Run, error) {
 // look reads what a list shows of a run.
 func (f Folder) look() Run {
 	r := Run{Folder: f}
+	if filepath.Base(f.Dir) != f.Name() {
+		r.Err = errors.New("its name has control characters; rename the folder")
+		return r
+	}
 	if r.Info, r.Err = f.Info(); r.Err != nil {
 		return r
 	}
@@ -61,8 +65,8 @@ func (f Folder) look() Run {
 	return r
 }
 
-// Name is the folder's own name, by which commands know the run.
-func (f Folder) Name() string { return filepath.Base(f.Dir) }
+// Name is the folder's own name, by which commands know the run. It is clean, as core.Clean has it.
+func (f Folder) Name() string { return core.Clean(filepath.Base(f.Dir)) }
 
 // Find finds a run by its folder's path, its name, or a part of the name that no other has. Without a
 // name it is the newest.
@@ -80,19 +84,20 @@ func Find(runs, name string) (Folder, error) {
 		return Folder{}, fmt.Errorf("%s: no runs; focusnfix start -p violence starts one", runs)
 	}
 	var found []string
+	var last Folder
 	for _, r := range list {
 		if name == "" || r.Name() == name {
 			return r.Folder, nil
 		}
 		if strings.Contains(r.Name(), name) {
-			found = append(found, r.Name())
+			found, last = append(found, r.Name()), r.Folder
 		}
 	}
 	switch len(found) {
 	case 0:
 		return Folder{}, fmt.Errorf("%s: no run %q; focusnfix ls lists them", runs, name)
 	case 1:
-		return Folder{filepath.Join(runs, found[0])}, nil
+		return last, nil
 	}
 	return Folder{}, fmt.Errorf("%s: %q is part of %s; want one of them", runs, name, strings.Join(found, ", "))
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -93,6 +94,9 @@ func (f Folder) WritePrompt(result core.PromptResult, write func(dir string) err
 	}
 }
 
+// promptName is what the folders in prompts are called.
+var promptName = regexp.MustCompile(`^\d{4,9}$`)
+
 func (f Folder) nextPrompt() int {
 	next := 1
 	entries, err := os.ReadDir(f.path(prompts))
@@ -120,8 +124,8 @@ func (f Folder) Prompts() ([]core.Event, error) {
 	}
 	var all []core.Event
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), ".") {
-			continue // not yet complete
+		if !promptName.MatchString(entry.Name()) {
+			continue // not yet complete, or not ours
 		}
 		text, err := os.ReadFile(f.path(prompts, entry.Name(), metaName))
 		var e core.Event

@@ -126,9 +126,7 @@ func startGroup(t *testing.T, how string) (tr *Trainer, dir string, wait func() 
 	t.Cleanup(func() { cmd.Process.Kill() })
 	g, err := torch.Distributed(torch.CPU, groupTimeout)
 	if err != nil {
-		if strings.Contains(err.Error(), "not built") {
-			t.Skip(err)
-		}
+		torchtest.SkipWithoutGroups(t, err.Error())
 		t.Fatal(err)
 	}
 	t.Cleanup(g.Close)

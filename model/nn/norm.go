@@ -65,3 +65,36 @@ func wide(x torch.Tensor) torch.Tensor {
 	}
 	return x
 }
+
+// RMSNorm divides the last dimension by its root mean square (arXiv 1910.07467), in float32 whatever
+// the element type. It has a gain and no shift.
+type RMSNorm struct {
+	Weight torch.Tensor // [D]
+	eps    float64
+}
+
+// NewRMSNorm makes a norm of width elements: key weight.
+func NewRMSNorm(width int64, eps float64, p Params) *RMSNorm {
+	return &RMSNorm{p.Param("weight", Ones, width), eps}
+}
+
+// Forward keeps the shape [...,D] and the element type.
+func (n *RMSNorm) Forward(x torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		w := wide(x)
+		normed := w.Mul(w.Square().MeanKeep(-1).AddScalar(n.eps).Rsqrt())
+		return normed.To(x.DType()).Mul(n.Weight)
+	})
+}
+
+// Normalize is a layer norm over the last dimension without gain and shift, in float32 as LayerNorm
+// is: what adaptive norms scale and shift by themselves. x is [...,D].
+func Normalize(x torch.Tensor, eps float64) torch.Tensor {
+	dtype, shape := x.DType(), []int64{x.Size(-1)}
+	if !isHalf(dtype) || x.Device() != torch.CPU {
+		return x.LayerNorm(shape, torch.Tensor{}, torch.Tensor{}, eps)
+	}
+	return torch.Scope(func() torch.Tensor {
+		return wide(x).LayerNorm(shape, torch.Tensor{}, torch.Tensor{}, eps).To(dtype)
+	})
+}

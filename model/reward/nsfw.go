@@ -28,24 +28,45 @@ type NSFW struct {
 	signed bool         // the network takes pixels in [-1,1] rather than [0,1]
 }
 
-// NewNSFWMid loads MobileNetV2Mid: width 1.4, one linear layer as head, 4.3 million parameters.
-func NewNSFWMid(device torch.Device) (*NSFW, error) {
-	return newNSFW("nsfw_mobilenet_v2_mid_u8", device, true, []int64{1792, 5}, mobileConfig{
+// nsfwShape is what the file of one network does not say.
+type nsfwShape struct {
+	file   string
+	signed bool    // takes pixels in [-1,1] rather than [0,1]
+	widths []int64 // of the head, from features to classes
+	body   mobileConfig
+}
+
+var (
+	nsfwMid = nsfwShape{"nsfw_mobilenet_v2_mid_u8", true, []int64{1792, 5}, mobileConfig{
 		stem: 48, head: 1792,
 		stages: []mobileStage{{1, 24, 1, 1}, {6, 32, 2, 2}, {6, 48, 3, 2}, {6, 88, 4, 2}, {6, 136, 3, 1}, {6, 224, 3, 2}, {6, 448, 1, 1}},
-	})
-}
-
-// NewNSFWSmall loads MobileNetV2: width 1, three linear layers as head, 2.6 million parameters.
-func NewNSFWSmall(device torch.Device) (*NSFW, error) {
-	return newNSFW("nsfw_mobilenet_v2_u8", device, false, []int64{1280, 256, 128, 5}, mobileConfig{
+	}}
+	nsfwSmall = nsfwShape{"nsfw_mobilenet_v2_u8", false, []int64{1280, 256, 128, 5}, mobileConfig{
 		stem: 32, head: 1280, batchNorm: true,
 		stages: []mobileStage{{1, 16, 1, 1}, {6, 24, 2, 2}, {6, 32, 3, 2}, {6, 64, 4, 2}, {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}},
-	})
+	}}
+)
+
+// NewNSFWMid loads MobileNetV2Mid: width 1.4, one linear layer as head, 4.3 million parameters.
+func NewNSFWMid(device torch.Device) (*NSFW, error) { return nsfwMid.load(device) }
+
+// NewNSFWSmall loads MobileNetV2: width 1, three linear layers as head, 2.6 million parameters.
+func NewNSFWSmall(device torch.Device) (*NSFW, error) { return nsfwSmall.load(device) }
+
+func (s nsfwShape) load(device torch.Device) (*NSFW, error) {
+	source, err := s.open(device)
+	if err != nil {
+		return nil, err
+	}
+	n, err := s.build(source)
+	if err == nil {
+		err = source.src.Done()
+	}
+	return n, err
 }
 
-func newNSFW(name string, device torch.Device, signed bool, widths []int64, cfg mobileConfig) (*NSFW, error) {
-	path := "weights/" + name + ".safetensors"
+func (s nsfwShape) open(device torch.Device) (*quantizedSource, error) {
+	path := "weights/" + s.file + ".safetensors"
 	data, err := embedded.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -54,24 +75,21 @@ func newNSFW(name string, device torch.Device, signed bool, widths []int64, cfg 
 	if err != nil {
 		return nil, err
 	}
-	source, err := newQuantizedSource(file, device)
-	if err != nil {
-		return nil, err
-	}
-	n := &NSFW{params: nn.NewParams(source), signed: signed}
-	err = torch.Run(func() {
-		n.body = newMobileNet(cfg, n.params)
-		for i := range len(widths) - 1 {
+	return newQuantizedSource(file, device)
+}
+
+func (s nsfwShape) build(source nn.Source) (*NSFW, error) {
+	n := &NSFW{params: nn.NewParams(source), signed: s.signed}
+	err := torch.Run(func() {
+		n.body = newMobileNet(s.body, n.params)
+		for i := range len(s.widths) - 1 {
 			key := "fc"
-			if len(widths) > 2 {
+			if len(s.widths) > 2 {
 				key = fmt.Sprintf("fc%d", i+1)
 			}
-			n.layers = append(n.layers, nn.NewLinear(widths[i], widths[i+1], n.params.Sub(key)))
+			n.layers = append(n.layers, nn.NewLinear(s.widths[i], s.widths[i+1], n.params.Sub(key)))
 		}
 	})
-	if err == nil {
-		err = source.src.Done()
-	}
 	return n, err
 }
 

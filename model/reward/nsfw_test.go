@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"focusnfix/model/nn"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
 )
@@ -126,15 +127,45 @@ func closeTo(t *testing.T, what string, got, want []float64, tolerance float64) 
 	}
 }
 
-// TestNSFWGradients compares gradients with respect to pixels with those that PyTorch finds in
-// float64, on pictures with the same small wave (testdata/ref/nsfw_gradients.py says why).
+// inFloat64 gives the weights of a network in the reference's type.
+type inFloat64 struct{ *quantizedSource }
+
+func (s inFloat64) Param(name string, init nn.Init, shape []int64) torch.Tensor {
+	single := s.quantizedSource.Param(name, init, shape)
+	defer torch.Drop(single)
+	return torch.Own(torch.Scope(func() torch.Tensor { return single.To(torch.Float64) }))
+}
+
+// gradientTolerance is relative to the norm of the gradient. The network runs in float64 here, whose
+// roundings of 1.1e-16 grow to about 1e-13 through sums of up to 2,000 products in 54 layers, and back.
+// They decide no bend of ReLU6: the wave spreads the inputs of its few million bends evenly over a
+// range of some 10, so that the nearest lies about 1e-6 from its bend. In float32, with roundings of
+// 6e-8 that grow to 1e-5, a few fall on the wrong side; by how much that turns the gradient is
+// bentTolerance: three of a million paths, each of which carries its share of one of the last layers'
+// 10,000 places, move it by sqrt(3/10,000) = 0.02. A wrong kernel moves it by 1.
+const (
+	gradientTolerance = 1e-11
+	bentTolerance     = 0.05
+)
+
+// TestNSFWGradients compares gradients with respect to pixels with those that PyTorch finds, on images
+// with the same small wave (testdata/ref/nsfw_gradients.py says why).
 func TestNSFWGradients(t *testing.T) {
 	torchtest.Need(t)
-	n, err := NewNSFWMid(torchtest.Device())
+	source, err := nsfwMid.open(torchtest.Device())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := nsfwMid.build(inFloat64{source})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer n.Close()
+	single, err := NewNSFWMid(torchtest.Device())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer single.Close()
 	type gradient struct {
 		File    string
 		LogOdds float64 `json:"log_odds"`
@@ -144,19 +175,30 @@ func TestNSFWGradients(t *testing.T) {
 	}
 	for _, want := range goldens[gradient](t, "ref/nsfw_gradients") {
 		torchtest.Run(t, func() {
-			x := picture(t, want.File)
-			wave := torch.Arange(0, float64(x.Numel()), 1, torch.Float64, torchtest.Device()).Sin().Reshape(x.Shape()...)
-			x = x.To(torch.Float64).AddScaled(wave, 1e-3).To(torch.Float32).Leaf()
-			score := n.Score(x, nil)
-			grad := torch.Grad([]torch.Tensor{score}, []torch.Tensor{x}, nil)[0].Neg()
-			closeTo(t, want.File+": log-odds", score.Neg().Doubles(), []float64{want.LogOdds}, 1e-4*math.Abs(want.LogOdds))
-			closeTo(t, want.File+": size of the gradient", []float64{grad.Norm(2).Item()}, []float64{want.L2}, 1e-4*want.L2)
-			closeTo(t, want.File+": mean gradient", []float64{grad.Abs().Mean().Item()}, []float64{want.AbsMean}, 1e-4*want.AbsMean)
+			// Byte/255 in float64, as the reference has it: float32 would move it by 3e-8.
+			image := picture(t, want.File).MulScalar(255).Round().To(torch.Float64).DivScalar(255)
+			wave := torch.Arange(0, float64(image.Numel()), 1, torch.Float64, torchtest.Device()).Sin().Reshape(image.Shape()...)
+			x := image.AddScaled(wave, 1e-3).Leaf()
+			score, grad := oddsGradient(n, x)
+			_, bent := oddsGradient(single, x.To(torch.Float32).Leaf())
+			if d := bent.To(torch.Float64).Sub(grad).Norm(2).Item() / want.L2; !(d <= bentTolerance) {
+				t.Errorf("%s: float32's gradient is %.3g of its norm from float64's, want at most %g", want.File, d, bentTolerance)
+			}
+			tolerance := gradientTolerance * want.L2
+			closeTo(t, want.File+": log-odds", score.Doubles(), []float64{want.LogOdds}, gradientTolerance*math.Abs(want.LogOdds))
+			closeTo(t, want.File+": size of the gradient", []float64{grad.Norm(2).Item()}, []float64{want.L2}, tolerance)
+			closeTo(t, want.File+": mean gradient", []float64{grad.Abs().Mean().Item()}, []float64{want.AbsMean}, tolerance)
 			values, W := grad.Doubles(), x.Size(3)
 			for _, at := range want.At {
 				i := (int64(at[0])*x.Size(2)+int64(at[1]))*W + int64(at[2])
-				closeTo(t, want.File+": gradient of a pixel", values[i:i+1], at[3:], 1e-5*want.L2)
+				closeTo(t, want.File+": gradient of a pixel", values[i:i+1], at[3:], tolerance)
 			}
 		})
 	}
+}
+
+// oddsGradient gives the log-odds of an unsafe image x, and their gradient.
+func oddsGradient(n *NSFW, x torch.Tensor) (odds, gradient torch.Tensor) {
+	odds = n.Score(x, nil).Neg()
+	return odds, torch.Grad([]torch.Tensor{odds}, []torch.Tensor{x}, nil)[0]
 }

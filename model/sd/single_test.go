@@ -11,6 +11,7 @@ import (
 
 	"focusnfix/model/clip"
 	"focusnfix/model/nn"
+	"focusnfix/model/nn/nntest"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
 	"focusnfix/model/weights"
@@ -95,7 +96,7 @@ func checkBuiltInScheduler(t *testing.T, dir folder, kind weights.Kind, predicti
 
 // numbers counts the parameters of a network without making them.
 func numbers(network func(nn.Params)) (n int64) {
-	p := nn.NewParams(weightless{})
+	p := nn.NewParams(nntest.Weightless{})
 	defer p.Drop()
 	network(p)
 	for _, tensor := range p.All() {
@@ -232,9 +233,7 @@ func TestIncompleteSingleFile(t *testing.T) {
 		"whole checkpoint":        draw(t, noVAE, LoadOptions{Config: configs, VAE: whole}),
 		"folder with another VAE": draw(t, folder, LoadOptions{VAE: bareVAE}),
 	} {
-		if string(got) != string(want) {
-			t.Errorf("%s: another picture", name)
-		}
+		checkSame(t, name, got, want)
 	}
 	const vae, text = "--vae FILE or FOLDER", "--config FOLDER, a diffusers folder of SD 1 with its weights"
 	for want, o := range map[string]LoadOptions{

@@ -1,13 +1,10 @@
 package sd
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"fmt"
+	"math"
 	"os"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -42,10 +39,8 @@ type unetGolden struct {
 		Layers              int
 	}
 	Lists map[string]struct {
-		Config     json.RawMessage
-		Tensors    int
-		Parameters int64
-		SHA256     string
+		nntest.List
+		Config json.RawMessage
 	}
 }
 
@@ -103,37 +98,11 @@ func TestUNetMatchesDiffusers(t *testing.T) {
 				reference.Check(t, c.Name, in.run(u, c.Timestep), unetTolerance)
 				torch.NoGrad(func() { reference.Check(t, c.Name, in.run(u, c.Timestep), unetTolerance) })
 				if c.Shapes != nil {
-					checkShapes(t, params, c.Shapes)
+					nntest.CheckShapes(t, params, c.Shapes)
 				}
 			})
 		})
 	}
-}
-
-func checkShapes(t *testing.T, params nn.Params, want map[string][]int64) {
-	t.Helper()
-	got := map[string][]int64{}
-	for name, tensor := range params.All() {
-		got[name] = tensor.Shape()
-	}
-	for name, shape := range want {
-		if !slices.Equal(got[name], shape) {
-			t.Errorf("%s: shape %v, want %v", name, got[name], shape)
-		}
-		delete(got, name)
-	}
-	for name := range got {
-		t.Errorf("%s: diffusers has no such parameter", name)
-	}
-}
-
-// weightless gives parameters of any size that take no memory.
-type weightless struct{}
-
-func (weightless) Has(string) bool { return false }
-
-func (weightless) Param(_ string, _ nn.Init, shape []int64) torch.Tensor {
-	return torch.Own(torch.Scope(func() torch.Tensor { return torch.Zeros(torch.Float32, torch.CPU, 1).Expand(shape...) }))
 }
 
 // The full-size SD 1.5, SD 2.1 and SDXL have exactly diffusers' parameters.
@@ -146,20 +115,10 @@ func TestFullSizeParameters(t *testing.T) {
 			t.Fatal(err)
 		}
 		torchtest.Run(t, func() {
-			params := nn.NewParams(weightless{})
+			params := nn.NewParams(nntest.Weightless{})
 			defer params.Drop()
 			NewUNet(cfg, params)
-			var lines []string
-			var numbers int64
-			for key, tensor := range params.All() {
-				lines = append(lines, fmt.Sprintf("%s %s", key, strings.ReplaceAll(fmt.Sprint(tensor.Shape()), " ", ", ")))
-				numbers += tensor.Numel()
-			}
-			slices.Sort(lines)
-			sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
-			if len(lines) != want.Tensors || numbers != want.Parameters || hex.EncodeToString(sum[:]) != want.SHA256 {
-				t.Errorf("%s: %d tensors of %d numbers, digest %x; want %d of %d, %s", name, len(lines), numbers, sum, want.Tensors, want.Parameters, want.SHA256)
-			}
+			want.Check(t, params)
 		})
 	}
 }
@@ -184,8 +143,8 @@ func TestUNetLayersMatchDiffusers(t *testing.T) {
 		check("up", up.forward(x, 16, 12))
 		check("up_to_15x11", up.forward(x, 15, 11))
 		timesteps := torch.From([]float32{0, 1, 333.25, 999})
-		check("timesteps_32", sinusoids(timesteps, 32, true, 0))
-		check("timesteps_10_unflipped_shift1", sinusoids(timesteps, 10, false, 1))
+		check("timesteps_32", nn.Sinusoids(timesteps, 32, true, 0))
+		check("timesteps_10_unflipped_shift1", nn.Sinusoids(timesteps, 10, false, 1))
 	})
 }
 
@@ -216,20 +175,61 @@ func TestUNetTimestepOfEachPicture(t *testing.T) {
 	})
 }
 
-// Half types must come close: they have 8 (bfloat16) bits of mantissa, here through some forty layers.
+// rounded gives parameters rounded to a half type, computed with in float32.
+type rounded struct{ nntest.Hashed }
+
+func (r rounded) Param(name string, init nn.Init, shape []int64) torch.Tensor {
+	half := r.Hashed.Param(name, init, shape)
+	defer torch.Drop(half)
+	return torch.Own(torch.Scope(func() torch.Tensor { return half.To(torch.Float32) }))
+}
+
+// TestUNetInBFloat16 allows what the 8 bits of bfloat16 cost in this network, in root mean square
+// because the worst of 2,000 numbers is chance. How much roundings grow on the way through it is
+// measured: by float32 with rounded weights, which is one rounding for each product. In bfloat16 there
+// is also one where a norm, an activation, a bias and a residual are stored, and what the sum itself
+// costs, in units of one rounding. Roundings have no common sign, so their squares add up.
 func TestUNetInBFloat16(t *testing.T) {
 	golden, reference := readUNetGolden(t), nntest.OpenGolden(t, unetReference)
 	torchtest.Run(t, func() {
-		cfg := golden.config(t, "sd1")
-		params := nn.NewParams(nntest.Hashed{DType: torch.BFloat16})
-		defer params.Drop()
-		u := NewUNet(cfg, params)
-		got := newUNetInputs("sd1", cfg, 2, 16, 16).run(u, 500)
-		if got.DType() != torch.BFloat16 {
-			t.Errorf("result is %v, want bfloat16", got.DType())
+		cfg, want := golden.config(t, "sd1"), reference.Tensor(t, "sd1")
+		run := func(source nn.Source, dtype torch.DType) float64 {
+			params := nn.NewParams(source)
+			defer params.Drop()
+			in := newUNetInputs("sd1", cfg, 2, 16, 16)
+			in.latents, in.text = in.latents.To(torch.BFloat16).To(dtype), in.text.To(torch.BFloat16).To(dtype)
+			got := in.run(NewUNet(cfg, params), 500)
+			if got.DType() != dtype {
+				t.Errorf("result is %v, want %v", got.DType(), dtype)
+			}
+			return relativeError(got, want)
 		}
-		reference.Check(t, "sd1", got.To(torch.Float32), 0.05)
+		hashed := nntest.Hashed{DType: torch.BFloat16}
+		one, got := run(rounded{hashed}, torch.Float32), run(hashed, torch.BFloat16)
+		sum := roundingsOfASum(cfg.BlockOutChannels[1])
+		if most := one * math.Sqrt(1+4+sum*sum); !(got <= most) || !(one > 0) {
+			t.Errorf("differs from the reference by %.3g of its norm, want at most %.3g: rounded weights cost %.3g, and a sum %.3g roundings",
+				got, most, one, sum)
+		}
 	})
+}
+
+// roundingsOfASum is the error of a 3x3 convolution in bfloat16 in units of one rounding: 1 where
+// products are summed in float32. libtorch 1.13 without AVX-512 sums K products in bfloat16 itself,
+// whose roundings grow with the partial sum to sqrt(K/2).
+func roundingsOfASum(channels int64) float64 {
+	x := nntest.Uniform("x", 2, channels, 16, 16).To(torch.BFloat16)
+	weight := nntest.Weight("weight", channels, channels, 3, 3)
+	half := weight.To(torch.BFloat16)
+	conv := func(x, weight torch.Tensor) torch.Tensor {
+		return x.Conv2d(weight, torch.Tensor{}, torch.Conv{Padding: 1})
+	}
+	exact := conv(x.To(torch.Float32), half.To(torch.Float32))
+	return relativeError(conv(x, half), exact) / relativeError(conv(x.To(torch.Float32), weight), exact)
+}
+
+func relativeError(got, want torch.Tensor) float64 {
+	return got.To(torch.Float32).Sub(want).Norm(2).Item() / want.Norm(2).Item()
 }
 
 // What is read from a config.json is written so that it reads the same, and what passes Validate has

@@ -45,7 +45,7 @@ func newSandbox(t *testing.T) *sandbox {
 		}
 		s.write("shim/"+script, string(text))
 	}
-	for _, tool := range strings.Fields("sh awk basename cat chmod cp cut dirname env grep mkdir mktemp mv " +
+	for _, tool := range strings.Fields("sh awk basename cat chmod cp cut date dirname env grep mkdir mktemp mv " +
 		"readlink rm sed sha256sum stat tr uname xargs") {
 		path, err := exec.LookPath(tool)
 		if err != nil {
@@ -285,11 +285,11 @@ func TestSetupInstallsWhatIsMissing(t *testing.T) {
 		want    []string // calls of apt-get
 	}{
 		{"nothing missing", func(s *sandbox) { s.compiler() }, 0, nil},
-		{"compiler", func(*sandbox) {}, 0, []string{"install -y -qq --no-install-recommends g++"}},
-		{"all", func(s *sandbox) { s.env = append(s.env, "FNF_LIBTORCH=") }, 0, []string{"install -y -qq --no-install-recommends " + all}},
+		{"compiler", func(*sandbox) {}, 0, []string{"install -y -q --no-install-recommends g++"}},
+		{"all", func(s *sandbox) { s.env = append(s.env, "FNF_LIBTORCH=") }, 0, []string{"install -y -q --no-install-recommends " + all}},
 		{
 			"no package lists", func(s *sandbox) { s.write("bin/apt-cache", "#!/bin/sh\nexit 1\n") }, 0,
-			[]string{"update -qq", "install -y -qq --no-install-recommends g++"},
+			[]string{"update -qq", "install -y -q --no-install-recommends g++"},
 		},
 		{"no network", func(s *sandbox) { s.write("bin/apt-get", "#!/bin/sh\nexit 100\n") }, 1, nil},
 		{"no apt-get", func(s *sandbox) { os.Remove(s.path("bin/apt-get")) }, 0, nil},

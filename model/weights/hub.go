@@ -34,6 +34,8 @@ type PullOptions struct {
 
 	// Progress, if set, is called now and then, never by two at once.
 	Progress func(PullProgress)
+	// Waiting, if set, is told why and how long a busy hub makes a file wait, before each such wait.
+	Waiting func(why string, wait time.Duration)
 }
 
 // PullProgress is how far Pull has come.
@@ -116,7 +118,49 @@ func newPuller(repo, dir string, o PullOptions) (*puller, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableCompression = true // ranges and sizes are those of the file
 	transport.ResponseHeaderTimeout = o.Stall
-	return &puller{PullOptions: o, repo: repo, dir: dir, client: &http.Client{Transport: transport}}, nil
+	hub, err := url.Parse(o.Endpoint)
+	if err != nil || hub.Host == "" {
+		return nil, fmt.Errorf("HF_ENDPOINT %q: want an address such as https://huggingface.co", o.Endpoint)
+	}
+	client := &http.Client{Transport: &tokenTransport{transport, hub, o.Token}, CheckRedirect: safeRedirect}
+	return &puller{PullOptions: o, repo: repo, dir: dir, client: client}, nil
+}
+
+// tokenTransport adds the token to requests to the hub itself: the same scheme, host and port. A
+// redirect to anywhere else, such as the storage that large files lie in, goes without.
+type tokenTransport struct {
+	http.RoundTripper
+	hub   *url.URL
+	token string
+}
+
+// RoundTrip sends one request.
+func (t *tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if t.token != "" && r.URL.Scheme == t.hub.Scheme && origin(r.URL) == origin(t.hub) {
+		r = r.Clone(r.Context()) // a RoundTripper must not change its request
+		r.Header.Set("Authorization", "Bearer "+t.token)
+	}
+	return t.RoundTripper.RoundTrip(r)
+}
+
+// origin is the host and port of an address.
+func origin(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return strings.ToLower(u.Hostname()) + ":" + port
+}
+
+// safeRedirect follows ten redirects at most, and none from https to http.
+func safeRedirect(r *http.Request, via []*http.Request) error {
+	if len(via) > 10 {
+		return &finalError{errors.New("more than 10 redirects")}
+	}
+	if r.URL.Scheme != "https" && via[len(via)-1].URL.Scheme == "https" {
+		return &finalError{fmt.Errorf("refused to be led from https to %s://%s", r.URL.Scheme, r.URL.Host)}
+	}
+	return nil
 }
 
 // list asks the hub what the repository holds, and for the commit, so that all files
@@ -274,8 +318,14 @@ func (p *puller) moved(file string, n int64) {
 // finalError is one that trying again cannot mend.
 type finalError struct{ error }
 
-// retry calls attempt until it succeeds or fails for good; attempt says whether it got
-// any further, which starts the count again.
+// Unwrap returns the reason.
+func (e *finalError) Unwrap() error { return e.error }
+
+// maxBusyWait is the longest wait that a hub may ask for.
+const maxBusyWait = time.Minute
+
+// retry calls attempt until it succeeds or fails for good; attempt reports whether it got further than
+// any before, which starts the count again.
 func (p *puller) retry(ctx context.Context, attempt func() (further bool, err error)) error {
 	for failures := 0; ; failures++ {
 		further, err := attempt()
@@ -296,7 +346,10 @@ func (p *puller) retry(ctx context.Context, attempt func() (further bool, err er
 		wait := p.Backoff << min(failures, 6)
 		var busy *busyError
 		if errors.As(err, &busy) {
-			wait = max(wait, busy.wait)
+			wait = max(wait, min(busy.wait, maxBusyWait))
+			if p.Waiting != nil {
+				p.Waiting(err.Error(), wait)
+			}
 		}
 		select {
 		case <-time.After(wait):

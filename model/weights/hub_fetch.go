@@ -36,7 +36,13 @@ func (p *puller) fetch(ctx context.Context, f hubFile) error {
 		return err
 	}
 	part := f.partName(target)
-	err := p.retry(ctx, func() (bool, error) { return p.attempt(ctx, f, part) })
+	best := int64(0) // a hub that ignores Range and cuts every answer short makes no progress
+	err := p.retry(ctx, func() (bool, error) {
+		reached, err := p.attempt(ctx, f, part)
+		further := reached > best
+		best = max(best, reached)
+		return further, err
+	})
 	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -93,17 +99,17 @@ func (f hubFile) verified(path string) (bool, error) {
 	return hex.EncodeToString(sum.Sum(nil)) == want, nil
 }
 
-// attempt continues the file at part, and checks it once it is whole. It reports
-// whether any bytes came.
-func (p *puller) attempt(ctx context.Context, f hubFile, part string) (further bool, err error) {
+// attempt continues the file at part, and checks it once it is whole. It returns how many bytes of the
+// file there are then.
+func (p *puller) attempt(ctx context.Context, f hubFile, part string) (reached int64, err error) {
 	file, err := os.OpenFile(part, os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {
-		return false, &finalError{describe(part, err)}
+		return 0, &finalError{describe(part, err)}
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	start, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
-		return false, &finalError{describe(part, err)}
+		return 0, &finalError{describe(part, err)}
 	}
 	if start > f.size {
 		start = 0
@@ -119,24 +125,24 @@ func (p *puller) attempt(ctx context.Context, f hubFile, part string) (further b
 		n, err := p.download(ctx, f, file, &start)
 		counted = start + n
 		if err != nil {
-			return n > 0, err
+			return counted, err
 		}
 	}
 	right, err := f.verified(part)
 	if err != nil {
-		return false, &finalError{err}
+		return counted, &finalError{err}
 	}
 	if !right {
 		err := errors.Join(errors.New("wrong bytes: the sum is not the hub's; is there a proxy in between, or a broken disk?"), file.Truncate(0))
 		if start == 0 { // not the fault of what was there before
 			err = &finalError{err}
 		}
-		return false, err
+		return 0, err
 	}
 	if err := file.Sync(); err != nil {
-		return false, &finalError{describe(part, err)}
+		return counted, &finalError{describe(part, err)}
 	}
-	return true, nil
+	return counted, nil
 }
 
 // download appends what is missing to file from *start, which becomes 0 if the hub
@@ -208,15 +214,11 @@ func (p *puller) copy(f hubFile, file *os.File, body io.Reader, want int64, sile
 	}
 }
 
-// get asks for address from byte start on. The token goes to the hub, and not to the
-// storage on another host that it may lead to: net/http sees to that.
+// get asks for address from byte start on.
 func (p *puller) get(ctx context.Context, address string, start int64) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return nil, &finalError{err}
-	}
-	if p.Token != "" {
-		request.Header.Set("Authorization", "Bearer "+p.Token)
 	}
 	if start > 0 {
 		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", start))
@@ -245,10 +247,22 @@ func statusError(response *http.Response, hasToken bool) error {
 	case code == http.StatusNotFound:
 		return &finalError{fmt.Errorf("%w: no such repository, revision or file", err)}
 	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:
-		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
-		return &busyError{err, time.Duration(min(max(seconds, 0), 60)) * time.Second}
+		wait := retryAfter(response.Header.Get("Retry-After"), time.Now())
+		if wait > 0 {
+			err = fmt.Errorf("%w and asks to wait %s", err, wait.Round(time.Second))
+		}
+		return &busyError{err, wait}
 	case code >= 500, code == http.StatusRequestTimeout:
 		return err
 	}
 	return &finalError{err}
+}
+
+// retryAfter is the wait that a Retry-After header asks for: seconds, or a date. 0 is none.
+func retryAfter(header string, now time.Time) time.Duration {
+	if date, err := http.ParseTime(header); err == nil {
+		return max(date.Sub(now), 0)
+	}
+	seconds, _ := strconv.ParseInt(header, 10, 32)
+	return time.Duration(max(seconds, 0)) * time.Second
 }

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -301,30 +303,140 @@ func TestPullStopsAndContinuesLater(t *testing.T) {
 	}
 }
 
-func TestPullKeepsTheTokenFromOtherHosts(t *testing.T) {
+// The token goes to the hub alone: not to another host, not to another port of the same one, and the
+// hub gets it again where a redirect comes back.
+func TestPullKeepsTheTokenAtTheHub(t *testing.T) {
+	for name, host := range map[string]string{"other host": "localhost", "other port": "127.0.0.1"} {
+		h, o := newHub(t)
+		storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") != "" {
+				t.Errorf("%s: the storage got the token", name)
+			}
+			if r.URL.Path == "/back" {
+				http.Redirect(w, r, o.Endpoint+"/some/model/resolve/"+fakeCommit+"/vae/config.json", http.StatusFound)
+				return
+			}
+			h.send(w, r, h.files[bigPath])
+		}))
+		defer storage.Close()
+		there := strings.Replace(storage.URL, "127.0.0.1", host, 1)
+		h.serve = func(w http.ResponseWriter, r *http.Request, path string, count int) bool {
+			if r.Header.Get("Authorization") != "Bearer secret" {
+				t.Errorf("%s: %s: authorization %q", name, path, r.Header.Get("Authorization"))
+			}
+			switch {
+			case path == bigPath:
+				http.Redirect(w, r, there+"/x", http.StatusFound)
+			case path == "vae/config.json" && count == 0:
+				http.Redirect(w, r, there+"/back", http.StatusFound)
+			default:
+				return false
+			}
+			return true
+		}
+		dir := t.TempDir()
+		if err := Pull(t.Context(), "some/model", dir, o); err != nil {
+			t.Fatal(err)
+		}
+		h.checkFolder(dir, plainFiles)
+	}
+}
+
+// roundTrip answers requests in place of a network.
+type roundTrip func(*http.Request) *http.Response
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
+
+func TestTokenIsForOneOrigin(t *testing.T) {
+	hub, err := url.Parse("https://hub.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]bool{
+		"https://hub.example/x": true, "https://HUB.example:443/x": true, "http://hub.example/x": false, "https://hub.example:8443/x": false,
+		"https://cdn.hub.example/x": false, "https://hub.example.evil/x": false, "http://hub.example:443/x": false, "https://hub.example@evil/x": false,
+	} {
+		got := false
+		transport := &tokenTransport{roundTrip(func(r *http.Request) *http.Response {
+			got = r.Header.Get("Authorization") != ""
+			return &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}
+		}), hub, "secret"}
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := transport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if got != want || request.Header.Get("Authorization") != "" {
+			t.Errorf("%s: token sent %v, want %v", address, got, want)
+		}
+	}
+}
+
+// From https to http, a redirect is not followed at all.
+func TestPullRefusesARedirectToHTTP(t *testing.T) {
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	hub := httptest.NewTLSServer(http.RedirectHandler(plain.URL, http.StatusFound))
+	defer hub.Close()
+	p, err := newPuller("some/model", t.TempDir(), PullOptions{Endpoint: hub.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.client.Transport.(*tokenTransport).RoundTripper = hub.Client().Transport
+	if _, err := p.list(t.Context()); err == nil || !strings.Contains(err.Error(), "refused to be led from https to http://") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A hub that ignores Range and cuts every answer at the same place is given up.
+func TestPullGivesUpWithoutProgress(t *testing.T) {
 	h, o := newHub(t)
-	storage := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "" {
-			t.Error("the storage got the token")
-		}
-		h.send(w, r, h.files[bigPath])
-	}))
-	defer storage.Close()
+	o.Retries = 3
 	h.serve = func(w http.ResponseWriter, r *http.Request, path string, _ int) bool {
-		if r.Header.Get("Authorization") != "Bearer secret" {
-			t.Errorf("%s: authorization %q", path, r.Header.Get("Authorization"))
-		}
 		if path != bigPath {
 			return false
 		}
-		http.Redirect(w, r, strings.Replace(storage.URL, "127.0.0.1", "localhost", 1)+"/x", http.StatusFound)
+		r.Header.Del("Range")
+		hijackAfter(t, w, r, h, 300_000)
 		return true
 	}
-	dir := t.TempDir()
-	if err := Pull(t.Context(), "some/model", dir, o); err != nil {
-		t.Fatal(err)
+	err := Pull(t.Context(), "some/model", t.TempDir(), o)
+	if err == nil || !strings.Contains(err.Error(), "gave up after 4 attempts") || h.count(bigPath) != 4 {
+		t.Errorf("%v after %d requests", err, h.count(bigPath))
 	}
-	h.checkFolder(dir, plainFiles)
+}
+
+// However long a hub asks to wait, it is a minute at most, and the user is told.
+func TestPullBoundsRetryAfter(t *testing.T) {
+	h, o := newHub(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	told := ""
+	o.Waiting = func(why string, wait time.Duration) {
+		told = fmt.Sprintf("%s: %s", why, wait)
+		cancel()
+	}
+	h.list = func(w http.ResponseWriter) bool {
+		w.Header().Set("Retry-After", "31536000")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	}
+	_ = Pull(ctx, "some/model", t.TempDir(), o)
+	if told != "the hub answered 503 Service Unavailable and asks to wait 8760h0m0s: 1m0s" {
+		t.Errorf("told %q", told)
+	}
+	now := time.Date(2026, 11, 27, 10, 0, 0, 0, time.UTC)
+	for header, want := range map[string]time.Duration{
+		"": 0, "x": 0, "-5": 0, "7": 7 * time.Second, "99999999999999999999": math.MaxInt32 * time.Second,
+		"Fri, 27 Nov 2026 10:00:30 GMT": 30 * time.Second, "Fri, 27 Nov 2020 10:00:30 GMT": 0,
+	} {
+		if got := retryAfter(header, now); got != want {
+			t.Errorf("Retry-After %q: %v, want %v", header, got, want)
+		}
+	}
 }
 
 func TestPullRefusesWhatItCannotUse(t *testing.T) {

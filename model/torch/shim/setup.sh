@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what the shim needs where apt-get is at hand: libtorch if none is found, a C++ compiler,
 # and OpenBLAS for the distribution's libtorch (the reference BLAS is 15 times slower). It prints
-# each command before running it, and asks first where it needs sudo. With nothing missing it says
-# nothing; without apt-get it leaves it to build.sh to say what is missing. Arguments go to build.sh.
+# each command before running it, how far it got, and how long it took, and asks first where it needs
+# sudo. With nothing missing it says nothing; without apt-get it leaves it to build.sh to say what is missing. Arguments go to build.sh.
 set -eu
 
 shim=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -42,9 +42,28 @@ as_root() {
   $sudo "$@"
 }
 
+# progress makes of apt-get's many lines what it downloads, and every tenth of the packages. It fails
+# where its input ends in the word failed.
+progress() {
+  awk '
+    / newly installed/ { for (i = 2; i <= NF; i++) if ($i == "newly") total = $(i - 1) }
+    /^Need to get/ || /^After this operation/ { print "  " $0 }
+    /^Unpacking / { n++ }
+    /^Setting up / { m++ }
+    /^(Unpacking|Setting up) / && total > 9 && int(10 * (n + m) / (2 * total)) > tenth {
+      tenth = int(10 * (n + m) / (2 * total))
+      print "  unpacked " n + 0 ", set up " m + 0 " of " total " packages"
+    }
+    { fflush() }
+    END { exit $0 == "failed" }
+  ' >&2
+}
+
 install() {
+  began=$(date +%s)
   # shellcheck disable=SC2086 # packages are words
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages
+  { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $packages || echo failed; } |
+    progress && echo "installed in $(($(date +%s) - began)) s" >&2
 }
 
 packages=$(missing "$@" | tr '\n' ' ')
@@ -60,6 +79,8 @@ if [ "$(id -u)" != 0 ]; then
     case $answer in [nN]*) die "nothing installed: $by_hand" ;; esac
   fi
 fi
+case $packages in *libtorch*) size=", 1 GB with all that libtorch needs: about a minute" ;; *) size= ;; esac
+echo "installing ${packages% } (once$size)" >&2
 # First with the package lists that are there; they may be missing, or too old to download from.
 if apt-cache show libtorch-dev >/dev/null 2>&1 && install; then exit 0; fi
 if as_root apt-get update -qq && install; then exit 0; fi

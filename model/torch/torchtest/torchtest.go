@@ -4,6 +4,7 @@ package torchtest
 import (
 	"math"
 	"os"
+	"strings"
 	"testing"
 
 	"focusnfix/model/torch"
@@ -42,6 +43,15 @@ func Device() torch.Device {
 
 // Place moves a tensor to the tests' device, in its own element type.
 func Place(t torch.Tensor) torch.Tensor { return t.ToDevice(Device(), t.DType()) }
+
+// SkipWithoutGroups skips the test if what a process said is that this libtorch cannot form process
+// groups: the wheels of pip have no Gloo, and on a machine without GPUs nothing else.
+func SkipWithoutGroups(t testing.TB, said string) {
+	t.Helper()
+	if strings.Contains(said, "built without torch.distributed") || strings.Contains(said, "is not built into this library") {
+		t.Skip(said)
+	}
+}
 
 // MaxDiff is the largest absolute difference of two tensors of one shape, +Inf where shapes differ
 // or a number is NaN.

@@ -20,7 +20,7 @@ import (
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 
-	"focusnfix/tui"
+	"focusnfix/tui/picture"
 )
 
 const cols, rows = 30, 10 // of the picture
@@ -29,13 +29,13 @@ type (
 	tick    time.Time
 	encoded struct {
 		name string
-		pic  tui.Picture
+		pic  picture.Encoded
 	}
 )
 
 type model struct {
-	probe  *tui.Probe
-	pics   *tui.Pictures
+	probe  *picture.Probe
+	pics   *picture.Shelf
 	dump   string
 	w, h   int
 	n      int // ticks
@@ -213,13 +213,13 @@ func main() {
 	images := flag.String("images", "", "protocol")
 	dump := flag.String("dump", "", "write the picture here")
 	flag.Parse()
-	probe, err := tui.NewProbe(os.Stdout, *images, "", os.Getenv)
+	probe, err := picture.NewProbe(os.Stdout, *images, "", os.Getenv)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	pics := tui.NewPictures(probe.Terminal())
-	screen := tui.NewScreen(os.Stdout, pics)
+	pics := picture.NewShelf(probe.Terminal())
+	screen := picture.NewScreen(os.Stdout, pics)
 	p := tea.NewProgram(&model{probe: probe, pics: pics, dump: *dump}, tea.WithOutput(screen), tea.WithFPS(30))
 	if _, err := p.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -232,7 +232,9 @@ void run(const c10::OperatorHandle& op, c10::DispatchKeySet, torch::jit::Stack* 
 }
 
 c10::Device place(std::optional<c10::Device> device) {
-  return {kType, device && device->has_index() ? device->index() : current()};
+  if (!device || !device->has_index()) return {kType, current()};
+  require(device->index());
+  return *device;
 }
 
 at::Tensor empty_strided(at::IntArrayRef size, at::IntArrayRef stride,

@@ -1,0 +1,227 @@
+package chart
+
+import (
+	"image/color"
+	"math"
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"focusnfix/core/words"
+	"focusnfix/render"
+	"focusnfix/tui/feed"
+	"focusnfix/tui/widget"
+)
+
+// Line is a curve of a chart: a column of a table.
+type Line struct {
+	Label       string
+	Column      string
+	Evaluations bool // of the evaluations' table
+	Color       int
+	Dashed      bool
+}
+
+// Spec is what a chart shows.
+type Spec struct {
+	Title    string
+	Lines    []Line
+	Decimals int
+	log      bool
+}
+
+// Curves are the lines of a run as charts show them, made when they are first wanted.
+type Curves struct {
+	Axis      feed.Axis
+	Smoothing float64
+	Window    Window
+	Lines     map[LineKey]*feed.Line
+}
+
+// LineKey names a line: its column, and which of the two tables has it.
+type LineKey struct {
+	Evaluations bool
+	Column      string
+}
+
+// Window is the part of the x axis that is shown; the zero window is all.
+type Window struct {
+	Lo, Hi float64
+	tail   bool // the end of the window moves with the end of the curves
+}
+
+// All reports whether the whole axis is shown.
+func (w Window) All() bool { return w.Lo >= w.Hi }
+
+// Refresh takes in what the store has gained, for the lines of the specs.
+func (c *Curves) Refresh(s *feed.Store, specs []Spec) {
+	if c.Lines == nil {
+		c.Lines = map[LineKey]*feed.Line{}
+	}
+	end := math.Inf(-1)
+	for _, spec := range specs {
+		for _, l := range spec.Lines {
+			line := c.line(l)
+			t, smoothing := s.Steps, c.Smoothing
+			if l.Evaluations {
+				t, smoothing = s.Evaluations, 0
+			}
+			line.Update(t, l.Column, c.Axis, smoothing)
+			if n := line.Raw.Len(); n > 0 {
+				x, _ := line.Raw.At(n - 1)
+				end = max(end, x)
+			}
+		}
+	}
+	if w := &c.Window; w.tail && end > w.Hi {
+		w.Lo, w.Hi = w.Lo+end-w.Hi, end
+	}
+}
+
+// line is the curve of a spec; it is empty until refresh has seen it.
+func (c *Curves) line(l Line) *feed.Line {
+	key := LineKey{l.Evaluations, l.Column}
+	if c.Lines[key] == nil {
+		c.Lines[key] = &feed.Line{}
+	}
+	return c.Lines[key]
+}
+
+// Extent is the range of x of the lines.
+func (c *Curves) Extent(specs []Spec) (lo, hi float64) {
+	lo, hi = math.Inf(1), math.Inf(-1)
+	for _, spec := range specs {
+		for _, l := range spec.Lines {
+			if s := c.line(l).Shown(); s.Len() > 0 {
+				a, _ := s.At(0)
+				b, _ := s.At(s.Len() - 1)
+				lo, hi = min(lo, a), max(hi, b)
+			}
+		}
+	}
+	if lo >= hi {
+		return 0, 1
+	}
+	return lo, hi
+}
+
+// Zoom makes the window narrower by factor (or wider, below 1) and keeps the value at.
+func (c *Curves) Zoom(specs []Spec, factor, at float64) {
+	lo, hi := c.Extent(specs)
+	w := c.Window
+	if w.All() {
+		w.Lo, w.Hi = lo, hi
+	}
+	at = min(max(at, w.Lo), w.Hi)
+	w.Lo, w.Hi = at-(at-w.Lo)/factor, at+(w.Hi-at)/factor
+	if w.Hi-w.Lo >= hi-lo {
+		c.Window = Window{}
+		return
+	}
+	c.setWindow(w.Lo, w.Hi, lo, hi)
+}
+
+// Pan moves the window by parts of its width.
+func (c *Curves) Pan(specs []Spec, parts float64) {
+	if c.Window.All() {
+		return
+	}
+	lo, hi := c.Extent(specs)
+	d := parts * (c.Window.Hi - c.Window.Lo)
+	c.setWindow(c.Window.Lo+d, c.Window.Hi+d, lo, hi)
+}
+
+// setWindow keeps the window within the curves; the smallest is a ten-thousandth of them.
+func (c *Curves) setWindow(from, to, lo, hi float64) {
+	width := max(min(to-from, hi-lo), (hi-lo)/1e4)
+	from = min(max(from, lo), hi-width)
+	c.Window = Window{from, from + width, from+width >= hi-width*1e-9}
+}
+
+// Style is how a chart is drawn this time.
+type Style struct {
+	Styles   widget.Styles
+	Profile  render.Profile
+	Hairline float64 // x of the hairline, or NaN
+	Chosen   bool    // the chart that keys work on
+	LogY     bool
+	Row      string // column of the chosen row of the table
+}
+
+// Draw draws a chart with its title and legend: h lines of w cells. The plot is for the mouse; its first
+// row is row 1 of the block.
+func (c *Curves) Draw(spec Spec, look Style, w, h int) (string, render.Plot) {
+	plot := render.Chart{
+		Cols: w, Rows: h - 1, XMin: c.Window.Lo, XMax: c.Window.Hi, LogY: look.LogY || spec.log, Profile: look.Profile,
+		Axis: look.Styles.Rule, Guides: true, XLabel: c.Axis.Label(),
+	}
+	if look.Hairline == look.Hairline {
+		plot.Rules = []float64{look.Hairline}
+	}
+	var lines []render.Line
+	for _, l := range spec.Lines { // raw curves, pale; of many curves only the one that is looked at
+		if line := c.line(l); line.Smoothing > 0 && (len(spec.Lines) <= 2 || l.Column == look.Row) {
+			lines = append(lines, render.Line{Series: &line.Raw, Color: ghost(look.Styles.Curve(l.Color), look.Styles.Dark)})
+		}
+	}
+	empty := true
+	for i := len(spec.Lines) - 1; i >= 0; i-- { // the first is painted last
+		l := spec.Lines[i]
+		s := c.line(l).Shown()
+		empty = empty && s.Len() == 0
+		lines = append(lines, render.Line{Series: s, Color: look.Styles.Curve(l.Color), Dashed: l.Dashed})
+	}
+	head := c.legend(spec, look, w)
+	if empty {
+		return head + "\n" + widget.Message(w, h-1, look.Styles.FaintText.Render("no values yet")), render.Plot{}
+	}
+	drawn := plot.Draw(lines...)
+	return head + "\n" + widget.FitBlock(drawn.Lines, w, h-1), drawn
+}
+
+// ghost is a curve's colour nearly lost in the background.
+func ghost(c color.RGBA, dark bool) color.RGBA {
+	to := 255
+	if dark {
+		to = 16
+	}
+	mix := func(v uint8) uint8 { return uint8((int(v)*38 + to*62) / 100) }
+	return color.RGBA{mix(c.R), mix(c.G), mix(c.B), 255}
+}
+
+// legend is the title and each line's value: the newest, or that at the hairline.
+func (c *Curves) legend(spec Spec, look Style, w int) string {
+	title := look.Styles.FaintText.Render(spec.Title)
+	if look.Chosen {
+		title = look.Styles.Bold.Render(spec.Title)
+	}
+	if look.Hairline == look.Hairline {
+		title += look.Styles.AccentText.Render(" " + c.Axis.Describe(look.Hairline))
+	}
+	used := ansi.StringWidth(title)
+	var b strings.Builder
+	b.WriteString(title)
+	for _, l := range spec.Lines {
+		line := c.line(l)
+		if line.Raw.Len() == 0 && len(spec.Lines) > 1 {
+			continue
+		}
+		v := line.Near(math.Inf(1))
+		if look.Hairline == look.Hairline {
+			v = line.Near(look.Hairline)
+		}
+		mark := "━"
+		if l.Dashed {
+			mark = "╍"
+		}
+		text := " " + words.Number(v, spec.Decimals)
+		if l.Label != "" {
+			text = " " + l.Label + text
+		}
+		if used += ansi.StringWidth(text) + 4; used > w {
+			break
+		}
+		b.WriteString("   " + look.Styles.Text.Foreground(look.Styles.Curve(l.Color)).Render(mark) + text)
+	}
+	return widget.FitLine(b.String(), w)
+}

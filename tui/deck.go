@@ -1,0 +1,121 @@
+package tui
+
+import (
+	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/render"
+	"focusnfix/tui/feed"
+	"focusnfix/tui/picture"
+	"focusnfix/tui/widget"
+)
+
+// deck knows which drawing each picture name is to show, and keeps decoded files for a while.
+type deck struct {
+	shelf      *picture.Shelf
+	files      *feed.Cache
+	wishes     map[string]wish
+	number     int
+	generation int // of the terminal: pictures of an earlier one have to be encoded again
+}
+
+// wish is what a name is to show.
+type wish struct {
+	feed.Drawing
+	cols, rows, generation int
+	number                 int  // grows with every wish
+	busy                   bool // a command works for this name, on this wish or one before
+	done                   bool
+	err                    error
+}
+
+// drawnMsg is a picture that was encoded.
+type drawnMsg struct {
+	name   string
+	number int
+	pic    picture.Encoded
+	err    error
+}
+
+// shownMsg tells that the picture called name is there now, or why not.
+type shownMsg struct {
+	name string
+	err  error
+}
+
+func newDeck(p *picture.Shelf) *deck {
+	return &deck{shelf: p, files: feed.NewCache(), wishes: map[string]wish{}}
+}
+
+// want makes d the picture called name, at most cols x rows cells large. It returns the command that
+// encodes it, or nil where that is done or under way. The picture before stays until then. One command at
+// a time works for a name: when it is done the newest wish is next, and those in between are left out.
+func (s *shared) want(name string, d feed.Drawing, cols, rows int) tea.Cmd {
+	k := s.deck
+	old, ok := k.wishes[name]
+	if ok && old.Drawing == d && old.cols == cols && old.rows == rows && old.generation == k.generation {
+		return nil
+	}
+	if d.Path == "" || cols <= 0 || rows <= 0 {
+		s.unwant(name)
+		return nil
+	}
+	k.number++
+	k.wishes[name] = wish{Drawing: d, cols: cols, rows: rows, generation: k.generation, number: k.number, busy: true}
+	if old.busy {
+		return nil
+	}
+	return s.encode(name)
+}
+
+// encode is the command that makes the picture called name as it is wished now.
+func (s *shared) encode(name string) tea.Cmd {
+	w := s.deck.wishes[name]
+	d, cols, rows, number, cell := w.Drawing, w.cols, w.rows, w.number, s.probe.Terminal().Cell
+	pictures, files := s.deck.shelf, s.deck.files
+	return func() tea.Msg {
+		img, err := d.Draw(files, render.Box{Cols: cols, Rows: rows, Cell: cell}, pictures.InBlocks())
+		if err != nil {
+			return drawnMsg{name: name, number: number, err: err}
+		}
+		return drawnMsg{name: name, number: number, pic: pictures.Encode(img, cols, rows)}
+	}
+}
+
+// unwant forgets the picture called name.
+func (s *shared) unwant(name string) {
+	delete(s.deck.wishes, name)
+	s.deck.shelf.Hide(name)
+}
+
+// picture is the text of the picture called name in w x h cells: the picture, or why it is not there.
+func (s *shared) picture(name string, w, h int) string {
+	wish, ok := s.deck.wishes[name]
+	switch {
+	case ok && wish.err != nil:
+		return widget.Message(w, h, widget.Wrap(wish.err.Error(), w, 3)...)
+	case ok && wish.done && s.probe.Terminal().Protocol == picture.Off:
+		return widget.Message(w, h, s.styles.FaintText.Render("picture off"))
+	}
+	return s.deck.shelf.View(name, w, h)
+}
+
+// takeDrawn shows an encoded picture, also one that is out of date while the newest wish is still to be made:
+// so a slider that is dragged shows where it is. It returns the command for that wish.
+func (s *shared) takeDrawn(msg drawnMsg) (shown bool, next tea.Cmd) {
+	k := s.deck
+	w, ok := k.wishes[msg.name]
+	if !ok {
+		return false, nil
+	}
+	if msg.err != nil {
+		k.shelf.Hide(msg.name)
+	} else {
+		k.shelf.Show(msg.name, msg.pic)
+	}
+	if w.number != msg.number {
+		return true, s.encode(msg.name)
+	}
+	w.done, w.err, w.busy = true, msg.err, false
+	k.wishes[msg.name] = w
+	return true, nil
+}

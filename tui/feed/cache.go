@@ -1,0 +1,112 @@
+package feed
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"focusnfix/core/run"
+)
+
+// cachePixels bounds the decoded pictures that are kept: 64 of 512x512.
+const cachePixels = 16 << 20
+
+// Cache keeps the decoded files that were read last. It is for any number of goroutines.
+type Cache struct {
+	mu     sync.Mutex
+	files  map[string]*cachedImage
+	pixels int
+	clock  int // counts uses
+}
+
+type cachedImage struct {
+	img     image.Image
+	written time.Time
+	size    int64 // bytes of the file
+	used    int
+}
+
+// NewCache returns an empty cache.
+func NewCache() *Cache { return &Cache{files: map[string]*cachedImage{}} }
+
+// Read is a picture file of a run folder. A file that was written anew is read anew.
+func (c *Cache) Read(f run.Folder, path string) (image.Image, error) {
+	key := filepath.Join(f.Dir, filepath.FromSlash(path))
+	if img := c.find(key); img != nil {
+		return img, nil
+	}
+	img, info, err := readRunImage(f, path)
+	if err != nil {
+		return nil, err
+	}
+	c.add(key, &cachedImage{img: img, written: info.ModTime(), size: info.Size()})
+	return img, nil
+}
+
+func (c *Cache) find(key string) image.Image {
+	info, err := os.Stat(key)
+	if err != nil {
+		return nil // reading it says why
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	have := c.files[key]
+	if have == nil || !have.written.Equal(info.ModTime()) || have.size != info.Size() {
+		return nil
+	}
+	c.clock++
+	have.used = c.clock
+	return have.img
+}
+
+func (c *Cache) add(key string, img *cachedImage) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drop(key)
+	c.clock++
+	img.used = c.clock
+	c.files[key] = img
+	c.pixels += pixelsOf(img.img)
+	for c.pixels > cachePixels && len(c.files) > 1 {
+		oldest := key
+		for k, f := range c.files {
+			if f.used < c.files[oldest].used {
+				oldest = k
+			}
+		}
+		c.drop(oldest)
+	}
+}
+
+func (c *Cache) drop(key string) {
+	if have := c.files[key]; have != nil {
+		c.pixels -= pixelsOf(have.img)
+		delete(c.files, key)
+	}
+}
+
+func pixelsOf(img image.Image) int { return img.Bounds().Dx() * img.Bounds().Dy() }
+
+// noPicture says in few words why a picture file cannot be read.
+func noPicture(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return missingError(path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s: no permission", path)
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// missingError is the error of a picture file that is not there.
+type missingError string
+
+func (e missingError) Error() string { return "no picture " + string(e) }
+
+// Is makes it an fs.ErrNotExist.
+func (e missingError) Is(target error) bool { return target == fs.ErrNotExist }

@@ -1,0 +1,164 @@
+package feed
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"io/fs"
+	"os"
+	"strings"
+
+	"focusnfix/core/run"
+	"focusnfix/render"
+	"focusnfix/tui/picture"
+)
+
+// Drawing is a picture file of a run folder and what is laid over it. Paths are from the folder.
+type Drawing struct {
+	Folder run.Folder
+	Path   string
+	Heat   string  // heatmap files, one a line; those that are not there do not count
+	Mask   string  // file of a mask that is outlined; "" is none
+	Minus  string  // picture file: the absolute difference from it is shown, times diffGain; "" is none
+	Box    run.Box // outlined; the zero box is none
+
+	Version int // changes when a file was replaced
+}
+
+// Draw reads the files and blends them, at the size of the screen so that outlines are sharp: in pixels, or
+// in blocks where the terminal shows pictures by characters.
+func (d Drawing) Draw(files *Cache, box render.Box, blocks bool) (image.Image, error) {
+	img, err := files.Read(d.Folder, d.Path)
+	if err != nil {
+		return nil, err
+	}
+	size := box.Fit(img.Bounds().Size(), 6)
+	if !blocks || d.plain() {
+		return d.drawAt(files, size)
+	}
+	cols, rows := box.Cells(box.Fit(img.Bounds().Size(), 1))
+	small, err := d.drawAt(files, image.Pt(cols, 2*rows))
+	if err != nil {
+		return nil, err
+	}
+	return enlarged(small, image.Pt(cols*box.Cell.X, rows*box.Cell.Y)), nil
+}
+
+// plain says whether nothing is laid over the picture.
+func (d Drawing) plain() bool { return d.Heat == "" && d.Mask == "" && d.Box == (run.Box{}) }
+
+// enlarged is a picture in large pixels, so that the encoder finds its aspect and leaves its pixels.
+func enlarged(img image.Image, size image.Point) image.Image {
+	from, out := render.RGBA(img), image.NewRGBA(image.Rectangle{Max: size})
+	for y := range size.Y {
+		for x := range size.X {
+			out.SetRGBA(x, y, from.RGBAAt(x*from.Rect.Dx()/size.X, y*from.Rect.Dy()/size.Y))
+		}
+	}
+	return out
+}
+
+// drawAt is the drawing in a size in pixels; where nothing is laid over the picture it keeps its own.
+func (d Drawing) drawAt(files *Cache, size image.Point) (image.Image, error) {
+	img, err := files.Read(d.Folder, d.Path)
+	if err != nil {
+		return nil, err
+	}
+	if d.Minus != "" {
+		if img, err = d.difference(files, img); err != nil {
+			return nil, err
+		}
+	}
+	if d.plain() || size.X == 0 || size.Y == 0 {
+		return img, nil
+	}
+	scaled := render.Scale(nil, img, img.Bounds(), size, false)
+	for path := range strings.SplitSeq(d.Heat, "\n") {
+		err := d.lay(files, path, scaled, func(o *render.Overlay, v []float32) { o.Heatmap = v })
+		one := !strings.Contains(d.Heat, "\n")
+		if err != nil && (one || !errors.Is(err, fs.ErrNotExist)) { // of several aspects some may have none
+			return nil, err
+		}
+	}
+	if err := d.lay(files, d.Mask, scaled, func(o *render.Overlay, v []float32) { o.Mask = v }); err != nil {
+		return nil, err
+	}
+	outline(scaled, d.Box)
+	return scaled, nil
+}
+
+// lay lays one file over the picture.
+func (d Drawing) lay(files *Cache, path string, on *image.RGBA, as func(*render.Overlay, []float32)) error {
+	if path == "" {
+		return nil
+	}
+	img, err := files.Read(d.Folder, path)
+	if err != nil {
+		return err
+	}
+	size := img.Bounds().Size()
+	o := render.Overlay{Width: size.X, Height: size.Y, Alpha: 0.65, Contour: color.RGBA{255, 255, 255, 255}}
+	as(&o, render.Gray(img))
+	o.Draw(on)
+	return nil
+}
+
+func (d Drawing) difference(files *Cache, img image.Image) (image.Image, error) {
+	other, err := files.Read(d.Folder, d.Minus)
+	if err != nil {
+		return nil, err
+	}
+	a, b := img.Bounds().Size(), other.Bounds().Size()
+	if a != b {
+		return nil, fmt.Errorf("%s: %dx%d pixels, want %dx%d", d.Minus, b.X, b.Y, a.X, a.Y)
+	}
+	return render.Difference(nil, render.RGBA(img), render.RGBA(other), picture.DiffGain), nil
+}
+
+// outline draws a box, white on black, so that it is seen on every picture.
+func outline(img *image.RGBA, b run.Box) {
+	if b == (run.Box{}) {
+		return
+	}
+	w, h := float64(img.Rect.Dx()), float64(img.Rect.Dy())
+	r := image.Rect(int(b.Left*w), int(b.Top*h), int(b.Right*w), int(b.Bottom*h))
+	lines := []color.RGBA{{0, 0, 0, 255}, {255, 255, 255, 255}, {255, 255, 255, 255}, {0, 0, 0, 255}}
+	if img.Rect.Dx() < 200 { // of blocks
+		lines = lines[1:2]
+	}
+	for i, c := range lines {
+		q := r.Inset(i + 1 - (len(lines)+1)/2)
+		for x := q.Min.X; x < q.Max.X; x++ {
+			img.SetRGBA(x, q.Min.Y, c)
+			img.SetRGBA(x, q.Max.Y-1, c)
+		}
+		for y := q.Min.Y; y < q.Max.Y; y++ {
+			img.SetRGBA(q.Min.X, y, c)
+			img.SetRGBA(q.Max.X-1, y, c)
+		}
+	}
+}
+
+// readRunImage reads a picture of a run folder; info tells when it was written.
+func readRunImage(f run.Folder, path string) (img image.Image, info os.FileInfo, err error) {
+	file, err := f.Open(path)
+	if err != nil {
+		return nil, nil, noPicture(path, err)
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	if info, err = file.Stat(); err != nil {
+		return nil, nil, noPicture(path, err)
+	}
+	img, err = picture.Decode(path, file)
+	return img, info, err
+}
+
+// Native is the drawing at the size of its picture.
+func (d Drawing) Native(cache *Cache) (image.Image, error) {
+	img, err := cache.Read(d.Folder, d.Path)
+	if err != nil {
+		return nil, err
+	}
+	return d.drawAt(cache, img.Bounds().Size())
+}

@@ -1,0 +1,124 @@
+package feed
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/core"
+	"focusnfix/core/run"
+)
+
+// Results are the prompts that were tried in a run, or its repairs, the oldest first.
+type Results struct {
+	Fixes bool // repairs, rather than prompts
+	List  []core.PromptResult
+	At    int // the one that is shown
+}
+
+// ResultsRead is the results that lie in the run folder.
+type ResultsRead struct {
+	Run    *Run
+	Events []core.Event
+	err    error
+}
+
+// ReadResults reads the results that lie in the run folder.
+func (o *Run) ReadResults() tea.Cmd {
+	return func() tea.Msg {
+		events, err := o.Folder.Prompts()
+		return ResultsRead{o, events, err}
+	}
+}
+
+// Add takes results in. Who looked at the newest one looks at the newest one still.
+func (r *Results) Add(events []core.Event) {
+	follow := r.At == len(r.List)-1 || len(r.List) == 0
+	for _, e := range events {
+		if e.Prompt == nil || e.Prompt.Fix != r.Fixes || e.Prompt.Path == "" {
+			continue
+		}
+		i, known := slices.BinarySearchFunc(r.List, *e.Prompt, comparePaths)
+		if known {
+			continue
+		}
+		r.List = slices.Insert(r.List, i, *e.Prompt)
+		if i <= r.At && len(r.List) > 1 {
+			r.At++
+		}
+	}
+	if follow {
+		r.At = max(len(r.List)-1, 0)
+	}
+}
+
+// comparePaths orders results by their folders' numbers, which may have more than four digits.
+func comparePaths(a, b core.PromptResult) int {
+	if len(a.Path) != len(b.Path) {
+		return len(a.Path) - len(b.Path)
+	}
+	return strings.Compare(a.Path, b.Path)
+}
+
+// Show goes to the result with that path.
+func (r *Results) Show(path string) {
+	for i := range r.List {
+		if r.List[i].Path == path {
+			r.At = i
+		}
+	}
+}
+
+// Move goes n results on; it stops at the first and the last.
+func (r *Results) Move(n int) { r.At = min(max(r.At+n, 0), max(len(r.List)-1, 0)) }
+
+// Current is the result that is shown.
+func (r *Results) Current() (core.PromptResult, bool) {
+	if r.At >= len(r.List) {
+		return core.PromptResult{}, false
+	}
+	return r.List[r.At], true
+}
+
+// ResultFiles are a result's files, with the heatmap that a judge makes of the base picture.
+func ResultFiles(r core.PromptResult, judge string) Files {
+	f := Files{Base: r.Path + "/base.png", tuned: r.Path + "/tuned.png", Mask: r.Path + "/mask.png"}
+	return f.WithHeat(judge)
+}
+
+// TunedHeat is the heatmap that the judge makes of the tuned picture.
+func (f Files) TunedHeat() string {
+	name, isPNG := strings.CutSuffix(f.Heat, ".png")
+	if !isPNG {
+		return ""
+	}
+	return name + "-tuned.png"
+}
+
+// Judges are the names that a result's heatmaps are kept under.
+func Judges(scores []core.AspectScore) []string {
+	var names []string
+	for _, a := range scores {
+		names = append(names, a.Aspect)
+		if !math.IsNaN(a.HeldOut) {
+			names = append(names, "held-out-"+a.Aspect)
+		}
+	}
+	return names
+}
+
+// RequestOf asks for a prompt with the run's own settings.
+func RequestOf(prompt string, seed uint64) run.GenerateRequest {
+	return run.GenerateRequest{Prompt: prompt, Seed: seed}
+}
+
+// RequestAgain asks for a result once more.
+func RequestAgain(r core.PromptResult) run.GenerateRequest {
+	q := run.GenerateRequest{Prompt: r.Prompt, Negative: r.Negative, Seed: r.Seed, NumSteps: r.NumSteps}
+	if r.GuidanceScale > 0 {
+		q.GuidanceScale = r.GuidanceScale
+	}
+	return q
+}

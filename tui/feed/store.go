@@ -1,0 +1,187 @@
+package feed
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"focusnfix/core"
+)
+
+// Bounds of what is kept of a run; older entries give way.
+const (
+	maxLog      = 4000
+	maxPrompts  = 1000
+	maxPictures = 20000 // pictures: their names, not their pixels
+)
+
+// Store is what the screen keeps of a run's events. Its memory has a bound however long the run is.
+type Store struct {
+	Steps       *table // of training steps; columns: see addStep
+	Evaluations *table // columns as in steps: "reward/ASPECT", "held-out/ASPECT", ...
+	Aspects     []string
+	Log         []core.Event // all but steps and pictures, the oldest first
+
+	Step           int // of the newest event
+	Train          *core.TrainStep
+	trained        time.Time
+	evaluation     *core.Evaluation
+	Alarms         []core.Event           // since the run last began or went on
+	Pictures       map[int][]core.Picture // by step
+	PictureSteps   []int                  // steps that have pictures, rising
+	kept           int                    // pictures in all
+	PictureChanges int                    // grows when pictures come or go
+	Prompts        []core.Event           // results of quick prompts and of repairs, the oldest first
+
+	state, Doing string // the newest state event's state and message
+
+	Lost    int // lines that could not be read
+	changes int // grows with every event
+}
+
+func newStore() *Store {
+	return &Store{Steps: newTable(), Evaluations: newTable(), Pictures: map[int][]core.Picture{}}
+}
+
+// Add takes one event in.
+func (s *Store) Add(e *core.Event) {
+	s.changes++
+	s.Step = e.Step
+	if e.Kind == "step" && e.Train != nil {
+		s.addStep(e)
+		return
+	}
+	if e.Kind == "pictures" {
+		s.addPictures(e.Step, e.Pictures)
+		return
+	}
+	if e.Kind == "state" {
+		if e.State != s.state {
+			s.Alarms = nil
+		}
+		s.state, s.Doing = e.State, e.Message
+	}
+	if n := len(s.Log); n > 0 && isProgress(&s.Log[n-1], e) {
+		s.Log[n-1] = *e
+		return
+	}
+	if len(s.Log) >= maxLog {
+		s.Log = slices.Delete(s.Log, 0, maxLog/4)
+	}
+	s.Log = append(s.Log, *e)
+	switch {
+	case e.Alarm != nil:
+		s.Alarms = append(s.Alarms[max(0, len(s.Alarms)-99):], *e)
+	case e.Evaluation != nil:
+		s.evaluation = e.Evaluation
+		s.Evaluations.begin(e.Step, e.Time)
+		s.addAspects(s.Evaluations, e.Evaluation.Aspects)
+		s.Evaluations.set("outside-psnr", e.Evaluation.OutsidePSNR)
+	case e.Prompt != nil:
+		if len(s.Prompts) >= maxPrompts {
+			s.Prompts = slices.Delete(s.Prompts, 0, maxPrompts/4)
+		}
+		s.Prompts = append(s.Prompts, *e)
+	}
+}
+
+// isProgress says whether an event only counts on what the one before has said: "picture 3 of 48".
+func isProgress(before, e *core.Event) bool {
+	return e.Kind == "state" && before.Kind == "state" && e.State == before.State && e.Message != "" &&
+		withoutDigits(e.Message) == withoutDigits(before.Message)
+}
+
+func withoutDigits(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+func (s *Store) addStep(e *core.Event) {
+	t := e.Train
+	if n := s.Steps.Rows(); n > 0 && float64(e.Step) <= s.Steps.Step[n-1] {
+		s.dropPictures(e.Step)
+	}
+	s.Train, s.trained = t, e.Time
+	s.Steps.begin(e.Step, e.Time)
+	s.Steps.set("reward", t.Reward)
+	s.Steps.set("loss", t.Loss)
+	s.Steps.set("region", t.Region)
+	s.Steps.set("coverage", t.Coverage)
+	s.Steps.set("inside-psnr", t.InsidePSNR)
+	s.Steps.set("outside-psnr", t.OutsidePSNR)
+	s.Steps.set("grad-norm", t.GradNorm)
+	s.Steps.set("learning-rate", t.LearningRate)
+	s.Steps.set("step-seconds", t.StepSeconds)
+	s.Steps.set("memory", t.MemoryMiB)
+	s.Steps.set("device", t.DeviceUse)
+	s.addAspects(s.Steps, t.Aspects)
+}
+
+func (s *Store) addAspects(t *table, aspects []core.AspectScore) {
+	for i := range aspects {
+		a := &aspects[i]
+		if !slices.Contains(s.Aspects, a.Aspect) {
+			s.Aspects = append(s.Aspects, a.Aspect)
+		}
+		t.set("reward/"+a.Aspect, a.Reward)
+		t.set("base/"+a.Aspect, a.Base)
+		t.set("held-out/"+a.Aspect, a.HeldOut)
+		t.set("base-held-out/"+a.Aspect, a.BaseHeldOut)
+		t.set("fixed/"+a.Aspect, a.Fixed)
+	}
+}
+
+func (s *Store) addPictures(step int, pictures []core.Picture) {
+	s.PictureChanges++
+	s.kept += len(pictures) - len(s.Pictures[step])
+	s.Pictures[step] = pictures
+	if i, found := slices.BinarySearch(s.PictureSteps, step); !found {
+		s.PictureSteps = slices.Insert(s.PictureSteps, i, step)
+	}
+	for s.kept > maxPictures && len(s.PictureSteps) > 2 { // every second step goes, but the first and the last
+		for i := 1; i < len(s.PictureSteps)-1; i++ {
+			s.kept -= len(s.Pictures[s.PictureSteps[i]])
+			delete(s.Pictures, s.PictureSteps[i])
+			s.PictureSteps = slices.Delete(s.PictureSteps, i, i+1)
+		}
+	}
+}
+
+// dropPictures forgets the pictures from a step on: training has gone back and makes them anew.
+func (s *Store) dropPictures(step int) {
+	i, _ := slices.BinarySearch(s.PictureSteps, step)
+	s.PictureChanges++
+	for _, at := range s.PictureSteps[i:] {
+		s.kept -= len(s.Pictures[at])
+		delete(s.Pictures, at)
+	}
+	s.PictureSteps = s.PictureSteps[:i]
+}
+
+// NewestPictures is the step whose pictures are the newest; ok is false while there are none.
+func (s *Store) NewestPictures() (step int, ok bool) {
+	if len(s.PictureSteps) == 0 {
+		return 0, false
+	}
+	return s.PictureSteps[len(s.PictureSteps)-1], true
+}
+
+// Newest is a column's newest value from training, or where that has none, from evaluations.
+func (s *Store) Newest(column string) float64 {
+	if v := s.Steps.Last(column); v == v {
+		return v
+	}
+	return s.Evaluations.Last(column)
+}
+
+// Evaluated is the reverse.
+func (s *Store) Evaluated(column string) float64 {
+	if v := s.Evaluations.Last(column); v == v {
+		return v
+	}
+	return s.Steps.Last(column)
+}

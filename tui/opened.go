@@ -1,0 +1,40 @@
+package tui
+
+import (
+	tea "charm.land/bubbletea/v2"
+
+	"focusnfix/core/run"
+	"focusnfix/tui/feed"
+)
+
+// openRun makes f the run on the screen and begins to read it.
+func (s *shared) openRun(f run.Folder) tea.Cmd {
+	s.close()
+	o := feed.Open(f)
+	s.run = o
+	return tea.Batch(o.Inspect(), o.Follow())
+}
+
+func (s *shared) lookAgain() tea.Cmd {
+	if s.run == nil {
+		return nil
+	}
+	return s.run.Inspect()
+}
+
+// looked takes a snapshot in; it returns false if it is of a run that was closed.
+func (s *shared) looked(l feed.Snapshot) bool {
+	if s.run == nil || l.Run != s.run {
+		return false
+	}
+	s.run.Update(l)
+	return true
+}
+
+// readResults reads the results that lie in the folder of the run on the screen.
+func (s *shared) readResults() tea.Cmd {
+	if s.run == nil {
+		return nil
+	}
+	return s.run.ReadResults()
+}

@@ -1,0 +1,52 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"focusnfix/core"
+	"focusnfix/core/words"
+	"focusnfix/tui/widget"
+)
+
+// scoreRows is a table of what judges say of a base and a tuned picture, and how alike the two are outside
+// the mask.
+func scoreRows(s widget.Styles, aspects []core.AspectScore, psnr float64, w int) []widget.Row {
+	const whole = 18 + 3*8 // names, base, tuned, change
+	cells, numbers := 8, 3
+	if w < whole { // no room for the change: the tuned score has its colour
+		cells, numbers = 7, 2
+	}
+	name := max(min(w-numbers*cells, 20), 8)
+	line := func(label, base, tuned, delta string) string {
+		text := widget.FitLine(label, name) + fmt.Sprintf("%*s%*s", cells, base, cells, tuned)
+		if w < whole {
+			return text
+		}
+		return text + fmt.Sprintf("%*s", cells, delta)
+	}
+	rows := []widget.Row{{Text: s.FaintText.Render(line("score", "base", "tuned", "change"))}}
+	for _, a := range aspects {
+		rows = append(rows, widget.Row{Text: scoreLine(s, line, a.Aspect, a.Base, a.Reward)})
+		if a.BaseHeldOut == a.BaseHeldOut || a.HeldOut == a.HeldOut {
+			rows = append(rows, widget.Row{Text: scoreLine(s, line, " held-out", a.BaseHeldOut, a.HeldOut)})
+		}
+	}
+	if len(aspects) == 0 {
+		rows = append(rows, widget.Row{Text: s.FaintText.Render("no scores are known")})
+	}
+	return append(rows, widget.Row{Text: line("outside", "", words.Decibels(psnr), "")})
+}
+
+func scoreLine(s widget.Styles, line func(a, b, c, d string) string, name string, base, tuned float64) string {
+	text := line(name, words.Number(base, 3), words.Number(tuned, 3), words.Change(base, tuned))
+	const visible = 0.005                             // a smaller change has no colour
+	last := text[strings.LastIndexByte(text, ' ')+1:] // of the change, or of the tuned picture's score
+	switch text = strings.TrimSuffix(text, last); {
+	case tuned > base+visible:
+		return text + s.GoodText.Render(last)
+	case tuned < base-visible:
+		return text + s.BadText.Render(last)
+	}
+	return text + last
+}
