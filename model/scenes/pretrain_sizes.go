@@ -72,7 +72,7 @@ const normGroups = 8
 func vaeConfig(latent int64, widths ...int64) sd.VAEConfig {
 	cfg := sd.DefaultVAE()
 	cfg.BlockOutChannels, cfg.LatentChannels, cfg.NormNumGroups, cfg.SampleSize = widths, latent, normGroups, Size
-	cfg.ScalingFactor = 1 // the latents' spread is folded into the 1x1 convolutions around them
+	cfg.ScalingFactor = 1       // the latents' spread is folded into the 1x1 convolutions around them
 	cfg.ForceUpcast = new(bool) // no: it does not overflow
 	return cfg
 }
