@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -82,6 +83,9 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 	if err != nil {
 		return usageError{err}
 	}
+	if err := prepareOut(g.out); err != nil {
+		return err
+	}
 	p, err := g.model.open(c.ErrOrStderr())
 	if err != nil {
 		return err
@@ -121,6 +125,23 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 	return nil
 }
 
+// prepareOut makes the folder of a file that will be written, and tries to write there: hours of drawing
+// should not end in an error about a folder.
+func prepareOut(path string) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	if info, err := os.Stat(path); err == nil && path != "" && info.IsDir() {
+		return fmt.Errorf("-o %s: is a folder, want the name of a file", path)
+	}
+	probe, err := os.CreateTemp(dir, ".focusnfix-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
 // show prints the name of a picture's file and, in a terminal, the picture.
 func show(c *cobra.Command, probe *picture.Probe, path string) error {
 	fmt.Fprintln(c.OutOrStdout(), path)
@@ -143,6 +164,9 @@ func (g *generateFlags) suitBuiltin(chosen func(flag string) bool) {
 	}
 }
 
+// maxGuidance is far beyond what draws anything.
+const maxGuidance = 1000
+
 // validate checks what can be checked before a model is loaded.
 func (g *generateFlags) validate() error {
 	var errs []error
@@ -155,6 +179,9 @@ func (g *generateFlags) validate() error {
 	}
 	if !(g.eta >= 0 && g.eta <= 1) {
 		wrong("--eta %g: want 0 to 1", g.eta)
+	}
+	if math.IsNaN(g.guidance) || math.Abs(g.guidance) > maxGuidance {
+		wrong("--guidance %g: want at most %d", g.guidance, maxGuidance)
 	}
 	if g.size != "" && !g.parseSize() {
 		wrong("--size %s: want WIDTHxHEIGHT, as 512x768", g.size)

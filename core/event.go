@@ -45,8 +45,8 @@ type TrainStep struct {
 	Aspects      []AspectScore `json:"aspects"`                                                                                           // one for each aspect of the configuration
 	Region       float64       `json:"region" title:"region term" digits:"4" chart:"region term" better:"lower" group:"train"`            // before its weight
 	Coverage     float64       `json:"coverage" title:"mask coverage" unit:"%" digits:"1" chart:"mask coverage" group:"train"`            // share of the image that the mask covers
-	InsidePSNR   float64       `json:"inside_psnr" title:"PSNR inside" unit:"dB" digits:"1" chart:"PSNR" group:"train"`                   // against the base image, within the mask
-	OutsidePSNR  float64       `json:"outside_psnr" title:"PSNR outside" unit:"dB" digits:"1" chart:"PSNR" better:"higher" group:"train"` // against the base image, outside the mask
+	InsidePSNR   float64       `json:"inside_psnr" title:"inside PSNR" unit:"dB" digits:"1" chart:"PSNR" group:"train"`                   // against the base image, within the mask
+	OutsidePSNR  float64       `json:"outside_psnr" title:"outside PSNR" unit:"dB" digits:"1" chart:"PSNR" better:"higher" group:"train"` // against the base image, outside the mask
 	GradNorm     float64       `json:"grad_norm" title:"gradient norm" digits:"2" chart:"gradient norm" group:"train"`                    // before clipping
 	LearningRate float64       `json:"learning_rate" title:"learning rate" digits:"6" chart:"learning rate" group:"train"`
 

@@ -75,7 +75,7 @@ func (e *engine) fixOf(r run.FixRequest, region core.Mask) (train.Fix, error) {
 	s := e.session.Options.Sampling
 	s.NumSteps, s.GuidanceScale, s.Negative = r.NumSteps, r.GuidanceScale, r.Negative
 	f := train.Fix{
-		Pair: Pair{Prompt: r.Prompt, Seed: r.Seed}, Sampling: s, Region: region, Aspect: r.Aspect,
+		Pair: core.Pair{Prompt: r.Prompt, Seed: r.Seed}, Sampling: s, Region: region, Aspect: r.Aspect,
 		Threshold: rewards[i].Threshold, Steps: r.Steps,
 		Progress: func(step int, image torch.Tensor) { e.showFix(step, r.Steps, image) },
 	}

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"focusnfix/core"
+	"focusnfix/core/eval"
 	"focusnfix/core/run"
-	"focusnfix/core/train"
 	"focusnfix/model/scenes"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
@@ -76,7 +76,7 @@ func (e *engine) generate(ctx context.Context, r run.GenerateRequest) (result co
 	started := time.Now()
 	torch.NoGrad(func() {
 		var base, tuned torch.Tensor
-		e.trainer.Untuned(func() { base, err = e.draw(ctx, r) })
+		e.trainer.References.Untuned(func() { base, err = e.draw(ctx, r) })
 		if err == nil {
 			tuned, err = e.draw(ctx, r)
 		}
@@ -107,17 +107,22 @@ func (e *engine) draw(ctx context.Context, r run.GenerateRequest) (torch.Tensor,
 // prompts: base.png, tuned.png, mask.png, and for each judge heat-NAME.png of the base picture and
 // heat-NAME-tuned.png, where NAME is the aspect, or held-out-ASPECT. A nil mask is what the heatmaps say.
 func (e *engine) keepPrompt(r run.GenerateRequest, base, tuned torch.Tensor, mask *core.Mask, started time.Time) (core.PromptResult, error) {
-	compared, err := e.trainer.Compare(train.Pair{Prompt: r.Prompt, Seed: r.Seed}, base, tuned, mask, e.session.Judges)
+	maskOf := e.trainer.References.Mask
+	if mask != nil {
+		maskOf = func(map[string]core.Heatmap) (core.Mask, error) { return *mask, nil }
+	}
+	judged, err := eval.Prompt(core.Pair{Prompt: r.Prompt, Seed: r.Seed}, base, tuned, e.session.Judges, maskOf)
 	if err != nil {
 		return core.PromptResult{}, err
 	}
-	pictures := map[string]image.Image{"base": sd.Pictures(base)[0], "tuned": sd.Pictures(tuned)[0], "mask": compared.Mask.Gray()}
-	for name, heat := range compared.Heatmaps {
-		pictures["heat-"+fileName(name)], pictures["heat-"+fileName(name)+"-tuned"] = heat[0].Gray(), heat[1].Gray()
+	pictures := map[string]image.Image{"base": sd.Pictures(base)[0], "tuned": sd.Pictures(tuned)[0], "mask": judged.Mask.Gray()}
+	for role, heat := range judged.Heatmaps {
+		name := run.HeatmapName(role.Aspect, role.HeldOut)
+		pictures[name], pictures[name+"-tuned"] = heat[0].Gray(), heat[1].Gray()
 	}
 	result := core.PromptResult{
 		Prompt: r.Prompt, Negative: r.Negative, Seed: r.Seed, NumSteps: r.NumSteps, GuidanceScale: r.GuidanceScale,
-		Aspects: e.scores([]train.Evaluated{compared.Evaluated}), OutsidePSNR: compared.PSNR,
+		Aspects: e.scores([]eval.Image{judged.Image}), OutsidePSNR: judged.PSNR,
 		Seconds: time.Since(started).Seconds(), Fix: mask != nil,
 		Unknown: unknownWords(e.session.Config.Model.Path, r.Prompt),
 	}
@@ -146,6 +151,3 @@ func unknownWords(model, prompt string) string {
 	}
 	return strings.Join(scenes.UnknownWords(prompt), ", ")
 }
-
-// fileName is a judge's name without spaces.
-func fileName(judge string) string { return strings.ReplaceAll(judge, " ", "-") }

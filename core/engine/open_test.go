@@ -69,7 +69,7 @@ func TestHeldOutPairs(t *testing.T) {
 	if got := s.HeldOutPairs(0); len(got) != 2 {
 		t.Errorf("%d pairs by default, want every prompt once", len(got))
 	}
-	seen := map[train.Pair]bool{}
+	seen := map[core.Pair]bool{}
 	for _, p := range s.HeldOutPairs(5) {
 		if seen[p] || p.Seed < heldOutSeeds {
 			t.Errorf("pair %+v comes twice or is of a seed that is trained on", p)

@@ -23,7 +23,7 @@ const childVariable = "FNF_TEST_ENGINE"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childVariable); dir != "" {
-		fmt.Fprintln(os.Stderr, writeForever(Folder{dir}))
+		fmt.Fprintln(os.Stderr, writeForever(Folder{Dir: dir}))
 		os.Exit(1)
 	}
 	os.Exit(m.Run())

@@ -158,3 +158,62 @@ func addGrads(a, b Tensor) (sum Tensor) {
 	NoGrad(func() { sum = a.Add(b) })
 	return sum
 }
+
+// Chain is a sequence of steps x[i+1] = step(i, x[i]) whose activations were not kept. Only the x[i]
+// are; Backward runs every step again, from the last to the first, so memory is that of one step.
+type Chain struct {
+	step func(i int, x Tensor) Tensor
+	xs   []Tensor // x[0] .. x[n]
+}
+
+// Checkpoint runs n steps without recording them. Steps must be deterministic: noise is drawn before
+// and parameters do not change until Backward is done.
+func Checkpoint(n int, x Tensor, step func(i int, x Tensor) Tensor) *Chain {
+	c := &Chain{step: step, xs: make([]Tensor, 0, n+1)}
+	c.xs = append(c.xs, x)
+	NoGrad(func() {
+		for i := range n {
+			c.xs = append(c.xs, Scope(func() Tensor { return step(i, c.xs[i]) }))
+		}
+	})
+	return c
+}
+
+// Last is the result of the last step; it carries no gradient graph.
+func (c *Chain) Last() Tensor { return c.xs[len(c.xs)-1] }
+
+// Backward returns the gradients of params, given that of Last. They equal those of plain
+// back-propagation through all steps, bit for bit.
+func (c *Chain) Backward(gradLast Tensor, params []Tensor) []Tensor {
+	return Scopes(func() []Tensor {
+		sums := make([]Tensor, len(params))
+		grad := gradLast
+		for i := len(c.xs) - 2; i >= 0; i-- {
+			kept := Scopes(func() []Tensor { return c.backwardStep(i, grad, params, sums) })
+			grad, sums = kept[0], kept[1:]
+		}
+		return sums
+	})
+}
+
+// backwardStep runs step i again and returns the gradient of its input, then sums with the
+// parameters' gradients added.
+func (c *Chain) backwardStep(i int, grad Tensor, params, sums []Tensor) []Tensor {
+	var x, y Tensor
+	EnableGrad(func() {
+		x = c.xs[i].Leaf()
+		y = c.step(i, x)
+	})
+	grads := Grad([]Tensor{y}, append([]Tensor{x}, params...), []Tensor{grad})
+	NoGrad(func() {
+		for k, g := range grads[1:] {
+			switch {
+			case g.Defined() && sums[k].Defined():
+				grads[k+1] = sums[k].Add(g)
+			case sums[k].Defined():
+				grads[k+1] = sums[k]
+			}
+		}
+	})
+	return grads
+}
