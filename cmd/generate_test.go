@@ -55,10 +55,10 @@ func TestGenerateWritesPictures(t *testing.T) {
 func TestGenerateRefuses(t *testing.T) {
 	for want, args := range map[string]string{
 		"--model is missing":                         "generate x",
-		"--size 3x: want WIDTHxHEIGHT":               "generate x -m m --size 3x",
-		"--size 3x4x5: want":                         "generate x -m m --size 3x4x5",
-		"--steps 0: want 1 to 999":                   "generate x -m m --steps 0",
-		"--guidance NaN: want at most 1000":          "generate x -m m --guidance NaN",
+		`--size: "3x", want WIDTHxHEIGHT`:            "generate x -m m --size 3x",
+		`--size: "3x4x5", want`:                      "generate x -m m --size 3x4x5",
+		"--steps: 0, want 1 to 999":                  "generate x -m m --steps 0",
+		"--guidance: NaN, want 0 to 50":              "generate x -m m --guidance NaN",
 		"strength +Inf of f, want a number":          "generate x -m m --lora f:Inf",
 		"-n 0 --batch 1: want 1 or more":             "generate x -m m -n 0",
 		"-o x.jpg: want a name that ends in .png":    "generate x -m m -o x.jpg",

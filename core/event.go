@@ -107,17 +107,13 @@ type Control struct {
 
 // PromptResult is a prompt drawn by base and tuned model, or the repair of one image.
 type PromptResult struct {
-	Path          string        `json:"path"` // its folder, relative to the run folder: prompts/0007
-	Prompt        string        `json:"prompt"`
-	Negative      string        `json:"negative"`
-	Seed          uint64        `json:"seed"`
-	NumSteps      int           `json:"num_steps"`
-	GuidanceScale float64       `json:"guidance_scale"`
-	Aspects       []AspectScore `json:"aspects"`
-	OutsidePSNR   float64       `json:"outside_psnr"` // dB
-	Seconds       float64       `json:"seconds"`
-	Fix           bool          `json:"fix"`           // the repair of one image, rather than base and tuned model
-	Unknown       string        `json:"unknown_words"` // words of the prompt that the model never saw: dragon, nebula
+	Path string `json:"path"` // its folder, relative to the run folder: prompts/0007
+	Drawing
+	Aspects     []AspectScore `json:"aspects"`
+	OutsidePSNR float64       `json:"outside_psnr"` // dB
+	Seconds     float64       `json:"seconds"`
+	Fix         bool          `json:"fix"`           // the repair of one image, rather than base and tuned model
+	Unknown     string        `json:"unknown_words"` // words of the prompt that the model never saw: dragon, nebula
 }
 
 var eventCodec = newStructCodec(reflect.TypeFor[Event]())

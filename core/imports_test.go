@@ -35,7 +35,8 @@ var mayImport = map[string][]string{
 	"model/t5":              {"model/torch", "model/nn"},
 	"model/qwen":            {"model/torch", "model/nn"},
 	"model/reward":          {"model/torch", "model/weights", "model/nn", "model/clip"},
-	"model/scenes":          {"model/..."},
+	"model/scenes":          {"model/torch", "model/weights", "model/nn"},
+	"model/scenes/workshop": {"model/..."}, // makes the shipped model; nothing that runs needs it
 	"bench/binding":         {"model/torch", "bench/peer"},
 	"bench/peer":            {},
 	"bench/unet":            {"model/torch", "model/nn", "model/sd", "bench/peer"},

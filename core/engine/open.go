@@ -80,7 +80,8 @@ func (s *Session) open(o Settings) (err error) {
 		return err
 	}
 	if s.Config.Sample.Size == (core.Size{}) {
-		s.Options.Sampling.Width, s.Options.Sampling.Height = s.Pipeline.NaturalSize()
+		width, height := s.Pipeline.NaturalSize()
+		s.Options.Sampling.Size = core.Size{Width: int(width), Height: int(height)}
 	}
 	if s.Random, err = torch.NewGenerator(torch.CPU, s.Options.Seed); err != nil {
 		return err
@@ -138,10 +139,7 @@ const warmupSteps = 10
 // trainOptions are the settings that need nothing to be loaded.
 func trainOptions(c core.Config) (train.Options, error) {
 	o := train.Options{
-		Sampling: train.Sampling{
-			NumSteps: c.Sample.NumSteps, GuidanceScale: c.Sample.GuidanceScale, Eta: c.Sample.Eta,
-			Width: int64(c.Sample.Size.Width), Height: int64(c.Sample.Size.Height),
-		},
+		Sampling:      c.Sample,
 		BackpropSteps: c.Train.BackpropSteps, NoisedCopies: c.Train.NoisedCopies,
 		Objective: train.Objective{Region: train.Region{Weight: c.Region.Weight, Norm: train.RegionNorm(c.Region.Norm)}},
 		Rank:      int64(c.LoRA.Rank), Alpha: c.LoRA.Alpha, Targets: c.LoRA.Targets,

@@ -74,7 +74,7 @@ func writeForever(f Folder) error {
 			}
 		}
 		if step%11 == 0 {
-			if _, err := f.WritePrompt(core.PromptResult{Seed: uint64(step)}, fillCheckpoint(step)); err != nil {
+			if _, err := f.WritePrompt(core.PromptResult{Drawing: core.Drawing{Seed: uint64(step)}}, fillCheckpoint(step)); err != nil {
 				return err
 			}
 		}

@@ -10,15 +10,6 @@ import (
 	"focusnfix/model/torch"
 )
 
-// Sampling says how images are drawn, by base and tuned model alike.
-type Sampling struct {
-	NumSteps      int     // denoising steps of one image
-	GuidanceScale float64 // 1 is no guidance
-	Eta           float64 // DDIM's
-	Negative      string  // prompt
-	Width, Height int64   // pixels
-}
-
 // recomputeFrom is the number of recorded denoising steps from which their activations are computed
 // again in the backward pass instead of kept: memory is then that of one step, for a third more time.
 const recomputeFrom = 4
@@ -28,8 +19,9 @@ const recomputeFrom = 4
 type sampler struct {
 	pipeline      *sd.Pipeline
 	scheduler     *sd.Scheduler
-	sampling      Sampling
-	backpropSteps int // K of DRaFT-K; 0 records nothing
+	sampling      core.Sampling
+	negative      string // prompt
+	backpropSteps int    // K of DRaFT-K; 0 records nothing
 
 	adapter *nn.Adapter // merged while nothing is recorded; nil is left as it is
 
@@ -37,7 +29,7 @@ type sampler struct {
 	random *torch.Generator // of their noise
 }
 
-func newSampler(p *sd.Pipeline, s Sampling, backpropSteps int) (*sampler, error) {
+func newSampler(p *sd.Pipeline, s core.Sampling, backpropSteps int) (*sampler, error) {
 	scheduler, err := sd.NewScheduler(p.Scheduler, s.NumSteps, s.Eta)
 	if err != nil {
 		return nil, err
@@ -66,13 +58,13 @@ func (s *sampler) begin(pairs []core.Pair) (st start, err error) {
 	for _, p := range pairs {
 		st.prompts, seeds = append(st.prompts, p.Prompt), append(seeds, p.Seed)
 	}
+	width, height := int64(s.sampling.Size.Width), int64(s.sampling.Size.Height)
 	torch.NoGrad(func() {
 		st.conditioning, err = s.pipeline.Condition(sd.Wording{
-			Prompts: st.prompts, Negative: s.sampling.Negative, GuidanceScale: s.sampling.GuidanceScale,
-			Width: s.sampling.Width, Height: s.sampling.Height,
+			Prompts: st.prompts, Negative: s.negative, GuidanceScale: s.sampling.GuidanceScale, Width: width, Height: height,
 		})
 		if err == nil {
-			st.latents, st.noise, err = s.pipeline.Noise(seeds, s.sampling.Width, s.sampling.Height, s.scheduler)
+			st.latents, st.noise, err = s.pipeline.Noise(seeds, width, height, s.scheduler)
 		}
 	})
 	return st, err

@@ -15,7 +15,7 @@ import (
 
 // Options are the settings of a training.
 type Options struct {
-	Sampling      Sampling
+	Sampling      core.Sampling
 	BackpropSteps int // K of DRaFT-K
 	NoisedCopies  int // further noise levels of the finished image that each gradient averages over: DRaFT-LV; 0 is none
 	Objective

@@ -203,7 +203,7 @@ func (a *Adapter) Merge() error {
 	return err
 }
 
-// MergesExactly tells whether a merged network computes the same but for the rounding of float32: in layers
+// MergesExactly reports whether a merged network computes the same but for the rounding of float32: in layers
 // of a half type a small update is lost in the weight's own rounding.
 func (a *Adapter) MergesExactly() bool {
 	return !slices.ContainsFunc(a.LoRAs, func(u *LoRA) bool { return u.layer.weight().DType() != torch.Float32 })

@@ -22,7 +22,7 @@ type LoRA struct {
 	castDown, castUp torch.Tensor // of Adapter.Cast, or none
 }
 
-// active tells whether the layer has to add the update to its result.
+// active reports whether the layer has to add the update to its result.
 func (u *LoRA) active() bool { return u.Scale != 0 && !u.merged }
 
 // Rank is the rank of the update.
@@ -67,7 +67,7 @@ type updates struct {
 
 func (u *updates) list() *updates { return u }
 
-// idle tells whether the layer is to run as if there were no updates.
+// idle reports whether the layer is to run as if there were no updates.
 func (u *updates) idle() bool {
 	return !slices.ContainsFunc(u.loras, (*LoRA).active) && !slices.ContainsFunc(u.shifts, (*Shift).active)
 }

@@ -28,7 +28,7 @@ func TestDeviceDrawsAsCPU(t *testing.T) {
 		}
 		defer p.Close()
 		images, err := p.Generate(t.Context(), sd.Request{
-			Wording: sd.Wording{Prompts: []string{"a chef in the park"}, GuidanceScale: drawGuidance, Width: Size, Height: Size},
+			Wording: sd.Wording{Prompts: []string{"a chef in the park"}, GuidanceScale: 3, Width: Size, Height: Size},
 			Seeds:   []uint64{3}, NumSteps: 5,
 		})
 		if err != nil {
