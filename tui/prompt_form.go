@@ -25,13 +25,13 @@ const (
 
 var fieldNames = [fieldCount]string{"prompt", "negative", "seed", "steps", "guidance"}
 
-// seedMode is where the seed of the next picture comes from.
+// seedMode is where the seed of the next image comes from.
 type seedMode uint8
 
 const (
 	seedFixed  seedMode = iota
-	seedNext            // one more after each picture
-	seedRandom          // another one before each picture
+	seedNext            // one more after each image
+	seedRandom          // another one before each image
 	seedModes
 )
 
@@ -40,7 +40,8 @@ func (m seedMode) String() string { return [...]string{"fixed", "next", "random"
 // promptForm is what a prompt is drawn with.
 type promptForm struct {
 	fields  [fieldCount]textinput.Model
-	focus   int // noField: keys are commands
+	focus   int  // noField: keys are commands
+	drawn   bool // the prompt was drawn: what is typed next takes its place
 	seed    seedMode
 	history *history
 	weights string // a checkpoint's folder, from the run folder; "" is the weights of now
@@ -49,14 +50,14 @@ type promptForm struct {
 func newPromptForm(s *shared) promptForm {
 	f := promptForm{focus: noField, history: loadHistory(historyFile())}
 	f.fields = [fieldCount]textinput.Model{
-		s.styles.NewField("press enter and type what to draw", 40), s.styles.NewField("what should not be in it", 40),
+		s.styles.NewField("type what to draw", 40), s.styles.NewField("what should not be in it", 40),
 		s.styles.NewField("0", 8), s.styles.NewField("", 5), s.styles.NewField("", 5),
 	}
 	f.fields[fieldSeed].SetValue("1")
 	return f
 }
 
-// focusOn puts the cursor into a field, or into none.
+// focusOn puts the cursor behind the text of a field, or into none.
 func (f *promptForm) focusOn(field int) tea.Cmd {
 	for i := range f.fields {
 		f.fields[i].Blur()
@@ -70,7 +71,6 @@ func (f *promptForm) focusOn(field int) tea.Cmd {
 
 // key takes a key that is typed; what it does not know is for the caller.
 func (f *promptForm) key(msg tea.KeyPressMsg) (cmd tea.Cmd, taken bool) {
-	at := &f.fields[f.focus]
 	switch msg.String() {
 	case "enter", "esc":
 		return nil, false
@@ -82,8 +82,20 @@ func (f *promptForm) key(msg tea.KeyPressMsg) (cmd tea.Cmd, taken bool) {
 		f.upDown(msg.String() == "up")
 		return nil, true
 	}
+	return f.change(msg, msg.Text != ""), true
+}
+
+// change hands a key or a paste to the field with the focus; isText says that it adds text.
+func (f *promptForm) change(msg tea.Msg, isText bool) (cmd tea.Cmd) {
+	at := &f.fields[f.focus]
+	if f.focus == fieldPrompt {
+		if f.drawn && isText {
+			at.SetValue("")
+		}
+		f.drawn = false
+	}
 	*at, cmd = at.Update(msg)
-	return cmd, true
+	return cmd
 }
 
 // upDown goes through earlier prompts, or changes a number.
@@ -96,6 +108,7 @@ func (f *promptForm) upDown(up bool) {
 			text = f.history.up
 		}
 		at.SetValue(text(at.Value()))
+		f.drawn = false
 	case fieldSeed, fieldSteps:
 		n, err := strconv.ParseUint(at.Value(), 10, 64)
 		switch {
@@ -111,35 +124,47 @@ func (f *promptForm) upDown(up bool) {
 	at.CursorEnd()
 }
 
-// request is what the form asks for. A random seed is chosen here.
+// fieldError is a field's text that cannot be sent.
+type fieldError struct {
+	field int
+	want  string
+	found string
+}
+
+func (e *fieldError) Error() string {
+	return fmt.Sprintf("%s: %q, want %s", fieldNames[e.field], e.found, e.want)
+}
+
+// request is what the form asks for. A random seed is chosen here. The error is a *fieldError.
 func (f *promptForm) request() (run.GenerateRequest, error) {
 	if f.seed == seedRandom {
 		f.fields[fieldSeed].SetValue(strconv.Itoa(rand.IntN(1_000_000)))
 	}
 	value := func(i int) string { return strings.TrimSpace(f.fields[i].Value()) }
+	refuse := func(i int, want string) error { return &fieldError{i, want, value(i)} }
 	r := run.GenerateRequest{Prompt: strings.Join(strings.Fields(value(fieldPrompt)), " "), Negative: value(fieldNegative), Checkpoint: f.weights}
 	if r.Prompt == "" {
-		return r, fmt.Errorf("there is no prompt: press enter and type one")
+		return r, refuse(fieldPrompt, "a text")
 	}
 	var err error
 	if r.Seed, err = strconv.ParseUint(value(fieldSeed), 10, 64); err != nil {
-		return r, fmt.Errorf("seed: %q, want a whole number from 0", value(fieldSeed))
+		return r, refuse(fieldSeed, "a whole number from 0")
 	}
 	if text := value(fieldSteps); text != "" {
-		if r.NumSteps, err = strconv.Atoi(text); err != nil || r.NumSteps < 1 || r.NumSteps > 1000 {
-			return r, fmt.Errorf("steps: %q, want 1 to 1000, or nothing for the run's own", text)
+		if r.NumSteps, err = strconv.Atoi(text); err != nil || r.NumSteps < 1 || r.NumSteps > 999 {
+			return r, refuse(fieldSteps, "1 to 999, or nothing for the run's own")
 		}
 	}
 	if text := value(fieldGuidance); text != "" {
-		if r.GuidanceScale, err = strconv.ParseFloat(text, 64); err != nil || !(r.GuidanceScale > 0 && r.GuidanceScale <= 100) {
-			return r, fmt.Errorf("guidance: %q, want a number up to 100, or nothing for the run's own", text)
+		if r.GuidanceScale, err = strconv.ParseFloat(text, 64); err != nil || !(r.GuidanceScale > 0 && r.GuidanceScale <= 50) {
+			return r, refuse(fieldGuidance, "a number up to 50, or nothing for the run's own")
 		}
 	}
 	return r, nil
 }
 
-// drawn makes the form ready for the next picture.
-func (f *promptForm) drawn(r run.GenerateRequest) {
+// ready makes the form ready for the next image.
+func (f *promptForm) ready(r run.GenerateRequest) {
 	if f.seed == seedNext {
 		f.fields[fieldSeed].SetValue(strconv.FormatUint(r.Seed+1, 10))
 	}
