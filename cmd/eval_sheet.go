@@ -6,7 +6,7 @@ import (
 	"image/draw"
 
 	"focusnfix/core"
-	"focusnfix/core/engine"
+	"focusnfix/core/eval"
 	"focusnfix/render"
 )
 
@@ -17,7 +17,7 @@ const (
 
 // sheet shows a picture a row: base, heat over it, mask, and for each tuning its picture and how that
 // differs from base.
-func sheet(rows []engine.Row) image.Image {
+func sheet(rows []eval.Row) image.Image {
 	if len(rows) == 0 {
 		return image.NewRGBA(image.Rect(0, 0, 1, 1))
 	}
@@ -39,7 +39,7 @@ func sheet(rows []engine.Row) image.Image {
 }
 
 // heated is the base picture with heat and the mask's outline over it.
-func heated(row engine.Row) image.Image {
+func heated(row eval.Row) image.Image {
 	m := image.NewRGBA(row.Base.Bounds())
 	copy(m.Pix, row.Base.Pix)
 	render.Overlay{Width: row.Heat.Width, Height: row.Heat.Height, Heatmap: row.Heat.Score, Mask: maskPlane(row.Mask), Alpha: 0.65, Contour: color.RGBA{255, 255, 255, 255}}.Draw(m)

@@ -8,11 +8,11 @@ import (
 	"charm.land/lipgloss/v2"
 	"charm.land/lipgloss/v2/table"
 
-	"focusnfix/core/engine"
+	"focusnfix/core/eval"
 )
 
 // printComparison writes what people want to know, plain where w is no terminal.
-func printComparison(w io.Writer, r *engine.Comparison) {
+func printComparison(w io.Writer, r *eval.Comparison) {
 	text := fmt.Sprintf("%s: %d held-out pictures of the base model, %d of them faulty, and %d with a fault that the mask misses\n\n",
 		r.Run, r.Pictures, r.Faulty, r.Missed)
 	text += inShort(r) + "\n"
@@ -28,7 +28,7 @@ func plainTable(headers ...string) *table.Table {
 }
 
 // inShort has a column for each tuning.
-func inShort(r *engine.Comparison) string {
+func inShort(r *eval.Comparison) string {
 	headers := []string{"", "BASE"}
 	rows := [][]string{
 		{"region weight", ""},
@@ -57,7 +57,7 @@ func inShort(r *engine.Comparison) string {
 func decibels(v float64) string { return fmt.Sprintf("%.1f dB", v) }
 
 // judgeTable has a line for each judge: first those of trained aspects.
-func judgeTable(t engine.Tuning) string {
+func judgeTable(t eval.Tuning) string {
 	lines := plainTable("ASPECT", "JUDGE", "REWARD", "CHANGE", "FAULTY", "FIXED", "BETTER/SAME/WORSE")
 	for _, v := range t.Judges {
 		judge := "trained on"

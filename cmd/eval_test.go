@@ -12,11 +12,12 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/engine"
+	"focusnfix/core/eval"
 	"focusnfix/core/run"
 	"focusnfix/model/torch/torchtest"
 )
 
-func testComparison() *engine.Comparison {
+func testComparison() *eval.Comparison {
 	flat := func(level uint8) *image.RGBA {
 		m := image.NewRGBA(image.Rect(0, 0, 16, 8))
 		for i := range m.Pix {
@@ -29,18 +30,18 @@ func testComparison() *engine.Comparison {
 		heat.Score[i] = 1 // the upper half
 	}
 	psnr := 41.26
-	ours := engine.Tuning{
+	ours := eval.Tuning{
 		Run: "ours", Step: 60, RegionWeight: 12, Fixed: 9, FixedShare: 0.9, PSNR: 31.24, SSIM: 0.951, CleanPSNR: &psnr, Diversity: 0.3,
-		Judges: []engine.Voice{
+		Judges: []eval.JudgeLine{
 			{Aspect: "violence", Trained: true, Base: -2, Tuned: -0.1, Change: 0.8, Faulty: 10, Fixed: 9, Wins: 9, Ties: 1},
 			{Aspect: "violence", Trained: true, HeldOut: true, Base: -2, Tuned: -0.2, Change: 0.75, Faulty: 10, Fixed: 9, Wins: 8, Ties: 1, Losses: 1},
 			{Aspect: "artifacts", HeldOut: true, Base: -0.1, Tuned: -0.12, Change: -0.0123, Wins: 0, Ties: 9, Losses: 1},
 		},
 	}
-	draft := engine.Tuning{Run: "draft", Step: 20, Fixed: 9, FixedShare: 0.9, PSNR: 18, SSIM: 0.7, Diversity: 0.2}
-	return &engine.Comparison{
-		Run: "ours", Pictures: 12, Faulty: 10, Missed: 1, Diversity: 0.31, Tunings: []engine.Tuning{ours, draft},
-		Rows: []engine.Row{{Base: flat(100), Heat: heat, Mask: heat.Threshold(0.5), Tuned: []*image.RGBA{flat(110), flat(100)}}},
+	draft := eval.Tuning{Run: "draft", Step: 20, Fixed: 9, FixedShare: 0.9, PSNR: 18, SSIM: 0.7, Diversity: 0.2}
+	return &eval.Comparison{
+		Run: "ours", Pictures: 12, Faulty: 10, Missed: 1, Diversity: 0.31, Tunings: []eval.Tuning{ours, draft},
+		Rows: []eval.Row{{Base: flat(100), Heat: heat, Mask: heat.Threshold(0.5), Tuned: []*image.RGBA{flat(110), flat(100)}}},
 	}
 }
 
@@ -77,7 +78,7 @@ func TestComparisonFiles(t *testing.T) {
 		t.Fatalf("%v %v", saved, err)
 	}
 	data, err := os.ReadFile(saved[0])
-	var back engine.Comparison
+	var back eval.Comparison
 	if err != nil || json.Unmarshal(data, &back) != nil || back.Tunings[0].Judges[2].Change != -0.0123 || *back.Tunings[0].CleanPSNR != 41.26 {
 		t.Errorf("%v %s", err, data)
 	}

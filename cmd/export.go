@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"focusnfix/core/engine"
 	"focusnfix/core/run"
 	"focusnfix/core/train"
 	"focusnfix/model/weights"
@@ -71,7 +72,7 @@ func export(f run.Folder, c run.Checkpoint, out string, dialect weights.Dialect)
 	if err != nil {
 		return err
 	}
-	return train.Export(c.Dir, out, dialect, train.Origin{
+	return engine.Export(c.Dir, out, dialect, engine.Origin{
 		Program: "focusnfix " + version, Run: f.Name(), Preset: info.Preset, ModelHash: info.ModelHash,
 		Step: c.Step, Started: info.Created, Finished: made.ModTime(), Config: config,
 	})

@@ -74,3 +74,15 @@ func (h Heatmap) Threshold(t float64) Mask {
 	}
 	return m
 }
+
+// Strongest is the larger of two heatmaps at each pixel; an empty one counts as zero.
+func (h Heatmap) Strongest(other Heatmap) Heatmap {
+	if len(h.Score) == 0 {
+		return other
+	}
+	all := Heatmap{Width: h.Width, Height: h.Height, Score: make([]float32, len(h.Score))}
+	for i := range all.Score {
+		all.Score[i] = max(h.Score[i], other.Score[i])
+	}
+	return all
+}

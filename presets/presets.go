@@ -10,28 +10,26 @@ import (
 	"strings"
 )
 
-//go:embed *.toml prompts/*.txt
+//go:embed *.toml aspects/*.toml models/*.toml prompts/*.txt
 var files embed.FS
 
 // Default is the preset that a run without one takes.
 const Default = "violence"
 
-// Names lists the presets: those of the shipped model first, then those of SD 1.x (sd1-) and of SDXL
-// (sdxl-).
+// Names lists the presets: those of the shipped model, which are a file each, and then each real model's,
+// which are composed: MODEL-ASPECT.
 func Names() []string {
 	names := stems("*.toml")
-	slices.SortStableFunc(names, func(a, b string) int { return strings.Compare(family(a), family(b)) })
+	for _, model := range Models() {
+		for _, aspect := range stems("aspects/*.toml") {
+			names = append(names, model+"-"+aspect)
+		}
+	}
 	return names
 }
 
-// family is "" for a preset of the shipped model.
-func family(name string) string {
-	before, _, found := strings.Cut(name, "-")
-	if found && strings.HasPrefix(before, "sd") {
-		return before
-	}
-	return ""
-}
+// Models names the real models that there are presets of.
+func Models() []string { return stems("models/*.toml") }
 
 // stems are the names of files without folder and ending.
 func stems(pattern string) []string {
@@ -47,11 +45,16 @@ func stems(pattern string) []string {
 
 // Read returns a preset's TOML text.
 func Read(name string) ([]byte, error) {
-	text, err := files.ReadFile(name + ".toml")
-	if err != nil {
-		return nil, fmt.Errorf("no preset %q, want one of %s", name, strings.Join(Names(), ", "))
+	if slices.Contains(stems("*.toml"), name) {
+		return files.ReadFile(name + ".toml")
 	}
-	return text, nil
+	for _, model := range Models() {
+		aspect, found := strings.CutPrefix(name, model+"-")
+		if found && slices.Contains(stems("aspects/*.toml"), aspect) {
+			return compose(name, model, aspect), nil
+		}
+	}
+	return nil, fmt.Errorf("no preset %q, want one of %s", name, strings.Join(Names(), ", "))
 }
 
 // Summary is what a preset does, in one line: the first of its header.

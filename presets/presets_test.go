@@ -50,7 +50,7 @@ func TestPresets(t *testing.T) {
 		if strings.HasSuffix(name, "all-aspects") {
 			aspects = 4
 		}
-		if len(c.Reward) != aspects || !strings.HasSuffix(c.Train.Prompts, strings.TrimPrefix(name, family(name)+"-")) {
+		if _, about, _ := strings.Cut(c.Train.Prompts, "-"); len(c.Reward) != aspects || !strings.HasSuffix(name, about) {
 			t.Errorf("%s: %d aspects, prompts %s", name, len(c.Reward), c.Train.Prompts)
 		}
 	}

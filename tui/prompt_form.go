@@ -9,6 +9,7 @@ import (
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
 
+	"focusnfix/core"
 	"focusnfix/core/run"
 )
 
@@ -124,15 +125,10 @@ func (f *promptForm) upDown(up bool) {
 	at.CursorEnd()
 }
 
-// fieldError is a field's text that cannot be sent.
+// fieldError is why a field's text cannot be sent.
 type fieldError struct {
 	field int
-	want  string
-	found string
-}
-
-func (e *fieldError) Error() string {
-	return fmt.Sprintf("%s: %q, want %s", fieldNames[e.field], e.found, e.want)
+	error
 }
 
 // request is what the form asks for. A random seed is chosen here. The error is a *fieldError.
@@ -141,8 +137,11 @@ func (f *promptForm) request() (run.GenerateRequest, error) {
 		f.fields[fieldSeed].SetValue(strconv.Itoa(rand.IntN(1_000_000)))
 	}
 	value := func(i int) string { return strings.TrimSpace(f.fields[i].Value()) }
-	refuse := func(i int, want string) error { return &fieldError{i, want, value(i)} }
-	r := run.GenerateRequest{Prompt: strings.Join(strings.Fields(value(fieldPrompt)), " "), Negative: value(fieldNegative), Checkpoint: f.weights}
+	refuse := func(i int, want string) error {
+		return &fieldError{i, fmt.Errorf("%s: %q, want %s", fieldNames[i], value(i), want)}
+	}
+	r := run.GenerateRequest{Checkpoint: f.weights}
+	r.Prompt, r.Negative = strings.Join(strings.Fields(value(fieldPrompt)), " "), value(fieldNegative)
 	if r.Prompt == "" {
 		return r, refuse(fieldPrompt, "a text")
 	}
@@ -150,14 +149,29 @@ func (f *promptForm) request() (run.GenerateRequest, error) {
 	if r.Seed, err = strconv.ParseUint(value(fieldSeed), 10, 64); err != nil {
 		return r, refuse(fieldSeed, "a whole number from 0")
 	}
+	valid := core.Default().Sample // in place of what is left to the run
+	check := func(i int) error {
+		if err := valid.Check(func(string) string { return fieldNames[i] }); err != nil {
+			return &fieldError{i, err}
+		}
+		return nil
+	}
 	if text := value(fieldSteps); text != "" {
-		if r.NumSteps, err = strconv.Atoi(text); err != nil || r.NumSteps < 1 || r.NumSteps > 999 {
-			return r, refuse(fieldSteps, "1 to 999, or nothing for the run's own")
+		if r.NumSteps, err = strconv.Atoi(text); err != nil {
+			return r, refuse(fieldSteps, "a whole number, or nothing for the run's own")
+		}
+		valid.NumSteps = r.NumSteps
+		if err := check(fieldSteps); err != nil {
+			return r, err
 		}
 	}
 	if text := value(fieldGuidance); text != "" {
-		if r.GuidanceScale, err = strconv.ParseFloat(text, 64); err != nil || !(r.GuidanceScale > 0 && r.GuidanceScale <= 50) {
-			return r, refuse(fieldGuidance, "a number up to 50, or nothing for the run's own")
+		if r.GuidanceScale, err = strconv.ParseFloat(text, 64); err != nil {
+			return r, refuse(fieldGuidance, "a number, or nothing for the run's own")
+		}
+		valid.GuidanceScale = r.GuidanceScale
+		if err := check(fieldGuidance); err != nil {
+			return r, err
 		}
 	}
 	return r, nil

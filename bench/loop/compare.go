@@ -20,22 +20,19 @@ func (o *ours) check(python *peer.Process, dir string) error {
 	judgeFile, stepFile := filepath.Join(dir, "judge.safetensors"), filepath.Join(dir, "step.safetensors")
 	var failed error
 	err := torch.Run(func() {
-		all, pictures, err := o.trainer.Evaluate(first, []train.Judge{judge})
+		base, _, err := o.trainer.References.Base(first)
 		if err != nil {
 			failed = err
 			return
 		}
-		images := pictures.Base.Leaf()
-		score := judge.Reward.Score(images, make([]string, len(first)))
+		images := base.Leaf()
+		score := judge.Score(images, make([]string, len(first)))
 		grad := torch.Grad([]torch.Tensor{score.Sum()}, []torch.Tensor{images}, nil)[0]
-		reward := 0.0
-		for _, one := range all {
-			reward += one.Judged[judge.Name()].Base / float64(len(all))
-		}
+		reward := score.Mean().Item()
 		failed = errors.Join(
 			weights.Write(judgeFile, nil, []weights.Entry{
 				nn.Entry("images", images.Detach()), nn.Entry("score", score.Detach()), nn.Entry("grad", grad),
-				nn.Entry("heat", judge.Reward.Heatmap(images.Detach(), make([]string, len(first)))),
+				nn.Entry("heat", judge.Heatmap(images.Detach(), make([]string, len(first)))),
 			}),
 			weights.Write(stepFile, nil, []weights.Entry{
 				nn.Entry("loss", torch.From([]float32{float32(-reward * o.session.Options.Aspects[0].Weight)})),
@@ -108,7 +105,7 @@ func (o *ours) measure() (float64, error) {
 		if err != nil {
 			return 0, err
 		}
-		o.count(r.Seconds)
+		o.count(r.Measured.Seconds)
 	}
 	end, _ := peer.Usage()
 	return (end - start) / float64(*steps), nil

@@ -14,7 +14,6 @@ import (
 	"log"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"focusnfix/bench/peer"
 	"focusnfix/core"
@@ -135,7 +134,11 @@ func open(references string) (*ours, settings, error) {
 		Weight: a.Weight, RegionWeight: o.Region.Weight, Norm: string(o.Region.Norm),
 		Threshold: a.Mask.Threshold, MinArea: a.Mask.MinArea, Dilate: a.Mask.Dilate,
 	}
-	for _, p := range slices.Concat(t.Next(), t.Pool()) { // the first step's pairs first
+	pairs := t.Next() // the first step's pairs first
+	for i := range t.PoolSize() {
+		pairs = append(pairs, t.PoolAt(i))
+	}
+	for _, p := range pairs {
 		told.Pool = append(told.Pool, []any{p.Prompt, p.Seed})
 	}
 	return &ours{session: s, trainer: t}, told, nil

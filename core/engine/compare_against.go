@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"focusnfix/core/run"
-	"focusnfix/core/train"
 )
 
 // FindDraft finds the newest run of a preset that trained without the region term, which is plain DRaFT,
@@ -37,7 +36,7 @@ func (x *comparing) choose(f run.Folder) (run.Checkpoint, error) {
 	if err != nil {
 		return run.Checkpoint{}, err
 	}
-	n := min(trialPictures, len(x.exam.Pairs))
+	n := min(trialPictures, len(x.set.Pairs))
 	want, wantReward, err := x.trial(x.Checkpoint, n, "")
 	if err != nil {
 		return run.Checkpoint{}, err
@@ -59,27 +58,13 @@ func (x *comparing) choose(f run.Folder) (run.Checkpoint, error) {
 	return best, nil
 }
 
-// trial is the share of faulty pictures among the first n that a checkpoint repairs, and the mean change
-// for the better by the judges of the trained aspects.
+// trial is the share of faulty images among the first n that a checkpoint repairs, and the mean change for the
+// better by the judges of the trained aspects.
 func (x *comparing) trial(c run.Checkpoint, n int, what string) (share, reward float64, err error) {
-	sat, err := x.exam.Sit(train.LoRAFile(c.Dir), n, func(done, of int) error { return x.progress(what, done, of) })
+	drawn, err := x.draw(c, n, what)
 	if err != nil {
 		return 0, 0, err
 	}
-	faulty, fixed := 0.0, 0.0
-	for i, one := range sat.All {
-		if x.exam.Faulty[i] {
-			faulty++
-			if x.exam.Repaired(one) {
-				fixed++
-			}
-		}
-	}
-	judged := 0.0
-	for _, v := range x.voices(train.Summarize(sat.All, faultThreshold, tie)) {
-		if v.Trained {
-			reward, judged = reward+v.Change, judged+1
-		}
-	}
-	return fixed / max(faulty, 1), reward / max(judged, 1), nil
+	share, reward = x.set.Share(drawn.Images, tie)
+	return share, reward, nil
 }

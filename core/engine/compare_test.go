@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"focusnfix/core"
+	"focusnfix/core/eval"
 	"focusnfix/core/run"
 	"focusnfix/model/reward"
 	"focusnfix/model/torch"
@@ -69,7 +70,7 @@ func lampRun(t *testing.T, runs string, regionWeight float64, prompts string) ru
 	return f
 }
 
-func compareLamps(t *testing.T, c Compare) *Comparison {
+func compareLamps(t *testing.T, c Compare) *eval.Comparison {
 	t.Helper()
 	all, err := c.Run.Checkpoints()
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"focusnfix/core"
+	"focusnfix/core/eval"
 	"focusnfix/core/run"
 	"focusnfix/core/train"
 	"focusnfix/model/reward"
@@ -49,10 +50,14 @@ func Run(ctx context.Context, o Options) error {
 	go func() { served <- run.Serve(serving, listener, e) }()
 	err = e.work()
 	close(e.ended)
+	if errors.Is(err, run.ErrDeleted) {
+		quit()
+		return errors.Join(err, <-served, e.close(), e.Folder.Release())
+	}
 	unwritten := e.lastState(err)
 	quit()
-	unwritten = errors.Join(unwritten, <-served, e.close(), e.Folder.SetInfo(e.info)) // now another may take it
-	if err == errStopped {                                                            //nolint:errorlint // with nothing to say about it
+	unwritten = errors.Join(unwritten, <-served, e.close(), e.Folder.SetInfo(e.info), e.Folder.Release()) // now another may take it
+	if err == errStopped {                                                                                //nolint:errorlint // with nothing to say about it
 		err = nil
 	}
 	return errors.Join(err, unwritten)
@@ -78,39 +83,40 @@ type engine struct {
 	paused bool       // is wanted
 
 	// Only work and what it calls touch these.
-	session  *Session
-	trainer  *train.Trainer
-	began    bool          // training goes on here, rather than serving alone
-	written  int           // step of the newest checkpoint; -1 where there is none
-	watched  []train.Pair  // pictures that are kept
-	drawn    int           // references in the pool that are there
-	alarming map[Pair]bool // of pictures whose mask covers too much
-	gate     *train.Gate
+	session   *Session
+	trainer   *train.Trainer
+	began     bool // training goes on here, rather than serving alone
+	written   int  // step of the newest checkpoint; -1 where there is none
+	evaluator *eval.Evaluator
+	watched   []core.Pair        // pictures that are kept
+	drawn     int                // references in the pool that are there
+	alarming  map[core.Pair]bool // of pictures whose mask covers too much
 }
-
-// Pair is what one picture comes from.
-type Pair = train.Pair
 
 // begin takes the run folder: no other engine can have it then.
 func begin(o Options) (*engine, net.Listener, error) {
 	e := &engine{
 		Options: o, queue: make(chan func()), wake: make(chan struct{}, 1), ended: make(chan struct{}),
-		written: -1, alarming: map[Pair]bool{},
+		written: -1, alarming: map[core.Pair]bool{},
 	}
 	if e.IdleTime == 0 {
 		e.IdleTime = defaultIdleTime
 	}
 	e.stopping, e.stop = context.WithCancel(context.Background())
-	var err error
-	if e.info, err = o.Folder.Info(); err != nil {
+	held, err := o.Folder.Hold()
+	if err != nil {
 		return nil, nil, fmt.Errorf("open run: %w", err)
 	}
-	if e.log, err = o.Folder.OpenLog(); err != nil {
-		return nil, nil, fmt.Errorf("open run: %w", err)
+	e.Folder = held
+	if e.info, err = held.Info(); err == nil {
+		e.log, err = held.OpenLog()
+	}
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("open run: %w", err), held.Release())
 	}
 	listener, err := e.take()
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("open run: %w", err), e.log.Close())
+		return nil, nil, errors.Join(fmt.Errorf("open run: %w", err), e.log.Close(), held.Release())
 	}
 	return e, listener, nil
 }
@@ -176,6 +182,7 @@ func (e *engine) load() (err error) {
 		return explain(err, c)
 	}
 	e.trainer.Join(e.Group)
+	e.evaluator = &eval.Evaluator{Source: e.trainer.References, Judges: e.session.Judges, Batch: c.Train.Batch}
 	if len(all) > 0 {
 		newest := all[len(all)-1]
 		if err := e.trainer.Load(newest.Dir); err != nil {
@@ -212,7 +219,7 @@ func explain(err error, c core.Config) error {
 		c.Train.Batch, c.Train.BackpropSteps, err)
 }
 
-// close lets the folder go.
+// close ends what is open beside the folder.
 func (e *engine) close() error {
 	var err error
 	if e.board != nil {

@@ -6,9 +6,8 @@ import (
 	"slices"
 
 	"focusnfix/core"
+	"focusnfix/core/eval"
 	"focusnfix/core/run"
-	"focusnfix/core/train"
-	"focusnfix/model/torch"
 )
 
 // maxEvaluated bounds what one request can keep the engine busy with.
@@ -20,47 +19,33 @@ func (e *engine) Evaluate(ctx context.Context, r run.EvaluateRequest) (core.Eval
 		return core.Evaluation{}, fmt.Errorf("%d pictures, want 0 to %d", r.Pictures, maxEvaluated)
 	}
 	return ask(ctx, e, "evaluate", func(ctx context.Context) (core.Evaluation, error) {
-		found, err := e.look(ctx, e.session.HeldOutPairs(r.Pictures), false)
+		pairs, count := e.session.HeldOutPairs(r.Pictures), e.counting("evaluate", ctx)
+		done := 0
+		all, err := e.evaluator.Evaluate(pairs, func(batch []eval.Image, _ eval.Batch) error {
+			done += len(batch)
+			return count(done, len(pairs))
+		})
 		if err != nil {
-			return core.Evaluation{}, err
+			return core.Evaluation{}, fmt.Errorf("evaluate: %w", err)
 		}
-		return *found.short, e.append(core.Event{Kind: "evaluation", Evaluation: found.short})
+		found := e.short(all)
+		return *found, e.append(core.Event{Kind: "evaluation", Evaluation: found})
 	})
 }
 
-// looked is what an evaluation found.
-type looked struct {
-	base, now train.View // as the gate sees them
-	short     *core.Evaluation
-}
-
-// look compares the tuned model with the base model on pairs. Their diversity is found only where all
-// pictures may stay in memory for it.
-func (e *engine) look(ctx context.Context, pairs []Pair, diversity bool) (found looked, err error) {
-	var all []train.Evaluated
-	var kept []train.Pictures
-	defer func() {
-		for _, p := range kept {
-			torch.Drop(p.Base, p.Tuned)
-		}
-	}()
-	err = e.evaluate(pairs, "evaluate", func(batch []train.Evaluated, pictures train.Pictures) error {
-		all = append(all, batch...)
-		if diversity {
-			kept = append(kept, train.Pictures{Base: torch.Own(pictures.Base), Tuned: torch.Own(pictures.Tuned)})
-		}
+// counting tells Status how far an evaluation is, and ends it with ctx.
+func (e *engine) counting(what string, ctx context.Context) func(done, of int) error { //nolint:revive // ctx belongs to the function returned
+	return func(done, of int) error {
+		e.busy(what, done, of)
 		return ctx.Err()
-	})
-	if err != nil {
-		return found, err
 	}
-	if err := torch.Run(func() { found.base, found.now = train.Views(all, kept) }); err != nil {
-		return found, err
+}
+
+// short is an evaluation as events have it.
+func (e *engine) short(all []eval.Image) *core.Evaluation {
+	return &core.Evaluation{
+		Pictures: len(all), Aspects: e.scores(all), OutsidePSNR: eval.Summarize(all, 0, 0).PSNR, Statistics: eval.Moved(all),
 	}
-	found.short = &core.Evaluation{
-		Pictures: len(all), Aspects: e.scores(all), OutsidePSNR: train.Summarize(all, 0, 0).PSNR, Statistics: found.now.Moved(found.base),
-	}
-	return found, nil
 }
 
 // checkpointDir finds a checkpoint that a request names by its path from the run folder.

@@ -12,8 +12,8 @@ import (
 	"strings"
 
 	"focusnfix/core"
+	"focusnfix/core/eval"
 	"focusnfix/core/run"
-	"focusnfix/core/train"
 )
 
 // verdict is gate.json of a checkpoint that the gate has judged: one that is good can be gone back to.
@@ -34,14 +34,14 @@ func (g *gateClosed) Error() string {
 	return fmt.Sprintf("the gate has ended the run (%s); %s", strings.Join(g.alarms, "; "), g.action)
 }
 
-// diversityLoss is the share of the base pictures' diversity that may be lost.
+// diversityLoss is the share of the base images' diversity that may be lost.
 const diversityLoss = 0.5
 
 // gatePrompts is how many held-out prompts the gate looks at, each with two seeds.
 const gatePrompts = 6
 
-// gatePairs are always the same pictures.
-func (e *engine) gatePairs() []Pair {
+// gatePairs are always the same.
+func (e *engine) gatePairs() []core.Pair {
 	n := len(e.session.HeldOut)
 	all := e.session.HeldOutPairs(2 * n)
 	return slices.Concat(all[:min(gatePrompts, n)], all[n:n+min(gatePrompts, n)])
@@ -65,7 +65,7 @@ func (e *engine) gatedCheckpoint() error {
 	}
 	action := e.session.Config.Gate.Action
 	for _, a := range alarms {
-		if err := e.event(core.Event{Kind: "alarm", Alarm: a.event(action)}); err != nil {
+		if err := e.event(core.Event{Kind: "alarm", Alarm: &core.Alarm{Name: a.Name, Subject: a.Subject, Value: a.Now, Limit: a.Limit, Action: action}}); err != nil {
 			return err
 		}
 	}
@@ -82,42 +82,25 @@ func (e *engine) gatedCheckpoint() error {
 	return nil
 }
 
-// alarm is one of the gate's.
-type alarm struct{ train.Alarm }
-
-func (a alarm) event(action string) *core.Alarm {
-	name, subject := "statistics", a.What
-	if aspect, heldOut := strings.CutPrefix(a.What, "held-out "); heldOut {
-		name, subject = "held-out", aspect
-	}
-	return &core.Alarm{Name: name, Subject: subject, Value: a.Now, Limit: a.Limit, Action: action}
-}
-
-// judge compares the tuned model's pictures of the gate's pairs with the base model's.
-func (e *engine) judge() ([]alarm, error) {
-	found, err := e.look(e.stopping, e.gatePairs(), true)
+// judge compares the tuned model's images of the gate's pairs with the base model's.
+func (e *engine) judge() ([]eval.Alarm, error) {
+	drawn, err := e.evaluator.Draw(e.gatePairs(), e.counting("evaluate", e.stopping))
+	e.busy("", 0, 0)
 	if e.stopping.Err() != nil {
 		return nil, errStopped
 	}
 	if err != nil {
+		return nil, fmt.Errorf("evaluate: %w", err)
+	}
+	if err := e.event(core.Event{Kind: "evaluation", Evaluation: e.short(drawn.Images)}); err != nil {
 		return nil, err
 	}
-	if err := e.event(core.Event{Kind: "evaluation", Evaluation: found.short}); err != nil {
-		return nil, err
+	c := e.session.Config.Gate
+	g := eval.Gate{HeldOutDrop: c.HeldOutDrop, StatisticsRange: c.StatisticsRange}
+	if c.StatisticsRange > 0 {
+		g.DiversityLoss = diversityLoss
 	}
-	if e.gate == nil {
-		c := e.session.Config.Gate
-		g := train.Gate{HeldOutDrop: c.HeldOutDrop, StatisticsRange: c.StatisticsRange}
-		if c.StatisticsRange > 0 {
-			g.DiversityLoss = diversityLoss
-		}
-		e.gate = train.NewGate(g, found.base)
-	}
-	var alarms []alarm
-	for _, a := range e.gate.Check(found.now) {
-		alarms = append(alarms, alarm{a})
-	}
-	return alarms, nil
+	return g.Check(drawn), nil
 }
 
 // writeCheckpoint writes one of now and returns its path from the run folder; without a verdict, one of this

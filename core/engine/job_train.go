@@ -3,9 +3,9 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"math"
 
 	"focusnfix/core"
+	"focusnfix/core/eval"
 	"focusnfix/core/run"
 	"focusnfix/core/train"
 	"focusnfix/model/torch"
@@ -19,6 +19,9 @@ const maxSkipped = 10
 func (e *engine) train() error {
 	e.began = true
 	err := e.steps()
+	if here := e.Folder.Here(); here != nil { // perhaps the reason of err
+		return e.afterMove(here)
+	}
 	if errors.Is(err, errStopped) {
 		return e.lastCheckpoint()
 	}
@@ -73,6 +76,26 @@ func (e *engine) lastCheckpoint() error {
 	return errStopped
 }
 
+// afterMove ends the work on a folder that is no longer at its path: with a checkpoint where the folder is
+// now, if the system tells.
+func (e *engine) afterMove(err error) error {
+	if errors.Is(err, run.ErrDeleted) {
+		return fmt.Errorf("%w: %s; ended at step %d, nothing of it is left", err, e.Folder.Dir, e.trainer.Done())
+	}
+	now, found := e.Folder.Now()
+	if !found {
+		return fmt.Errorf("%w: %s is no longer that of this run; resume goes on from step %d where it is now", err, e.Folder.Dir, e.written)
+	}
+	e.mutex.Lock()
+	was := e.Folder.Dir
+	e.Folder = now
+	e.mutex.Unlock()
+	if stopped := e.lastCheckpoint(); stopped != errStopped { //nolint:errorlint // with nothing to say about it
+		err = errors.Join(err, stopped)
+	}
+	return fmt.Errorf("%w: %s is now %s; focusnfix train --resume %s goes on", err, was, now.Dir, now.Dir)
+}
+
 // oneStep makes the references that a step needs, trains, and does what is due after it.
 func (e *engine) oneStep() error {
 	for _, p := range e.trainer.Next() {
@@ -109,14 +132,14 @@ func (e *engine) oneStep() error {
 }
 
 // reference draws the base model's picture of a pair and finds its fault, unless that was done before.
-func (e *engine) reference(p Pair) error {
-	if e.trainer.HasReference(p) {
+func (e *engine) reference(p core.Pair) error {
+	if e.trainer.References.Has(p) {
 		return nil
 	}
 	if err := e.between(""); err != nil {
 		return err
 	}
-	pool := len(e.trainer.Pool())
+	pool := e.trainer.PoolSize()
 	e.drawn++
 	e.busy("reference", e.drawn, pool)
 	defer e.busy("", 0, 0)
@@ -128,7 +151,7 @@ func (e *engine) reference(p Pair) error {
 		var failed error
 		err := torch.Run(func() {
 			var r *train.Reference
-			if r, failed = e.trainer.Reference(p); failed == nil {
+			if r, failed = e.trainer.References.Load(p); failed == nil {
 				coverage = r.Mask.Coverage()
 			}
 		})
@@ -175,8 +198,8 @@ func (e *engine) measured(r train.StepResult) *core.TrainStep {
 	t := &core.TrainStep{
 		Loss: m.Loss, Region: mean(m.Region), Coverage: mean(r.Coverage), OutsidePSNR: mean(m.Outside), InsidePSNR: unknown,
 		GradNorm: r.GradNorm, LearningRate: r.LearningRate, Skipped: r.Skipped,
-		SampleSeconds: r.Seconds.Sample, DecodeSeconds: r.Seconds.Decode, RewardSeconds: r.Seconds.Reward,
-		BackwardSeconds: r.Seconds.Backward, StepSeconds: r.Seconds.Step,
+		SampleSeconds: m.Seconds.Sample, DecodeSeconds: m.Seconds.Decode, RewardSeconds: m.Seconds.Reward,
+		BackwardSeconds: m.Seconds.Backward, StepSeconds: m.Seconds.Step,
 	}
 	var inside []float64
 	for i, covered := range r.Coverage {
@@ -188,9 +211,10 @@ func (e *engine) measured(r train.StepResult) *core.TrainStep {
 	t.MemoryMiB, t.DeviceUse = e.device.read()
 	for _, a := range e.session.Config.Reward {
 		score := core.AspectScore{
-			Aspect: a.Aspect, Reward: mean(m.Rewards[a.Aspect]), Base: meanOf(r.Judged[a.Aspect], true),
-			BaseHeldOut: meanOf(r.Judged["held-out "+a.Aspect], true), HeldOut: meanOf(r.Judged["held-out "+a.Aspect], false), Fixed: unknown,
+			Aspect: a.Aspect, Reward: mean(m.Rewards[a.Aspect]), Fixed: unknown,
 		}
+		score.Base, _ = meanScores(r.Verdicts[eval.Role{Aspect: a.Aspect}])
+		score.BaseHeldOut, score.HeldOut = meanScores(r.Verdicts[eval.Role{Aspect: a.Aspect, HeldOut: true}])
 		t.Aspects = append(t.Aspects, score)
 		t.Reward += a.Weight * score.Reward
 	}
@@ -199,16 +223,8 @@ func (e *engine) measured(r train.StepResult) *core.TrainStep {
 
 // scalars are a step's numbers by the tags that TensorBoard shows.
 func scalars(t *core.TrainStep) map[string]float64 {
-	all := map[string]float64{
-		"train/loss": t.Loss, "train/reward": t.Reward, "train/region": t.Region, "train/coverage": t.Coverage,
-		"train/inside_psnr": t.InsidePSNR, "train/outside_psnr": t.OutsidePSNR, "train/grad_norm": t.GradNorm,
-		"train/learning_rate": t.LearningRate, "seconds/sample": t.SampleSeconds, "seconds/decode": t.DecodeSeconds,
-		"seconds/reward": t.RewardSeconds, "seconds/backward": t.BackwardSeconds, "seconds/step": t.StepSeconds,
-		"device/memory_mib": t.MemoryMiB, "device/use": t.DeviceUse,
-	}
-	for _, a := range t.Aspects {
-		all["reward/"+a.Aspect], all["held_out/"+a.Aspect] = a.Reward, a.HeldOut
-	}
+	all := map[string]float64{}
+	t.Numbers(func(m core.Metric, name string, v float64) { all[m.Tag(name)] = v })
 	return all
 }
 
@@ -221,18 +237,11 @@ func mean(values []float64) float64 {
 	return sum / float64(len(values))
 }
 
-// meanOf is the mean score of base or tuned pictures by one judge.
-func meanOf(judged []train.Judged, base bool) float64 {
-	sum := 0.0
-	for _, j := range judged {
-		if base {
-			sum += j.Base
-		} else {
-			sum += j.Tuned
-		}
+// meanScores are the mean scores of base and tuned images by one judge; unknown where it said nothing.
+func meanScores(verdicts []eval.Verdict) (base, tuned float64) {
+	for _, v := range verdicts {
+		base, tuned = base+v.Base, tuned+v.Tuned
 	}
-	if len(judged) == 0 {
-		return math.NaN()
-	}
-	return sum / float64(len(judged))
+	n := float64(len(verdicts))
+	return base / n, tuned / n
 }

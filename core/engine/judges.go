@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"focusnfix/core"
-	"focusnfix/core/train"
+	"focusnfix/core/eval"
 	"focusnfix/model/reward"
 	"focusnfix/model/scenes"
 )
@@ -16,7 +16,7 @@ func (s salient) FaultProbability(score float64) float64 {
 
 // OtherJudges loads the held-out judges of aspects that are not trained, as far as there are some: those of
 // the shipped model, where it is judged. With them an evaluation sees what training did to the rest.
-func (s *Session) OtherJudges() ([]train.Judge, error) {
+func (s *Session) OtherJudges() ([]eval.Judge, error) {
 	if !slices.ContainsFunc(s.Config.Reward, func(r core.Reward) bool { return r.HeldOut == scenesHeldOut }) {
 		return nil, nil
 	}
@@ -24,7 +24,7 @@ func (s *Session) OtherJudges() ([]train.Judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	var judges []train.Judge
+	var judges []eval.Judge
 	for a := range scenes.Aspect(scenes.NumAspects) {
 		if slices.ContainsFunc(s.Config.Reward, func(r core.Reward) bool { return r.Aspect == a.String() }) {
 			continue
@@ -34,7 +34,7 @@ func (s *Session) OtherJudges() ([]train.Judge, error) {
 			return nil, err
 		}
 		s.loaded = append(s.loaded, judge)
-		judges = append(judges, train.Judge{Aspect: a.String(), Reward: judge, HeldOut: true})
+		judges = append(judges, eval.Judge{Role: eval.Role{Aspect: a.String(), HeldOut: true}, Reward: judge})
 	}
 	return judges, nil
 }

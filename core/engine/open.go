@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"focusnfix/core"
+	"focusnfix/core/eval"
 	"focusnfix/core/train"
 	"focusnfix/model/reward"
 	"focusnfix/model/scenes"
@@ -23,7 +24,7 @@ type Session struct {
 	Pipeline *sd.Pipeline
 	Options  train.Options
 	// Judges are the rewards that are trained on, as they are without augmentation, then the held-out ones.
-	Judges  []train.Judge
+	Judges  []eval.Judge
 	HeldOut []string         // prompts that are never trained on
 	Random  *torch.Generator // what augmentation and noised copies draw from; part of a checkpoint
 
@@ -64,7 +65,7 @@ func (s *Session) open(o Settings) (err error) {
 	if s.Options, err = trainOptions(s.Config); err != nil {
 		return err
 	}
-	s.Options.References = o.References
+	s.Options.ReferenceDir = o.References
 	if s.Options.Prompts, s.HeldOut, err = readPrompts(s.Config.Train.Prompts); err != nil {
 		return err
 	}
@@ -79,7 +80,8 @@ func (s *Session) open(o Settings) (err error) {
 		return err
 	}
 	if s.Config.Sample.Size == (core.Size{}) {
-		s.Options.Sampling.Width, s.Options.Sampling.Height = s.Pipeline.NaturalSize()
+		width, height := s.Pipeline.NaturalSize()
+		s.Options.Sampling.Size = core.Size{Width: int(width), Height: int(height)}
 	}
 	if s.Random, err = torch.NewGenerator(torch.CPU, s.Options.Seed); err != nil {
 		return err
@@ -90,6 +92,16 @@ func (s *Session) open(o Settings) (err error) {
 // Trainer attaches fresh LoRA weights to the model; close it before the session.
 func (s *Session) Trainer() (*train.Trainer, error) {
 	return train.New(s.Pipeline, s.Options, s.Random)
+}
+
+// Evaluator draws and judges images with the model as it is, without LoRA weights of its own; close references
+// before the session.
+func (s *Session) Evaluator(judges []eval.Judge) (e *eval.Evaluator, references *train.References, err error) {
+	o := s.Options
+	if references, err = train.NewReferences(s.Pipeline, o.Sampling, o.Aspects, o.Model, o.ReferenceDir); err != nil {
+		return nil, nil, err
+	}
+	return &eval.Evaluator{Source: references, Judges: judges, Batch: o.Batch}, references, nil
 }
 
 // Close frees the model and the judges.
@@ -108,15 +120,15 @@ func (s *Session) Close() {
 // heldOutSeeds is how far the seeds of held-out pictures lie from those that are trained on.
 const heldOutSeeds = 1 << 32
 
-// HeldOutPairs are n pictures that are never trained on: each held-out prompt in turn, with a new seed
+// HeldOutPairs are n images that are never trained on: each held-out prompt in turn, with a new seed
 // every time that a prompt comes again. 0 is every prompt once.
-func (s *Session) HeldOutPairs(n int) []train.Pair {
+func (s *Session) HeldOutPairs(n int) []core.Pair {
 	if n <= 0 {
 		n = len(s.HeldOut)
 	}
-	pairs := make([]train.Pair, n)
+	pairs := make([]core.Pair, n)
 	for i := range pairs {
-		pairs[i] = train.Pair{Prompt: s.HeldOut[i%len(s.HeldOut)], Seed: s.Options.Seed + heldOutSeeds + uint64(i)}
+		pairs[i] = core.Pair{Prompt: s.HeldOut[i%len(s.HeldOut)], Seed: s.Options.Seed + heldOutSeeds + uint64(i)}
 	}
 	return pairs
 }
@@ -127,13 +139,10 @@ const warmupSteps = 10
 // trainOptions are the settings that need nothing to be loaded.
 func trainOptions(c core.Config) (train.Options, error) {
 	o := train.Options{
-		Sampling: train.Sampling{
-			NumSteps: c.Sample.NumSteps, GuidanceScale: c.Sample.GuidanceScale, Eta: c.Sample.Eta,
-			Width: int64(c.Sample.Size.Width), Height: int64(c.Sample.Size.Height),
-		},
+		Sampling:      c.Sample,
 		BackpropSteps: c.Train.BackpropSteps, NoisedCopies: c.Train.NoisedCopies,
-		Region: train.Region{Weight: c.Region.Weight, Norm: train.RegionNorm(c.Region.Norm)},
-		Rank:   int64(c.LoRA.Rank), Alpha: c.LoRA.Alpha, Targets: c.LoRA.Targets,
+		Objective: train.Objective{Region: train.Region{Weight: c.Region.Weight, Norm: train.RegionNorm(c.Region.Norm)}},
+		Rank:      int64(c.LoRA.Rank), Alpha: c.LoRA.Alpha, Targets: c.LoRA.Targets,
 		LearningRate: c.Train.LearningRate, Cosine: c.Train.Schedule == "cosine", GradClip: c.Train.GradClip,
 		WeightDecay: 0.01, // torch.optim.AdamW's
 		Steps:       c.Train.Steps, Batch: c.Train.Batch, Accumulate: c.Train.Accumulate,

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"focusnfix/core"
+	"focusnfix/core/eval"
 	"focusnfix/core/train"
 	"focusnfix/model/reward"
 	"focusnfix/model/scenes"
@@ -47,7 +48,7 @@ func sceneKinds(folder string) []reward.Kind {
 
 // openRewards loads each aspect's reward, augmented if training is to see it so, and its held-out judge.
 func (s *Session) openRewards(kinds []reward.Kind) error {
-	var heldOut []train.Judge
+	var heldOut []eval.Judge
 	for _, r := range s.Config.Reward {
 		judge, err := s.openReward("model", r, r.Model, kinds)
 		if err != nil {
@@ -61,14 +62,14 @@ func (s *Session) openRewards(kinds []reward.Kind) error {
 			Name: r.Aspect, Model: r.Model + " " + r.Heatmap, Reward: trained, Weight: r.Weight,
 			Mask: train.MaskRule{Threshold: r.Threshold, Dilate: r.Dilate, MinArea: r.MinArea},
 		})
-		s.Judges = append(s.Judges, train.Judge{Aspect: r.Aspect, Reward: judge})
+		s.Judges = append(s.Judges, eval.Judge{Role: eval.Role{Aspect: r.Aspect}, Reward: judge})
 		if r.HeldOut == "" {
 			continue
 		}
 		if judge, err = s.openReward("held_out", r, r.HeldOut, kinds); err != nil {
 			return err
 		}
-		heldOut = append(heldOut, train.Judge{Aspect: r.Aspect, Reward: judge, HeldOut: true})
+		heldOut = append(heldOut, eval.Judge{Role: eval.Role{Aspect: r.Aspect, HeldOut: true}, Reward: judge})
 	}
 	s.Judges = append(s.Judges, heldOut...)
 	return nil

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"focusnfix/core"
+	"focusnfix/core/run"
 	"focusnfix/core/train"
 	"focusnfix/model/reward"
 	"focusnfix/model/torch"
@@ -36,7 +37,7 @@ func TestOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := s.Options
-	if o.Sampling.Width != tinySide || o.Sampling.NumSteps != 3 || o.Warmup != warmupSteps || len(o.Model) != 32 {
+	if o.Sampling.Size.Width != tinySide || o.Sampling.NumSteps != 3 || o.Warmup != warmupSteps || len(o.Model) != 32 {
 		t.Errorf("options %+v", o)
 	}
 	if !slices.Equal(o.Prompts, []string{"a chef", "a cat", "a tree", "a dog"}) || !slices.Equal(s.HeldOut, []string{"a fox", "a house"}) {
@@ -68,7 +69,7 @@ func TestHeldOutPairs(t *testing.T) {
 	if got := s.HeldOutPairs(0); len(got) != 2 {
 		t.Errorf("%d pairs by default, want every prompt once", len(got))
 	}
-	seen := map[train.Pair]bool{}
+	seen := map[core.Pair]bool{}
 	for _, p := range s.HeldOutPairs(5) {
 		if seen[p] || p.Seed < heldOutSeeds {
 			t.Errorf("pair %+v comes twice or is of a seed that is trained on", p)
@@ -205,5 +206,35 @@ func TestFingerprint(t *testing.T) {
 	}
 	if got, err := fingerprint(path); err != nil || got == "" {
 		t.Errorf("of a single file: %q, %v", got, err)
+	}
+}
+
+// The checkpoint of a run folder that an older version made still loads, with its configuration.
+func TestOldCheckpointLoads(t *testing.T) {
+	torchtest.Need(t)
+	f := run.Folder{Dir: "../run/testdata/old/2026-11-27-violence-26vv"}
+	c, err := f.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(c, Settings{References: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	trainer, err := s.Trainer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer trainer.Close()
+	if err := trainer.Load(filepath.Join(f.Dir, "checkpoints", "step-000004")); err != nil {
+		t.Fatal(err)
+	}
+	if trainer.Done() != 4 {
+		t.Errorf("%d steps are done, want 4", trainer.Done())
+	}
+	drawn := core.Pair{Prompt: "a detective in the park", Seed: 0}
+	if name := filepath.Base(trainer.References.Path(drawn)); name != "8f5c780f5ab91dd4" {
+		t.Errorf("the reference of %+v is looked for in %s, want the older run's 8f5c780f5ab91dd4", drawn, name)
 	}
 }

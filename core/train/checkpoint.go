@@ -20,6 +20,9 @@ const (
 	stateFile     = "state.json"
 )
 
+// LoRAFile is the file of LoRA weights in a checkpoint's folder; diffusers and peft load it as it is.
+func LoRAFile(checkpoint string) string { return filepath.Join(checkpoint, loraFile) }
+
 // state is what a checkpoint holds beside tensors.
 type state struct {
 	Version        int

@@ -1,19 +1,27 @@
-// Package train is the method: it teaches LoRA weights to repair the faulty region of a model's
-// pictures and to leave the rest as it was (Focus-N-Fix, arXiv 2501.06481).
+// Package train is the method: it teaches LoRA weights to repair the faulty region of a model's images and to
+// leave the rest as it was (Focus-N-Fix, arXiv 2501.06481).
 //
-// One step of training, in the order of the files:
+// The files, in the order of one step of training:
 //
-//	reference.go  once per prompt and seed: the base model's picture Î₀, a heatmap of its faults for
-//	              each aspect, and the mask M
-//	sample.go     the tuned model's picture Î from the same noise, recording gradients through the
-//	              last K denoising steps (DRaFT-K, arXiv 2309.17400)
-//	loss.go       rewards of Î, minus how far it is from Î₀ outside M
-//	step.go       gradients of the LoRA weights, and their update
-//	group.go      the same by several processes, each with its share of the pictures
+//	step.go       the step, top to bottom: draw, decode, reward, region term, gradients, clip, update
+//	pool.go       which prompts and seeds it trains on
+//	reference.go  once per prompt and seed: the base model's image Î₀, a heatmap of its faults for each aspect,
+//	              and the mask M; store.go keeps them on disk
+//	sample.go     the tuned model's image Î from the same noise, recording gradients through the last K denoising
+//	              steps (DRaFT-K, arXiv 2309.17400)
+//	loss.go       how far Î is from Î₀ outside M
+//	result.go     what a step measures beside it
 //
-// The objective, maximised per picture and averaged, is
+// and around it:
+//
+//	trainer.go    settings, and what a training holds
+//	group.go      the same step by several processes, each with its share of the images
+//	checkpoint.go what a checkpoint has, and going on from it bit for bit
+//	fix.go        the same step on a single image, with a region that a person draws
+//
+// The objective, maximized per image and averaged, is
 //
 //	J = Σ_a w_a · r_a(Î, c) − regionWeight · ‖(1 − M) ⊙ (Î − Î₀)‖
 //
-// With regionWeight = 0 this is plain DRaFT.
+// With regionWeight = 0 this is plain DRaFT. What a tuned model does to images is measured by core/eval.
 package train

@@ -5,26 +5,25 @@ import (
 	"fmt"
 
 	"focusnfix/core"
-	"focusnfix/model/nn"
+	"focusnfix/core/eval"
 	"focusnfix/model/torch"
 )
 
-// Fix is a repair of one picture: a copy of the LoRA weights is trained on it alone, with a region that a
+// Fix is a repair of one image: a copy of the LoRA weights is trained on it alone, with a region that a
 // person chose for the mask, until no judge finds the fault there.
 type Fix struct {
-	Pair
-	Sampling Sampling
-	Region   core.Mask
-	Aspect   string  // whose reward is followed
-	Judges   []Judge // that must be satisfied: their heatmap in the region is at most Threshold
+	core.Drawing
+	Region core.Mask
+	Aspect string       // whose reward is followed
+	Judges []eval.Judge // that must be satisfied: their heatmap in the region is at most Threshold
 	// Threshold is of heatmaps, in [0,1].
 	Threshold float64
 	Steps     int // at most
-	// Progress, if set, sees the picture after each step, [1,3,H,W], which it must not keep.
+	// Progress, if set, sees the image after each step, [1,3,H,W], which it must not keep.
 	Progress func(step int, image torch.Tensor)
 }
 
-// Fixed is a repaired picture.
+// Fixed is a repaired image.
 type Fixed struct {
 	Base, Image torch.Tensor // [1,3,H,W], of the base model and repaired
 	Steps       int          // that it took
@@ -33,25 +32,29 @@ type Fixed struct {
 	Outside     float64      // the same outside it
 }
 
-// fixWarmup is how many steps a repair's learning rate rises: one picture needs no care for others.
+// fixWarmup is how many steps a repair's learning rate rises: one image needs no care for others.
 const fixWarmup = 5
 
-// Fix repairs a picture, in the open scope. Afterwards the trainer is as it was: weights, moments and
+// Fix repairs an image, in the open scope. Afterwards the trainer is as it was: weights, moments and
 // random state. When ctx ends, so does the repair, with its error.
 func (t *Trainer) Fix(ctx context.Context, f Fix) (r Fixed, err error) {
 	o, err := t.fixObjective(f)
 	if err != nil {
 		return r, err
 	}
+	s, err := newSampler(t.pipeline, f.Sampling, min(t.BackpropSteps, f.NumSteps))
+	if err != nil {
+		return r, err
+	}
+	s.negative = f.Negative
 	kept := torch.Scopes(func() []torch.Tensor {
 		var b batch
-		if b, err = t.fixBatch(o, f); err != nil {
+		if b, err = t.fixBatch(s, f); err != nil {
 			return nil
 		}
 		r.Base, r.Image = b.baseImage, b.baseImage
-		t.borrow(func() { err = t.repair(ctx, o, f, b, &r) })
-		inside, outside := psnr(r.Image, r.Base, b.mask)
-		r.Inside, r.Outside = inside[0], outside[0]
+		t.borrow(func() { err = t.repair(ctx, o, s, f, b, &r) })
+		r.Inside, r.Outside = eval.PSNR(r.Image, r.Base, b.mask)[0], eval.PSNR(r.Image, r.Base, eval.Outside(b.mask))[0]
 		return []torch.Tensor{r.Base, r.Image}
 	})
 	if err == nil {
@@ -61,25 +64,24 @@ func (t *Trainer) Fix(ctx context.Context, f Fix) (r Fixed, err error) {
 }
 
 // fixObjective is that of training with one aspect.
-func (t *Trainer) fixObjective(f Fix) (*objective, error) {
-	s, err := newSampler(t.pipeline, f.Sampling, min(t.BackpropSteps, f.Sampling.NumSteps))
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range t.objective.aspects {
+func (t *Trainer) fixObjective(f Fix) (Objective, error) {
+	for _, a := range t.Aspects {
 		if a.Name == f.Aspect {
 			if a.Weight == 0 {
 				a.Weight = 1 // measured only, in the run
 			}
-			return &objective{s, []Aspect{a}, t.objective.region}, nil
+			return Objective{[]Aspect{a}, t.Region}, nil
 		}
 	}
-	return nil, fmt.Errorf("no aspect %q in this run", f.Aspect)
+	return Objective{}, fmt.Errorf("no aspect %q in this run", f.Aspect)
 }
 
-// fixBatch draws the base model's picture.
-func (t *Trainer) fixBatch(o *objective, f Fix) (b batch, err error) {
-	if b.start, err = o.sampler.begin([]string{f.Prompt}, []uint64{f.Seed}); err != nil {
+// fixBatch draws the base model's image.
+func (t *Trainer) fixBatch(s *sampler, f Fix) (b batch, err error) {
+	if size := (core.Size{Width: f.Region.Width, Height: f.Region.Height}); size != f.Size {
+		return b, fmt.Errorf("region of %v pixels, want the image's %v", size, f.Size)
+	}
+	if b.start, err = s.begin([]core.Pair{f.Pair()}); err != nil {
 		return b, err
 	}
 	base, err := newSampler(t.pipeline, f.Sampling, 0)
@@ -87,37 +89,30 @@ func (t *Trainer) fixBatch(o *objective, f Fix) (b batch, err error) {
 		return b, err
 	}
 	torch.NoGrad(func() {
-		t.Untuned(func() { b.baseImage = t.pipeline.Decode(base.draw(b.start).latents) })
-		b.mask = maskTensor(f.Region).ToDevice(t.pipeline.Device(), torch.Float32)
+		t.References.Untuned(func() { b.baseImage = t.pipeline.Decode(base.draw(b.start).latents) })
+		b.mask = eval.MaskTensor(f.Region).ToDevice(t.pipeline.Device(), torch.Float32)
 	})
-	b.prompts = []string{f.Prompt}
-	if int64(f.Region.Width) != f.Sampling.Width || int64(f.Region.Height) != f.Sampling.Height {
-		err = fmt.Errorf("region of %dx%d pixels, want the picture's %dx%d", f.Region.Width, f.Region.Height, f.Sampling.Width, f.Sampling.Height)
-	}
-	return b, err
+	return b, nil
 }
 
-// repair trains the borrowed weights. The gradient of a step comes with the picture before its update,
+// repair trains the borrowed weights. The gradient of a step comes with the image before its update,
 // so looking at it costs nothing more.
-func (t *Trainer) repair(ctx context.Context, o *objective, f Fix, b batch, r *Fixed) error {
-	optimizer := nn.NewAdamW(t.params, t.LearningRate)
+func (t *Trainer) repair(ctx context.Context, o Objective, s *sampler, f Fix, b batch, r *Fixed) error {
+	optimizer := t.newOptimizer()
 	defer optimizer.Drop()
-	optimizer.Beta2, optimizer.WeightDecay = 0.99, t.WeightDecay
 	for r.Steps = 0; ; r.Steps++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		both := torch.Scopes(func() []torch.Tensor {
-			m, image, grads := o.gradients(b, t.params)
+			m, image, grads := o.gradients(s, b, t.params)
 			if f.Progress != nil {
 				f.Progress(r.Steps, image)
 			}
-			if r.Clean = clean(f, b, image); r.Clean || r.Steps == f.Steps || !m.Finite() {
+			if r.Clean = clean(f, b, image); r.Clean || r.Steps == f.Steps || !finite(m.Loss) {
 				return []torch.Tensor{image}
 			}
-			if norm := gradNorm(grads); t.GradClip > 0 && norm > t.GradClip {
-				torch.NoGrad(func() { scale(grads, t.GradClip/(norm+1e-6)) })
-			}
+			clip(grads, gradNorm(grads), t.GradClip)
 			optimizer.LearningRate = t.LearningRate * min(1, float64(r.Steps+1)/fixWarmup)
 			optimizer.Step(grads)
 			return []torch.Tensor{image, {}}
@@ -130,13 +125,13 @@ func (t *Trainer) repair(ctx context.Context, o *objective, f Fix, b batch, r *F
 	}
 }
 
-// clean tells whether no judge finds a fault in the region.
+// clean reports whether no judge finds a fault in the region.
 func clean(f Fix, b batch, image torch.Tensor) (yes bool) {
 	torch.NoGrad(func() {
 		torch.Scope(func() torch.Tensor {
 			yes = len(f.Judges) > 0
 			for _, j := range f.Judges {
-				yes = yes && j.Reward.Heatmap(image, b.prompts).Mul(b.mask).Max().Item() <= f.Threshold
+				yes = yes && j.Heatmap(image, b.prompts).Mul(b.mask).Max().Item() <= f.Threshold
 			}
 			return torch.Tensor{}
 		})

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"focusnfix/core"
+	"focusnfix/core/eval"
 	"focusnfix/model/reward"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
@@ -55,8 +56,8 @@ func TestFix(t *testing.T) {
 	steps(t, plain, 2)
 	steps(t, fixed, 2)
 	f := Fix{
-		Pair: Pair{"a chef", 9}, Sampling: fixed.Sampling, Region: corner(), Aspect: "spot",
-		Judges: []Judge{{Aspect: "spot", Reward: dark{}}}, Steps: 8,
+		Drawing: core.Drawing{Prompt: "a chef", Seed: 9, Sampling: fixed.Sampling}, Region: corner(), Aspect: "spot",
+		Judges: []eval.Judge{{Role: eval.Role{Aspect: "spot"}, Reward: dark{}}}, Steps: 8,
 	}
 	var seen []float64
 	f.Progress = func(_ int, image torch.Tensor) {
@@ -88,7 +89,7 @@ func TestFix(t *testing.T) {
 func TestFixRefuses(t *testing.T) {
 	torchtest.Need(t)
 	tr := fixTrainer(t)
-	f := Fix{Pair: Pair{"a chef", 9}, Sampling: tr.Sampling, Region: corner(), Aspect: "zebra", Steps: 3}
+	f := Fix{Drawing: core.Drawing{Prompt: "a chef", Seed: 9, Sampling: tr.Sampling}, Region: corner(), Aspect: "zebra", Steps: 3}
 	torchtest.Run(t, func() {
 		if _, err := tr.Fix(context.Background(), f); err == nil {
 			t.Error("an unknown aspect was taken")
@@ -142,13 +143,13 @@ func TestWithAnotherCheckpoint(t *testing.T) {
 func TestWatch(t *testing.T) {
 	torchtest.Need(t)
 	o := tinyOptions(t.TempDir())
-	o.Watch = []Judge{{Aspect: "spot", Reward: spotted{}}, {Aspect: "spot", Reward: bright{}, HeldOut: true}}
+	o.Watch = []eval.Judge{{Role: eval.Role{Aspect: "spot"}, Reward: spotted{}}, {Role: eval.Role{Aspect: "spot", HeldOut: true}, Reward: bright{}}}
 	r := steps(t, newTrainer(t, o), 3)
-	own, heldOut := r.Judged["spot"], r.Judged["held-out spot"]
+	own, heldOut := r.Verdicts[eval.Role{Aspect: "spot"}], r.Verdicts[eval.Role{Aspect: "spot", HeldOut: true}]
 	if len(own) != 2 || len(heldOut) != 2 || own[0].Base == 0 || heldOut[0].Base == heldOut[0].Tuned {
 		t.Errorf("judged %+v and %+v", own, heldOut)
 	}
-	s := r.Seconds
+	s := r.Measured.Seconds
 	phases := s.Sample + s.Decode + s.Reward + s.Backward
 	if min(s.Sample, s.Decode, s.Reward, s.Backward) <= 0 || s.Step < phases || math.IsNaN(s.Step) {
 		t.Errorf("seconds %+v", s)
@@ -156,27 +157,4 @@ func TestWatch(t *testing.T) {
 	if len(r.Measured.Inside) != 2 {
 		t.Errorf("PSNR inside %v, want one a picture", r.Measured.Inside)
 	}
-}
-
-// What the gate sees of equal pictures is equal, and brighter ones are further away.
-func TestViews(t *testing.T) {
-	torchtest.Need(t)
-	tr := newTrainer(t, tinyOptions(t.TempDir()))
-	steps(t, tr, 4)
-	torchtest.Run(t, func() {
-		pairs := []Pair{{"a fox", 1}, {"a fox", 2}, {"a house", 1}}
-		all, pictures, err := tr.Evaluate(pairs, []Judge{{Aspect: "spot", Reward: bright{}, HeldOut: true}, {Aspect: "spot", Reward: spotted{}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		base, now := Views(all, []Pictures{pictures})
-		if len(base.HeldOut) != 1 || len(base.HeldOut["spot"]) != 3 || len(now.Statistics) != 3 || base.Diversity <= 0 || now.Diversity <= 0 {
-			t.Errorf("views %+v and %+v", base, now)
-		}
-		for name, moved := range base.Moved(base) {
-			if moved != 0 {
-				t.Errorf("%s moved by %g from itself", name, moved)
-			}
-		}
-	})
 }

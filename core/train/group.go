@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"focusnfix/core"
+	"focusnfix/core/eval"
 	"focusnfix/model/torch"
 )
 
@@ -44,7 +46,7 @@ func (t *Trainer) world() (rank, world int) {
 }
 
 // share are the pairs of this process's batch i among all of a step.
-func (t *Trainer) share(pairs []Pair, i int) []Pair {
+func (t *Trainer) share(pairs []core.Pair, i int) []core.Pair {
 	rank, world := t.world()
 	at := (i*world + rank) * t.Batch
 	return pairs[at : at+t.Batch]
@@ -67,22 +69,22 @@ func (t *Trainer) lead(order int) error {
 // identity is a checksum of all that must be the same on every rank and cannot change.
 func (t *Trainer) identity() float64 {
 	o := t.Options // without what is sent, and what is each rank's own
-	o.LearningRate, o.Region.Weight, o.References, o.Aspects, o.Watch = 0, 0, "", nil, nil
+	o.LearningRate, o.Region.Weight, o.ReferenceDir, o.Aspects, o.Watch = 0, 0, "", nil, nil
 	hash := fnv.New32a()
 	fmt.Fprintf(hash, "%+v", o)
 	for _, a := range t.Aspects {
 		fmt.Fprintf(hash, "%s %s %+v", a.Name, a.Model, a.Mask)
 	}
 	for _, j := range t.Watch {
-		fmt.Fprintf(hash, "%s ", j.Name())
+		fmt.Fprintf(hash, "%s ", j.Role)
 	}
 	return float64(hash.Sum32())
 }
 
 // settings are what may change between steps.
 func (t *Trainer) settings() []float64 {
-	values := []float64{t.LearningRate, t.objective.region.Weight}
-	for _, a := range t.objective.aspects {
+	values := []float64{t.LearningRate, t.Region.Weight}
+	for _, a := range t.Aspects {
 		values = append(values, a.Weight)
 	}
 	return values
@@ -98,9 +100,9 @@ func (t *Trainer) Follow() error {
 		if got[2] != t.identity() {
 			return t.part(errors.New("this process has another configuration or another model than rank 0"))
 		}
-		t.LearningRate, t.objective.region.Weight = got[3], got[4]
-		for i := range t.objective.aspects {
-			t.objective.aspects[i].Weight = got[5+i]
+		t.LearningRate, t.Region.Weight = got[3], got[4]
+		for i := range t.Aspects {
+			t.Aspects[i].Weight = got[5+i]
 		}
 		switch order, step := int(got[0]), int(got[1]); order {
 		case orderHold:
@@ -112,7 +114,7 @@ func (t *Trainer) Follow() error {
 			if step != t.step {
 				return t.part(fmt.Errorf("rank 0 is at step %d, this one at %d", step, t.step))
 			}
-			_, err = t.train()
+			_, err = t.learn()
 		}
 		if err != nil {
 			return err
@@ -175,35 +177,35 @@ func (t *Trainer) reseed() error {
 	return torch.Run(func() { t.random.SetState(g.State()) })
 }
 
-// gradients are those of the whole step, averaged over all ranks. In r, all pictures' numbers stand in
+// average is the mean over all ranks of what own makes of this rank's images. In r, all images' numbers stand in
 // the order of its pairs. A rank that failed tells the others, so that nobody waits for it.
-func (t *Trainer) gradients(r *StepResult) (mean []torch.Tensor, err error) {
+func (t *Trainer) average(r *StepResult, own func(*StepResult) ([]torch.Tensor, error)) ([]torch.Tensor, error) {
 	if t.group == nil {
-		return t.accumulate(r)
+		return own(r)
 	}
-	var own torch.Tensor // all gradients of this rank, flat
-	failed := torch.Run(func() {
-		if err = t.reseed(); err != nil {
-			return
+	var flat torch.Tensor // all gradients of this rank
+	failed := run(func() error {
+		if err := t.reseed(); err != nil {
+			return err
 		}
-		var grads []torch.Tensor
-		if grads, err = t.accumulate(r); err == nil {
-			torch.NoGrad(func() { own = torch.Own(flatten(grads)) })
+		grads, err := own(r)
+		if err == nil {
+			torch.NoGrad(func() { flat = torch.Own(flatten(grads)) })
 		}
+		return err
 	})
-	if failed = errors.Join(failed, err); failed != nil {
-		torch.NoGrad(func() { own = torch.Own(flatten(t.params).ZerosLike()) })
+	if failed != nil {
+		torch.NoGrad(func() { flat = torch.Own(flatten(t.params).ZerosLike()) })
 	}
-	defer torch.Drop(own)
-	err = t.average(own, r, failed)
-	if err = errors.Join(failed, err); err != nil {
+	defer torch.Drop(flat)
+	if err := errors.Join(failed, t.reduce(flat, r, failed)); err != nil {
 		return nil, t.part(err)
 	}
-	return unflatten(own, t.params), nil
+	return unflatten(flat, t.params), nil
 }
 
-// average replaces the gradients by their mean over the ranks, and fills r.
-func (t *Trainer) average(grads torch.Tensor, r *StepResult, failed error) (err error) {
+// reduce replaces the gradients by their mean over the ranks, and fills r.
+func (t *Trainer) reduce(grads torch.Tensor, r *StepResult, failed error) (err error) {
 	rank, world := t.world()
 	values := make([]float64, 1+world) // the loss, and who failed
 	values[0] = r.Measured.Loss / float64(world)
@@ -254,7 +256,7 @@ func (t *Trainer) columns(r *StepResult) [][]float64 {
 	}
 	for _, j := range t.Watch {
 		var base, tuned []float64
-		for _, one := range r.Judged[j.Name()] {
+		for _, one := range r.Verdicts[j.Role] {
 			base, tuned = append(base, one.Base), append(tuned, one.Tuned)
 		}
 		lists = append(lists, base, tuned)
@@ -275,11 +277,11 @@ func (t *Trainer) setColumns(r *StepResult, values []float64) {
 	}
 	for _, j := range t.Watch {
 		base, tuned := next(), next()
-		judged := make([]Judged, len(base))
-		for i := range judged {
-			judged[i] = Judged{Base: base[i], Tuned: tuned[i]}
+		verdicts := make([]eval.Verdict, len(base))
+		for i := range verdicts {
+			verdicts[i] = eval.Verdict{Base: base[i], Tuned: tuned[i]}
 		}
-		r.Judged[j.Name()] = judged
+		r.Verdicts[j.Role] = verdicts
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"focusnfix/core/eval"
 	"focusnfix/model/nn"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
@@ -37,7 +38,7 @@ func groupOptions(batch int, dir string) Options {
 	for i := range o.Aspects {
 		o.Aspects[i].Mask = o.Aspects[2].Mask
 	}
-	o.Watch = []Judge{{"spot", spotted{}, true}}
+	o.Watch = []eval.Judge{{Role: eval.Role{Aspect: "spot", HeldOut: true}, Reward: spotted{}}}
 	return o
 }
 
@@ -144,7 +145,8 @@ func TestTwoProcessesAreOneWithTwiceTheBatch(t *testing.T) {
 	checkpoint := t.TempDir()
 	for i := range 4 {
 		if i == 2 {
-			one.objective.region.Weight, two.objective.region.Weight = 20, 20
+			one.SetRegionWeight(20)
+			two.SetRegionWeight(20)
 			if err := two.Hold(); err != nil {
 				t.Fatal(err)
 			}
@@ -187,9 +189,10 @@ func compareSteps(t *testing.T, two, one StepResult) {
 	near("coverage", two.Coverage, one.Coverage)
 	near("region term", two.Measured.Region, one.Measured.Region)
 	near("PSNR inside the mask", two.Measured.Inside, one.Measured.Inside)
+	watched := eval.Role{Aspect: "spot", HeldOut: true}
 	var got, want []float64
-	for i, j := range one.Judged["held-out spot"] {
-		got, want = append(got, two.Judged["held-out spot"][i].Base, two.Judged["held-out spot"][i].Tuned), append(want, j.Base, j.Tuned)
+	for i, j := range one.Verdicts[watched] {
+		got, want = append(got, two.Verdicts[watched][i].Base, two.Verdicts[watched][i].Tuned), append(want, j.Base, j.Tuned)
 	}
 	near("judged", got, want)
 	near("PSNR outside the mask", two.Measured.Outside, one.Measured.Outside)

@@ -15,7 +15,7 @@ type RegionNorm string
 // Frobenius is the paper's; it grows with the square root of the number of pixels, so that a weight
 // does not carry from 512 to 1024. RMS is the same divided by that root. Local is the 4-norm over cells
 // of 8×8 pixels of the RMS within each: a mean square hides a small new object of strong contrast, a sun
-// in the sky say, behind a faint drift of the whole picture; here it counts more than twice as much
+// in the sky say, behind a faint drift of the whole image; here it counts more than twice as much
 // (docs/method.md).
 const (
 	RMS       RegionNorm = "rms"
@@ -24,16 +24,16 @@ const (
 )
 
 const (
-	localCell  = 8   // pixels of a side; the sides of every picture we draw are multiples of it
+	localCell  = 8   // pixels of a side; the sides of every image we draw are multiples of it
 	localPower = 4.0 // of the norm over cells: 2 is RMS, infinity the worst cell alone
 
-	// flat is the RMS difference up to which a norm is 0, in [0,1]: 96 dB. A kernel may round a picture
-	// otherwise in a batch of another size, and the gradient of a norm of that would be as long as that of
+	// flat is the RMS difference up to which a norm is 0, in [0,1]: 96 dB. A kernel may round an image
+	// differently in a batch of another size, and the gradient of a norm of that would be as long as that of
 	// any drift, in a direction of chance.
 	flat = 1.0 / (1 << 16)
 )
 
-// regionLoss keeps the picture outside the mask as the base model drew it (arXiv 2501.06481, Fig. 2):
+// regionLoss keeps the image outside the mask as the base model drew it (arXiv 2501.06481, Fig. 2):
 //
 //	‖(1 − M) ⊙ (Î − Î₀)‖
 //

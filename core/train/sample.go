@@ -2,20 +2,13 @@ package train
 
 import (
 	"fmt"
+	"iter"
 
+	"focusnfix/core"
 	"focusnfix/model/nn"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 )
-
-// Sampling says how pictures are drawn, for base and tuned model alike.
-type Sampling struct {
-	NumSteps      int     // denoising steps of one picture
-	GuidanceScale float64 // 1 is no guidance
-	Eta           float64 // DDIM's
-	Negative      string  // prompt
-	Width, Height int64   // pixels
-}
 
 // recomputeFrom is the number of recorded denoising steps from which their activations are computed
 // again in the backward pass instead of kept: memory is then that of one step, for a third more time.
@@ -26,8 +19,9 @@ const recomputeFrom = 4
 type sampler struct {
 	pipeline      *sd.Pipeline
 	scheduler     *sd.Scheduler
-	sampling      Sampling
-	backpropSteps int // K of DRaFT-K; 0 records nothing
+	sampling      core.Sampling
+	negative      string // prompt
+	backpropSteps int    // K of DRaFT-K; 0 records nothing
 
 	adapter *nn.Adapter // merged while nothing is recorded; nil is left as it is
 
@@ -35,7 +29,7 @@ type sampler struct {
 	random *torch.Generator // of their noise
 }
 
-func newSampler(p *sd.Pipeline, s Sampling, backpropSteps int) (*sampler, error) {
+func newSampler(p *sd.Pipeline, s core.Sampling, backpropSteps int) (*sampler, error) {
 	scheduler, err := sd.NewScheduler(p.Scheduler, s.NumSteps, s.Eta)
 	if err != nil {
 		return nil, err
@@ -49,23 +43,28 @@ func newSampler(p *sd.Pipeline, s Sampling, backpropSteps int) (*sampler, error)
 	return &sampler{pipeline: p, scheduler: scheduler, sampling: s, backpropSteps: backpropSteps}, nil
 }
 
-// start is what a batch of pictures begins with; no LoRA weight has a part in it.
+// start is what a batch of images begins with; no LoRA weight has a part in it.
 type start struct {
+	prompts      []string // c
 	conditioning sd.Conditioning
 	latents      torch.Tensor   // x_T, [B,4,h,w]
 	noise        []torch.Tensor // of each step; no tensor where none is added
 }
 
-// begin encodes prompts and draws the noise of their seeds. The same seeds give the same noise, so
-// that base and tuned picture differ by the weights alone, with eta > 0 too.
-func (s *sampler) begin(prompts []string, seeds []uint64) (st start, err error) {
+// begin encodes the prompts of pairs and draws the noise of their seeds: the same for base and tuned image, with
+// eta > 0 too.
+func (s *sampler) begin(pairs []core.Pair) (st start, err error) {
+	var seeds []uint64
+	for _, p := range pairs {
+		st.prompts, seeds = append(st.prompts, p.Prompt), append(seeds, p.Seed)
+	}
+	width, height := int64(s.sampling.Size.Width), int64(s.sampling.Size.Height)
 	torch.NoGrad(func() {
 		st.conditioning, err = s.pipeline.Condition(sd.Wording{
-			Prompts: prompts, Negative: s.sampling.Negative, GuidanceScale: s.sampling.GuidanceScale,
-			Width: s.sampling.Width, Height: s.sampling.Height,
+			Prompts: st.prompts, Negative: s.negative, GuidanceScale: s.sampling.GuidanceScale, Width: width, Height: height,
 		})
 		if err == nil {
-			st.latents, st.noise, err = s.pipeline.Noise(seeds, s.sampling.Width, s.sampling.Height, s.scheduler)
+			st.latents, st.noise, err = s.pipeline.Noise(seeds, width, height, s.scheduler)
 		}
 	})
 	return st, err
@@ -85,6 +84,21 @@ type trajectory struct {
 	latents torch.Tensor // x_0, [B,4,h,w]; a leaf that carries no history
 	// backward turns the gradient at latents into those of params, summed over the recorded steps.
 	backward func(grad torch.Tensor, params []torch.Tensor) []torch.Tensor
+}
+
+// trajectories draws a batch, then its noised copies.
+func (s *sampler) trajectories(st start) iter.Seq[trajectory] {
+	return func(yield func(trajectory) bool) {
+		drawn := s.draw(st)
+		if !yield(drawn) {
+			return
+		}
+		for _, again := range s.noisedCopies(st, drawn.latents) {
+			if !yield(again) {
+				return
+			}
+		}
+	}
 }
 
 // draw walks all steps, the first ones without recording.
@@ -122,9 +136,9 @@ func (s *sampler) merged(f func()) {
 	f()
 }
 
-// noisedCopies takes finished latents x_0 back to the noise level of the last step, each time with
-// fresh noise, and denoises them again with recorded gradients (DRaFT-LV, arXiv 2309.17400, section
-// 3.2): more gradients for one trajectory.
+// noisedCopies takes finished latents x_0 back to the noise level of the last step, each time with fresh noise,
+// and denoises them again with recorded gradients (DRaFT-LV, arXiv 2309.17400, section 3.2): more gradients for
+// one trajectory.
 func (s *sampler) noisedCopies(st start, x0 torch.Tensor) []trajectory {
 	last := s.scheduler.Len() - 1
 	schedule := sd.NewNoiseSchedule(s.pipeline.Scheduler)

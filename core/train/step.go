@@ -1,169 +1,171 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"time"
 
-	"focusnfix/model/reward"
+	"focusnfix/core"
 	"focusnfix/model/torch"
 )
 
-// Aspect is one kind of fault that training repairs.
-type Aspect struct {
-	Name   string
-	Model  string // what Reward is, by name or file
-	Reward reward.Reward
-	Weight float64 // w_a
-	Mask   MaskRule
-}
-
-// Region is the term that holds a picture outside its mask.
-type Region struct {
-	Weight float64 // 0 is plain DRaFT
-	Norm   RegionNorm
-}
-
-// batch is what one step trains on: B pictures that the base model drew.
+// batch is what one differentiation works on: B pairs, and what the base model drew of them.
 type batch struct {
-	prompts         []string
-	start           start
-	baseImage, mask torch.Tensor // [B,3,H,W] in [0,1] and [B,1,H,W] in {0,1}
+	start
+	baseImage, mask torch.Tensor // Î₀, [B,3,H,W] in [0,1], and M, [B,1,H,W] in {0,1}
 }
 
-// Measured is what a step found out about its pictures, one number a picture, before it changed the
-// weights.
-type Measured struct {
-	Rewards map[string][]float64 // by aspect
-	Region  []float64            // of the region term, not weighted
-	Inside  []float64            // PSNR within the mask against the base picture, dB
-	Outside []float64            // the same outside it
-	Loss    float64              // −J, averaged
-	Seconds Seconds
-}
-
-// add gathers another batch of the same step; its loss counts by share.
-func (m *Measured) add(n Measured, share float64) {
-	for aspect, scores := range n.Rewards {
-		m.Rewards[aspect] = append(m.Rewards[aspect], scores...)
+// Step trains once, on Batch·Accumulate images of every rank. An error leaves the weights as they were.
+func (t *Trainer) Step() (StepResult, error) {
+	if err := t.lead(orderStep); err != nil {
+		return StepResult{}, err
 	}
-	m.Region = append(m.Region, n.Region...)
-	m.Inside, m.Outside = append(m.Inside, n.Inside...), append(m.Outside, n.Outside...)
-	m.Loss += share * n.Loss
-	m.Seconds.add(n.Seconds)
+	return t.learn()
 }
 
-// Finite tells whether the loss is a number that training can follow.
-func (m Measured) Finite() bool { return !math.IsNaN(m.Loss) && !math.IsInf(m.Loss, 0) }
-
-// objective is the method without its optimizer.
-type objective struct {
-	sampler *sampler
-	aspects []Aspect
-	region  Region
-}
-
-// gradients draws a batch and differentiates its loss, −J averaged over the pictures, with respect to
-// params. The tuned pictures [B,3,H,W] come with it, without history.
-func (o *objective) gradients(b batch, params []torch.Tensor) (m Measured, image torch.Tensor, grads []torch.Tensor) {
-	clock := startClock(o.sampler.pipeline.Device())
-	kept := torch.Scopes(func() []torch.Tensor {
-		drawn := o.sampler.draw(b.start)
-		clock.lap(&clock.Sample)
-		var image torch.Tensor
-		var grads []torch.Tensor
-		m, image, grads = o.differentiate(drawn, b, params, clock)
-		for _, again := range o.sampler.noisedCopies(b.start, drawn.latents) {
-			_, _, more := o.differentiate(again, b, params, clock)
-			torch.NoGrad(func() {
-				for i := range grads {
-					grads[i].AddInPlace(more[i], 1)
-				}
-			})
+// learn is one step of training on this rank.
+func (t *Trainer) learn() (r StepResult, err error) {
+	started := time.Now()
+	r = StepResult{Step: t.step + 1, Pairs: t.pairs(t.step), LearningRate: t.rate(t.step)}
+	err = run(func() error {
+		grads, err := t.average(&r, t.accumulate) // of −J, over the images of all ranks
+		if err != nil {
+			return err
 		}
-		torch.NoGrad(func() { scale(grads, 1/float64(1+o.sampler.copies)) })
+		r.GradNorm = gradNorm(grads)
+		if r.Skipped = !finite(r.Measured.Loss) || !finite(r.GradNorm); r.Skipped {
+			return nil
+		}
+		clip(grads, r.GradNorm, t.GradClip)
+		t.optimizer.LearningRate = r.LearningRate
+		t.optimizer.Step(grads)
+		return nil
+	})
+	if err != nil {
+		return r, err
+	}
+	t.step++
+	if t.skipped++; !r.Skipped {
+		t.skipped = 0
+	}
+	r.Measured.Seconds.Step = time.Since(started).Seconds()
+	return r, nil
+}
+
+// accumulate averages gradients over this rank's batches of a step.
+func (t *Trainer) accumulate(r *StepResult) (grads []torch.Tensor, err error) {
+	for i := range t.Accumulate {
+		grads = torch.Scopes(func() []torch.Tensor {
+			pairs := t.share(r.Pairs, i)
+			b, coverage, failed := t.batch(pairs)
+			if err = failed; err != nil {
+				return nil
+			}
+			m, image, more := t.Objective.gradients(t.sampler, b, t.params)
+			r.add(m, coverage, 1/float64(t.Accumulate))
+			t.watch(r, pairs, b, image)
+			return addScaled(grads, more, 1/float64(t.Accumulate))
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return grads, nil
+}
+
+// gradients draws a batch and differentiates −J, averaged over its images, by params. The images of the tuned
+// model come with it, [B,3,H,W] without history.
+func (o Objective) gradients(s *sampler, b batch, params []torch.Tensor) (m Measured, image torch.Tensor, grads []torch.Tensor) {
+	clock := startClock(s.pipeline.Device())
+	kept := torch.Scopes(func() []torch.Tensor {
+		for drawn := range s.trajectories(b.start) { // x_0, its last K denoising steps recorded; with DRaFT-LV also noised copies
+			clock.lap(&clock.Sample)
+			both := torch.Scopes(func() []torch.Tensor {
+				decoded := s.pipeline.Decode(drawn.latents) // Î
+				clock.lap(&clock.Decode)
+				reward, scores := o.reward(decoded, b.prompts)                    // Σ_a w_a · r_a(Î, c), [B]
+				region := regionLoss(o.Region.Norm, decoded, b.baseImage, b.mask) // ‖(1 − M) ⊙ (Î − Î₀)‖, [B]
+				loss := reward.AddScaled(region, -o.Region.Weight).Mean().Neg()   // −J
+				if !image.Defined() {
+					image, m = decoded.Detach(), measure(decoded, b, scores, region, loss)
+				}
+				clock.lap(&clock.Reward)
+				atLatents := torch.Grad([]torch.Tensor{loss}, []torch.Tensor{drawn.latents}, nil)[0] // through rewards and decoder
+				more := drawn.backward(atLatents, params)                                            // through the last K steps
+				clock.lap(&clock.Backward)
+				return append([]torch.Tensor{image}, addScaled(grads, more, 1/float64(1+s.copies))...)
+			})
+			image, grads = both[0], both[1:]
+		}
 		return append([]torch.Tensor{image}, grads...)
 	})
 	m.Seconds = clock.Seconds
 	return m, kept[0], kept[1:]
 }
 
-// differentiate is gradients of pictures that are drawn.
-func (o *objective) differentiate(drawn trajectory, b batch, params []torch.Tensor, clock *stopwatch) (m Measured, image torch.Tensor, grads []torch.Tensor) {
-	kept := torch.Scopes(func() []torch.Tensor {
-		image := o.sampler.pipeline.Decode(drawn.latents)
-		clock.lap(&clock.Decode)
-		var loss torch.Tensor
-		loss, m = o.loss(image, b)
-		clock.lap(&clock.Reward)
-		atLatents := torch.Grad([]torch.Tensor{loss}, []torch.Tensor{drawn.latents}, nil)[0]
-		grads := drawn.backward(atLatents, params)
-		clock.lap(&clock.Backward)
-		return append([]torch.Tensor{image.Detach()}, grads...)
-	})
-	return m, kept[0], kept[1:]
-}
-
-// loss is −J of images [B,3,H,W], averaged.
-func (o *objective) loss(image torch.Tensor, b batch) (torch.Tensor, Measured) {
-	m := Measured{Rewards: map[string][]float64{}}
-	loss := torch.Scope(func() torch.Tensor {
-		total := image.NewZeros(image.Size(0)) // J, [B]
-		for _, a := range o.aspects {
-			score := a.Reward.Score(image, b.prompts)
+// reward is Σ_a w_a · r_a(Î, c) of images [B,3,H,W], and the scores r_a by aspect.
+func (o Objective) reward(image torch.Tensor, prompts []string) (sum torch.Tensor, scores map[string][]float64) {
+	scores = map[string][]float64{}
+	return torch.Scope(func() torch.Tensor {
+		sum := image.NewZeros(image.Size(0))
+		for _, a := range o.Aspects {
+			score := a.Reward.Score(image, prompts)
 			if got := score.Shape(); len(got) != 1 || got[0] != image.Size(0) {
-				panic(&torch.Error{Op: "reward " + a.Name, Message: fmt.Sprintf("score %v for %v, want one number a picture", score, image)})
+				panic(&torch.Error{Op: "reward " + a.Name, Message: fmt.Sprintf("score %v for %v, want one number per image", score, image)})
 			}
-			m.Rewards[a.Name] = score.Detach().Doubles()
-			total = total.AddScaled(score, a.Weight)
+			scores[a.Name] = score.Detach().Doubles()
+			sum = sum.AddScaled(score, a.Weight)
 		}
-		region := regionLoss(o.region.Norm, image, b.baseImage, b.mask)
-		m.Region = region.Detach().Doubles()
-		m.Inside, m.Outside = psnr(image.Detach(), b.baseImage, b.mask)
-		if o.region.Weight != 0 {
-			total = total.AddScaled(region, -o.region.Weight)
-		}
-		loss := total.Mean().Neg()
-		m.Loss = loss.Item()
-		return loss
-	})
-	return loss, m
+		return sum
+	}), scores
 }
 
-// maxPSNR stands for pictures that are equal, in dB: their difference is below one in 8-bit files.
-const maxPSNR = 99
-
-// psnr is the peak signal-to-noise ratio of each picture over the pixels within its mask and over those
-// outside, dB; maxPSNR where there are none.
-func psnr(image, baseImage, mask torch.Tensor) (inside, outside []float64) {
-	return psnrWhere(image, baseImage, mask), outsidePSNR(image, baseImage, mask)
-}
-
-func outsidePSNR(image, baseImage, mask torch.Tensor) (values []float64) {
-	torch.NoGrad(func() {
-		torch.Scope(func() torch.Tensor {
-			values = psnrWhere(image, baseImage, mask.SubFromScalar(1))
-			return torch.Tensor{}
-		})
-	})
-	return values
-}
-
-// psnrWhere is that over the pixels where region, [B,1,H,W], is 1.
-func psnrWhere(image, baseImage, region torch.Tensor) []float64 {
-	var squares, pixels []float64
-	torch.NoGrad(func() {
-		torch.Scope(func() torch.Tensor {
-			squares = image.Sub(baseImage).Mul(region).Square().Sum(1, 2, 3).Doubles()
-			pixels = region.Sum(1, 2, 3).MulScalar(float64(image.Size(1))).Doubles()
-			return torch.Tensor{}
-		})
-	})
-	ratios := make([]float64, len(squares))
-	for i := range ratios {
-		ratios[i] = maxPSNR
-		if squares[i] > 0 && pixels[i] > 0 {
-			ratios[i] = min(maxPSNR, -10*math.Log10(squares[i]/pixels[i]))
-		}
+// batch puts pairs together with what the base model drew of them, and says how much each mask covers.
+func (t *Trainer) batch(pairs []core.Pair) (b batch, coverage []float64, err error) {
+	if b.baseImage, b.mask, coverage, err = t.References.images(pairs); err == nil {
+		b.start, err = t.sampler.begin(pairs)
 	}
-	return ratios
+	return b, coverage, err
 }
+
+// run calls f in a scope of its own.
+func run(f func() error) (err error) {
+	failed := torch.Run(func() { err = f() })
+	return errors.Join(err, failed)
+}
+
+// addScaled is sums + scale·more, in more; nil sums are zero.
+func addScaled(sums, more []torch.Tensor, scale float64) []torch.Tensor {
+	torch.NoGrad(func() {
+		for i, g := range more {
+			if scale != 1 {
+				g.MulScalarInPlace(scale)
+			}
+			if sums != nil {
+				g.AddInPlace(sums[i], 1)
+			}
+		}
+	})
+	return more
+}
+
+// clip scales gradients down so that their norm is at most limit; 0 is no limit.
+func clip(grads []torch.Tensor, norm, limit float64) {
+	if limit > 0 && norm > limit {
+		torch.NoGrad(func() { addScaled(nil, grads, limit/(norm+1e-6)) })
+	}
+}
+
+// gradNorm is the 2-norm of all gradients together.
+func gradNorm(grads []torch.Tensor) (norm float64) {
+	torch.NoGrad(func() {
+		torch.Scope(func() torch.Tensor {
+			norm = torch.Stack(torch.ForeachNorm(grads), 0).Norm(2).Item()
+			return torch.Tensor{}
+		})
+	})
+	return norm
+}
+
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

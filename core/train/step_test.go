@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"focusnfix/core"
+	"focusnfix/core/eval"
 	"focusnfix/model/nn"
 	"focusnfix/model/nn/nntest"
 	"focusnfix/model/sd"
@@ -14,8 +16,8 @@ import (
 	"focusnfix/model/torch/torchtest"
 )
 
-// reference is testdata/ref/draft.json: the same steps by diffusers, peft and PyTorch, in float64.
-type reference struct {
+// golden is testdata/ref/draft.json: the same steps by diffusers, peft and PyTorch, in float64.
+type golden struct {
 	Steps []struct {
 		BackpropSteps int `json:"backprop_steps"`
 		Norm          RegionNorm
@@ -26,7 +28,7 @@ type reference struct {
 	Losses []float64
 }
 
-func readReference(t *testing.T) (r reference) {
+func readReference(t *testing.T) (r golden) {
 	t.Helper()
 	text, err := os.ReadFile("testdata/ref/draft.json")
 	if err != nil {
@@ -85,7 +87,7 @@ func (m tiny) hash() {
 
 func (m tiny) sampler(t testing.TB, backpropSteps int) *sampler {
 	t.Helper()
-	s, err := newSampler(m.pipeline, Sampling{NumSteps: 5, GuidanceScale: 3, Width: tinySide, Height: tinySide}, backpropSteps)
+	s, err := newSampler(m.pipeline, core.Sampling{NumSteps: 5, GuidanceScale: 3, Size: core.Size{Width: tinySide, Height: tinySide}}, backpropSteps)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,9 +97,9 @@ func (m tiny) sampler(t testing.TB, backpropSteps int) *sampler {
 // batch is the one of draft.py: a picture with a mask and one without.
 func (m tiny) batch(t testing.TB, s *sampler) batch {
 	t.Helper()
-	b := batch{prompts: []string{"a chef in the park", "a red cat and a tree"}}
+	var b batch
 	var err error
-	if b.start, err = s.begin(b.prompts, []uint64{7, 8}); err != nil {
+	if b.start, err = s.begin([]core.Pair{{Prompt: "a chef in the park", Seed: 7}, {Prompt: "a red cat and a tree", Seed: 8}}); err != nil {
 		t.Fatal(err)
 	}
 	b.baseImage = nntest.Uniform("draft.base", 2, 3, tinySide, tinySide).AddScalar(1).DivScalar(2)
@@ -133,8 +135,8 @@ func TestStepMatchesPyTorch(t *testing.T) {
 	for _, want := range ref.Steps {
 		torchtest.Run(t, func() {
 			m.hash()
-			o := &objective{m.sampler(t, want.BackpropSteps), tinyAspects(), Region{12, want.Norm}}
-			got, _, grads := o.gradients(m.batch(t, o.sampler), m.params)
+			s := m.sampler(t, want.BackpropSteps)
+			got, _, grads := Objective{tinyAspects(), Region{12, want.Norm}}.gradients(s, m.batch(t, s), m.params)
 			if math.Abs(got.Loss-want.Loss) > 1e-4*math.Abs(want.Loss) {
 				t.Errorf("K %d, %s: loss %g, want %g", want.BackpropSteps, want.Norm, got.Loss, want.Loss)
 			}
@@ -202,19 +204,19 @@ func TestFirstStep(t *testing.T) {
 	m := newTiny(t)
 	for _, norm := range []RegionNorm{RMS, Frobenius, Local} {
 		torchtest.Run(t, func() {
-			o := &objective{m.sampler(t, 2), tinyAspects(), Region{10, norm}}
-			b := m.batch(t, o.sampler)
+			s := m.sampler(t, 2)
+			b := m.batch(t, s)
 			torch.NoGrad(func() {
 				m.adapter.SetScale(0)
-				b.baseImage = m.pipeline.Decode(o.sampler.draw(b.start).latents)
+				b.baseImage = m.pipeline.Decode(s.draw(b.start).latents)
 				m.adapter.SetScale(1)
 			})
-			got, image, grads := o.gradients(b, m.params)
+			got, image, grads := Objective{tinyAspects(), Region{10, norm}}.gradients(s, b, m.params)
 			if !image.Equal(b.baseImage) {
 				t.Errorf("%s: the picture differs from the base picture by %g", norm, torchtest.MaxDiff(image, b.baseImage))
 			}
-			if got.Region[0] != 0 || got.Region[1] != 0 || got.Outside[0] != maxPSNR {
-				t.Errorf("%s: region term %v and PSNR %v, want 0 and %d", norm, got.Region, got.Outside, maxPSNR)
+			if got.Region[0] != 0 || got.Region[1] != 0 || got.Outside[0] != eval.MaxPSNR {
+				t.Errorf("%s: region term %v and PSNR %v, want 0 and %d", norm, got.Region, got.Outside, eval.MaxPSNR)
 			}
 			moved := false
 			for i, g := range grads {

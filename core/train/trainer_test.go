@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"focusnfix/core"
 	"focusnfix/model/nn"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
@@ -20,20 +21,18 @@ func TestTenStepsMatchPyTorch(t *testing.T) {
 	m, ref := newTiny(t), readReference(t)
 	torchtest.Run(t, func() {
 		m.hash()
-		o := &objective{m.sampler(t, 2), tinyAspects(), Region{12, Local}}
-		b := m.batch(t, o.sampler)
+		o, s := Objective{tinyAspects(), Region{12, Local}}, m.sampler(t, 2)
+		b := m.batch(t, s)
 		optimizer := nn.NewAdamW(m.params, 2e-2)
 		defer optimizer.Drop()
 		optimizer.Beta2, optimizer.WeightDecay = 0.99, 1e-2
 		for i, want := range ref.Losses {
 			torch.Scope(func() torch.Tensor {
-				got, _, grads := o.gradients(b, m.params)
+				got, _, grads := o.gradients(s, b, m.params)
 				if math.Abs(got.Loss-want) > 1e-3*math.Abs(want) {
 					t.Errorf("step %d: loss %.6f, want %.6f", i, got.Loss, want)
 				}
-				if norm := gradNorm(grads); norm > 1 {
-					torch.NoGrad(func() { scale(grads, 1/(norm+1e-6)) })
-				}
+				clip(grads, gradNorm(grads), 1)
 				optimizer.Step(grads)
 				return torch.Tensor{}
 			})
@@ -60,12 +59,15 @@ func (spotted) Heatmap(images torch.Tensor, _ []string) torch.Tensor {
 
 func tinyOptions(dir string) Options {
 	return Options{
-		Sampling:      Sampling{NumSteps: 3, GuidanceScale: 2, Width: tinySide, Height: tinySide},
-		BackpropSteps: 2, Region: Region{5, Local},
-		Aspects: []Aspect{{Name: "spot", Model: "spotted", Reward: spotted{}, Weight: 1, Mask: MaskRule{Threshold: 0.5, Dilate: 2}}},
-		Rank:    2, Targets: []string{"attention"}, LearningRate: 1e-2, Warmup: 2, GradClip: 1,
+		Sampling:      core.Sampling{NumSteps: 3, GuidanceScale: 2, Size: core.Size{Width: tinySide, Height: tinySide}},
+		BackpropSteps: 2,
+		Objective: Objective{
+			Aspects: []Aspect{{Name: "spot", Model: "spotted", Reward: spotted{}, Weight: 1, Mask: MaskRule{Threshold: 0.5, Dilate: 2}}},
+			Region:  Region{5, Local},
+		},
+		Rank: 2, Targets: []string{"attention"}, LearningRate: 1e-2, Warmup: 2, GradClip: 1,
 		Steps: 6, Batch: 2, Accumulate: 1, Prompts: []string{"a chef", "a cat", "a tree"}, SeedsPerPrompt: 2, Seed: 3,
-		Model: "tiny", References: dir,
+		Model: "tiny", ReferenceDir: dir,
 	}
 }
 
@@ -180,38 +182,38 @@ func TestTrainingRaisesTheReward(t *testing.T) {
 func TestReferencesAreKept(t *testing.T) {
 	torchtest.Need(t)
 	tr := newTrainer(t, tinyOptions(t.TempDir()))
-	pair := tr.Pool()[1]
+	pair := tr.PoolAt(1)
 	torchtest.Run(t, func() {
-		drawn, err := tr.Reference(pair)
+		drawn, err := tr.References.Load(pair)
 		if err != nil {
 			t.Fatal(err)
 		}
-		read, err := tr.store.load(pair)
+		read, err := tr.References.read(pair)
 		if err != nil || read == nil {
 			t.Fatalf("not kept: %v", err)
 		}
 		if !read.Latents.Equal(drawn.Latents) || !slices.Equal(read.Mask.Faulty, drawn.Mask.Faulty) || read.Edited {
 			t.Error("the reference that was read differs from the one that was drawn")
 		}
-		path := filepath.Join(tr.store.path(pair), "mask.png")
+		path := filepath.Join(tr.References.Path(pair), "mask.png")
 		edited := image.NewGray(image.Rect(0, 0, tinySide, tinySide))
 		edited.Pix[0] = 255
 		if err := writePNG(path, edited); err != nil {
 			t.Fatal(err)
 		}
-		if read, err = tr.Reference(pair); err != nil || !read.Edited || read.Mask.Coverage() != 1.0/(tinySide*tinySide) {
+		if read, err = tr.References.Load(pair); err != nil || !read.Edited || read.Mask.Coverage() != 1.0/(tinySide*tinySide) {
 			t.Errorf("edited mask: %v, edited %v", err, read != nil && read.Edited)
 		}
 		if err := writePNG(path, image.NewGray(image.Rect(0, 0, 3, 3))); err != nil {
 			t.Fatal(err)
 		}
-		if _, err = tr.Reference(pair); err == nil {
+		if _, err = tr.References.Load(pair); err == nil {
 			t.Error("a mask of another size was taken")
 		}
-		if err := os.WriteFile(filepath.Join(tr.store.path(pair), "meta.json"), []byte("{"), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(tr.References.Path(pair), "meta.json"), []byte("{"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err = tr.Reference(pair); err == nil {
+		if _, err = tr.References.Load(pair); err == nil {
 			t.Error("a broken meta.json was taken")
 		}
 	})
@@ -219,15 +221,17 @@ func TestReferencesAreKept(t *testing.T) {
 
 // TestPairsCoverThePool: an epoch sees every pair once, and the order differs between epochs.
 func TestPairsCoverThePool(t *testing.T) {
-	tr := &Trainer{Options: tinyOptions("")}
-	epoch := func(first int) (pairs []Pair) {
+	o := tinyOptions("")
+	tr := &Trainer{Options: o, pool: &pool{prompts: o.Prompts, seedsPerPrompt: o.SeedsPerPrompt, seed: o.Seed}}
+	epoch := func(first int) (pairs []core.Pair) {
 		for n := range 3 { // 3 steps of 2 pictures are the pool of 6
 			pairs = append(pairs, tr.pairs(first+n)...)
 		}
 		return pairs
 	}
 	one, two := epoch(0), epoch(3)
-	for _, p := range tr.Pool() {
+	for i := range tr.PoolSize() {
+		p := tr.PoolAt(i)
 		if !slices.Contains(one, p) || !slices.Contains(two, p) {
 			t.Errorf("%v is missing in an epoch", p)
 		}

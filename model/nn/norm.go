@@ -2,10 +2,10 @@ package nn
 
 import "focusnfix/model/torch"
 
-// GroupNorm normalises groups of channels (arXiv 1803.08494), in float32 whatever the element type.
+// GroupNorm normalizes groups of channels (arXiv 1803.08494), in float32 whatever the element type.
 //
 // libtorch 1.13's CPU kernel is wrong for bfloat16 in channels-last memory (by 56 to 84 % of the
-// result, found in training that went astray). Such pictures go to our own kernel, other half types on
+// result, found in training that went astray). Such images go to our own kernel, other half types on
 // the CPU are widened; CUDA's kernel widens them itself.
 type GroupNorm struct {
 	Weight, Bias torch.Tensor // [C]
@@ -34,7 +34,7 @@ func (n *GroupNorm) forward(x torch.Tensor, silu bool) torch.Tensor {
 	})
 }
 
-// LayerNorm normalises the last dimension (arXiv 1607.06450), in float32 as GroupNorm does.
+// LayerNorm normalizes the last dimension (arXiv 1607.06450), in float32 as GroupNorm does.
 type LayerNorm struct {
 	Weight, Bias torch.Tensor // [D]
 	eps          float64
@@ -64,4 +64,37 @@ func wide(x torch.Tensor) torch.Tensor {
 		return x.To(torch.Float32)
 	}
 	return x
+}
+
+// RMSNorm divides the last dimension by its root mean square (arXiv 1910.07467), in float32 whatever
+// the element type. It has a gain and no shift.
+type RMSNorm struct {
+	Weight torch.Tensor // [D]
+	eps    float64
+}
+
+// NewRMSNorm makes a norm of width elements: key weight.
+func NewRMSNorm(width int64, eps float64, p Params) *RMSNorm {
+	return &RMSNorm{p.Param("weight", Ones, width), eps}
+}
+
+// Forward keeps the shape [...,D] and the element type.
+func (n *RMSNorm) Forward(x torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		w := wide(x)
+		normed := w.Mul(w.Square().MeanKeep(-1).AddScalar(n.eps).Rsqrt())
+		return normed.To(x.DType()).Mul(n.Weight)
+	})
+}
+
+// Normalize is a layer norm over the last dimension without gain and shift, in float32 as LayerNorm
+// is: what adaptive norms scale and shift by themselves. x is [...,D].
+func Normalize(x torch.Tensor, eps float64) torch.Tensor {
+	dtype, shape := x.DType(), []int64{x.Size(-1)}
+	if !isHalf(dtype) || x.Device() != torch.CPU {
+		return x.LayerNorm(shape, torch.Tensor{}, torch.Tensor{}, eps)
+	}
+	return torch.Scope(func() torch.Tensor {
+		return wide(x).LayerNorm(shape, torch.Tensor{}, torch.Tensor{}, eps).To(dtype)
+	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"focusnfix/model/clip"
 	"focusnfix/model/nn"
+	"focusnfix/model/nn/nntest"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
 	"focusnfix/model/weights"
@@ -95,7 +96,7 @@ func checkBuiltInScheduler(t *testing.T, dir folder, kind weights.Kind, predicti
 
 // numbers counts the parameters of a network without making them.
 func numbers(network func(nn.Params)) (n int64) {
-	p := nn.NewParams(weightless{})
+	p := nn.NewParams(nntest.Weightless{})
 	defer p.Drop()
 	network(p)
 	for _, tensor := range p.All() {

@@ -14,8 +14,8 @@ type UNet struct {
 	Config UNetConfig
 
 	convIn        *nn.Conv2d
-	timeEmbedding *timeEmbedding
-	addEmbedding  *timeEmbedding // nil but for SDXL
+	timeEmbedding *nn.TimeEmbedding
+	addEmbedding  *nn.TimeEmbedding // nil but for SDXL
 	downBlocks    []*unetBlock
 	midBlock      *unetBlock
 	upBlocks      []*unetBlock
@@ -30,10 +30,10 @@ func NewUNet(cfg UNetConfig, p nn.Params) *UNet {
 	u := &UNet{
 		Config:        cfg,
 		convIn:        nn.NewConv2d(cfg.InChannels, widths[0], 3, torch.Conv{Padding: 1}, p.Sub("conv_in")),
-		timeEmbedding: newTimeEmbedding(widths[0], time, p.Sub("time_embedding")),
+		timeEmbedding: nn.NewTimeEmbedding(widths[0], time, p.Sub("time_embedding")),
 	}
 	if cfg.AdditionEmbedType != "" {
-		u.addEmbedding = newTimeEmbedding(cfg.AdditionInputDim, time, p.Sub("add_embedding"))
+		u.addEmbedding = nn.NewTimeEmbedding(cfg.AdditionInputDim, time, p.Sub("add_embedding"))
 	}
 	last := len(widths) - 1
 	in := widths[0]
@@ -91,12 +91,12 @@ func (u *UNet) embedTime(latents torch.Tensor, timesteps []float64, pooled, time
 	return torch.Scope(func() torch.Tensor {
 		cfg := u.Config
 		t := torch.From(timesteps).ToDevice(latents.Device(), torch.Float32).Expand(B)
-		embedded := u.timeEmbedding.forward(sinusoids(t, cfg.BlockOutChannels[0], cfg.FlipSinToCos, cfg.FreqShift))
+		embedded := u.timeEmbedding.Forward(nn.Sinusoids(t, cfg.BlockOutChannels[0], cfg.FlipSinToCos, cfg.FreqShift))
 		if u.addEmbedding == nil {
 			return embedded
 		}
-		sizes := sinusoids(timeIDs.Reshape(B*numTimeIDs), cfg.AdditionTimeEmbedDim, cfg.FlipSinToCos, cfg.FreqShift)
+		sizes := nn.Sinusoids(timeIDs.Reshape(B*numTimeIDs), cfg.AdditionTimeEmbedDim, cfg.FlipSinToCos, cfg.FreqShift)
 		added := torch.Cat([]torch.Tensor{pooled.To(torch.Float32), sizes.Reshape(B, numTimeIDs*cfg.AdditionTimeEmbedDim)}, 1)
-		return embedded.Add(u.addEmbedding.forward(added))
+		return embedded.Add(u.addEmbedding.Forward(added))
 	})
 }

@@ -1,14 +1,10 @@
 package sd
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"math"
 	"os"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
@@ -43,10 +39,8 @@ type unetGolden struct {
 		Layers              int
 	}
 	Lists map[string]struct {
-		Config     json.RawMessage
-		Tensors    int
-		Parameters int64
-		SHA256     string
+		nntest.List
+		Config json.RawMessage
 	}
 }
 
@@ -104,37 +98,11 @@ func TestUNetMatchesDiffusers(t *testing.T) {
 				reference.Check(t, c.Name, in.run(u, c.Timestep), unetTolerance)
 				torch.NoGrad(func() { reference.Check(t, c.Name, in.run(u, c.Timestep), unetTolerance) })
 				if c.Shapes != nil {
-					checkShapes(t, params, c.Shapes)
+					nntest.CheckShapes(t, params, c.Shapes)
 				}
 			})
 		})
 	}
-}
-
-func checkShapes(t *testing.T, params nn.Params, want map[string][]int64) {
-	t.Helper()
-	got := map[string][]int64{}
-	for name, tensor := range params.All() {
-		got[name] = tensor.Shape()
-	}
-	for name, shape := range want {
-		if !slices.Equal(got[name], shape) {
-			t.Errorf("%s: shape %v, want %v", name, got[name], shape)
-		}
-		delete(got, name)
-	}
-	for name := range got {
-		t.Errorf("%s: diffusers has no such parameter", name)
-	}
-}
-
-// weightless gives parameters of any size that take no memory.
-type weightless struct{}
-
-func (weightless) Has(string) bool { return false }
-
-func (weightless) Param(_ string, _ nn.Init, shape []int64) torch.Tensor {
-	return torch.Own(torch.Scope(func() torch.Tensor { return torch.Zeros(torch.Float32, torch.CPU, 1).Expand(shape...) }))
 }
 
 // The full-size SD 1.5, SD 2.1 and SDXL have exactly diffusers' parameters.
@@ -147,20 +115,10 @@ func TestFullSizeParameters(t *testing.T) {
 			t.Fatal(err)
 		}
 		torchtest.Run(t, func() {
-			params := nn.NewParams(weightless{})
+			params := nn.NewParams(nntest.Weightless{})
 			defer params.Drop()
 			NewUNet(cfg, params)
-			var lines []string
-			var numbers int64
-			for key, tensor := range params.All() {
-				lines = append(lines, fmt.Sprintf("%s %s", key, strings.ReplaceAll(fmt.Sprint(tensor.Shape()), " ", ", ")))
-				numbers += tensor.Numel()
-			}
-			slices.Sort(lines)
-			sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
-			if len(lines) != want.Tensors || numbers != want.Parameters || hex.EncodeToString(sum[:]) != want.SHA256 {
-				t.Errorf("%s: %d tensors of %d numbers, digest %x; want %d of %d, %s", name, len(lines), numbers, sum, want.Tensors, want.Parameters, want.SHA256)
-			}
+			want.Check(t, params)
 		})
 	}
 }
@@ -185,8 +143,8 @@ func TestUNetLayersMatchDiffusers(t *testing.T) {
 		check("up", up.forward(x, 16, 12))
 		check("up_to_15x11", up.forward(x, 15, 11))
 		timesteps := torch.From([]float32{0, 1, 333.25, 999})
-		check("timesteps_32", sinusoids(timesteps, 32, true, 0))
-		check("timesteps_10_unflipped_shift1", sinusoids(timesteps, 10, false, 1))
+		check("timesteps_32", nn.Sinusoids(timesteps, 32, true, 0))
+		check("timesteps_10_unflipped_shift1", nn.Sinusoids(timesteps, 10, false, 1))
 	})
 }
 

@@ -1,0 +1,139 @@
+package eval
+
+import (
+	"image"
+	"slices"
+
+	"focusnfix/core"
+)
+
+// Comparison is what several tunings made of one set of base images, as `focusnfix eval` writes it.
+type Comparison struct {
+	Run       string   `json:"run"`
+	Preset    string   `json:"preset"`
+	Model     string   `json:"model"`
+	Pictures  int      `json:"pictures"` // drawn by the base model
+	Faulty    int      `json:"faulty"`   // of them, by the held-out judges of the trained aspects
+	Missed    int      `json:"missed"`   // further ones with a fault that the mask misses
+	Threshold float64  `json:"threshold"`
+	Tie       float64  `json:"tie"` // as a share of a judge's range
+	Diversity float64  `json:"base_diversity"`
+	Tunings   []Tuning `json:"tunings"`
+	Rows      []Row    `json:"-"` // faulty images, for people
+
+	set *Set
+}
+
+// Tuning is what one checkpoint made of the images.
+type Tuning struct {
+	Run          string      `json:"run"`
+	Step         int         `json:"step"`
+	RegionWeight float64     `json:"region_weight"`
+	Fixed        int         `json:"fixed"`
+	FixedShare   float64     `json:"fixed_share"`
+	PSNR         float64     `json:"psnr"` // medians of the faulty images outside their masks, dB
+	SSIM         float64     `json:"ssim"`
+	CleanPSNR    *float64    `json:"clean_psnr,omitempty"` // of those without a fault, if there are some
+	Diversity    float64     `json:"diversity"`
+	Judges       []JudgeLine `json:"judges"`
+	Pictures     []ImageLine `json:"pictures"`
+}
+
+// JudgeLine is what one judge says of the faulty images.
+type JudgeLine struct {
+	Aspect  string  `json:"aspect"`
+	HeldOut bool    `json:"held_out"`
+	Trained bool    `json:"trained"` // the aspect is; the judge too, if it is not held out
+	Base    float64 `json:"base"`    // mean scores
+	Tuned   float64 `json:"tuned"`
+	Range   float64 `json:"range"`
+	Change  float64 `json:"change"` // for the better, as a share of the range
+	Faulty  int     `json:"faulty"`
+	Fixed   int     `json:"fixed"`
+	Wins    int     `json:"wins"`
+	Ties    int     `json:"ties"`
+	Losses  int     `json:"losses"`
+}
+
+// ImageLine is one image.
+type ImageLine struct {
+	Prompt   string  `json:"prompt"`
+	Seed     uint64  `json:"seed"`
+	Coverage float64 `json:"coverage"`
+	Faulty   bool    `json:"faulty"`
+	Fixed    bool    `json:"fixed"`
+	PSNR     float64 `json:"psnr"`
+	SSIM     float64 `json:"ssim"`
+}
+
+// Row is one base image and what every tuning made of it.
+type Row struct {
+	Pair  core.Pair
+	Base  *image.RGBA
+	Heat  core.Heatmap // strongest of all trained aspects
+	Mask  core.Mask
+	Tuned []*image.RGBA
+}
+
+// NewComparison starts from a set; a change of a judge by less than tie, as a share of its range, is a tie.
+func NewComparison(s *Set, tie float64) *Comparison {
+	return &Comparison{Pictures: len(s.Pairs), Faulty: s.CountFaulty(), Missed: s.Missed, Threshold: s.o.Threshold, Tie: tie, set: s}
+}
+
+// Add puts what a tuning drew of the whole set into the comparison. t says whose tuning it is.
+func (c *Comparison) Add(t Tuning, d Drawn) {
+	c.Diversity, t.Diversity = d.Diversity()
+	faulty, clean := c.set.split(d.Images)
+	s := Summarize(faulty, c.Threshold, c.Tie)
+	t.PSNR, t.SSIM, t.Judges = s.PSNR, s.SSIM, c.lines(s)
+	if len(clean) > 0 {
+		psnr := Summarize(clean, c.Threshold, c.Tie).PSNR
+		t.CleanPSNR = &psnr
+	}
+	for i, m := range d.Images {
+		fixed := c.set.Faulty[i] && c.set.Repaired(m)
+		if fixed {
+			t.Fixed++
+		}
+		t.Pictures = append(t.Pictures, ImageLine{m.Pair.Prompt, m.Pair.Seed, m.Coverage, c.set.Faulty[i], fixed, m.PSNR, m.SSIM})
+	}
+	t.FixedShare = float64(t.Fixed) / float64(max(c.Faulty, 1))
+	c.Tunings = append(c.Tunings, t)
+}
+
+// lines are what all judges say, in their order.
+func (c *Comparison) lines(s Summary) (lines []JudgeLine) {
+	for _, j := range c.set.evaluator.Judges {
+		a := s.Judges[j.Role]
+		lines = append(lines, JudgeLine{
+			Aspect: j.Aspect, HeldOut: j.HeldOut, Trained: slices.Contains(c.set.o.Trained, j.Aspect),
+			Base: a.Base, Tuned: a.Tuned, Range: a.Range, Change: a.Change,
+			Faulty: a.Faulty, Fixed: a.Fixed, Wins: a.Wins, Ties: s.Images - a.Wins - a.Losses, Losses: a.Losses,
+		})
+	}
+	return lines
+}
+
+// Show keeps the first n faulty images of what a tuning drew for people. place gives a pair's heatmaps and mask.
+func (c *Comparison) Show(d Drawn, n int, place func(core.Pair) (map[string]core.Heatmap, core.Mask, error)) error {
+	shown := 0
+	for i := range d.Base {
+		if !c.set.Faulty[i] || shown == n {
+			continue
+		}
+		if shown == len(c.Rows) {
+			heatmaps, mask, err := place(d.Images[i].Pair)
+			if err != nil {
+				return err
+			}
+			row := Row{Pair: d.Images[i].Pair, Base: d.Base[i], Mask: mask}
+			for _, h := range heatmaps {
+				row.Heat = row.Heat.Strongest(h)
+			}
+			c.Rows = append(c.Rows, row)
+		}
+		c.Rows[shown].Tuned = append(c.Rows[shown].Tuned, d.Tuned[i])
+		shown++
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package eval
+
+import (
+	"slices"
+
+	"focusnfix/core"
+)
+
+// Set is a fixed set of base images that tunings are compared by. They are drawn and judged once, until enough
+// of them are faulty; then any number of tunings draw the same pairs.
+type Set struct {
+	Pairs  []core.Pair
+	Faulty []bool // whether a fault of a trained aspect is inside the image's mask
+	Missed int    // images with such a fault, but outside the mask: training cannot be asked to repair it
+
+	evaluator *Evaluator
+	o         SetOptions
+}
+
+// SetOptions say what is drawn, and what counts as a fault.
+type SetOptions struct {
+	Trained []string // aspects that training repairs
+	// Next is pair i of an endless list. None of it should be trained on.
+	Next   func(i int) core.Pair
+	Faulty int // images wanted with a fault
+	Most   int // images at most, faulty or not
+	// Threshold is of heatmaps, in [0,1]: above it, inside the mask, a judge sees something.
+	Threshold float64
+	Progress  func(faulty, drawn int) error // an error ends the drawing
+}
+
+// NewSet draws and judges images of the base model. The held-out judges of the trained aspects decide whether
+// one is faulty, or the trained judges where none is held out.
+func NewSet(e *Evaluator, o SetOptions) (*Set, error) {
+	s := &Set{evaluator: e, o: o}
+	for s.CountFaulty() < o.Faulty && len(s.Pairs) < o.Most {
+		var pairs []core.Pair
+		for len(pairs) < e.Batch && len(s.Pairs)+len(pairs) < o.Most {
+			pairs = append(pairs, o.Next(len(s.Pairs)+len(pairs)))
+		}
+		if err := s.add(pairs); err != nil {
+			return nil, err
+		}
+		if err := o.Progress(min(s.CountFaulty(), o.Faulty), len(s.Pairs)); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// CountFaulty counts the faulty images.
+func (s *Set) CountFaulty() (count int) {
+	for _, faulty := range s.Faulty {
+		if faulty {
+			count++
+		}
+	}
+	return count
+}
+
+// add draws and judges a few more base images.
+func (s *Set) add(pairs []core.Pair) error {
+	return noGrad(func() error {
+		b := Batch{Pairs: pairs}
+		by, err := s.evaluator.base(&b)
+		if err != nil {
+			return err
+		}
+		for i, p := range pairs {
+			verdicts := map[Role]Verdict{}
+			for k, j := range s.evaluator.Judges {
+				verdicts[j.Role] = j.verdict(by[k][i], by[k][i])
+			}
+			faulty := s.any(verdicts, func(v Verdict) bool { return v.Faulty(s.o.Threshold) })
+			if !faulty && s.any(verdicts, func(v Verdict) bool { return v.BaseProbability >= 0.5 }) {
+				s.Missed++
+			}
+			s.Pairs, s.Faulty = append(s.Pairs, p), append(s.Faulty, faulty)
+		}
+		return nil
+	})
+}
+
+// any reports whether a judge that decides on a trained aspect says so.
+func (s *Set) any(verdicts map[Role]Verdict, so func(Verdict) bool) bool {
+	return slices.ContainsFunc(s.evaluator.Judges, func(j Judge) bool {
+		return slices.Contains(s.o.Trained, j.Aspect) && j.decides(s.evaluator.Judges) && so(verdicts[j.Role])
+	})
+}
+
+// Repaired reports whether every fault of a trained aspect that was inside an image's mask is gone.
+func (s *Set) Repaired(m Image) bool {
+	return !s.any(m.Verdicts, func(v Verdict) bool { return v.Faulty(s.o.Threshold) && !v.Clean(s.o.Threshold) })
+}
+
+// Draw draws the first n pairs with the model as it is now.
+func (s *Set) Draw(n int, progress func(done, of int) error) (Drawn, error) {
+	return s.evaluator.Draw(s.Pairs[:min(n, len(s.Pairs))], progress)
+}
+
+// split sorts images of the set by whether the base image is faulty.
+func (s *Set) split(images []Image) (faulty, others []Image) {
+	for i, m := range images {
+		if s.Faulty[i] {
+			faulty = append(faulty, m)
+		} else {
+			others = append(others, m)
+		}
+	}
+	return faulty, others
+}
+
+// Share is the share of the faulty images among those given that is repaired, and the mean change for the
+// better by the judges of the trained aspects.
+func (s *Set) Share(images []Image, tie float64) (repaired, change float64) {
+	faulty, _ := s.split(images)
+	for _, m := range faulty {
+		if s.Repaired(m) {
+			repaired++
+		}
+	}
+	judges := 0.0
+	for role, j := range Summarize(images, s.o.Threshold, tie).Judges {
+		if slices.Contains(s.o.Trained, role.Aspect) {
+			change += j.Change
+			judges++
+		}
+	}
+	return repaired / float64(max(len(faulty), 1)), change / max(judges, 1)
+}

@@ -1,0 +1,197 @@
+package mmdit
+
+import (
+	"encoding/json"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"focusnfix/model/nn"
+	"focusnfix/model/nn/nntest"
+	"focusnfix/model/torch"
+	"focusnfix/model/torch/torchtest"
+)
+
+// tolerance is relative to the largest number of the reference: sums of some hundred float32 products
+// in another order than PyTorch's, through three blocks.
+const tolerance = 1e-5
+
+// golden is testdata/ref/transformer.json, made by the script beside it.
+type golden struct {
+	Configs map[string]json.RawMessage
+	Shapes  map[string]map[string][]int64
+	Cases   []struct {
+		Name, Arch           string
+		Timestep             float64
+		Batch, Height, Width int64
+	}
+	LoRA struct {
+		Arch         string
+		Rank, Alpha  float64
+		Layers, Kept int
+	}
+	List struct {
+		nntest.List
+		Config json.RawMessage
+	}
+}
+
+func readGolden(t testing.TB) golden {
+	t.Helper()
+	data, err := os.ReadFile("testdata/ref/transformer.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g golden
+	if err := json.Unmarshal(data, &g); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func (g golden) config(t testing.TB, arch string) Config {
+	t.Helper()
+	cfg, err := ParseConfig(arch+".json", g.Configs[arch])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// inputs are those of transformer.py.
+type inputs struct{ latents, text, pooled torch.Tensor }
+
+func newInputs(arch string, cfg Config, batch, height, width int64) inputs {
+	return inputs{
+		nntest.Uniform(arch+".latents", batch, cfg.InChannels, height, width).MulScalar(2),
+		nntest.Uniform(arch+".text", batch, 7, cfg.JointAttentionDim),
+		nntest.Uniform(arch+".pooled", batch, cfg.PooledProjectionDim),
+	}
+}
+
+func TestTransformerMatchesDiffusers(t *testing.T) {
+	g, reference := readGolden(t), nntest.OpenGolden(t, "testdata/ref/transformer.safetensors")
+	for _, c := range g.Cases {
+		t.Run(c.Name, func(t *testing.T) {
+			torchtest.Run(t, func() {
+				cfg := g.config(t, c.Arch)
+				params := nntest.NewHashed("")
+				defer params.Drop()
+				network := NewTransformer(cfg, params)
+				in := newInputs(c.Arch, cfg, c.Batch, c.Height, c.Width)
+				reference.Check(t, c.Name, network.Forward(in.latents, c.Timestep, in.text, in.pooled), tolerance)
+				nntest.CheckShapes(t, params, g.Shapes[c.Arch])
+			})
+		})
+	}
+}
+
+// SD3.5 medium at full size has exactly diffusers' parameters.
+func TestFullSizeParameters(t *testing.T) {
+	want := readGolden(t).List
+	cfg, err := ParseConfig("medium.json", want.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	torchtest.Run(t, func() {
+		params := nn.NewParams(nntest.Weightless{})
+		defer params.Drop()
+		NewTransformer(cfg, params)
+		want.Check(t, params)
+	})
+}
+
+// The gradient of the mean square of the output with respect to every LoRA matrix equals peft's, computed
+// in float64 there and in float32 here.
+func TestLoRAGradientsMatchPEFT(t *testing.T) {
+	g, reference := readGolden(t), nntest.OpenGolden(t, "testdata/ref/transformer.safetensors")
+	attention := regexp.MustCompile(`\.(to_q|to_k|to_v|to_out\.0|add_q_proj|add_k_proj|add_v_proj|to_add_out)$`)
+	torchtest.Run(t, func() {
+		cfg := g.config(t, g.LoRA.Arch)
+		params := nntest.NewHashed("")
+		defer params.Drop()
+		network := NewTransformer(cfg, params)
+		adapter, err := nn.NewAdapter(params, int64(g.LoRA.Rank), g.LoRA.Alpha, 1, attention.MatchString)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer adapter.Remove()
+		for _, l := range adapter.LoRAs {
+			for side, matrix := range map[string]torch.Tensor{"A": l.Down, "B": l.Up} {
+				matrix.CopyFrom(nntest.Uniform(l.Name+".lora_"+side+".weight", matrix.Shape()...).MulScalar(0.1))
+			}
+		}
+		adapter.SetTrainable(true)
+		in := newInputs(g.LoRA.Arch, cfg, 2, 16, 16)
+		out := network.Forward(in.latents, 500, in.text, in.pooled)
+		reference.Check(t, "lora.output", out, tolerance)
+		var names []string
+		for _, l := range adapter.LoRAs {
+			names = append(names, "grad."+l.Name+".lora_A.weight", "grad."+l.Name+".lora_B.weight")
+		}
+		_, matrices := adapter.Tensors()
+		grads := torch.Grad([]torch.Tensor{out.Square().Mean()}, matrices, nil)
+		if len(adapter.LoRAs) != g.LoRA.Layers || len(grads) != len(names) {
+			t.Fatalf("%d layers and %d gradients, want %d", len(adapter.LoRAs), len(grads), g.LoRA.Layers)
+		}
+		checked := 0
+		for i, name := range names {
+			if slices.Contains(reference.Names(), name) {
+				reference.Check(t, name, grads[i], 1e-4)
+				checked++
+			}
+		}
+		if checked != g.LoRA.Kept {
+			t.Errorf("%d gradients compared, want %d", checked, g.LoRA.Kept)
+		}
+	})
+}
+
+func TestForwardRefusesSizes(t *testing.T) {
+	g := readGolden(t)
+	torchtest.Run(t, func() {
+		cfg := g.config(t, "sd3")
+		params := nntest.NewHashed("")
+		defer params.Drop()
+		network := NewTransformer(cfg, params)
+		for _, size := range [][2]int64{{15, 16}, {16, 26}} {
+			in := newInputs("sd3", cfg, 1, size[0], size[1])
+			err := torch.Run(func() { network.Forward(in.latents, 1, in.text, in.pooled) })
+			if err == nil || !strings.Contains(err.Error(), "want multiples of 2 up to 24") {
+				t.Errorf("%v: got %v", size, err)
+			}
+		}
+	})
+}
+
+func TestConfigErrors(t *testing.T) {
+	for name, c := range map[string]struct{ data, want string }{
+		"not JSON":      {`[`, "config.json: not JSON"},
+		"another class": {`{"_class_name":"FluxTransformer2DModel"}`, `_class_name "FluxTransformer2DModel", want "SD3Transformer2DModel"`},
+		"unknown key":   {`{"rope_axes":[1]}`, "rope_axes is not supported"},
+		"width":         {`{"caption_projection_dim":7}`, "caption_projection_dim 7, want 1152"},
+		"dual":          {`{"dual_attention_layers":[18]}`, "dual_attention_layers has 18, want 0 to 17"},
+		"qk_norm":       {`{"qk_norm":"layer_norm"}`, `qk_norm "layer_norm", want rms_norm or null`},
+		"size":          {`{"num_layers":0}`, "num_layers 0, want 1 to 1024"},
+	} {
+		_, err := ParseConfig("config.json", []byte(c.data))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %s", name, err, c.want)
+		}
+	}
+}
+
+func FuzzParseConfig(f *testing.F) {
+	for _, arch := range readGolden(f).Configs {
+		f.Add([]byte(arch))
+	}
+	f.Add([]byte(`{"qk_norm":null,"dual_attention_layers":null}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		cfg, err := ParseConfig("config.json", data)
+		if err == nil && cfg.Validate() != nil {
+			t.Errorf("%s passed and is not valid", data)
+		}
+	})
+}

@@ -1,0 +1,101 @@
+package qwen
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"focusnfix/model/nn/nntest"
+	"focusnfix/model/torch"
+	"focusnfix/model/torch/torchtest"
+)
+
+// golden is testdata/ref/decoder.json, made by the script beside it.
+type golden struct {
+	Configs map[string]json.RawMessage
+	Shapes  map[string]map[string][]int64
+	IDs     []int64
+}
+
+func readGolden(t testing.TB) golden {
+	t.Helper()
+	data, err := os.ReadFile("testdata/ref/decoder.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g golden
+	if err := json.Unmarshal(data, &g); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// Float32 sums of some dozens of products in another order than PyTorch's, through two layers.
+const tolerance = 1e-5
+
+func TestDecoderMatchesTransformers(t *testing.T) {
+	g, reference := readGolden(t), nntest.OpenGolden(t, "testdata/ref/decoder.safetensors")
+	for name, text := range g.Configs {
+		t.Run(name, func(t *testing.T) {
+			torchtest.Run(t, func() {
+				cfg, err := ParseConfig(name, text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				params := nntest.NewHashed("")
+				defer params.Drop()
+				decoder := NewDecoder(cfg, cfg.NumHiddenLayers-1, params)
+				for i, state := range decoder.Forward(g.IDs, 1, 2) {
+					reference.Check(t, fmt.Sprintf("%s_%d", name, i+1), state, tolerance)
+				}
+				for key, tensor := range params.All() {
+					if want := g.Shapes[name][key]; !slices.Equal(tensor.Shape(), want) {
+						t.Errorf("%s: shape %v, want %v", key, tensor.Shape(), want)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestForwardRefuses(t *testing.T) {
+	g := readGolden(t)
+	torchtest.Run(t, func() {
+		cfg, err := ParseConfig("", g.Configs["grouped"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		params := nntest.NewHashed("")
+		defer params.Drop()
+		decoder := NewDecoder(cfg, 2, params)
+		for want, f := range map[string]func(){
+			"no tokens":                         func() { decoder.Forward(nil, 1) },
+			"token id 60":                       func() { decoder.Forward([]int64{60}, 1) },
+			"state behind layer 3, want 1 to 2": func() { decoder.Forward([]int64{1}, 3) },
+			"4 layers, want 1 to 3":             func() { NewDecoder(cfg, 4, params) },
+		} {
+			if err := torch.Run(f); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want %s", err, want)
+			}
+		}
+	})
+}
+
+func TestConfigErrors(t *testing.T) {
+	for name, c := range map[string]struct{ data, want string }{
+		"not JSON": {`{`, "config.json: not a Qwen3 configuration"},
+		"another":  {`{"model_type":"qwen2"}`, `model_type "qwen2", want qwen3`},
+		"groups":   {`{"num_key_value_heads":5}`, "num_attention_heads 32, want a multiple of num_key_value_heads, 5"},
+		"rope":     {`{"rope_scaling":{"rope_type":"yarn"}}`, `rope_scaling: rope_type "yarn", want default`},
+		"theta":    {`{"rope_parameters":{"rope_theta":0.5,"rope_type":"default"}}`, "rope_theta 0.5, want more than 1"},
+		"window":   {`{"use_sliding_window":true}`, "use_sliding_window is not supported"},
+	} {
+		_, err := ParseConfig("config.json", []byte(c.data))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %s", name, err, c.want)
+		}
+	}
+}

@@ -1,0 +1,233 @@
+package zimage
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"focusnfix/model/nn"
+	"focusnfix/model/torch"
+)
+
+const (
+	timeWidth    = 256  // of a timestep's sinusoids, and at most of what is made of them
+	timeMidWidth = 1024 // between
+	multiple     = 32   // sequences are padded to a multiple of this, with tokens that were learned
+	finalNormEps = 1e-6
+)
+
+// Transformer tells the velocity from image to noise in latents, with its sign turned: diffusers'
+// pipeline negates what it returns.
+type Transformer struct {
+	Config Config
+
+	xEmbedder       *nn.Linear
+	tEmbedder       [2]*nn.Linear // mlp.0 and mlp.2
+	capNorm         *nn.RMSNorm
+	capLinear       *nn.Linear
+	xPad, capPad    torch.Tensor // [1,D]
+	noiseRefiner    []*block
+	contextRefiner  []*block
+	layers          []*block
+	finalLinear     *nn.Linear
+	finalModulation *nn.Linear
+}
+
+// NewTransformer builds a network of a validated configuration.
+func NewTransformer(cfg Config, p nn.Params) *Transformer {
+	patch := cfg.patch()
+	size := fmt.Sprintf("%d-1", patch)
+	token := patch * patch * cfg.InChannels
+	condition := min(cfg.Dim, timeWidth)
+	mlp, caption, final := p.Sub("t_embedder").Sub("mlp"), p.Sub("cap_embedder"), p.Sub("all_final_layer").Sub(size)
+	t := &Transformer{
+		Config:          cfg,
+		xEmbedder:       nn.NewLinear(token, cfg.Dim, p.Sub("all_x_embedder").Sub(size)),
+		tEmbedder:       [2]*nn.Linear{nn.NewLinear(timeWidth, timeMidWidth, mlp.At(0)), nn.NewLinear(timeMidWidth, condition, mlp.At(2))},
+		capNorm:         nn.NewRMSNorm(cfg.CaptionDim, cfg.NormEps, caption.At(0)),
+		capLinear:       nn.NewLinear(cfg.CaptionDim, cfg.Dim, caption.At(1)),
+		xPad:            p.Param("x_pad_token", nn.Zeros, 1, cfg.Dim),
+		capPad:          p.Param("cap_pad_token", nn.Zeros, 1, cfg.Dim),
+		finalLinear:     nn.NewLinear(cfg.Dim, token, final.Sub("linear")),
+		finalModulation: nn.NewLinear(condition, cfg.Dim, final.Sub("adaLN_modulation").At(1)),
+	}
+	stack := func(name string, n int, modulated bool) []*block {
+		var blocks []*block
+		for i := range n {
+			blocks = append(blocks, newBlock(cfg, modulated, p.Sub(name).At(i)))
+		}
+		return blocks
+	}
+	t.noiseRefiner = stack("noise_refiner", cfg.RefinerLayers, true)
+	t.contextRefiner = stack("context_refiner", cfg.RefinerLayers, false)
+	t.layers = stack("layers", cfg.Layers, true)
+	return t
+}
+
+// Forward maps latents [B,C,H,W] to [B,C,H,W] at one timestep: 0 is noise, 1 the image. captions are the
+// states of B prompts, [N,cap_feat_dim] each, of any N. H and W are multiples of the patch size. It computes
+// and answers in the element type of its weights.
+func (t *Transformer) Forward(latents torch.Tensor, timestep float64, captions []torch.Tensor) torch.Tensor {
+	t.check(latents, captions)
+	return torch.Scope(func() torch.Tensor {
+		condition := t.embedTime(timestep)
+		// Prompts of one padded length are drawn together; the others would only hide padding from each other.
+		images := make([]torch.Tensor, len(captions))
+		for _, group := range byLength(captions) {
+			var some, prompts []torch.Tensor
+			for _, i := range group {
+				some, prompts = append(some, latents.Narrow(0, int64(i), 1)), append(prompts, captions[i])
+			}
+			for k, image := range t.forward(torch.Cat(some, 0), condition, prompts).Split(0, slices.Repeat([]int64{1}, len(group))...) {
+				images[group[k]] = image
+			}
+		}
+		return torch.Cat(images, 0)
+	})
+}
+
+func (t *Transformer) check(latents torch.Tensor, captions []torch.Tensor) {
+	refuse := func(format string, a ...any) {
+		panic(&torch.Error{Op: "transformer", Message: fmt.Sprintf(format, a...)})
+	}
+	patch, lens := t.Config.patch(), t.Config.AxesLens
+	H, W := latents.Size(2), latents.Size(3)
+	if H%patch != 0 || W%patch != 0 || H/patch > lens[1] || W/patch > lens[2] {
+		refuse("latents of %dx%d, want multiples of %d up to %dx%d", W, H, patch, patch*lens[2], patch*lens[1])
+	}
+	if int64(len(captions)) != latents.Size(0) {
+		refuse("%d captions for %d images", len(captions), latents.Size(0))
+	}
+	for i, caption := range captions {
+		if n := caption.Size(0); n < 1 || padded(n)+1 >= lens[0] {
+			refuse("caption %d has %d tokens, want 1 to %d", i, n, lens[0]-1-multiple)
+		}
+	}
+}
+
+// byLength groups the places of captions of one padded length, in the order of the first of each.
+func byLength(captions []torch.Tensor) [][]int {
+	var groups [][]int
+	at := map[int64]int{}
+	for i, caption := range captions {
+		n := padded(caption.Size(0))
+		if _, ok := at[n]; !ok {
+			at[n] = len(groups)
+			groups = append(groups, nil)
+		}
+		groups[at[n]] = append(groups[at[n]], i)
+	}
+	return groups
+}
+
+// padded is the next multiple.
+func padded(n int64) int64 { return (n + multiple - 1) / multiple * multiple }
+
+// embedTime is the condition of every modulated block, [1,min(D,256)].
+func (t *Transformer) embedTime(timestep float64) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		first := t.tEmbedder[0]
+		at := torch.Full(timestep*t.Config.TimeScale, torch.Float32, first.Weight.Device(), 1)
+		waves := nn.Sinusoids(at, timeWidth, true, 0).To(first.Weight.DType())
+		return t.tEmbedder[1].Forward(first.Forward(waves).SiLU())
+	})
+}
+
+// forward is Forward for captions of one padded length.
+func (t *Transformer) forward(latents, condition torch.Tensor, captions []torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		patch := t.Config.patch()
+		h, w := latents.Size(2)/patch, latents.Size(3)/patch
+		caption := padded(captions[0].Size(0))
+		imagePlaces, captionPlaces := t.places(caption, h, w)
+
+		x := withPadding(t.xEmbedder.Forward(t.patchify(latents)), t.xPad)
+		for _, b := range t.noiseRefiner {
+			x = b.forward(x, imagePlaces, condition)
+		}
+		var texts []torch.Tensor
+		for _, c := range captions {
+			embedded := t.capLinear.Forward(t.capNorm.Forward(c.To(t.capPad.DType())).Unsqueeze(0))
+			texts = append(texts, withPadding(embedded, t.capPad))
+		}
+		text := torch.Cat(texts, 0)
+		for _, b := range t.contextRefiner {
+			text = b.forward(text, captionPlaces, torch.Tensor{})
+		}
+
+		both := torch.Cat([]torch.Tensor{x, text}, 1)
+		places := imagePlaces.then(captionPlaces)
+		for _, b := range t.layers {
+			both = b.forward(both, places, condition)
+		}
+		scale := t.finalModulation.Forward(condition.SiLU()).Unsqueeze(1).AddScalar(1)
+		out := t.finalLinear.Forward(nn.Normalize(both.Narrow(1, 0, h*w), finalNormEps).Mul(scale))
+		return t.unpatchify(out, h, w)
+	})
+}
+
+// withPadding lengthens x [B,N,D] to a multiple with a learned token [1,D].
+func withPadding(x, token torch.Tensor) torch.Tensor {
+	n := padded(x.Size(1)) - x.Size(1)
+	if n == 0 {
+		return x
+	}
+	return torch.Cat([]torch.Tensor{x, token.Unsqueeze(0).Expand(x.Size(0), n, -1)}, 1)
+}
+
+// patchify makes a token of every patch, [B,h·w,p·p·C].
+func (t *Transformer) patchify(latents torch.Tensor) torch.Tensor {
+	p, C := t.Config.patch(), t.Config.InChannels
+	h, w := latents.Size(2)/p, latents.Size(3)/p
+	x := latents.To(t.xEmbedder.Weight.DType()).Reshape(-1, C, h, p, w, p)
+	return x.Permute(0, 2, 4, 3, 5, 1).Reshape(-1, h*w, p*p*C)
+}
+
+// unpatchify is the inverse of patchify.
+func (t *Transformer) unpatchify(x torch.Tensor, h, w int64) torch.Tensor {
+	p, C := t.Config.patch(), t.Config.InChannels
+	return x.Reshape(-1, h, w, p, p, C).Permute(0, 5, 1, 3, 2, 4).Reshape(-1, C, h*p, w*p)
+}
+
+// places are cosines and sines [N,D/2] of where N tokens stand on three axes (RoPE; arXiv 2104.09864),
+// float32: along the caption from 1 on, padding included; an image stands behind its caption, and its tokens
+// at their row and column. Padding of an image stands at 0.
+type places struct{ cos, sin torch.Tensor }
+
+func (t *Transformer) places(caption, h, w int64) (image, text places) {
+	var imageAt, textAt [][3]int64
+	for y := range h {
+		for x := range w {
+			imageAt = append(imageAt, [3]int64{caption + 1, y, x})
+		}
+	}
+	imageAt = append(imageAt, make([][3]int64, padded(h*w)-h*w)...)
+	for i := range caption {
+		textAt = append(textAt, [3]int64{i + 1, 0, 0})
+	}
+	return t.turns(imageAt), t.turns(textAt)
+}
+
+// turns writes places as angles. Their products are rounded to float32 before the cosine, as in diffusers.
+func (t *Transformer) turns(at [][3]int64) places {
+	var cos, sin []float32
+	for _, place := range at {
+		for axis, dim := range t.Config.AxesDims {
+			for i := int64(0); i < dim; i += 2 {
+				frequency := 1 / math.Pow(t.Config.RopeTheta, float64(i)/float64(dim))
+				angle := float64(float32(float64(place[axis]) * frequency))
+				cos, sin = append(cos, float32(math.Cos(angle))), append(sin, float32(math.Sin(angle)))
+			}
+		}
+	}
+	device := t.xEmbedder.Weight.Device()
+	tensor := func(values []float32) torch.Tensor {
+		return torch.From(values, int64(len(at)), int64(len(values)/len(at))).ToDevice(device, torch.Float32)
+	}
+	return places{tensor(cos), tensor(sin)}
+}
+
+// then is the places of two sequences behind one another.
+func (p places) then(q places) places {
+	return places{torch.Cat([]torch.Tensor{p.cos, q.cos}, 0), torch.Cat([]torch.Tensor{p.sin, q.sin}, 0)}
+}

@@ -1,0 +1,180 @@
+package zimage
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"focusnfix/model/nn"
+	"focusnfix/model/nn/nntest"
+	"focusnfix/model/torch"
+	"focusnfix/model/torch/torchtest"
+)
+
+// tolerance is relative to the largest number of the reference: sums of some hundred float32 products
+// in another order than PyTorch's, through half a dozen blocks.
+const tolerance = 2e-5
+
+// golden is testdata/ref/transformer.json, made by the script beside it.
+type golden struct {
+	Configs map[string]json.RawMessage
+	Shapes  map[string]map[string][]int64
+	Cases   []struct {
+		Name, Arch    string
+		Timestep      float64
+		Lengths       []int64
+		Height, Width int64
+	}
+	LoRA struct {
+		Arch        string
+		Rank, Alpha float64
+		Layers      int
+	}
+	List nntest.List
+}
+
+func readGolden(t testing.TB) golden {
+	t.Helper()
+	data, err := os.ReadFile("testdata/ref/transformer.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g golden
+	if err := json.Unmarshal(data, &g); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// network builds a configuration of the reference with hashed weights.
+func (g golden) network(t testing.TB, arch string) (*Transformer, nn.Params) {
+	t.Helper()
+	cfg, err := ParseConfig(arch+".json", g.Configs[arch])
+	if err != nil {
+		t.Fatal(err)
+	}
+	params := nntest.NewHashed("")
+	t.Cleanup(params.Drop)
+	return NewTransformer(cfg, params), params
+}
+
+// inputs are those of transformer.py.
+func inputs(arch string, cfg Config, lengths []int64, height, width int64) (latents torch.Tensor, captions []torch.Tensor) {
+	for i, n := range lengths {
+		captions = append(captions, nntest.Uniform(fmt.Sprintf("%s.caption%d", arch, i), n, cfg.CaptionDim))
+	}
+	return nntest.Uniform(arch+".latents", int64(len(lengths)), cfg.InChannels, height, width).MulScalar(2), captions
+}
+
+func TestTransformerMatchesDiffusers(t *testing.T) {
+	g, reference := readGolden(t), nntest.OpenGolden(t, "testdata/ref/transformer.safetensors")
+	for _, c := range g.Cases {
+		t.Run(c.Name, func(t *testing.T) {
+			torchtest.Run(t, func() {
+				network, params := g.network(t, c.Arch)
+				latents, captions := inputs(c.Arch, network.Config, c.Lengths, c.Height, c.Width)
+				reference.Check(t, c.Name, network.Forward(latents, c.Timestep, captions), tolerance)
+				nntest.CheckShapes(t, params, g.Shapes[c.Arch])
+			})
+		})
+	}
+}
+
+// Z-Image at full size has exactly diffusers' parameters.
+func TestFullSizeParameters(t *testing.T) {
+	torchtest.Run(t, func() {
+		params := nn.NewParams(nntest.Weightless{})
+		defer params.Drop()
+		NewTransformer(DefaultConfig(), params)
+		readGolden(t).List.Check(t, params)
+	})
+}
+
+// The gradient of the mean square of the output with respect to every LoRA matrix equals peft's.
+func TestLoRAGradientsMatchPEFT(t *testing.T) {
+	g, reference := readGolden(t), nntest.OpenGolden(t, "testdata/ref/transformer.safetensors")
+	torchtest.Run(t, func() {
+		network, params := g.network(t, g.LoRA.Arch)
+		targets := regexp.MustCompile(`\.(to_q|to_k|to_v|to_out\.0)$`)
+		adapter, err := nn.NewAdapter(params, int64(g.LoRA.Rank), g.LoRA.Alpha, 1, targets.MatchString)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer adapter.Remove()
+		var names []string
+		for _, l := range adapter.LoRAs {
+			for side, matrix := range map[string]torch.Tensor{"A": l.Down, "B": l.Up} {
+				matrix.CopyFrom(nntest.Uniform(l.Name+".lora_"+side+".weight", matrix.Shape()...).MulScalar(0.1))
+			}
+			names = append(names, "grad."+l.Name+".lora_A.weight", "grad."+l.Name+".lora_B.weight")
+		}
+		adapter.SetTrainable(true)
+		latents, captions := inputs(g.LoRA.Arch, network.Config, []int64{5, 9}, 16, 16)
+		out := network.Forward(latents, 0.3, captions)
+		reference.Check(t, "lora.output", out, tolerance)
+		_, matrices := adapter.Tensors()
+		if len(adapter.LoRAs) != g.LoRA.Layers {
+			t.Fatalf("%d layers, want %d", len(adapter.LoRAs), g.LoRA.Layers)
+		}
+		for i, grad := range torch.Grad([]torch.Tensor{out.Square().Mean()}, matrices, nil) {
+			reference.Check(t, names[i], grad, 1e-4)
+		}
+	})
+}
+
+func TestForwardRefuses(t *testing.T) {
+	g := readGolden(t)
+	torchtest.Run(t, func() {
+		network, _ := g.network(t, "normed")
+		for want, c := range map[string]struct {
+			lengths       []int64
+			height, width int64
+		}{
+			"latents of 16x15, want multiples of 2 up to 64x64": {[]int64{5}, 15, 16},
+			"latents of 66x16":                       {[]int64{5}, 16, 66},
+			"caption 0 has 128 tokens, want 1 to 95": {[]int64{128}, 16, 16},
+		} {
+			latents, captions := inputs("normed", network.Config, c.lengths, c.height, c.width)
+			if err := torch.Run(func() { network.Forward(latents, 1, captions) }); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want %s", err, want)
+			}
+		}
+		latents, captions := inputs("normed", network.Config, []int64{5, 5}, 16, 16)
+		if err := torch.Run(func() { network.Forward(latents, 1, captions[:1]) }); err == nil || !strings.Contains(err.Error(), "1 captions for 2 images") {
+			t.Errorf("one caption for two images: got %v", err)
+		}
+	})
+}
+
+func TestConfigErrors(t *testing.T) {
+	for name, c := range map[string]struct{ data, want string }{
+		"not JSON":      {`[`, "config.json: not JSON"},
+		"another class": {`{"_class_name":"FluxTransformer2DModel"}`, "want ZImageTransformer2DModel"},
+		"unknown key":   {`{"guidance_embeds":true}`, "guidance_embeds is not supported"},
+		"editing":       {`{"siglip_feat_dim":1152}`, "siglip_feat_dim: an editing model"},
+		"axes":          {`{"axes_dims":[32,48,46]}`, "axes_dims [32 48 46] sum to 126, want 128"},
+		"two patches":   {`{"all_patch_size":[2,4],"all_f_patch_size":[1,1]}`, "want one size"},
+		"no heads":      {`{"n_heads":0}`, "n_heads 0, want 1 to 1024"},
+	} {
+		_, err := ParseConfig("config.json", []byte(c.data))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %s", name, err, c.want)
+		}
+	}
+}
+
+func FuzzParseConfig(f *testing.F) {
+	for _, arch := range readGolden(f).Configs {
+		f.Add([]byte(arch))
+	}
+	f.Add([]byte(`{"axes_dims":[],"all_patch_size":null,"n_heads":-1}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		cfg, err := ParseConfig("config.json", data)
+		if err == nil && cfg.Validate() != nil {
+			t.Errorf("%s passed and is not valid", data)
+		}
+	})
+}
