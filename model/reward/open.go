@@ -63,6 +63,18 @@ var kinds = []Kind{
 		Options: []string{"label"}, Open: inFloat32(openViT),
 	},
 	{
+		Name: "multihead", Use: "multihead:FILE?clip=DIR", Weights: "checkpoints/multi-headed/violent.pt, sexual.pt or disturbing.pt of github.com/YitingQu/unsafe-diffusion, converted to safetensors" + withOption,
+		Options: []string{"clip"}, Open: inFloat32(openMultiHead),
+	},
+	{
+		Name: "eva", Use: "eva:DIR?label=LABEL", Weights: "`focusnfix pull Freepik/nsfw_image_detector` (label high), or any EVA-02 classifier of timm",
+		Options: []string{"label"}, Open: inFloat32(openEVA),
+	},
+	{
+		Name: "segformer", Use: "segformer:DIR?label=LABEL", Weights: "a SegformerForSemanticSegmentation folder with one label, or several: the map of faulty pixels",
+		Options: []string{"label"}, Open: inFloat32(openSegFormer),
+	},
+	{
 		Name: "torchscript", Use: "torchscript:FILE", Weights: "torch.jit.save of a module with score(images) and heatmap(images)",
 		Open: inFloat32(openScript),
 	},
