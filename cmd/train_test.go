@@ -31,7 +31,7 @@ model    = "builtin:nsfw-mid"
 held_out = "builtin:nsfw-small"
 [model]
 path   = "` + model + `"
-device = "cpu"
+device = "` + string(torchtest.Device()) + `"
 [sample]
 num_steps = 2
 [train]
