@@ -77,21 +77,28 @@ type Added struct {
 // ForwardWith is ForwardEach for all kinds of UNets.
 func (u *UNet) ForwardWith(latents torch.Tensor, timesteps []float64, context torch.Tensor, added Added) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		dtype := u.convIn.Weight.DType()
-		context := context.To(dtype)
-		timeAct := u.embedTime(latents, timesteps, added).SiLU() // [B,T]
-		x := u.convIn.Forward(laidOut(latents.To(dtype)))
-		skips := []torch.Tensor{x}
-		for _, b := range u.downBlocks {
-			skips = append(skips, b.down(x, timeAct, context)...)
-			x = skips[len(skips)-1]
-		}
-		x = u.midBlock.middle(x, timeAct, context)
-		for _, b := range u.upBlocks {
-			x, skips = b.up(x, timeAct, context, skips)
-		}
-		return u.convOut.Forward(u.convNormOut.ForwardSiLU(x))
+		return torch.RunStages(u.Stages(timesteps, context, added), []torch.Tensor{latents})[0]
 	})
+}
+
+// Stages is ForwardWith in stages, one for each layer, for torch.BackwardStages: from latents to what it
+// predicts. They live in the open scope.
+func (u *UNet) Stages(timesteps []float64, context torch.Tensor, added Added) []torch.Stage {
+	dtype := u.convIn.Weight.DType()
+	context = context.To(dtype)
+	stages := []torch.Stage{func(xs []torch.Tensor) []torch.Tensor {
+		timeAct := u.embedTime(xs[0], timesteps, added).SiLU() // [B,T]
+		x := u.convIn.Forward(laidOut(xs[0].To(dtype)))
+		return []torch.Tensor{x, timeAct, x}
+	}}
+	for _, b := range u.downBlocks {
+		stages = append(stages, b.down(context)...)
+	}
+	stages = append(stages, u.midBlock.middle(context)...)
+	for _, b := range u.upBlocks {
+		stages = append(stages, b.up(context)...)
+	}
+	return append(stages, one(func(x torch.Tensor) torch.Tensor { return u.convOut.Forward(u.convNormOut.ForwardSiLU(x)) }))
 }
 
 // embedTime is [B,T]; for SDXL it says pooled text and picture sizes, too (arXiv 2307.01952, 2.2).
@@ -109,7 +116,12 @@ func (u *UNet) embedTime(latents torch.Tensor, timesteps []float64, added Added)
 	}
 	return torch.Scope(func() torch.Tensor {
 		cfg := u.Config
-		t := torch.From(timesteps).ToDevice(latents.Device(), torch.Float32).Expand(B)
+		var t torch.Tensor
+		if len(timesteps) == 1 { // written on the device: a copy from the CPU would wait for it
+			t = torch.Full(timesteps[0], torch.Float32, latents.Device(), B)
+		} else {
+			t = torch.From(timesteps).ToDevice(latents.Device(), torch.Float32)
+		}
 		time := nn.Sinusoids(t, cfg.BlockOutChannels[0], cfg.FlipSinToCos, cfg.FreqShift)
 		if u.condProj != nil {
 			dtype := u.condProj.Weight.DType()

@@ -18,7 +18,9 @@ type VAEConfig struct {
 	NormNumGroups    int64   `json:"norm_num_groups"`
 	SampleSize       int64   `json:"sample_size"`    // pixels; the size of a tile
 	ScalingFactor    float64 `json:"scaling_factor"` // latents are the encoder's output times this
-	ForceUpcast      bool    `json:"force_upcast"`   // overflows in float16 (SDXL)
+	// ForceUpcast says whether the VAE overflows in float16; nil is what diffusers' pipelines take for
+	// granted, that SDXL's does and no other.
+	ForceUpcast *bool `json:"force_upcast"`
 	// LatentsMean and LatentsStd, one number a channel, are those of the encoder's output, which is
 	// normalized by them before it is scaled; nil does not.
 	LatentsMean []float64 `json:"latents_mean"`
@@ -33,7 +35,7 @@ type VAEConfig struct {
 func DefaultVAE() VAEConfig {
 	return VAEConfig{
 		InChannels: 3, OutChannels: 3, BlockOutChannels: []int64{64}, LayersPerBlock: 1, LatentChannels: 4,
-		NormNumGroups: 32, SampleSize: 32, ScalingFactor: 0.18215, ForceUpcast: true,
+		NormNumGroups: 32, SampleSize: 32, ScalingFactor: 0.18215,
 		UseQuantConv: true, UsePostQuantConv: true, MidBlockAddAttention: true,
 	}
 }
@@ -63,6 +65,14 @@ var vaeKeys = config.Keys{
 		"down_block_types": {"DownEncoderBlock2D"}, "up_block_types": {"UpDecoderBlock2D"},
 		"shift_factor": {0.0}, // which the pipelines of UNets do not read
 	},
+}
+
+// overflows reports whether the VAE's activations are too large for float16.
+func (c VAEConfig) overflows(xl bool) bool {
+	if c.ForceUpcast == nil {
+		return xl
+	}
+	return *c.ForceUpcast
 }
 
 // Factor is how many pixels a latent pixel spans on each side.
