@@ -48,6 +48,10 @@ shim: ## build/libfnf_torch.so, for the libtorch of this machine
 	@[[ -f build/shim.stamp ]] || echo "compiling build/libfnf_torch.so (half a minute, once)"
 	@model/torch/shim/build.sh
 
+.PHONY: man
+man: binary ## manual pages in build/man (man build/man/focusnfix.1)
+	@./build/focusnfix man build/man && echo "build/man: $$(ls build/man | wc -l) pages"
+
 .PHONY: setup
 setup: ## install libtorch, OpenBLAS and a C++ compiler if missing, and compile the shim
 	@model/torch/shim/setup.sh
