@@ -31,6 +31,7 @@ type generateFlags struct {
 	size, out         string
 	ofRun             string // whose newest checkpoint and model to draw with
 	runs              runsFlag
+	trust             trustFlag
 	protocol          string // how pictures are shown in a terminal
 	randomSeed, quiet bool
 }
@@ -48,7 +49,7 @@ func newGenerate() *cobra.Command {
 		Args: takes("PROMPT"), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, args []string) error {
 			g.randomSeed = !c.Flags().Changed("seed")
-			if err := g.suitRun(c.Flags().Changed); err != nil {
+			if err := g.suitRun(c); err != nil {
 				return err
 			}
 			if err := g.suitConfig(); err != nil {
@@ -63,6 +64,7 @@ func newGenerate() *cobra.Command {
 	g.model.add(c)
 	f.StringVar(&g.ofRun, "run", "", "draw with the model, settings and newest checkpoint of `RUN`; flags override its settings")
 	g.runs.add(c)
+	g.trust.add(c)
 	f.StringVar(&g.negative, "negative", "", "keep `PROMPT` out of the images")
 	f.Uint64Var(&g.seed, "seed", 0, "random seed `N` of the first image; increments by one (default: random)")
 	f.IntVar(&g.sampling.NumSteps, "steps", 30, "denoise in `N` steps")

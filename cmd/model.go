@@ -20,6 +20,7 @@ import (
 type modelFlags struct {
 	path, config, vae, variant, scheduler, prediction, dtype, device string
 	loras                                                            []string
+	convertPickles                                                   bool
 }
 
 // What flags of several commands do.
@@ -42,6 +43,7 @@ func (m *modelFlags) add(c *cobra.Command) {
 	f.StringVar(&m.scheduler, "scheduler", "", "draw with `SCHEDULER`: "+strings.Join(sd.SchedulerNames(), ", ")+" (default: what the model says)")
 	f.StringVar(&m.dtype, "dtype", "", dtypeHelp+" (default: float16 on a GPU, float32 on the CPU)")
 	f.StringVar(&m.device, "device", "", deviceHelp)
+	f.BoolVar(&m.convertPickles, "convert-pickles", false, "convert PyTorch checkpoints (.ckpt, .pt, .bin) among the files once, into the cache, without executing them")
 	f.StringArrayVar(&m.loras, "lora", nil, "apply the LoRA in `FILE[:STRENGTH]`; can be repeated")
 	completeFlag(c, "model", completeModels)
 	completeFlag(c, "scheduler", fixedWords(sd.SchedulerNames()...))
@@ -60,12 +62,22 @@ func (m *modelFlags) open(w io.Writer) (*sd.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
+	if path, err = m.unpickled(w, path); err != nil {
+		return nil, err
+	}
+	if options.VAE, err = m.unpickled(w, options.VAE); err != nil {
+		return nil, err
+	}
 	p, err := sd.Load(path, options)
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range m.loras {
 		file, scale := splitLoRA(l)
+		if file, err = m.unpickled(w, file); err != nil {
+			p.Close()
+			return nil, err
+		}
 		if _, err := p.AttachLoRA(file, scale); err != nil {
 			p.Close()
 			return nil, err

@@ -29,10 +29,12 @@ type screenFlags struct {
 	runs             runsFlag
 	images, cellSize string
 	plain            bool
+	trust            trustFlag
 }
 
 func (s *screenFlags) add(c *cobra.Command) {
 	s.runs.add(c)
+	s.trust.add(c)
 	f := c.Flags()
 	f.StringVar(&s.images, "images", "", imagesHelp+" (default: the screen's setting, $FNF_IMAGES, or auto)")
 	f.StringVar(&s.cellSize, "cell-size", "", cellSizeHelp)
@@ -103,7 +105,7 @@ func (s *screenFlags) show(c *cobra.Command, open string) error {
 		Start: func(ctx context.Context, preset string, set []string) (run.Folder, error) {
 			return startRun(ctx, runs, preset, set)
 		},
-		Resume: resumeRun, Wake: wakeRun,
+		Resume: s.trust.before(resumeRun), Wake: s.trust.before(wakeRun),
 	})
 	if err == nil {
 		tellRunning(c.OutOrStdout(), runs)

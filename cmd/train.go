@@ -29,6 +29,7 @@ type trainFlags struct {
 	steps       int
 	sets        []string
 	tensorBoard bool
+	trust       trustFlag // of train, for --resume
 }
 
 // presetArg says what the argument of train and start may be.
@@ -65,7 +66,8 @@ func (t *trainFlags) settings(c *cobra.Command) []string {
 
 // training is a run to train: its configuration, and the folder it has already if it is resumed.
 type training struct {
-	config  core.Config
+	config  core.Config // as the run's folder keeps it
+	opens   core.Config // the same, with paths that lead from anywhere
 	preset  string
 	resumed *run.Folder
 }
@@ -77,6 +79,7 @@ func (t *trainFlags) plan(c *cobra.Command, args []string, resume string) (w tra
 	}
 	if resume == "" {
 		w.config, w.preset, err = runConfig(t.chosen(args), t.settings(c))
+		w.opens = w.config
 		return w, err
 	}
 	if len(args) > 0 || t.preset != "" || t.dir != "" {
@@ -86,19 +89,29 @@ func (t *trainFlags) plan(c *cobra.Command, args []string, resume string) (w tra
 	if err != nil {
 		return w, err
 	}
+	info, err := f.Info()
+	if err != nil {
+		return w, err
+	}
 	w.resumed = &f
 	w.config, err = changedConfig(f, t.settings(c))
+	w.opens = engine.Resolve(w.config, info.Start)
 	return w, err
 }
 
 // folder makes the folder of a new run, or takes over the one to resume and changes its settings.
 func (t *trainFlags) folder(c *cobra.Command, w training) (run.Folder, error) {
 	if w.resumed != nil {
-		if err := retire(c.Context(), *w.resumed); err != nil || len(t.settings(c)) == 0 {
-			return *w.resumed, err
+		err := t.trust.opens(c, *w.resumed, w.opens)
+		if err == nil {
+			err = retire(c.Context(), *w.resumed)
 		}
-		return *w.resumed, w.resumed.SetConfig(w.config)
+		if err == nil {
+			err = keepSettings(*w.resumed, w.config, t.settings(c))
+		}
+		return *w.resumed, err
 	}
+	agree(engine.Names(w.config))
 	info := run.Info{Preset: w.preset, Version: version, Model: w.config.Model.Path}
 	if t.dir == "" {
 		return run.Create(t.runs.dir(), info, w.config)
@@ -163,7 +176,7 @@ func newTrain() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			group, err := engine.JoinGroup(w.config)
+			group, err := engine.JoinGroup(w.opens)
 			if err != nil {
 				return err
 			}
@@ -171,7 +184,12 @@ func newTrain() *cobra.Command {
 				defer group.Close()
 			}
 			if group != nil && group.Rank > 0 { // only the first process has the run's folder
-				return engine.Follow(w.config, group, engine.Options{Warn: warnTo(c.ErrOrStderr())})
+				if w.resumed != nil {
+					if err := t.trust.opens(nil, *w.resumed, w.opens); err != nil {
+						return err
+					}
+				}
+				return engine.Follow(w.opens, group, engine.Options{Warn: warnTo(c.ErrOrStderr())})
 			}
 			f, err := t.folder(c, w)
 			if err != nil {
@@ -181,6 +199,7 @@ func newTrain() *cobra.Command {
 		},
 	}
 	t.add(c)
+	t.trust.add(c)
 	c.Flags().StringVar(&resume, "resume", "", "resume `RUN`, with the settings that --set changes")
 	c.Flags().BoolVar(&asJSON, "json", false, "print events, one JSON object a line")
 	completeFlag(c, "resume", completeRuns(&t.runs, 0))
@@ -210,12 +229,32 @@ func retire(ctx context.Context, f run.Folder) error {
 	return err
 }
 
-// changedConfig is a run's configuration with settings changed.
+// keepSettings writes a run's configuration after settings of it were changed, while nobody works on it.
+func keepSettings(f run.Folder, config core.Config, sets []string) error {
+	if len(sets) == 0 {
+		return nil
+	}
+	if slices.ContainsFunc(sets, func(set string) bool { return strings.HasPrefix(strings.TrimSpace(set), "train.prompts=") }) {
+		info, err := f.Info()
+		if err != nil {
+			return err
+		}
+		info.PromptsHash = "" // whatever the list is, it is wanted
+		if err := f.SetInfo(info); err != nil {
+			return err
+		}
+	}
+	return f.SetConfig(config)
+}
+
+// changedConfig is a run's configuration with settings changed. What they name lies where the command is
+// given, and is agreed to.
 func changedConfig(f run.Folder, sets []string) (core.Config, error) {
 	config, err := f.Config()
 	if err != nil {
 		return config, err
 	}
+	before := engine.Names(config)
 	for _, set := range sets {
 		name, value, found := strings.Cut(set, "=")
 		if !found {
@@ -230,7 +269,15 @@ func changedConfig(f run.Folder, sets []string) (core.Config, error) {
 			return config, usageError{err}
 		}
 	}
-	return config, nil
+	return engine.Rename(config, func(n engine.Named) string {
+		if !slices.Contains(before, n) {
+			if path, err := filepath.Abs(n.Path); err == nil {
+				n.Path = path
+			}
+			agree([]engine.Named{n})
+		}
+		return n.Path
+	}), nil
 }
 
 // trainHere is the engine of a run in this process.

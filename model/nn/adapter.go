@@ -203,10 +203,33 @@ func (a *Adapter) Merge() error {
 	return err
 }
 
-// MergesExactly tells whether a merged network computes the same but for the rounding of float32: in layers
+// MergesExactly reports whether a merged network computes the same but for the rounding of float32: in layers
 // of a half type a small update is lost in the weight's own rounding.
 func (a *Adapter) MergesExactly() bool {
 	return !slices.ContainsFunc(a.LoRAs, func(u *LoRA) bool { return u.layer.weight().DType() != torch.Float32 })
+}
+
+// Cast rounds the matrices over layers of a half type once, for as long as f runs without gradients, and
+// the matrices must not change meanwhile.
+func (a *Adapter) Cast(f func()) {
+	for _, u := range a.LoRAs {
+		if dtype := u.layer.weight().DType(); isHalf(dtype) && !isHalf(u.Down.DType()) {
+			torch.NoGrad(func() {
+				kept := torch.Scopes(func() []torch.Tensor {
+					down, up := u.cast(dtype)
+					return []torch.Tensor{down, up}
+				})
+				u.castDown, u.castUp = kept[0], kept[1]
+			})
+		}
+	}
+	defer func() {
+		for _, u := range a.LoRAs {
+			torch.Drop(u.castDown, u.castUp)
+			u.castDown, u.castUp = torch.Tensor{}, torch.Tensor{}
+		}
+	}()
+	f()
 }
 
 func (u *LoRA) merge() {

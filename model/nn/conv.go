@@ -2,7 +2,7 @@ package nn
 
 import "focusnfix/model/torch"
 
-// Conv2d is a convolution over pictures.
+// Conv2d is a convolution over images.
 type Conv2d struct {
 	Weight torch.Tensor // [out,in,kernel,kernel]
 	Bias   torch.Tensor // [out], or none

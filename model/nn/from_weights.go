@@ -17,6 +17,25 @@ func FromWeights(src *weights.Source, dtype torch.DType, device torch.Device) Pa
 	return NewParams(&weightsSource{src: src, dtype: dtype, device: device, files: map[string]torch.Tensor{}})
 }
 
+// LoadFile reads a network of one safetensors file, of which every tensor must be used. The parameters
+// are the caller's to drop.
+func LoadFile[N any](path string, dtype torch.DType, device torch.Device, build func(Params) N) (net N, params Params, err error) {
+	file, err := weights.Open(path)
+	if err != nil {
+		return net, Params{}, err
+	}
+	defer file.Close() //nolint:errcheck // read only
+	source := weights.NewSource(path, file.Tensors)
+	params = FromWeights(source, dtype, device)
+	if err = torch.Run(func() { net = build(params) }); err == nil {
+		err = source.Done()
+	}
+	if err != nil {
+		params.Drop()
+	}
+	return net, params, err
+}
+
 type weightsSource struct {
 	src    *weights.Source
 	dtype  torch.DType

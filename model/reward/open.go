@@ -51,6 +51,10 @@ var kinds = []Kind{
 		Options: []string{"level", "clip"}, Open: inFloat32(openAesthetic),
 	},
 	{
+		Name: "imagereward", Use: "imagereward:FILE?tokenizer=DIR", Weights: "ImageReward.pt of huggingface.co/THUDM/ImageReward, converted to safetensors; tokenizer.json of google-bert/bert-base-uncased",
+		Options: []string{"level", "tokenizer"}, Open: inFloat32(openImageReward),
+	},
+	{
 		Name: "safety", Use: "safety:DIR", Weights: "the safety_checker folder of a Stable Diffusion 1.5",
 		Open: inFloat32(openSafetyChecker),
 	},
@@ -61,6 +65,18 @@ var kinds = []Kind{
 	{
 		Name: "vit", Use: "vit:DIR?label=LABEL", Weights: "`focusnfix pull Falconsai/nsfw_image_detection` (label nsfw), or any ViTForImageClassification",
 		Options: []string{"label"}, Open: inFloat32(openViT),
+	},
+	{
+		Name: "multihead", Use: "multihead:FILE?clip=DIR", Weights: "checkpoints/multi-headed/violent.pt, sexual.pt or disturbing.pt of github.com/YitingQu/unsafe-diffusion, converted to safetensors" + withOption,
+		Options: []string{"clip"}, Open: inFloat32(openMultiHead),
+	},
+	{
+		Name: "eva", Use: "eva:DIR?label=LABEL", Weights: "`focusnfix pull Freepik/nsfw_image_detector` (label high), or any EVA-02 classifier of timm",
+		Options: []string{"label"}, Open: inFloat32(openEVA),
+	},
+	{
+		Name: "segformer", Use: "segformer:DIR?label=LABEL", Weights: "a SegformerForSemanticSegmentation folder with one label, or several: the map of faulty pixels",
+		Options: []string{"label"}, Open: inFloat32(openSegFormer),
 	},
 	{
 		Name: "torchscript", Use: "torchscript:FILE", Weights: "torch.jit.save of a module with score(images) and heatmap(images)",
@@ -127,4 +143,28 @@ func (k Kind) open(rest string, device torch.Device) (Reward, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// MapPaths returns a spec of Open's with every file and folder in it as change says; one of a kind that
+// is not known here, or that comes with the program, as it is. code reports that the file is a program,
+// which runs when it is loaded.
+func MapPaths(spec string, change func(path string, code bool) string) string {
+	name, rest, found := strings.Cut(spec, ":")
+	known := slices.IndexFunc(kinds, func(k Kind) bool { return k.Name == name })
+	if !found || known < 0 || name == "builtin" {
+		return spec
+	}
+	path, query, hasQuery := strings.Cut(rest, "?")
+	mapped := name + ":" + change(path, name == "torchscript")
+	if !hasQuery {
+		return mapped
+	}
+	options := strings.Split(query, "&")
+	for i, option := range options {
+		key, value, _ := strings.Cut(option, "=")
+		if plain, err := url.QueryUnescape(value); err == nil && (key == "clip" || key == "tokenizer") {
+			options[i] = key + "=" + url.QueryEscape(change(plain, false))
+		}
+	}
+	return mapped + "?" + strings.Join(options, "&")
 }
