@@ -24,7 +24,8 @@ var mayImport = map[string][]string{
 	"core/engine":           {"core", "core/eval", "core/run", "core/train", "model/...", "presets"},
 	"model/torch":           {},
 	"model/torch/torchtest": {"model/torch"}, // for tests only
-	"model/weights":         {"model/torch"},
+	"model/weights":         {"model/torch", "model/weights/pickle"},
+	"model/weights/pickle":  nil,
 	"model/nn":              {"model/torch", "model/weights"},
 	"model/nn/nntest":       {"model/torch/...", "model/weights", "model/nn"}, // for tests only
 	"model/tokenizer":       {},
@@ -34,7 +35,7 @@ var mayImport = map[string][]string{
 	"model/zimage":          {"model/torch", "model/nn"},
 	"model/t5":              {"model/torch", "model/nn"},
 	"model/qwen":            {"model/torch", "model/nn"},
-	"model/reward":          {"model/torch", "model/weights", "model/nn", "model/clip"},
+	"model/reward":          {"model/torch", "model/weights", "model/nn", "model/clip", "model/tokenizer"},
 	"model/scenes":          {"model/torch", "model/weights", "model/nn"},
 	"model/scenes/workshop": {"model/..."}, // makes the shipped model; nothing that runs needs it
 	"bench/binding":         {"model/torch", "bench/peer"},

@@ -47,6 +47,8 @@ func readSplitter(element json.RawMessage) (splitter, error) {
 	switch e.Type {
 	case "WhitespaceSplit":
 		return func(text string, _ bool) []string { return strings.FieldsFunc(text, unicode.IsSpace) }, nil
+	case "BertPreTokenizer":
+		return splitBERT, nil
 	case "Metaspace":
 		if e.PrependScheme == "" {
 			e.PrependScheme = "always"
@@ -70,7 +72,7 @@ func readSplitter(element json.RawMessage) (splitter, error) {
 		}
 		return spellBytes, nil
 	}
-	return nil, fmt.Errorf("type %q is not supported, want WhitespaceSplit, Metaspace, Split or ByteLevel", e.Type)
+	return nil, fmt.Errorf("type %q is not supported, want WhitespaceSplit, Metaspace, Split, ByteLevel or BertPreTokenizer", e.Type)
 }
 
 // spellBytes writes every byte as a visible character.
