@@ -80,7 +80,7 @@ func replacer(pattern map[string]string, content string) (normalizer, error) {
 	text := pattern["Regex"]
 	re, err := regexp.Compile(unicodeSpace(text))
 	if text == "" || err != nil {
-		return nil, fmt.Errorf("Replace by pattern %q is not supported", pattern)
+		return nil, fmt.Errorf("a Replace by pattern %q is not supported", pattern)
 	}
 	return func(s string) string { return re.ReplaceAllLiteralString(s, content) }, nil
 }
