@@ -8,12 +8,13 @@ import (
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 
+	"focusnfix/tui/picture"
 	"focusnfix/tui/widget"
 )
 
 // View is the frame.
 func (a *app) View() tea.View {
-	v := tea.NewView(a.content())
+	v := tea.NewView(picture.Steady(a.content()))
 	v.AltScreen = true
 	v.MouseMode = tea.MouseModeAllMotion
 	v.WindowTitle = a.windowTitle()
@@ -101,7 +102,7 @@ func (a *app) runLabels() []string {
 	if a.tab == tabDashboard || a.run.State == "" { // which has the state's word below
 		return []string{name, short}
 	}
-	word := dot + " " + a.styles.State(a.run.State).Render(a.run.State)
+	word := dot + " " + a.styles.State(a.run.State).Render(stateText(a.run))
 	return []string{name + " " + word, short + " " + word, word, dot}
 }
 

@@ -75,7 +75,7 @@ func (p *dashboardPane) viewHeader(w int) string {
 	if steps > 0 {
 		share = min(float64(step)/float64(steps), 1)
 	}
-	left := fmt.Sprintf(" %s  step %s ", st.State(o.State).Render("● "+words.State(o.State)), st.Bold.Render(fmt.Sprintf("%d/%d", step, steps)))
+	left := fmt.Sprintf(" %s  step %s ", st.State(o.State).Render("● "+stateText(o)), st.Bold.Render(fmt.Sprintf("%d/%d", step, steps)))
 	pace := paceOf(store)
 	right := fmt.Sprintf(" %3.0f %%", 100*share)
 	if pace > 0 {
@@ -104,11 +104,7 @@ func (p *dashboardPane) headline() string {
 	case o.Behind > 0:
 		return st.AccentText.Render(fmt.Sprintf("reading the log: %s to go", words.Memory(float64(o.Behind)/(1<<20))))
 	case o.State == run.Crashed:
-		text := "The engine is gone. r goes on from the last checkpoint."
-		if o.LastWords != "" {
-			text = "The engine is gone: " + o.LastWords + "   r goes on from the last checkpoint"
-		}
-		return st.BadText.Render(text)
+		return st.BadText.Render(crashText(o))
 	case o.State == run.Failed:
 		return st.BadText.Render("Failed: " + o.Info.Message)
 	case o.State == run.Stopped:
@@ -127,6 +123,20 @@ func (p *dashboardPane) headline() string {
 		text += "   " + st.AccentText.Render("loading the model")
 	}
 	return st.FaintText.Render(text)
+}
+
+// crashText says why nothing goes on, where to read more, and what to do.
+func crashText(o *feed.Run) string {
+	const next = "r resumes from the last checkpoint."
+	switch {
+	case o.OnlyDraws:
+		return "Training crashed; an engine that only draws works on the run. " + next
+	case o.LastWords == "" && o.Info.Engine == nil:
+		return "No engine works on this run. " + next
+	case o.LastWords == "":
+		return "The engine is gone without a last word in log.txt. " + next
+	}
+	return "The engine is gone: " + o.LastWords + " (log.txt). " + next
 }
 
 // paceOf is the seconds that a step took lately, all things included, or 0.

@@ -17,7 +17,9 @@ const maxSkipped = 10
 // train walks the steps that are left. Whatever ends it early, a checkpoint of now is written if the
 // weights are sound.
 func (e *engine) train() error {
-	e.began = true
+	e.mutex.Lock()
+	e.began, e.info.Engine.Idle = true, false
+	e.mutex.Unlock()
 	err := e.steps()
 	if here := e.Folder.Here(); here != nil { // perhaps the reason of err
 		return e.afterMove(here)
