@@ -38,8 +38,8 @@ func (a *app) content() string {
 	}
 	body := a.panes[a.tab].view(a.layout.body.Dx(), a.layout.body.Dy())
 	screen := a.tabBar() + "\n" + body + "\n" + a.footer()
-	if lines := a.noticeLines(); len(lines) > 1 {
-		screen = widget.Over(screen, strings.Join(lines, "\n"), 0, a.h-len(lines))
+	if lines := a.noticeLines(); len(lines) > 0 {
+		screen = widget.Over(screen, strings.Join(lines, "\n"), 0, a.h-1-len(lines))
 	}
 	if a.dialog != nil {
 		block, at := a.dialogBlock()
@@ -106,11 +106,8 @@ func (a *app) runLabels() []string {
 	return []string{name + " " + word, short + " " + word, word, dot}
 }
 
-// footer is a notice, or the keys of the pane.
+// footer is the keys of the pane.
 func (a *app) footer() string {
-	if lines := a.noticeLines(); len(lines) > 0 {
-		return lines[len(lines)-1]
-	}
 	if a.panes[a.tab].typing() {
 		return widget.FitLine(a.keyHints(a.panes[a.tab].keys(), a.w), a.w)
 	}
@@ -119,7 +116,8 @@ func (a *app) footer() string {
 	return widget.Spread(left, right+" ", a.w)
 }
 
-// noticeLines are the notice as long as it stays: one line, or up to four of a long one.
+// noticeLines are the notice as long as it stays, above the keys: one line, or up to four of a long one. They
+// have no more cells than text, so that they cover little.
 func (a *app) noticeLines() []string {
 	n := a.notice
 	stays, style := noticeTime, a.styles.AccentText
@@ -131,7 +129,7 @@ func (a *app) noticeLines() []string {
 	}
 	lines := widget.Wrap(n.text, a.w-2, 4)
 	for i, line := range lines {
-		lines[i] = style.Render(widget.FitLine(" "+line, a.w))
+		lines[i] = style.Render(" " + line + " ")
 	}
 	return lines
 }

@@ -145,7 +145,7 @@ func (e *engine) reference(p core.Pair) error {
 	e.drawn++
 	e.busy("reference", e.drawn, pool)
 	defer e.busy("", 0, 0)
-	if err := e.say(fmt.Sprintf("reference %d of %d", e.drawn, pool)); err != nil {
+	if err := e.say(fmt.Sprintf("drawing base images: %d of %d", e.drawn, pool)); err != nil {
 		return err
 	}
 	var coverage float64

@@ -54,7 +54,7 @@ type Snapshot struct {
 
 // Open begins to read a run.
 func Open(f run.Folder) *Run {
-	o := &Run{Folder: f, Store: newStore(), batches: make(chan Followed, 1)}
+	o := &Run{Folder: f, Store: NewStore(), batches: make(chan Followed, 1)}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	go o.read()
 	return o
@@ -120,7 +120,7 @@ func (o *Run) Take(msg Followed) bool {
 		return false
 	}
 	if msg.Batch.Reset {
-		o.Store = newStore()
+		o.Store = NewStore()
 	}
 	o.Behind = msg.Batch.Behind
 	o.Store.Lost += msg.Batch.Lost

@@ -60,16 +60,16 @@ func agreed(cluster string, width int) string {
 	}
 	sum, odd, letters := 0, false, ""
 	for _, r := range cluster {
-		if r >= 0x1f1e6 && r <= 0x1f1ff { // regional indicators
-			letters += string('A' + r - 0x1f1e6)
+		if r >= firstIndicator && r <= lastIndicator {
+			letters += string('A' + r - firstIndicator)
 		}
-		odd = odd || r == 0x200d || r == 0xfe0e || r == 0xfe0f || r == 0x20e3 // joiner, variation selectors, keycap
+		odd = odd || changesWidth(r)
 		sum += ansi.StringWidthWc(string(r))
 	}
-	switch {
-	case letters != "" && len(letters) <= width:
+	if letters != "" && len(letters) <= width {
 		return letters + strings.Repeat(" ", width-len(letters))
-	case !odd && sum == width:
+	}
+	if !odd && sum == width {
 		return cluster
 	}
 	first, _ := utf8.DecodeRuneInString(cluster)
@@ -78,6 +78,18 @@ func agreed(cluster string, width int) string {
 		return strings.Repeat(" ", width)
 	}
 	return string(first) + strings.Repeat(" ", width-w)
+}
+
+// The regional indicators A and Z, of which flags are made.
+const firstIndicator, lastIndicator = 0x1f1e6, 0x1f1ff
+
+// changesWidth reports whether a rune joins or widens others: a joiner, a variation selector, a keycap.
+func changesWidth(r rune) bool {
+	switch r {
+	case 0x200d, 0xfe0e, 0xfe0f, 0x20e3:
+		return true
+	}
+	return false
 }
 
 // steady makes the cells of a frame ones that terminals draw alike.
