@@ -101,7 +101,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 	@git grep -hno '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' >/dev/null || { echo "no fuzz targets"; exit; }; \
 	git grep -o '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | while IFS=: read -r file name; do \
 		echo "== $${name#func } in $$(dirname $$file)"; \
-		$(TEST_ENV) go test -run '^$$' -fuzz "^$${name#func }\$$" -fuzztime $(or $(FUZZTIME),10s) ./$$(dirname $$file); \
+		$(TEST_ENV) go test -run '^$$' -fuzz "^$${name#func }\$$" -fuzzminimizetime 100x -fuzztime $(or $(FUZZTIME),10s) ./$$(dirname $$file); \
 	done
 
 ##@ Work
