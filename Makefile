@@ -11,6 +11,7 @@ ARGS ?=
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 TOOLS   := build/tools
 GOLANGCI_LINT := v2.15.0
+DEADCODE      := v0.52.0
 BENCHSTAT     := v0.0.0-20260908200009-22c9c6c9d4da
 CLANG_FORMAT  ?= clang-format
 
@@ -48,6 +49,10 @@ shim: ## build/libfnf_torch.so, for the libtorch of this machine
 	@[[ -f build/shim.stamp ]] || echo "compiling build/libfnf_torch.so (half a minute, once)"
 	@model/torch/shim/build.sh
 
+.PHONY: man
+man: binary ## manual pages in build/man (man build/man/focusnfix.1)
+	@./build/focusnfix man build/man && echo "build/man: $$(ls build/man | wc -l) pages"
+
 .PHONY: setup
 setup: ## install libtorch, OpenBLAS and a C++ compiler if missing, and compile the shim
 	@model/torch/shim/setup.sh
@@ -67,15 +72,20 @@ test-pure: ## the tests that need no libtorch
 test-isa: shim $(if $(findstring torch2,$(ISA)),$(TORCH2)) ## the tests that compute, under narrow to wide instruction sets and libtorch 2 (ISA="narrow wide")
 	@TORCH2=$(TORCH2) .ci/test-isa $(ISA)
 
+.PHONY: test-device
+test-device: $(TORCH2) ## the tests that compute, on a stand-in for a GPU whose memory no host code may touch (libtorch 2)
+	@TORCH2=$(TORCH2) .ci/test-device
+
 .PHONY: race
 race: ## the same under the race detector
 	@go test -race $(PURE)
 
 .PHONY: lint
-lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) ## go vet, golangci-lint, shellcheck, and formats
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) $(TOOLS)/deadcode-$(DEADCODE) ## go vet, golangci-lint, dead code, shellcheck, and formats
 	@$< run --allow-parallel-runners
 	@$< fmt --diff
-	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run .ci/test-isa); \
+	@.ci/dead $(TOOLS)/deadcode-$(DEADCODE)
+	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run .ci/test-isa .ci/test-device .ci/dead); \
 	else echo "skipped: shellcheck is not installed"; fi
 	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) --dry-run --Werror $$(git ls-files '*.c' '*.cpp' '*.h'); \
 	else echo "skipped: $(CLANG_FORMAT) is not installed"; fi
@@ -83,12 +93,15 @@ lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) ## go vet, golangci-lint, shellche
 .PHONY: check
 check: lint test race ## what CI runs
 
+.PHONY: check-all
+check-all: check test-isa test-device ## check, every set of instructions, libtorch 2 and the stand-in for a GPU (an hour on two cores)
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s) each
 	@git grep -hno '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' >/dev/null || { echo "no fuzz targets"; exit; }; \
 	git grep -o '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | while IFS=: read -r file name; do \
 		echo "== $${name#func } in $$(dirname $$file)"; \
-		$(TEST_ENV) go test -run '^$$' -fuzz "^$${name#func }\$$" -fuzztime $(or $(FUZZTIME),10s) ./$$(dirname $$file); \
+		$(TEST_ENV) go test -run '^$$' -fuzz "^$${name#func }\$$" -fuzzminimizetime 100x -fuzztime $(or $(FUZZTIME),10s) ./$$(dirname $$file); \
 	done
 
 ##@ Work
@@ -106,6 +119,7 @@ term-test: binary ## pictures and the screen in real terminals; skips with a rea
 .PHONY: golden
 golden: ## rewrite golden files; read the diff before committing it
 	@for dir in $$(git ls-files '*.golden' | sed 's|/testdata/.*||' | sort -u); do go test ./$$dir -update; done
+	@go test ./cmd -run Schemas -update
 
 .PHONY: bench
 bench: shim ## every benchmark once
@@ -156,6 +170,10 @@ $(TOOLS)/golangci-lint-%:
 	@echo "building golangci-lint $* (some minutes the first time)"
 	@GOBIN=$(CURDIR)/$(TOOLS)/new go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$*
 	@mv $(TOOLS)/new/golangci-lint $@
+
+$(TOOLS)/deadcode-%:
+	@GOBIN=$(CURDIR)/$(TOOLS)/new go install golang.org/x/tools/cmd/deadcode@$*
+	@mv $(TOOLS)/new/deadcode $@
 
 $(TOOLS)/benchstat-%:
 	@GOBIN=$(CURDIR)/$(TOOLS)/new go install golang.org/x/perf/cmd/benchstat@$*

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -66,19 +65,19 @@ func newDoctor() *cobra.Command {
 	asJSON := false
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what this machine has: libtorch, devices, their speed, and what to install",
-		Args:  cobra.NoArgs,
+		Short: "Check libtorch, devices and terminal",
+		Long: "Check which libtorch and devices are used and how fast they are, what this terminal can show, and what to install " +
+			"or change.",
+		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			report, err := examine()
 			if asJSON {
-				out := json.NewEncoder(c.OutOrStdout())
-				out.SetIndent("", "  ")
-				return cmp.Or(out.Encode(report), err)
+				return cmp.Or(printJSON(c.OutOrStdout(), report), err)
 			}
 			return cmp.Or(printReport(c.OutOrStdout(), report), err)
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON for programs")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
@@ -133,11 +132,26 @@ func (r doctorReport) improvements() []advice {
 	}
 	if len(r.CUDA) > 1 && !r.Torch.NCCL {
 		as = append(as, advice{
-			"there are several GPUs, but the shim was compiled without NCCL: CUDA's crt headers are missing",
-			"python3 -m pip install nvidia-cuda-crt && make shim",
+			"there are several GPUs, but the shim was compiled without NCCL: CUDA's headers crt/ and nv/ are missing",
+			ncclHeaders(r.Torch.Version),
 		})
 	}
 	return as
+}
+
+// ncclHeaders is the command that installs what compiling against NCCL needs beside a pip torch of that
+// version: the headers of the CUDA that it was built with, "2.11.0+cu130" say.
+func ncclHeaders(version string) string {
+	const install = "python3 -m pip install "
+	_, cuda, _ := strings.Cut(version, "+cu")
+	if n := len(cuda); n >= 3 && strings.HasPrefix(cuda, "12") {
+		series := cuda[:n-1] + "." + cuda[n-1:] + ".*"
+		return install + "nvidia-cuda-nvcc-cu12==" + series + " nvidia-cuda-cccl-cu12==" + series + " && make shim"
+	} else if n >= 3 {
+		series := cuda[:n-1] + "." + cuda[n-1:] + ".*"
+		return install + "nvidia-cuda-crt==" + series + " nvidia-cuda-cccl==" + series + " && make shim"
+	}
+	return install + "nvidia-cuda-crt nvidia-cuda-cccl && make shim"
 }
 
 // examineTorch describes the loaded libtorch from the libraries mapped into this process, from

@@ -94,7 +94,6 @@ func TestOpenRefuses(t *testing.T) {
 		"cam":         {func(c *core.Config) { c.Reward[0].Model, c.Reward[0].Heatmap = "torchscript:/nowhere", "cam" }, `reward.spot.heatmap: "cam", but torchscript says itself`},
 		"prompts":     {func(c *core.Config) { c.Train.Prompts = "zebra" }, `train.prompts: no file "zebra"; want a text file or one of`},
 		"no held out": {func(c *core.Config) { writeText(t, c.Train.Prompts, "a\n[held out]\n") }, "no prompt after"},
-		"range":       {func(c *core.Config) { c.LoRA.Rank = 0 }, "lora.rank: 0, want 1 to 1024"},
 	} {
 		config := tinyConfig(t)
 		c.change(&config)
@@ -115,7 +114,6 @@ func TestCheck(t *testing.T) {
 		t.Error(err)
 	}
 	for want, change := range map[string]func(*core.Config){
-		"lora.rank: 0": func(c *core.Config) { c.LoRA.Rank = 0 },
 		`no file "x"`:  func(c *core.Config) { c.Train.Prompts = "x" },
 		"is not there": func(c *core.Config) { c.Model.Path = "/nowhere" },
 	} {
@@ -133,7 +131,7 @@ func TestSaliency(t *testing.T) {
 	c.Reward[0].Heatmap = "saliency"
 	s := openTiny(t, c)
 	torchtest.Run(t, func() {
-		images := torch.Zeros(torch.Float32, torch.CPU, 2, 3, tinySide, tinySide).AddScalar(0.5)
+		images := torch.Zeros(torch.Float32, torchtest.Device(), 2, 3, tinySide, tinySide).AddScalar(0.5)
 		heat := s.Judges[0].Reward.Heatmap(images, []string{"a", "b"})
 		inside, corner := heat.Narrow(2, 10, 4).Narrow(3, 10, 4).Min().Item(), heat.Narrow(2, 24, 8).Narrow(3, 24, 8).Max().Item()
 		if got := torch.ShapeString(heat.Shape()); got != "[2,1,32,32]" || inside < 0.5 || corner > 0.1 {

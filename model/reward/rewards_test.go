@@ -103,6 +103,9 @@ var tinyRewards = []struct {
 	}, openQ16},
 	{"safety", "safety", plain("safety"), openSafetyChecker},
 	{"safety_pass", "safety", plain("safety"), openSafetyChecker},
+	{"imagereward", "imagereward", func(_ *testing.T, dir string, r reference) string {
+		return "imagereward:" + dir + "/model.safetensors?level=" + number(r.Level)
+	}, openImageReward},
 	{"multihead", "vision", func(t *testing.T, dir string, r reference) string {
 		return "multihead:" + head(t, r) + "?clip=" + dir
 	}, openMultiHead},
@@ -154,7 +157,7 @@ func TestRewards(t *testing.T) {
 	for _, c := range tinyRewards {
 		t.Run(c.name, func(t *testing.T) {
 			want := cases[c.name]
-			r, err := Open(c.spec(t, folder(t, c.config, want), want), torch.CPU)
+			r, err := Open(c.spec(t, folder(t, c.config, want), want), torchtest.Device())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -191,7 +194,7 @@ func TestRewardGradients(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := c.open(path, options, place{torch.CPU, torch.Float64})
+			r, err := c.open(path, options, place{torchtest.Device(), torch.Float64})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -219,7 +222,7 @@ func gradient(r Reward, images torch.Tensor, prompts []string) torch.Tensor {
 func TestHeatmapIsPlacedBack(t *testing.T) {
 	torchtest.Run(t, func() {
 		p := clipPreparation(28)
-		heat := p.undo(torch.Ones(torch.Float32, torch.CPU, 1, 1, 4, 4), 56, 112)
+		heat := p.undo(torch.Ones(torch.Float32, torchtest.Device(), 1, 1, 4, 4), 56, 112)
 		if got := torch.ShapeString(heat.Shape()); got != "[1,1,56,112]" {
 			t.Fatalf("shape %s", got)
 		}
@@ -258,7 +261,7 @@ func TestPreparations(t *testing.T) {
 			default:
 				x = x.Narrow(2, 0, 150)
 			}
-			got := c.p.apply(x, torch.CPU, torch.Float32)
+			got := c.p.apply(x, torchtest.Device(), torch.Float32)
 			like := func(v []float32) torch.Tensor { return torch.From(v, 3, 1, 1) }
 			got = got.Mul(like(c.p.std)).Add(like(c.p.mean)).MulScalar(255)
 			want := golden.Tensor(t, name)

@@ -50,8 +50,8 @@ func narrow(t *testing.T, kind weights.Kind) string {
 		"up_block_types":   []string{plainUp, crossAttnUp, crossAttnUp, crossAttnUp},
 	}
 	vae := map[string]any{"block_out_channels": []int{4, 4, 8, 8}, "layers_per_block": 2, "norm_num_groups": 2}
-	for _, key := range []string{"down_block_types", "up_block_types"} {
-		vae[key] = []string{key, key, key, key}
+	for key, block := range map[string]string{"down_block_types": "DownEncoderBlock2D", "up_block_types": "UpDecoderBlock2D"} {
+		vae[key] = []string{block, block, block, block}
 	}
 	if kind == weights.SDXL {
 		unet["block_out_channels"], unet["transformer_layers_per_block"] = []int{8, 8, 16}, []int{1, 2, 2}
@@ -117,7 +117,10 @@ func writeRandom(t *testing.T, dir, part string) {
 
 func draw(t *testing.T, path string, o LoadOptions) []byte {
 	t.Helper()
-	o.Device = torch.CPU
+	o.Device = torchtest.Device()
+	if o.DType == 0 {
+		o.DType = torch.Float32
+	}
 	p, err := Load(path, o)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,8 @@
 package sd
 
 import (
+	"slices"
+
 	"focusnfix/model/nn"
 	"focusnfix/model/torch"
 )
@@ -28,8 +30,9 @@ func (l level) resnet(i int, in int64) *resnet {
 	return newResnet(in, l.channels, l.time, l.cfg.NormNumGroups, l.cfg.NormEps, l.p.Sub("resnets").At(i))
 }
 
-func (l level) transformer(i int) *transformer {
-	return newTransformer(l.channels, l.cfg.AttentionHeadDim.At(l.index), l.cfg.TransformerLayers.At(l.index),
+// transformer makes that of layer i, depth transformer blocks.
+func (l level) transformer(i int, depth int64) *transformer {
+	return newTransformer(l.channels, l.cfg.AttentionHeadDim.At(l.index), depth,
 		l.cfg.CrossAttentionDim, l.cfg.NormNumGroups, l.cfg.LinearProjection, l.p.Sub("attentions").At(i))
 }
 
@@ -40,7 +43,7 @@ func newDownBlock(l level, in int64, last bool) *unetBlock {
 		b.resnets = append(b.resnets, l.resnet(i, in))
 		in = l.channels
 		if l.attends {
-			b.attentions = append(b.attentions, l.transformer(i))
+			b.attentions = append(b.attentions, l.transformer(i, l.cfg.TransformerLayers.At(l.index, i)))
 		}
 	}
 	if !last {
@@ -49,11 +52,17 @@ func newDownBlock(l level, in int64, last bool) *unetBlock {
 	return b
 }
 
-// newMidBlock makes the middle, a transformer between two resnets.
+// newMidBlock makes the middle, a transformer between two resnets, or one resnet, or nothing.
 func newMidBlock(l level) *unetBlock {
 	b := new(unetBlock)
+	if l.cfg.MidBlockType == "" {
+		return b
+	}
 	b.resnets = append(b.resnets, l.resnet(0, l.channels))
-	b.attentions = append(b.attentions, l.transformer(0))
+	if l.cfg.MidBlockType == plainMid {
+		return b
+	}
+	b.attentions = append(b.attentions, l.transformer(0, l.cfg.TransformerLayers.At(l.index, 0)))
 	b.resnets = append(b.resnets, l.resnet(1, l.channels))
 	return b
 }
@@ -71,7 +80,7 @@ func newUpBlock(l level, in, skip int64, last bool) *unetBlock {
 		b.resnets = append(b.resnets, l.resnet(i, in+beside))
 		in = l.channels
 		if l.attends {
-			b.attentions = append(b.attentions, l.transformer(i))
+			b.attentions = append(b.attentions, l.transformer(i, l.cfg.upTransformers(l.index, i)))
 		}
 	}
 	if !last {
@@ -80,53 +89,78 @@ func newUpBlock(l level, in, skip int64, last bool) *unetBlock {
 	return b
 }
 
-// down returns what every layer of the level gives; the last of them goes on, and all of them are met
-// again on the way up.
-func (b *unetBlock) down(x, timeAct, context torch.Tensor) []torch.Tensor {
-	var outs []torch.Tensor
-	for i, r := range b.resnets {
-		x = torch.Scope(func() torch.Tensor {
-			h := r.forward(x, timeAct)
-			if b.attentions != nil {
-				h = b.attentions[i].forward(h, context)
+// The state between stages of a UNet is x, the time embedding after its SiLU, and what the layers on the
+// way down gave, which is met again on the way up: the last of it first.
+const (
+	stateX = iota
+	stateTime
+	stateSkips
+)
+
+// layer is resnet i and, where there is one, the transformer behind it.
+func (b *unetBlock) layer(i int, x, timeAct, context torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		h := b.resnets[i].forward(x, timeAct)
+		if b.attentions != nil {
+			h = b.attentions[i].forward(h, context)
+		}
+		return h
+	})
+}
+
+// down is a stage for every layer; what each gives goes on, and is met again on the way up.
+func (b *unetBlock) down(context torch.Tensor) (stages []torch.Stage) {
+	goOn := func(f func(x, timeAct torch.Tensor) torch.Tensor) {
+		stages = append(stages, func(xs []torch.Tensor) []torch.Tensor {
+			x := f(xs[stateX], xs[stateTime])
+			return slices.Concat([]torch.Tensor{x}, xs[stateTime:], []torch.Tensor{x})
+		})
+	}
+	for i := range b.resnets {
+		goOn(func(x, timeAct torch.Tensor) torch.Tensor { return b.layer(i, x, timeAct, context) })
+	}
+	if b.downsampler != nil {
+		goOn(func(x, _ torch.Tensor) torch.Tensor { return b.downsampler.Forward(x) })
+	}
+	return stages
+}
+
+func (b *unetBlock) middle(context torch.Tensor) []torch.Stage {
+	if len(b.resnets) == 0 {
+		return nil
+	}
+	return []torch.Stage{func(xs []torch.Tensor) []torch.Tensor {
+		x := torch.Scope(func() torch.Tensor {
+			h := xs[stateX]
+			for i, r := range b.resnets {
+				if h = r.forward(h, xs[stateTime]); i < len(b.attentions) {
+					h = b.attentions[i].forward(h, context)
+				}
 			}
 			return h
 		})
-		outs = append(outs, x)
-	}
-	if b.downsampler != nil {
-		outs = append(outs, b.downsampler.Forward(x))
-	}
-	return outs
+		return slices.Concat([]torch.Tensor{x}, xs[stateTime:])
+	}}
 }
 
-func (b *unetBlock) middle(x, timeAct, context torch.Tensor) torch.Tensor {
-	return torch.Scope(func() torch.Tensor {
-		h := b.attentions[0].forward(b.resnets[0].forward(x, timeAct), context)
-		return b.resnets[1].forward(h, timeAct)
-	})
-}
-
-// up takes the outputs of the way down from the end of skips and returns those that are left. The
-// result is as large as the next of them, which matters where a level had an odd side.
-func (b *unetBlock) up(x, timeAct, context torch.Tensor, skips []torch.Tensor) (torch.Tensor, []torch.Tensor) {
-	out := torch.Scope(func() torch.Tensor {
-		for i, r := range b.resnets {
-			x = torch.Scope(func() torch.Tensor {
-				last := len(skips) - 1
-				h := r.forward(torch.Cat([]torch.Tensor{x, skips[last]}, 1), timeAct)
-				skips = skips[:last]
-				if b.attentions != nil {
-					h = b.attentions[i].forward(h, context)
-				}
-				return h
+// up is a stage for every layer, which takes what is last of the way down. Upsampling makes the result as
+// large as the next of it, which matters where a level had an odd side.
+func (b *unetBlock) up(context torch.Tensor) (stages []torch.Stage) {
+	for i := range b.resnets {
+		stages = append(stages, func(xs []torch.Tensor) []torch.Tensor {
+			last := len(xs) - 1
+			x := torch.Scope(func() torch.Tensor {
+				return b.layer(i, torch.Cat([]torch.Tensor{xs[stateX], xs[last]}, 1), xs[stateTime], context)
 			})
-		}
-		if b.upsampler != nil {
-			next := skips[len(skips)-1]
-			x = b.upsampler.forward(x, next.Size(2), next.Size(3))
-		}
-		return x
-	})
-	return out, skips
+			return slices.Concat([]torch.Tensor{x}, xs[stateTime:last])
+		})
+	}
+	if b.upsampler != nil {
+		stages = append(stages, func(xs []torch.Tensor) []torch.Tensor {
+			next := xs[len(xs)-1]
+			x := b.upsampler.forward(xs[stateX], next.Size(2), next.Size(3))
+			return slices.Concat([]torch.Tensor{x}, xs[stateTime:])
+		})
+	}
+	return stages
 }

@@ -70,8 +70,8 @@ const normGroups = 8
 func vaeConfig(latent int64, widths ...int64) sd.VAEConfig {
 	cfg := sd.DefaultVAE()
 	cfg.BlockOutChannels, cfg.LatentChannels, cfg.NormNumGroups, cfg.SampleSize = widths, latent, normGroups, scenes.Size
-	cfg.ScalingFactor = 1 // the latents' spread is folded into the 1x1 convolutions around them
-	cfg.ForceUpcast = false
+	cfg.ScalingFactor = 1       // the latents' spread is folded into the 1x1 convolutions around them
+	cfg.ForceUpcast = new(bool) // no: it does not overflow
 	return cfg
 }
 
@@ -79,7 +79,8 @@ func vaeConfig(latent int64, widths ...int64) sd.VAEConfig {
 func unetConfig(latent, context int64, widths ...int64) sd.UNetConfig {
 	cfg := sd.UNetConfig{
 		InChannels: latent, OutChannels: latent, SampleSize: scenes.Size / 8, BlockOutChannels: widths, LayersPerBlock: sd.PerLevel{1},
-		NormNumGroups: normGroups, NormEps: 1e-5, CrossAttentionDim: context, TransformerLayers: sd.PerLevel{1}, FlipSinToCos: true,
+		NormNumGroups: normGroups, NormEps: 1e-5, CrossAttentionDim: context, TransformerLayers: sd.PerLayer{{1}},
+		MidBlockType: "UNetMidBlock2DCrossAttn", FlipSinToCos: true,
 	}
 	for _, w := range widths {
 		cfg.DownBlockTypes = append(cfg.DownBlockTypes, "CrossAttnDownBlock2D")
