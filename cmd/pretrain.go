@@ -39,8 +39,8 @@ func newPretrain() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&flags.options.Out, "out", "build/pretrain", "folder for the model, checkpoints, events and sheets")
-	f.StringVar(&flags.device, "device", "", "device: cpu, cuda or cuda:N (default: the first GPU, or the CPU)")
-	f.StringVar(&flags.dtype, "dtype", "", "data type: float32 or bfloat16 (default: bfloat16 on a GPU, float32 on the CPU)")
+	f.StringVar(&flags.device, "device", "", deviceHelp)
+	f.StringVar(&flags.dtype, "dtype", "", "compute in `TYPE`: float32 or bfloat16 (default: bfloat16 on a GPU, float32 on the CPU)")
 	f.Uint64Var(&flags.options.Seed, "seed", 0, "random seed; 0 is the shipped model's")
 	f.IntVar(&flags.options.Recipe, "recipe", workshop.ShippedRecipe, fmt.Sprintf("how scenes and lessons are made: %d made the shipped weights, %d is the newest", workshop.ShippedRecipe, workshop.NewestRecipe))
 	f.IntVar(&flags.options.Threads, "threads", 0, "threads on the CPU (default: one a processor)")
