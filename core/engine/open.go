@@ -96,7 +96,7 @@ func (s *Session) Evaluator(judges []eval.Judge) (e *eval.Evaluator, references 
 	if references, err = train.NewReferences(s.Pipeline, o.Sampling, o.Aspects, o.Model, o.ReferenceDir, o.Workers); err != nil {
 		return nil, nil, err
 	}
-	return &eval.Evaluator{Source: references, Judges: judges, Batch: o.Batch}, references, nil
+	return &eval.Evaluator{Source: references, Judges: judges, Batch: max(o.Batch, references.AtOnce())}, references, nil
 }
 
 // Close frees the model and the judges.

@@ -94,6 +94,9 @@ func (r *References) forget() {
 	}
 }
 
+// AtOnce is the number of images that are drawn at the same time.
+func (r *References) AtOnce() int { return r.workers.count }
+
 // Has reports whether the reference of a pair is drawn already.
 func (r *References) Has(p core.Pair) bool {
 	if _, ok := r.remembered(p); ok {
