@@ -33,12 +33,12 @@ func newConvert() *cobra.Command {
 			if out == "" {
 				return usageError{errors.New("-o is missing: want a folder, or a file that ends in .safetensors")}
 			}
-			if dialect != "" {
-				return convertLoRA(args[0], out, weights.Dialect(dialect))
-			}
 			known := false
 			if o.DType, known = dtypeNames[dtype]; !known {
 				return usageError{fmt.Errorf("--dtype %s: want float32, bfloat16 or float16", dtype)}
+			}
+			if dialect != "" {
+				return convertLoRA(args[0], out, weights.Dialect(dialect), o.DType)
 			}
 			if !(shard > 0) {
 				return usageError{fmt.Errorf("--shard %g: want more than 0 GB", shard)}
@@ -62,12 +62,12 @@ func newConvert() *cobra.Command {
 	return c
 }
 
-func convertLoRA(from, to string, dialect weights.Dialect) error {
+func convertLoRA(from, to string, dialect weights.Dialect, dtype weights.DType) error {
 	if !slices.Contains(loraDialects, dialect) {
 		return usageError{fmt.Errorf("--lora-format %s: want peft, diffusers or kohya", dialect)}
 	}
 	if !strings.HasSuffix(to, ".safetensors") {
 		return usageError{fmt.Errorf("-o %s: want a name that ends in .safetensors", to)}
 	}
-	return sd.ConvertLoRA(from, to, dialect)
+	return sd.ConvertLoRA(from, to, dialect, dtype)
 }

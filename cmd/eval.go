@@ -1,10 +1,9 @@
 package cmd
 
 import (
+	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -143,10 +142,9 @@ func (e *evalFlags) findOther(f run.Folder) (run.Folder, error) {
 
 // save writes the numbers and the sheet, and gives their files' names.
 func (e *evalFlags) save(c engine.Compare, result *eval.Comparison, text []byte) (saved []string, err error) {
-	first, dir := c.Runs[0], e.out
-	if dir == "" {
-		dir = first.Run.Dir
-	} else if err := os.MkdirAll(dir, 0o755); err != nil {
+	first := c.Runs[0]
+	var picture bytes.Buffer
+	if err := core.WritePNG(&picture, sheet(result)); err != nil {
 		return nil, err
 	}
 	name := fmt.Sprintf("evaluation-step-%06d", first.Checkpoint.Step)
@@ -159,22 +157,22 @@ func (e *evalFlags) save(c engine.Compare, result *eval.Comparison, text []byte)
 	if c.Against != nil {
 		name += "-against-" + c.Against.Name()
 	}
+	dir, write := first.Run.Dir, first.Run.WriteFile
+	if e.out != "" {
+		dir = e.out
+		write = func(name string, data []byte) error { return os.WriteFile(filepath.Join(dir, name), data, 0o644) }
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
 	for _, file := range []struct {
 		ending string
-		write  func(io.Writer) error
-	}{
-		{".json", func(w io.Writer) error { _, err := w.Write(append(text, '\n')); return err }},
-		{".png", func(w io.Writer) error { return core.WritePNG(w, sheet(result)) }},
-	} {
-		path := filepath.Join(dir, name+file.ending)
-		f, err := os.Create(path)
-		if err != nil {
+		data   []byte
+	}{{".json", append(text, '\n')}, {".png", picture.Bytes()}} {
+		if err := write(name+file.ending, file.data); err != nil {
 			return saved, err
 		}
-		if err := errors.Join(file.write(f), f.Close()); err != nil {
-			return saved, err
-		}
-		saved = append(saved, path)
+		saved = append(saved, filepath.Join(dir, name+file.ending))
 	}
 	return saved, nil
 }

@@ -24,15 +24,14 @@ type generateFlags struct {
 	model             modelFlags
 	negative          string
 	seed              uint64
-	steps, count      int
+	sampling          core.Sampling // its scheduler is the model's
+	count             int
 	batch, clipSkip   int
-	guidance, eta     float64
 	size, out         string
 	strength          float64 // of that run's LoRA weights
 	ofRun             string  // whose newest checkpoint and model to draw with
 	runs              runsFlag
 	protocol          string // how pictures are shown in a terminal
-	width, height     int64  // of size; 0 is the model's own
 	randomSeed, quiet bool
 }
 
@@ -62,9 +61,9 @@ func newGenerate() *cobra.Command {
 	g.runs.add(c)
 	f.StringVar(&g.negative, "negative", "", "what the picture should not show")
 	f.Uint64Var(&g.seed, "seed", 0, "of the first picture; each next one has one more (default: random)")
-	f.IntVar(&g.steps, "steps", 30, "denoising steps")
-	f.Float64Var(&g.guidance, "guidance", 7.5, "scale of classifier-free guidance; 1 is none")
-	f.Float64Var(&g.eta, "eta", 0, "noise of DDIM: 0 deterministic, 1 as noisy as DDPM")
+	f.IntVar(&g.sampling.NumSteps, "steps", 30, "denoising steps")
+	f.Float64Var(&g.sampling.GuidanceScale, "guidance", 7.5, "scale of classifier-free guidance; 1 is none")
+	f.Float64Var(&g.sampling.Eta, "eta", 0, "noise of DDIM: 0 deterministic, 1 as noisy as DDPM")
 	f.IntVar(&g.clipSkip, "clip-skip", 0, "last layers of the text encoder to leave out")
 	f.StringVar(&g.size, "size", "", "pixels, as 512x768 (default: what the model was trained on)")
 	f.IntVarP(&g.count, "count", "n", 1, "number of pictures")
@@ -84,13 +83,17 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 	if err != nil {
 		return usageError{err}
 	}
+	if err := prepareOut(g.out); err != nil {
+		return err
+	}
 	p, err := g.model.open(c.ErrOrStderr())
 	if err != nil {
 		return err
 	}
 	defer p.Close()
-	if g.width == 0 {
-		g.width, g.height = p.NaturalSize()
+	if g.sampling.Size == (core.Size{}) {
+		width, height := p.NaturalSize()
+		g.sampling.Size = core.Size{Width: int(width), Height: int(height)}
 	}
 	bar := newProgress(c.ErrOrStderr(), "draw")
 	warned := map[string]bool{}
@@ -123,6 +126,23 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 	return nil
 }
 
+// prepareOut makes the folder of a file that will be written, and tries to write there: hours of drawing
+// should not end in an error about a folder.
+func prepareOut(path string) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	if info, err := os.Stat(path); err == nil && path != "" && info.IsDir() {
+		return fmt.Errorf("-o %s: is a folder, want the name of a file", path)
+	}
+	probe, err := os.CreateTemp(dir, ".focusnfix-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
+}
+
 // show prints the name of a picture's file and, in a terminal, the picture.
 func show(c *cobra.Command, probe *picture.Probe, path string) error {
 	fmt.Fprintln(c.OutOrStdout(), path)
@@ -138,10 +158,10 @@ func (g *generateFlags) suitBuiltin(chosen func(flag string) bool) {
 		return
 	}
 	if !chosen("steps") {
-		g.steps = builtinSteps
+		g.sampling.NumSteps = builtinSteps
 	}
 	if !chosen("guidance") {
-		g.guidance = builtinGuidance
+		g.sampling.GuidanceScale = builtinGuidance
 	}
 }
 
@@ -149,17 +169,14 @@ func (g *generateFlags) suitBuiltin(chosen func(flag string) bool) {
 func (g *generateFlags) validate() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if g.steps < 1 || g.steps > 999 {
-		wrong("--steps %d: want 1 to 999", g.steps)
+	var err error
+	if g.sampling.Size, err = core.ParseSize(g.size); err != nil {
+		wrong("--size: %w", err)
+	} else if err := g.sampling.Check(samplingFlag); err != nil {
+		errs = append(errs, err)
 	}
 	if g.count < 1 || g.batch < 1 {
 		wrong("-n %d --batch %d: want 1 or more", g.count, g.batch)
-	}
-	if !(g.eta >= 0 && g.eta <= 1) {
-		wrong("--eta %g: want 0 to 1", g.eta)
-	}
-	if g.size != "" && !g.parseSize() {
-		wrong("--size %s: want WIDTHxHEIGHT, as 512x768", g.size)
 	}
 	if g.out != "" && !strings.EqualFold(filepath.Ext(g.out), ".png") {
 		wrong("-o %s: want a name that ends in .png", g.out)
@@ -173,17 +190,18 @@ func (g *generateFlags) validate() error {
 	return nil
 }
 
-func (g *generateFlags) parseSize() bool {
-	n, err := fmt.Sscanf(g.size+"\n", "%dx%d\n", &g.width, &g.height)
-	return n == 2 && err == nil && g.width > 0 && g.height > 0
+// samplingFlag is the flag of a key of the sampling.
+func samplingFlag(key string) string {
+	return map[string]string{"num_steps": "--steps", "guidance_scale": "--guidance", "eta": "--eta", "size": "--size"}[key]
 }
 
 func (g *generateFlags) request(prompt string, first, n int) sd.Request {
 	r := sd.Request{
 		Wording: sd.Wording{
-			Negative: g.negative, GuidanceScale: g.guidance, ClipSkip: g.clipSkip, Width: g.width, Height: g.height,
+			Negative: g.negative, GuidanceScale: g.sampling.GuidanceScale, ClipSkip: g.clipSkip,
+			Width: int64(g.sampling.Size.Width), Height: int64(g.sampling.Size.Height),
 		},
-		NumSteps: g.steps, Eta: g.eta,
+		NumSteps: g.sampling.NumSteps, Eta: g.sampling.Eta,
 	}
 	for i := range n {
 		r.Prompts = append(r.Prompts, prompt)
@@ -195,9 +213,8 @@ func (g *generateFlags) request(prompt string, first, n int) sd.Request {
 // save writes picture i of a request, with how it was drawn, and returns the name of its file.
 func (g *generateFlags) save(p *sd.Pipeline, picture image.Image, r sd.Request, i int) (string, error) {
 	how := core.Parameters{
-		Prompt: r.Prompts[i], Negative: r.Negative, Steps: r.NumSteps, Sampler: samplerName(p.Scheduler),
-		GuidanceScale: r.GuidanceScale, Seed: r.Seeds[i], Width: int(r.Width), Height: int(r.Height), Model: p.Name,
-		Eta: r.Eta, ClipSkip: r.ClipSkip, Version: "focusnfix " + version,
+		Drawing: core.Drawing{Prompt: r.Prompts[i], Negative: r.Negative, Seed: r.Seeds[i], Sampling: g.sampling},
+		Sampler: samplerName(p.Scheduler), Model: p.Name, ClipSkip: r.ClipSkip, Version: "focusnfix " + version,
 	}
 	for i, l := range g.model.loras {
 		file, scale := splitLoRA(l)

@@ -36,9 +36,9 @@ func (g *generateFlags) suitRun(chosen func(flag string) bool) error {
 		"scheduler": func() { g.model.scheduler = c.Sample.Scheduler },
 		"dtype":     func() { g.model.dtype = unlessAuto(c.Model.DType) },
 		"device":    func() { g.model.device = unlessAuto(c.Model.Device) },
-		"steps":     func() { g.steps = c.Sample.NumSteps },
-		"guidance":  func() { g.guidance = c.Sample.GuidanceScale },
-		"eta":       func() { g.eta = c.Sample.Eta },
+		"steps":     func() { g.sampling.NumSteps = c.Sample.NumSteps },
+		"guidance":  func() { g.sampling.GuidanceScale = c.Sample.GuidanceScale },
+		"eta":       func() { g.sampling.Eta = c.Sample.Eta },
 		"size":      func() { g.size = c.Sample.Size.String() },
 	} {
 		if !chosen(flag) {

@@ -26,7 +26,7 @@ func TestGenerateWritesPictures(t *testing.T) {
 	torchtest.Need(t)
 	dir := t.TempDir()
 	code, stdout, stderr := runCommand("generate", "a chef", "-m", tinyModel, "--steps", "2", "--size", "32x24", "--seed", "5", "-n", "3", "--batch", "2",
-		"--negative", "blood", "--lora", tinyModel+"_lora.safetensors:0.5", "-o", filepath.Join(dir, "x.png"), "--device", "cpu")
+		"--negative", "blood", "--lora", tinyModel+"_lora.safetensors:0.5", "-o", filepath.Join(dir, "new", "x.png"), "--device", "cpu")
 	if code != exitDone {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
@@ -37,7 +37,7 @@ func TestGenerateWritesPictures(t *testing.T) {
 	if !strings.Contains(stderr, "draw 4/4") {
 		t.Errorf("progress %q, want it to end at 4/4: two batches of two steps", stderr)
 	}
-	data, err := os.ReadFile(filepath.Join(dir, "x-6.png"))
+	data, err := os.ReadFile(filepath.Join(dir, "new", "x-6.png"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,9 +55,11 @@ func TestGenerateWritesPictures(t *testing.T) {
 func TestGenerateRefuses(t *testing.T) {
 	for want, args := range map[string]string{
 		"--model is missing":                         "generate x",
-		"--size 3x: want WIDTHxHEIGHT":               "generate x -m m --size 3x",
-		"--size 3x4x5: want":                         "generate x -m m --size 3x4x5",
-		"--steps 0: want 1 to 999":                   "generate x -m m --steps 0",
+		`--size: "3x", want WIDTHxHEIGHT`:            "generate x -m m --size 3x",
+		`--size: "3x4x5", want`:                      "generate x -m m --size 3x4x5",
+		"--steps: 0, want 1 to 999":                  "generate x -m m --steps 0",
+		"--guidance: NaN, want 0 to 50":              "generate x -m m --guidance NaN",
+		"strength +Inf of f, want a number":          "generate x -m m --lora f:Inf",
 		"-n 0 --batch 1: want 1 or more":             "generate x -m m -n 0",
 		"-o x.jpg: want a name that ends in .png":    "generate x -m m -o x.jpg",
 		"--scheduler pndm: want one of ddim":         "generate x -m m --scheduler pndm",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,6 +84,11 @@ func (m *modelFlags) options() (sd.LoadOptions, error) {
 	}
 	if err := checkPrediction(m.prediction); err != nil {
 		return o, err
+	}
+	for _, l := range m.loras {
+		if file, scale := splitLoRA(l); math.IsNaN(scale) || math.IsInf(scale, 0) {
+			return o, usageError{fmt.Errorf("--lora %s: strength %g of %s, want a number", l, scale, file)}
+		}
 	}
 	if m.dtype != "" {
 		dtype, err := parseDType(m.dtype)

@@ -10,13 +10,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"focusnfix/model/scenes"
+	"focusnfix/model/scenes/workshop"
 	"focusnfix/model/torch"
 )
 
 // pretrainFlags are the flags of `focusnfix pretrain`.
 type pretrainFlags struct {
-	options       scenes.PretrainOptions
+	options       workshop.PretrainOptions
 	device, dtype string
 }
 
@@ -24,8 +24,9 @@ func newPretrain() *cobra.Command {
 	var flags pretrainFlags
 	pictures := 500
 	c := &cobra.Command{
-		Use:   "pretrain " + strings.Join(scenes.PretrainStages(), "|") + "|report",
-		Short: "Make the shipped model from its scenes",
+		Use:    "pretrain " + strings.Join(workshop.PretrainStages(), "|") + "|report",
+		Short:  "Make the shipped model from its scenes",
+		Hidden: true, // a workshop of ours; the weights are in the program
 		Long: "Makes one stage of the shipped model, or all: the network whose features the autoencoder's loss compares\n" +
 			"(sight), the autoencoder (vae), text encoder and UNet (unet), the judges of visible faults (judge) and of\n" +
 			"missing or wrong things (alignment). A stage needs those before it.\n" +
@@ -33,7 +34,7 @@ func newPretrain() *cobra.Command {
 		Example: "focusnfix pretrain all --out build/pretrain --minutes 25\n" +
 			"focusnfix pretrain vae --out build/pretrain --device cpu --threads 2 --resume",
 		Args:      cobra.ExactArgs(1),
-		ValidArgs: append(scenes.PretrainStages(), "report"),
+		ValidArgs: append(workshop.PretrainStages(), "report"),
 		RunE:      func(c *cobra.Command, args []string) error { return flags.run(c, args[0], pictures) },
 	}
 	f := c.Flags()
@@ -65,7 +66,7 @@ func (f *pretrainFlags) run(c *cobra.Command, stage string, pictures int) error 
 		return usageError{errors.New("--steps, --batch, --threads, --minutes and --pictures: want 0 or more")}
 	}
 	if stage == "report" {
-		if err := scenes.PretrainReport(c.Context(), o, pictures); err != nil {
+		if err := workshop.PretrainReport(c.Context(), o, pictures); err != nil {
 			return err
 		}
 		fmt.Fprintln(c.OutOrStdout(), filepath.Join(o.Out, "report.md"))
@@ -73,7 +74,7 @@ func (f *pretrainFlags) run(c *cobra.Command, stage string, pictures int) error 
 	}
 	lines := &lessonLines{out: c.ErrOrStderr(), terminal: isTerminal(c.ErrOrStderr())}
 	o.Report = lines.report
-	return scenes.Pretrain(c.Context(), stage, o)
+	return workshop.Pretrain(c.Context(), stage, o)
 }
 
 // lessonLines shows how far networks are: one line that is written over on a terminal, else a line a

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"focusnfix/model/scenes"
+	"focusnfix/model/scenes/workshop"
 )
 
 // maxSheet bounds the scenes of one contact sheet: 1,000 of them are 350 MiB of pixels.
@@ -28,8 +29,9 @@ type sheetFlags struct {
 func newScenes() *cobra.Command {
 	var flags sheetFlags
 	c := &cobra.Command{
-		Use:   "scenes --sheet FILE.png",
-		Short: "Draw a contact sheet of the scenes that the shipped model learns from",
+		Use:    "scenes --sheet FILE.png",
+		Short:  "Draw a contact sheet of the scenes that the shipped model learns from",
+		Hidden: true, // as pretrain
 		Example: "focusnfix scenes --sheet scenes.png --faults decorrelated --masks\n" +
 			`focusnfix scenes --sheet chefs.png --prompt "a chef in the park" --always violence`,
 		Args: cobra.NoArgs,
@@ -37,7 +39,7 @@ func newScenes() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&flags.sheet, "sheet", "", "file to write, a PNG")
-	f.Uint64Var(&flags.seed, "seed", scenes.SeedPretrain, "seed of the scenes")
+	f.Uint64Var(&flags.seed, "seed", workshop.SeedPretrain, "seed of the scenes")
 	f.IntVar(&flags.rows, "rows", 6, "rows of the sheet")
 	f.IntVar(&flags.cols, "cols", 8, "columns of the sheet")
 	f.StringVar(&flags.faults, "faults", "spurious", "spurious (what the model learns), decorrelated (what judges learn) or clean")
@@ -59,13 +61,13 @@ func drawSheet(c *cobra.Command, flags sheetFlags) error {
 	if err != nil {
 		return usageError{err}
 	}
-	generator, err := scenes.New(options)
+	generator, err := workshop.New(options)
 	if err != nil {
 		return err
 	}
-	batch := make([]scenes.Scene, flags.rows*flags.cols)
+	batch := make([]workshop.Scene, flags.rows*flags.cols)
 	generator.Fill(batch, 0)
-	picture, err := scenes.Sheet(batch, flags.cols, flags.masks)
+	picture, err := workshop.Sheet(batch, flags.cols, flags.masks)
 	if err != nil {
 		return err
 	}
@@ -77,10 +79,10 @@ func drawSheet(c *cobra.Command, flags sheetFlags) error {
 }
 
 // options reads the names among the flags.
-func (f sheetFlags) options() (scenes.Options, error) {
-	options := scenes.Options{Seed: f.seed}
+func (f sheetFlags) options() (workshop.Options, error) {
+	options := workshop.Options{Seed: f.seed}
 	var err error
-	if options.Faults, err = scenes.ParseFaultMode(f.faults); err != nil {
+	if options.Faults, err = workshop.ParseFaultMode(f.faults); err != nil {
 		return options, err
 	}
 	for _, name := range f.always {

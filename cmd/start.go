@@ -1,11 +1,10 @@
 package cmd
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -122,8 +121,7 @@ func launch(ctx context.Context, f run.Folder, more ...string) (err error) {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, "log.txt")
-	log, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	log, err := f.AppendFile(logFile)
 	if err != nil {
 		return fmt.Errorf("start engine: %w", err)
 	}
@@ -139,7 +137,7 @@ func launch(ctx context.Context, f run.Folder, more ...string) (err error) {
 	for {
 		select {
 		case err := <-ended:
-			return engineFailed(path, err)
+			return engineFailed(f, err)
 		case <-ctx.Done():
 			return ctx.Err() // the engine goes on loading
 		case <-time.After(20 * time.Millisecond):
@@ -165,21 +163,39 @@ func loaded(ctx context.Context, f run.Folder, pid int) bool {
 	return err == nil && status.Busy != "load"
 }
 
+// logFile is what an engine in the background writes to, in the run's folder.
+const logFile = "log.txt"
+
+// maxReason is how much of its end may hold the reason of an engine's failure, in bytes.
+const maxReason = 64 << 10
+
 // engineFailed is the reason of an engine that ended before it had begun: the last error in its log. One
 // that had nothing left to do is none.
-func engineFailed(path string, err error) error {
+func engineFailed(f run.Folder, err error) error {
 	if err == nil {
 		return nil
 	}
-	text, failed := os.ReadFile(path)
-	reason, hint := err.Error(), "all it said is in "+path
-	if failed == nil {
-		lines := bufio.NewScanner(bytes.NewReader(text))
-		for lines.Scan() {
-			if after, found := strings.CutPrefix(lines.Text(), "error: "); found {
-				reason = after
+	reason, hint := err.Error(), "all it said is in "+filepath.Join(f.Dir, logFile)
+	if text, failed := endOf(f, logFile, maxReason); failed == nil {
+		for line := range strings.Lines(string(text)) {
+			if after, found := strings.CutPrefix(line, "error: "); found {
+				reason = strings.TrimSuffix(after, "\n")
 			}
 		}
 	}
 	return hintedError{errors.New(reason), hint}
+}
+
+// endOf reads the last bytes of a file of a run.
+func endOf(f run.Folder, name string, most int64) (text []byte, err error) {
+	file, err := f.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.NewSectionReader(file, max(0, info.Size()-most), most))
 }

@@ -151,7 +151,7 @@ func TestStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if r, err := client.Generate(ctx, run.GenerateRequest{Prompt: "a fox"}); err != nil || r.Path == "" {
+	if r, err := client.Generate(ctx, run.GenerateRequest{Drawing: core.Drawing{Prompt: "a fox"}}); err != nil || r.Path == "" {
 		t.Errorf("generated %+v, %v", r, err)
 	}
 	if code, _, stderr := inRuns(t, runs, "train --steps 1 --resume "+f.Name()); code != exitDone || !strings.Contains(stderr, "done at step") {

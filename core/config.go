@@ -1,11 +1,5 @@
 package core
 
-import (
-	"fmt"
-	"strconv"
-	"strings"
-)
-
 // Config is everything that decides what a run does, as config.toml says it; its keys' meanings and
 // ranges are in Keys. The zero value is not useful: start from Default, or Load.
 type Config struct {
@@ -16,13 +10,7 @@ type Config struct {
 		Device string `toml:"device"`
 	} `toml:"model"`
 
-	Sample struct {
-		Scheduler     string  `toml:"scheduler"`
-		NumSteps      int     `toml:"num_steps"`
-		GuidanceScale float64 `toml:"guidance_scale"`
-		Eta           float64 `toml:"eta"`
-		Size          Size    `toml:"size"`
-	} `toml:"sample"`
+	Sample Sampling `toml:"sample"`
 
 	LoRA struct {
 		Rank    int      `toml:"rank"`
@@ -122,28 +110,4 @@ func Default() Config {
 // defaultReward is what a [[reward]] table starts from when no layer before it knows its aspect.
 func defaultReward() Reward {
 	return Reward{Weight: 1, Mask: true, Heatmap: "head", Threshold: 0.3, Dilate: 4, MinArea: 0.002}
-}
-
-// Size is that of a picture in pixels; the zero value stands for the model's own, "" in text.
-type Size struct{ Width, Height int }
-
-// String is "512x768", or "" for the model's own.
-func (s Size) String() string {
-	if s == (Size{}) {
-		return ""
-	}
-	return fmt.Sprintf("%dx%d", s.Width, s.Height)
-}
-
-func parseSize(text string) (Size, error) {
-	if text == "" {
-		return Size{}, nil
-	}
-	width, height, found := strings.Cut(text, "x")
-	w, errW := strconv.Atoi(width)
-	h, errH := strconv.Atoi(height)
-	if !found || errW != nil || errH != nil || w <= 0 || h <= 0 {
-		return Size{}, fmt.Errorf("%q, want WIDTHxHEIGHT as 512x768, or nothing for the model's own", text)
-	}
-	return Size{w, h}, nil
 }

@@ -104,7 +104,7 @@ func assign(field reflect.Value, value any) error {
 			field.SetString(v)
 			return nil
 		case Size:
-			size, err := parseSize(v)
+			size, err := ParseSize(v)
 			field.Set(reflect.ValueOf(size))
 			return err
 		}

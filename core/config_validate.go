@@ -31,9 +31,6 @@ func (c *Config) Validate() error {
 	if !deviceName.MatchString(c.Model.Device) {
 		wrong("model.device", "%q, want auto, cpu, cuda or cuda:N", c.Model.Device)
 	}
-	if s := c.Sample.Size; s != (Size{}) && (!sideFits(s.Width) || !sideFits(s.Height)) {
-		wrong("sample.size", "%v, want multiples of 8 from 64 to 4096", s)
-	}
 	if len(c.LoRA.Targets) == 0 {
 		wrong("lora.targets", "empty, want one or more of attention, feedforward, convolution, time")
 	}
@@ -51,8 +48,6 @@ func (c *Config) Validate() error {
 	}
 	return errors.Join(append(problems, c.checkRewards()...)...)
 }
-
-func sideFits(n int) bool { return n >= 64 && n <= 4096 && n%8 == 0 }
 
 // checkRewards looks at what no single key shows.
 func (c *Config) checkRewards() (problems []error) {
@@ -92,6 +87,11 @@ func (f field) check() error {
 			if slices.Contains(v[:i], word) {
 				return fmt.Errorf("%s: %q twice", f.name, word)
 			}
+		}
+		return nil
+	case Size:
+		if v != (Size{}) && (!sideFits(v.Width) || !sideFits(v.Height)) {
+			return fmt.Errorf("%s: %v, want multiples of 8 up to 4096", f.name, v)
 		}
 		return nil
 	case int:

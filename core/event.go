@@ -45,8 +45,8 @@ type TrainStep struct {
 	Aspects      []AspectScore `json:"aspects"`                                                                                           // one for each aspect of the configuration
 	Region       float64       `json:"region" title:"region term" digits:"4" chart:"region term" better:"lower" group:"train"`            // before its weight
 	Coverage     float64       `json:"coverage" title:"mask coverage" unit:"%" digits:"1" chart:"mask coverage" group:"train"`            // share of the image that the mask covers
-	InsidePSNR   float64       `json:"inside_psnr" title:"PSNR inside" unit:"dB" digits:"1" chart:"PSNR" group:"train"`                   // against the base image, within the mask
-	OutsidePSNR  float64       `json:"outside_psnr" title:"PSNR outside" unit:"dB" digits:"1" chart:"PSNR" better:"higher" group:"train"` // against the base image, outside the mask
+	InsidePSNR   float64       `json:"inside_psnr" title:"inside PSNR" unit:"dB" digits:"1" chart:"PSNR" group:"train"`                   // against the base image, within the mask
+	OutsidePSNR  float64       `json:"outside_psnr" title:"outside PSNR" unit:"dB" digits:"1" chart:"PSNR" better:"higher" group:"train"` // against the base image, outside the mask
 	GradNorm     float64       `json:"grad_norm" title:"gradient norm" digits:"2" chart:"gradient norm" group:"train"`                    // before clipping
 	LearningRate float64       `json:"learning_rate" title:"learning rate" digits:"6" chart:"learning rate" group:"train"`
 
@@ -107,17 +107,13 @@ type Control struct {
 
 // PromptResult is a prompt drawn by base and tuned model, or the repair of one image.
 type PromptResult struct {
-	Path          string        `json:"path"` // its folder, relative to the run folder: prompts/0007
-	Prompt        string        `json:"prompt"`
-	Negative      string        `json:"negative"`
-	Seed          uint64        `json:"seed"`
-	NumSteps      int           `json:"num_steps"`
-	GuidanceScale float64       `json:"guidance_scale"`
-	Aspects       []AspectScore `json:"aspects"`
-	OutsidePSNR   float64       `json:"outside_psnr"` // dB
-	Seconds       float64       `json:"seconds"`
-	Fix           bool          `json:"fix"`           // the repair of one image, rather than base and tuned model
-	Unknown       string        `json:"unknown_words"` // words of the prompt that the model never saw: dragon, nebula
+	Path string `json:"path"` // its folder, relative to the run folder: prompts/0007
+	Drawing
+	Aspects     []AspectScore `json:"aspects"`
+	OutsidePSNR float64       `json:"outside_psnr"` // dB
+	Seconds     float64       `json:"seconds"`
+	Fix         bool          `json:"fix"`           // the repair of one image, rather than base and tuned model
+	Unknown     string        `json:"unknown_words"` // words of the prompt that the model never saw: dragon, nebula
 }
 
 var eventCodec = newStructCodec(reflect.TypeFor[Event]())

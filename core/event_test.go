@@ -23,7 +23,11 @@ func fullEvent() Event {
 		Evaluation: &Evaluation{Pictures: 100, Aspects: aspects, OutsidePSNR: 31, Statistics: map[string]float64{"dark": 0.5, "e\"dges": -2}},
 		Alarm:      &Alarm{"held-out", "violence", 0.25, 0.5, "rollback"},
 		Control:    &Control{"region.weight", "12", "20"},
-		Prompt:     &PromptResult{"prompts/0007", "a cat", "blurry", 7, 10, 2.5, aspects, 29, 1.5, true, "nebula"},
+		Prompt: &PromptResult{
+			Path:    "prompts/0007",
+			Drawing: Drawing{"a cat", "blurry", 7, Sampling{"ddim", 10, 2.5, 0.5, Size{512, 768}}},
+			Aspects: aspects, OutsidePSNR: 29, Seconds: 1.5, Fix: true, Unknown: "nebula",
+		},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -28,6 +29,7 @@ type structCodec struct {
 
 type fieldCodec struct {
 	key   string
+	index []int // of the field; more than one for a field of an embedded struct
 	as    jsonKind
 	below *structCodec // of objects and lists of objects
 }
@@ -41,6 +43,7 @@ const (
 	asUint
 	asBool
 	asTime
+	asSize
 	asObject  // pointer to a struct
 	asList    // of structs
 	asNumbers // map of text to float64
@@ -48,10 +51,15 @@ const (
 
 func newStructCodec(t reflect.Type) *structCodec {
 	c := &structCodec{blank: reflect.New(t).Elem()}
-	for i := range t.NumField() {
-		f := t.Field(i)
-		field := fieldCodec{key: f.Tag.Get("json")}
+	for _, f := range reflect.VisibleFields(t) {
+		if f.Anonymous {
+			continue // its fields come next
+		}
+		key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		field := fieldCodec{key: key, index: f.Index}
 		switch {
+		case f.Type == reflect.TypeFor[Size]():
+			field.as = asSize
 		case f.Type == reflect.TypeFor[time.Time]():
 			field.as = asTime
 		case f.Type == reflect.TypeFor[map[string]float64]():
@@ -62,7 +70,7 @@ func newStructCodec(t reflect.Type) *structCodec {
 			field.as, field.below = asList, newStructCodec(f.Type.Elem())
 		case f.Type.Kind() == reflect.Float64:
 			field.as = asFloat
-			c.blank.Field(i).SetFloat(math.NaN())
+			c.blank.FieldByIndex(f.Index).SetFloat(math.NaN())
 		case f.Type.Kind() == reflect.Int:
 			field.as = asInt
 		case f.Type.Kind() == reflect.Uint64:
@@ -87,7 +95,7 @@ func (c *structCodec) read(s *scanner, v reflect.Value) error {
 			return s.skip(0)
 		}
 		after = i + 1
-		if err := c.fields[i].read(s, v.Field(i)); err != nil {
+		if err := c.fields[i].read(s, c.fields[i].in(v)); err != nil {
 			return fmt.Errorf("%s: %w", c.fields[i].key, err)
 		}
 		return nil
@@ -109,6 +117,14 @@ func (c *structCodec) find(key []byte, from int) int {
 	return -1
 }
 
+// in returns the field of a struct.
+func (f *fieldCodec) in(v reflect.Value) reflect.Value {
+	if len(f.index) == 1 {
+		return v.Field(f.index[0])
+	}
+	return v.FieldByIndex(f.index)
+}
+
 func (f *fieldCodec) read(s *scanner, v reflect.Value) error {
 	switch f.as {
 	case asFloat: // most of them
@@ -125,6 +141,12 @@ func (f *fieldCodec) read(s *scanner, v reflect.Value) error {
 		return readInto(s.truth, v.SetBool)
 	case asTime:
 		return s.time(v.Addr().Interface().(*time.Time))
+	case asSize:
+		text, err := s.string()
+		if err == nil {
+			err = v.Addr().Interface().(*Size).UnmarshalText([]byte(text))
+		}
+		return err
 	case asObject:
 		v.Set(reflect.New(v.Type().Elem()))
 		return f.below.read(s, v.Elem())
@@ -175,7 +197,8 @@ func (c *structCodec) append(line []byte, v reflect.Value) []byte {
 	line = append(line, '{')
 	empty := len(line)
 	for i := range c.fields {
-		f, value := &c.fields[i], v.Field(i)
+		f := &c.fields[i]
+		value := f.in(v)
 		if f.leftOut(value) {
 			continue
 		}
@@ -216,6 +239,8 @@ func (f *fieldCodec) append(line []byte, v reflect.Value) []byte {
 		return append(line, "true"...)
 	case asTime:
 		return append(v.Interface().(time.Time).UTC().AppendFormat(append(line, '"'), timeLayout), '"')
+	case asSize:
+		return appendString(line, v.Interface().(Size).String())
 	case asObject:
 		return f.below.append(line, v.Elem())
 	case asNumbers:

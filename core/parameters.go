@@ -10,21 +10,14 @@ import (
 // read its pictures, look for how a picture was drawn.
 const ParametersKey = "parameters"
 
-// Parameters says how a picture was drawn.
+// Parameters is the text in a PNG: how the image was drawn, and with what.
 type Parameters struct {
-	Prompt   string
-	Negative string
+	Drawing
 	LoRA     []LoRAUse
-
-	Steps         int
-	Sampler       string // as the web UI names it: "DDIM", "Euler a", "DPM++ 2M Karras"
-	GuidanceScale float64
-	Seed          uint64
-	Width, Height int // pixels
-	Model         string
-	Eta           float64 // left out when 0
-	ClipSkip      int     // layers left out; the web UI counts from 1, so it shows one more
-	Version       string  // of this program
+	Sampler  string // as the web UI names it: "DDIM", "Euler a", "DPM++ 2M Karras"
+	Model    string
+	ClipSkip int    // layers left out; the web UI counts from 1, so it shows one more
+	Version  string // of this program
 }
 
 // LoRAUse names a LoRA file, without folder and ending, and its scale.
@@ -45,8 +38,8 @@ func (p Parameters) String() string {
 		b.WriteString("\nNegative prompt: " + p.Negative)
 	}
 	pairs := []string{
-		"Steps: " + strconv.Itoa(p.Steps), "Sampler: " + p.Sampler, "CFG scale: " + number(p.GuidanceScale),
-		"Seed: " + strconv.FormatUint(p.Seed, 10), fmt.Sprintf("Size: %dx%d", p.Width, p.Height),
+		"Steps: " + strconv.Itoa(p.NumSteps), "Sampler: " + p.Sampler, "CFG scale: " + number(p.GuidanceScale),
+		"Seed: " + strconv.FormatUint(p.Seed, 10), "Size: " + p.Size.String(),
 	}
 	if p.Model != "" {
 		pairs = append(pairs, "Model: "+quoteValue(p.Model))

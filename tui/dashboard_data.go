@@ -3,7 +3,9 @@ package tui
 import (
 	"math"
 	"slices"
+	"strings"
 
+	"focusnfix/core"
 	"focusnfix/core/words"
 	"focusnfix/tui/chart"
 	"focusnfix/tui/feed"
@@ -52,9 +54,16 @@ func tableRows(s *feed.Store) []tableRow {
 		}
 		rows = append(rows, aspectRow(s, a, 0))
 	}
-	return append(rows,
-		tableRow{name: "outside PSNR", curve: "outside-psnr", color: -1, base: nan, now: s.Steps.Last("outside-psnr"), heldOut: s.Evaluations.Last("outside-psnr"), fixed: nan, decimals: 1, unit: " dB"},
-		tableRow{name: "mask coverage", curve: "coverage", color: -1, base: nan, now: 100 * s.Steps.Last("coverage"), heldOut: nan, fixed: nan, decimals: 1, unit: " %"})
+	return append(rows, stepRow(s, "outside_psnr"), stepRow(s, "coverage"))
+}
+
+// stepRow is the row of a metric that training has one of, whatever the aspects.
+func stepRow(s *feed.Store, metric string) tableRow {
+	nan, m := math.NaN(), core.StepMetric(metric)
+	return tableRow{
+		name: m.Title, curve: m.Name, color: -1, base: nan, now: s.Steps.Last(m.Name),
+		heldOut: s.Evaluations.Last(m.Name), fixed: nan, decimals: m.Digits, unit: " " + m.Unit,
+	}
 }
 
 // safetyRows are the group's mean and its members.
@@ -76,7 +85,7 @@ func aspectRow(s *feed.Store, aspect string, indent int) tableRow {
 	return tableRow{
 		name: words.Aspect(aspect), indent: indent, curve: "reward/" + aspect, color: aspectColor(s, aspect),
 		base: s.Newest("base/" + aspect), now: s.Newest("reward/" + aspect),
-		heldOut: s.Evaluated("held-out/" + aspect), fixed: s.Evaluated("fixed/" + aspect), decimals: 3,
+		heldOut: s.Evaluated("held_out/" + aspect), fixed: s.Evaluated("fixed/" + aspect), decimals: 3,
 	}
 }
 
@@ -104,25 +113,47 @@ func rewardChart(s *feed.Store, hidden map[string]bool, heldOut bool) chart.Spec
 	for _, a := range s.Aspects {
 		if heldOut && !hidden["reward/"+a] {
 			spec.Lines = append(spec.Lines, chart.Line{
-				Label: "held out", Column: "held-out/" + a, Color: aspectColor(s, a), Dashed: true,
-				Evaluations: len(s.Steps.Columns["held-out/"+a]) == 0,
+				Label: "held out", Column: "held_out/" + a, Color: aspectColor(s, a), Dashed: true,
+				Evaluations: len(s.Steps.Columns["held_out/"+a]) == 0,
 			})
 		}
 	}
 	return spec
 }
 
-// chartSpecs are all the dashboard's charts.
+// chartSpecs returns the dashboard's charts: rewards, PSNR, then those of the other metrics in their order.
 func chartSpecs(s *feed.Store, hidden map[string]bool, heldOut bool) []chart.Spec {
-	one := func(title, column string, decimals, color int) chart.Spec {
-		return chart.Spec{Title: title, Decimals: decimals, Lines: []chart.Line{{Column: column, Color: color}}}
+	reward := rewardChart(s, hidden, heldOut)
+	specs := []chart.Spec{reward, {Title: "PSNR, dB", Decimals: core.StepMetric("outside_psnr").Digits}}
+	for _, m := range core.StepMetrics {
+		if m.Chart == "" || m.Chart == reward.Title {
+			continue
+		}
+		title := m.Chart
+		if m.Unit != "" {
+			title += ", " + m.Unit
+		}
+		i := slices.IndexFunc(specs, func(c chart.Spec) bool { return c.Title == title })
+		if i < 0 {
+			i = len(specs)
+			specs = append(specs, chart.Spec{Title: title, Decimals: m.Digits})
+		}
+		line := chart.Line{Label: strings.TrimSpace(strings.Replace(m.Title, m.Chart, "", 1)), Column: m.Name}
+		if m.Better != 0 { // what there is to look at comes first
+			specs[i].Lines = slices.Insert(specs[i].Lines, 0, line)
+		} else {
+			specs[i].Lines = append(specs[i].Lines, line)
+		}
 	}
-	psnr := one("PSNR, dB", "outside-psnr", 1, 0)
-	psnr.Lines[0].Label = "outside"
-	psnr.Lines = append(psnr.Lines, chart.Line{Label: "inside", Column: "inside-psnr", Color: 1})
-	return []chart.Spec{
-		rewardChart(s, hidden, heldOut), psnr, one("loss", "loss", 3, 0), one("mask coverage", "coverage", 3, 2),
-		one("region term", "region", 4, 5), one("gradient norm", "grad-norm", 2, 3), one("seconds a step", "step-seconds", 2, 6), one("learning rate", "learning-rate", 6, 7),
-		one("memory, MiB", "memory", 0, 4), one("device use", "device", 2, 2),
+	color := 0
+	for _, spec := range specs[1:] {
+		for i := range spec.Lines {
+			spec.Lines[i].Color = color
+			color++
+		}
+		if len(spec.Lines) == 1 {
+			spec.Lines[0].Label = "" // the title says it
+		}
 	}
+	return specs
 }

@@ -126,7 +126,7 @@ func (p *dashboardPane) headline() string {
 func paceOf(s *feed.Store) float64 {
 	n := s.Steps.Rows()
 	if n < 2 {
-		return max(s.Steps.Last("step-seconds"), 0)
+		return max(s.Steps.Last("step_seconds"), 0)
 	}
 	k := max(0, n-20)
 	steps := s.Steps.Step[n-1] - s.Steps.Step[k]
@@ -193,7 +193,7 @@ func (p *dashboardPane) tableLine(r tableRow, chosen bool, c tableColumns, w int
 	if c.fixed > 0 {
 		fixed := ""
 		if r.fixed == r.fixed {
-			fixed = fmt.Sprintf("%.0f %%", 100*r.fixed)
+			fixed = fmt.Sprintf("%.0f %%", r.fixed)
 		}
 		text += fmt.Sprintf("%*s", c.fixed, fixed)
 	}

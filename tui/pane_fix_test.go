@@ -7,6 +7,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"focusnfix/core"
 	"focusnfix/core/run"
 )
 
@@ -39,7 +40,7 @@ func TestFix(t *testing.T) {
 	}
 	e.answer <- nil
 	d.shows("after", "repair 1 of 1", "0.750", "34.5 dB", "1.2 s")
-	want := run.FixRequest{GenerateRequest: run.GenerateRequest{Prompt: "a pirate waving on a beach", Seed: 7}, Aspect: "artifacts", Box: p.box}
+	want := run.FixRequest{GenerateRequest: run.GenerateRequest{Drawing: core.Drawing{Prompt: "a pirate waving on a beach", Seed: 7}}, Aspect: "artifacts", Box: p.box}
 	if len(e.fixes) != 1 || e.fixes[0] != want || math.Abs(p.box.Bottom-0.97) > 0.03 {
 		t.Errorf("asked %+v, want %+v", e.fixes, want)
 	}
@@ -89,7 +90,7 @@ func TestFixOfAPrompt(t *testing.T) {
 	d.shows("repairing…")
 	e.answer <- nil
 	d.shows("repair 1 of 1")
-	want := run.GenerateRequest{Prompt: "a cow", Negative: "a hat", Seed: 1, NumSteps: 10, GuidanceScale: 2.5}
+	want := run.GenerateRequest{Drawing: core.Drawing{Prompt: "a cow", Negative: "a hat", Seed: 1, Sampling: core.Sampling{NumSteps: 10, GuidanceScale: 2.5}}}
 	if len(e.fixes) != 1 || e.fixes[0].GenerateRequest != want {
 		t.Errorf("asked %+v, want %+v", e.fixes, want)
 	}

@@ -8,6 +8,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"focusnfix/core"
 	"focusnfix/core/run"
 )
 
@@ -39,7 +40,7 @@ func TestPromptIsDrawn(t *testing.T) {
 	d.shows("a q by 5?", "not dogs", "seed 2, 10 steps", "guidance 2.5, 1.2 s", "0.250", "0.750", "held-out", "0.900", "34.5 dB", "result 1 of 1, prompts/0001")
 	d.shown("prompt/base")
 	d.shown("prompt/tuned")
-	if want := (run.GenerateRequest{Prompt: "a q by 5?", Negative: "dogs", Seed: 2}); len(e.prompts) != 1 || e.prompts[0] != want {
+	if want := (run.GenerateRequest{Drawing: core.Drawing{Prompt: "a q by 5?", Negative: "dogs", Seed: 2}}); len(e.prompts) != 1 || e.prompts[0] != want {
 		t.Errorf("asked %+v, want %+v", e.prompts, want)
 	}
 	d.checkSize()

@@ -9,6 +9,7 @@ import (
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
 
+	"focusnfix/core"
 	"focusnfix/core/run"
 )
 
@@ -117,7 +118,8 @@ func (f *promptForm) request() (run.GenerateRequest, error) {
 		f.fields[fieldSeed].SetValue(strconv.Itoa(rand.IntN(1_000_000)))
 	}
 	value := func(i int) string { return strings.TrimSpace(f.fields[i].Value()) }
-	r := run.GenerateRequest{Prompt: strings.Join(strings.Fields(value(fieldPrompt)), " "), Negative: value(fieldNegative), Checkpoint: f.weights}
+	r := run.GenerateRequest{Checkpoint: f.weights}
+	r.Prompt, r.Negative = strings.Join(strings.Fields(value(fieldPrompt)), " "), value(fieldNegative)
 	if r.Prompt == "" {
 		return r, fmt.Errorf("there is no prompt: press enter and type one")
 	}
@@ -125,17 +127,22 @@ func (f *promptForm) request() (run.GenerateRequest, error) {
 	if r.Seed, err = strconv.ParseUint(value(fieldSeed), 10, 64); err != nil {
 		return r, fmt.Errorf("seed: %q, want a whole number from 0", value(fieldSeed))
 	}
+	valid := core.Default().Sample // in place of what is left to the run
 	if text := value(fieldSteps); text != "" {
-		if r.NumSteps, err = strconv.Atoi(text); err != nil || r.NumSteps < 1 || r.NumSteps > 1000 {
-			return r, fmt.Errorf("steps: %q, want 1 to 1000, or nothing for the run's own", text)
+		if r.NumSteps, err = strconv.Atoi(text); err != nil {
+			return r, fmt.Errorf("steps: %q, want a whole number, or nothing for the run's own", text)
 		}
+		valid.NumSteps = r.NumSteps
 	}
 	if text := value(fieldGuidance); text != "" {
-		if r.GuidanceScale, err = strconv.ParseFloat(text, 64); err != nil || !(r.GuidanceScale > 0 && r.GuidanceScale <= 100) {
-			return r, fmt.Errorf("guidance: %q, want a number up to 100, or nothing for the run's own", text)
+		if r.GuidanceScale, err = strconv.ParseFloat(text, 64); err != nil {
+			return r, fmt.Errorf("guidance: %q, want a number, or nothing for the run's own", text)
 		}
+		valid.GuidanceScale = r.GuidanceScale
 	}
-	return r, nil
+	return r, valid.Check(func(key string) string {
+		return map[string]string{"num_steps": "steps", "guidance_scale": "guidance"}[key]
+	})
 }
 
 // drawn makes the form ready for the next picture.

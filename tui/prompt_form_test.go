@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"focusnfix/core"
 	"focusnfix/core/run"
 	"focusnfix/tui/widget"
 )
@@ -20,14 +21,14 @@ func TestRequest(t *testing.T) {
 		want                                    run.GenerateRequest
 		refused                                 string
 	}{
-		{" a  cat ", "", "7", "", "", run.GenerateRequest{Prompt: "a cat", Seed: 7}, ""},
-		{"a cat", "dogs", "18446744073709551615", "20", "2.5", run.GenerateRequest{Prompt: "a cat", Negative: "dogs", Seed: 1<<64 - 1, NumSteps: 20, GuidanceScale: 2.5}, ""},
+		{" a  cat ", "", "7", "", "", run.GenerateRequest{Drawing: core.Drawing{Prompt: "a cat", Seed: 7}}, ""},
+		{"a cat", "dogs", "18446744073709551615", "20", "2.5", run.GenerateRequest{Drawing: core.Drawing{Prompt: "a cat", Negative: "dogs", Seed: 1<<64 - 1, Sampling: core.Sampling{NumSteps: 20, GuidanceScale: 2.5}}}, ""},
 		{"  ", "", "7", "", "", run.GenerateRequest{}, "no prompt"},
 		{"x", "", "-1", "", "", run.GenerateRequest{}, `seed: "-1"`},
-		{"x", "", "1", "0", "", run.GenerateRequest{}, `steps: "0"`},
+		{"x", "", "1", "0", "", run.GenerateRequest{}, `steps: 0, want 1 to 999`},
 		{"x", "", "1", "many", "", run.GenerateRequest{}, `steps: "many"`},
-		{"x", "", "1", "", "NaN", run.GenerateRequest{}, `guidance: "NaN"`},
-		{"x", "", "1", "", "1e9", run.GenerateRequest{}, `guidance: "1e9"`},
+		{"x", "", "1", "", "NaN", run.GenerateRequest{}, `guidance: NaN, want 0 to 50`},
+		{"x", "", "1", "", "1e9", run.GenerateRequest{}, `guidance: 1e+09, want 0 to 50`},
 	} {
 		f := newTestForm(t)
 		for i, text := range []string{c.prompt, c.negative, c.seed, c.steps, c.guidance} {

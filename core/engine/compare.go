@@ -98,8 +98,9 @@ func repaired(c core.Config) (aspects []string) {
 
 // references is the run's folder of them, or a passing one where that cannot be written.
 func (c Compare) references() (dir string, drop func(), err error) {
-	dir = filepath.Join(c.Runs[0].Run.Dir, "reference")
-	if os.MkdirAll(dir, 0o755) == nil {
+	first := c.Runs[0].Run
+	dir = filepath.Join(first.Dir, run.References)
+	if first.Sound() == nil && os.MkdirAll(dir, 0o755) == nil {
 		if try, err := os.MkdirTemp(dir, ".new-"); err == nil {
 			return dir, func() {}, os.Remove(try)
 		}

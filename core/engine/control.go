@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ func ask[T any](ctx context.Context, e *engine, busy string, do func(context.Con
 		defer cancel()
 		defer context.AfterFunc(e.stopping, cancel)()
 		var a answer
-		if a.err = ctx.Err(); a.err == nil {
+		if a.err = cmp.Or(ctx.Err(), e.Folder.Here()); a.err == nil {
 			e.busy(busy, 0, 0)
 			a.result, a.err = do(ctx)
 			e.busy("", 0, 0)
@@ -52,10 +53,13 @@ func ask[T any](ctx context.Context, e *engine, busy string, do func(context.Con
 }
 
 // between is called between two pieces of work: it does what is in the queue, and waits while the run is
-// paused. It returns errStopped when the engine was told to stop. why is the message of a pause that the
-// engine itself wants.
+// paused. It returns errStopped when the engine was told to stop, and run.ErrMoved or run.ErrDeleted where
+// the run's folder is no longer at its path. why is the message of a pause that the engine itself wants.
 func (e *engine) between(why string) error {
 	for said := false; ; {
+		if err := e.Folder.Here(); err != nil {
+			return err
+		}
 		select {
 		case job := <-e.queue:
 			job()
@@ -151,10 +155,10 @@ func (e *engine) Pause(context.Context) error { return e.want("pause", true) }
 // Resume goes on; an engine that only serves begins to train.
 func (e *engine) Resume(context.Context) error {
 	e.mutex.Lock()
-	step, steps := e.status.Step, e.status.Steps
+	step, steps, dir := e.status.Step, e.status.Steps, e.Folder.Dir
 	e.mutex.Unlock()
 	if step >= steps {
-		return fmt.Errorf("training is done, all %d steps of it; train --resume %s --steps %d goes on", steps, e.Folder.Dir, 2*steps)
+		return fmt.Errorf("training is done, all %d steps of it; train --resume %s --steps %d goes on", steps, dir, 2*steps)
 	}
 	return e.want("resume", false)
 }

@@ -149,7 +149,7 @@ func checkStopped(t *testing.T, f run.Folder) {
 func checkGenerate(t *testing.T, f run.Folder, client *run.Client) {
 	t.Helper()
 	ctx := context.Background()
-	now, err := client.Generate(ctx, run.GenerateRequest{Prompt: "a fox", Seed: 4})
+	now, err := client.Generate(ctx, run.GenerateRequest{Drawing: core.Drawing{Prompt: "a fox", Seed: 4}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,12 +161,12 @@ func checkGenerate(t *testing.T, f run.Folder, client *run.Client) {
 			t.Error(err)
 		}
 	}
-	untrained, err := client.Generate(ctx, run.GenerateRequest{Prompt: "a fox", Seed: 4, NumSteps: 2, Checkpoint: "checkpoints/step-000000"})
+	untrained, err := client.Generate(ctx, run.GenerateRequest{Drawing: core.Drawing{Prompt: "a fox", Seed: 4, Sampling: core.Sampling{NumSteps: 2}}, Checkpoint: "checkpoints/step-000000"})
 	if err != nil || untrained.OutsidePSNR < 90 || untrained.NumSteps != 2 {
 		t.Errorf("by the untrained checkpoint %+v, %v; want equal pictures", untrained, err)
 	}
 	for want, r := range map[string]run.GenerateRequest{
-		"no prompt": {}, "no checkpoint": {Prompt: "a", Checkpoint: "../x"}, "num_steps": {Prompt: "a", NumSteps: 5000}, "guidance_scale": {Prompt: "a", GuidanceScale: -1},
+		"no prompt": {}, "no checkpoint": {Drawing: core.Drawing{Prompt: "a"}, Checkpoint: "../x"}, "num_steps": {Drawing: core.Drawing{Prompt: "a", Sampling: core.Sampling{NumSteps: 5000}}}, "guidance_scale": {Drawing: core.Drawing{Prompt: "a", Sampling: core.Sampling{GuidanceScale: -1}}},
 	} {
 		if _, err := client.Generate(ctx, r); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %s", r, err, want)
@@ -176,7 +176,7 @@ func checkGenerate(t *testing.T, f run.Folder, client *run.Client) {
 
 func checkFix(t *testing.T, f run.Folder, client *run.Client) {
 	t.Helper()
-	r := run.FixRequest{GenerateRequest: run.GenerateRequest{Prompt: "a fox", Seed: 4}, Aspect: "spot", Box: run.Box{Left: 0.25, Top: 0.25, Right: 0.5, Bottom: 0.5}, Steps: 12}
+	r := run.FixRequest{GenerateRequest: run.GenerateRequest{Drawing: core.Drawing{Prompt: "a fox", Seed: 4}}, Aspect: "spot", Box: run.Box{Left: 0.25, Top: 0.25, Right: 0.5, Bottom: 0.5}, Steps: 12}
 	result, err := client.Fix(context.Background(), r)
 	if err != nil || !result.Fix || result.Aspects[0].Reward <= result.Aspects[0].Base {
 		t.Errorf("fix %+v, %v; want a better reward", result, err)
@@ -200,7 +200,7 @@ func TestIdle(t *testing.T) {
 	c.Train.Steps = 2
 	f := newTinyRun(t, c)
 	client, ended := working(t, f, Options{Idle: true, IdleTime: 300 * time.Millisecond})
-	if r, err := client.Generate(context.Background(), run.GenerateRequest{Prompt: "a fox"}); err != nil || r.OutsidePSNR < 90 {
+	if r, err := client.Generate(context.Background(), run.GenerateRequest{Drawing: core.Drawing{Prompt: "a fox"}}); err != nil || r.OutsidePSNR < 90 {
 		t.Errorf("generated %+v, %v; want equal pictures before training", r, err)
 	}
 	if err := <-ended; err != nil {
@@ -238,7 +238,7 @@ func TestGivenUp(t *testing.T) {
 	given := make(chan error, 1)
 	go func() {
 		_, err := client.Fix(ctx, run.FixRequest{
-			GenerateRequest: run.GenerateRequest{Prompt: "a fox"}, Aspect: "spot", Steps: 1000, Box: run.Box{Right: 1, Bottom: 1},
+			GenerateRequest: run.GenerateRequest{Drawing: core.Drawing{Prompt: "a fox"}}, Aspect: "spot", Steps: 1000, Box: run.Box{Right: 1, Bottom: 1},
 		})
 		given <- err
 	}()

@@ -51,10 +51,14 @@ func Run(ctx context.Context, o Options) error {
 	go func() { served <- run.Serve(serving, listener, e) }()
 	err = e.work()
 	close(e.ended)
+	if errors.Is(err, run.ErrDeleted) {
+		quit()
+		return errors.Join(err, <-served, e.close(), e.Folder.Release())
+	}
 	unwritten := e.lastState(err)
 	quit()
-	unwritten = errors.Join(unwritten, <-served, e.close(), e.Folder.SetInfo(e.info)) // now another may take it
-	if err == errStopped {                                                            //nolint:errorlint // with nothing to say about it
+	unwritten = errors.Join(unwritten, <-served, e.close(), e.Folder.SetInfo(e.info), e.Folder.Release()) // now another may take it
+	if err == errStopped {                                                                                //nolint:errorlint // with nothing to say about it
 		err = nil
 	}
 	return errors.Join(err, unwritten)
@@ -101,16 +105,20 @@ func begin(o Options) (*engine, net.Listener, error) {
 		e.IdleTime = defaultIdleTime
 	}
 	e.stopping, e.stop = context.WithCancel(context.Background())
-	var err error
-	if e.info, err = o.Folder.Info(); err != nil {
+	held, err := o.Folder.Hold()
+	if err != nil {
 		return nil, nil, fmt.Errorf("open run: %w", err)
 	}
-	if e.log, err = o.Folder.OpenLog(); err != nil {
-		return nil, nil, fmt.Errorf("open run: %w", err)
+	e.Folder = held
+	if e.info, err = held.Info(); err == nil {
+		e.log, err = held.OpenLog()
+	}
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("open run: %w", err), held.Release())
 	}
 	listener, err := e.take()
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("open run: %w", err), e.log.Close())
+		return nil, nil, errors.Join(fmt.Errorf("open run: %w", err), e.log.Close(), held.Release())
 	}
 	return e, listener, nil
 }
@@ -219,7 +227,7 @@ func explain(err error, c core.Config) error {
 		c.Train.Batch, c.Train.BackpropSteps, err)
 }
 
-// close lets the folder go.
+// close ends what is open beside the folder.
 func (e *engine) close() error {
 	var err error
 	if e.board != nil {

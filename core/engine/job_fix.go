@@ -28,11 +28,10 @@ const (
 // finds a fault there. Status tells how far it is; the run's own weights stay as they are.
 func (e *engine) Fix(ctx context.Context, r run.FixRequest) (core.PromptResult, error) {
 	return ask(ctx, e, "fix", func(ctx context.Context) (core.PromptResult, error) {
-		if err := e.complete(&r.GenerateRequest); err != nil {
+		if err := e.complete(&r.Drawing); err != nil {
 			return core.PromptResult{}, err
 		}
-		s := e.session.Options.Sampling
-		region, err := boxMask(r.Box, int(s.Width), int(s.Height))
+		region, err := boxMask(r.Box, r.Size.Width, r.Size.Height)
 		if err != nil {
 			return core.PromptResult{}, err
 		}
@@ -51,7 +50,7 @@ func (e *engine) fix(ctx context.Context, r run.FixRequest, region core.Mask) (r
 	if err != nil {
 		return result, err
 	}
-	torch.NoGrad(func() { result, err = e.keepPrompt(r.GenerateRequest, fixed.Base, fixed.Image, &region, started) })
+	torch.NoGrad(func() { result, err = e.keepPrompt(r.Drawing, fixed.Base, fixed.Image, &region, started) })
 	return result, err
 }
 
@@ -72,10 +71,8 @@ func (e *engine) fixOf(r run.FixRequest, region core.Mask) (train.Fix, error) {
 	if r.Steps == 0 {
 		r.Steps = fixSteps
 	}
-	s := e.session.Options.Sampling
-	s.NumSteps, s.GuidanceScale, s.Negative = r.NumSteps, r.GuidanceScale, r.Negative
 	f := train.Fix{
-		Pair: core.Pair{Prompt: r.Prompt, Seed: r.Seed}, Sampling: s, Region: region, Aspect: r.Aspect,
+		Drawing: r.Drawing, Region: region, Aspect: r.Aspect,
 		Threshold: rewards[i].Threshold, Steps: r.Steps,
 		Progress: func(step int, image torch.Tensor) { e.showFix(step, r.Steps, image) },
 	}

@@ -18,36 +18,29 @@ import (
 	"focusnfix/model/torch"
 )
 
-// maxNumSteps is the most denoising steps that a request may ask for.
-const maxNumSteps = 999
-
 // Generate draws a prompt with base and tuned model, asks every judge where the faults are, and keeps all
 // of it in the run's prompts.
 func (e *engine) Generate(ctx context.Context, r run.GenerateRequest) (core.PromptResult, error) {
 	return ask(ctx, e, "generate", func(ctx context.Context) (core.PromptResult, error) {
-		if err := e.complete(&r); err != nil {
+		if err := e.complete(&r.Drawing); err != nil {
 			return core.PromptResult{}, err
 		}
-		return e.withCheckpoint(r.Checkpoint, func() (core.PromptResult, error) { return e.generate(ctx, r) })
+		return e.withCheckpoint(r.Checkpoint, func() (core.PromptResult, error) { return e.generate(ctx, r.Drawing) })
 	})
 }
 
-// complete checks a request and fills in the run's own settings.
-func (e *engine) complete(r *run.GenerateRequest) error {
-	c := e.session.Config.Sample
+// complete fills in the run's own settings where a request has none, and checks it.
+func (e *engine) complete(d *core.Drawing) error {
+	own := e.session.Options.Sampling
+	d.Sampling = d.Or(own)
 	switch {
-	case r.Prompt == "":
+	case d.Prompt == "":
 		return errors.New("no prompt")
-	case r.NumSteps < 0 || r.NumSteps > maxNumSteps:
-		return fmt.Errorf("num_steps %d, want 1 to %d", r.NumSteps, maxNumSteps)
-	case !(r.GuidanceScale >= 0 && r.GuidanceScale <= 50):
-		return fmt.Errorf("guidance_scale %g, want 0 to 50", r.GuidanceScale)
+	case d.Scheduler != own.Scheduler:
+		return fmt.Errorf("scheduler: %q, but this run draws with %s", d.Scheduler, own.Scheduler)
 	}
-	if r.NumSteps == 0 {
-		r.NumSteps = c.NumSteps
-	}
-	if r.GuidanceScale == 0 {
-		r.GuidanceScale = c.GuidanceScale
+	if err := d.Check(func(key string) string { return key }); err != nil {
+		return errors.New(oneLine(err))
 	}
 	return nil
 }
@@ -72,7 +65,7 @@ func (e *engine) withCheckpoint(path string, do func() (core.PromptResult, error
 }
 
 // generate draws, judges and keeps a prompt, in the open scope.
-func (e *engine) generate(ctx context.Context, r run.GenerateRequest) (result core.PromptResult, err error) {
+func (e *engine) generate(ctx context.Context, r core.Drawing) (result core.PromptResult, err error) {
 	started := time.Now()
 	torch.NoGrad(func() {
 		var base, tuned torch.Tensor
@@ -88,13 +81,13 @@ func (e *engine) generate(ctx context.Context, r run.GenerateRequest) (result co
 }
 
 // draw is one picture, [1,3,H,W].
-func (e *engine) draw(ctx context.Context, r run.GenerateRequest) (torch.Tensor, error) {
-	s := e.session.Options.Sampling
+func (e *engine) draw(ctx context.Context, r core.Drawing) (torch.Tensor, error) {
 	latents, err := e.session.Pipeline.Sample(ctx, sd.Request{
 		Wording: sd.Wording{
-			Prompts: []string{r.Prompt}, Negative: r.Negative, GuidanceScale: r.GuidanceScale, Width: s.Width, Height: s.Height,
+			Prompts: []string{r.Prompt}, Negative: r.Negative, GuidanceScale: r.GuidanceScale,
+			Width: int64(r.Size.Width), Height: int64(r.Size.Height),
 		},
-		Seeds: []uint64{r.Seed}, NumSteps: r.NumSteps, Eta: s.Eta,
+		Seeds: []uint64{r.Seed}, NumSteps: r.NumSteps, Eta: r.Eta,
 		Progress: func(step, of int, _ torch.Tensor) { e.busy("generate", step, of) },
 	})
 	if err != nil {
@@ -106,12 +99,12 @@ func (e *engine) draw(ctx context.Context, r run.GenerateRequest) (torch.Tensor,
 // keepPrompt judges a base and a tuned picture, [1,3,H,W], and writes them to a folder of the run's
 // prompts: base.png, tuned.png, mask.png, and for each judge heat-NAME.png of the base picture and
 // heat-NAME-tuned.png, where NAME is the aspect, or held-out-ASPECT. A nil mask is what the heatmaps say.
-func (e *engine) keepPrompt(r run.GenerateRequest, base, tuned torch.Tensor, mask *core.Mask, started time.Time) (core.PromptResult, error) {
+func (e *engine) keepPrompt(r core.Drawing, base, tuned torch.Tensor, mask *core.Mask, started time.Time) (core.PromptResult, error) {
 	maskOf := e.trainer.References.Mask
 	if mask != nil {
 		maskOf = func(map[string]core.Heatmap) (core.Mask, error) { return *mask, nil }
 	}
-	judged, err := eval.Prompt(core.Pair{Prompt: r.Prompt, Seed: r.Seed}, base, tuned, e.session.Judges, maskOf)
+	judged, err := eval.Prompt(r.Pair(), base, tuned, e.session.Judges, maskOf)
 	if err != nil {
 		return core.PromptResult{}, err
 	}
@@ -121,7 +114,7 @@ func (e *engine) keepPrompt(r run.GenerateRequest, base, tuned torch.Tensor, mas
 		pictures[name], pictures[name+"-tuned"] = heat[0].Gray(), heat[1].Gray()
 	}
 	result := core.PromptResult{
-		Prompt: r.Prompt, Negative: r.Negative, Seed: r.Seed, NumSteps: r.NumSteps, GuidanceScale: r.GuidanceScale,
+		Drawing: r,
 		Aspects: e.scores([]eval.Image{judged.Image}), OutsidePSNR: judged.PSNR,
 		Seconds: time.Since(started).Seconds(), Fix: mask != nil,
 		Unknown: unknownWords(e.session.Config.Model.Path, r.Prompt),

@@ -19,6 +19,9 @@ const maxSkipped = 10
 func (e *engine) train() error {
 	e.began = true
 	err := e.steps()
+	if here := e.Folder.Here(); here != nil { // perhaps the reason of err
+		return e.afterMove(here)
+	}
 	if errors.Is(err, errStopped) {
 		return e.lastCheckpoint()
 	}
@@ -71,6 +74,26 @@ func (e *engine) lastCheckpoint() error {
 		return fmt.Errorf("%w without a checkpoint of step %d: %w; resume goes on from step %d", errStopped, e.trainer.Done(), err, e.written)
 	}
 	return errStopped
+}
+
+// afterMove ends the work on a folder that is no longer at its path: with a checkpoint where the folder is
+// now, if the system tells.
+func (e *engine) afterMove(err error) error {
+	if errors.Is(err, run.ErrDeleted) {
+		return fmt.Errorf("%w: %s; ended at step %d, nothing of it is left", err, e.Folder.Dir, e.trainer.Done())
+	}
+	now, found := e.Folder.Now()
+	if !found {
+		return fmt.Errorf("%w: %s is no longer that of this run; resume goes on from step %d where it is now", err, e.Folder.Dir, e.written)
+	}
+	e.mutex.Lock()
+	was := e.Folder.Dir
+	e.Folder = now
+	e.mutex.Unlock()
+	if stopped := e.lastCheckpoint(); stopped != errStopped { //nolint:errorlint // with nothing to say about it
+		err = errors.Join(err, stopped)
+	}
+	return fmt.Errorf("%w: %s is now %s; focusnfix train --resume %s goes on", err, was, now.Dir, now.Dir)
 }
 
 // oneStep makes the references that a step needs, trains, and does what is due after it.

@@ -79,7 +79,8 @@ func (s *Session) open(o Settings) (err error) {
 		return err
 	}
 	if s.Config.Sample.Size == (core.Size{}) {
-		s.Options.Sampling.Width, s.Options.Sampling.Height = s.Pipeline.NaturalSize()
+		width, height := s.Pipeline.NaturalSize()
+		s.Options.Sampling.Size = core.Size{Width: int(width), Height: int(height)}
 	}
 	return s.openRewards(append(slices.Clone(o.Kinds), sceneKinds(folder)...))
 }
@@ -131,10 +132,7 @@ const warmupSteps = 10
 // trainOptions are the settings that need nothing to be loaded.
 func trainOptions(c core.Config) (train.Options, error) {
 	o := train.Options{
-		Sampling: train.Sampling{
-			NumSteps: c.Sample.NumSteps, GuidanceScale: c.Sample.GuidanceScale, Eta: c.Sample.Eta,
-			Width: int64(c.Sample.Size.Width), Height: int64(c.Sample.Size.Height),
-		},
+		Sampling: c.Sample,
 		Gradient: train.Gradient(c.Train.Gradient), BackpropSteps: c.Train.BackpropSteps, NoisedCopies: c.Train.NoisedCopies,
 		Objective: train.Objective{Region: train.Region{Weight: c.Region.Weight, Norm: train.RegionNorm(c.Region.Norm)}, Augment: c.Train.Augment},
 		Rank:      int64(c.LoRA.Rank), Alpha: c.LoRA.Alpha, Targets: c.LoRA.Targets,

@@ -37,7 +37,7 @@ func TestOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := s.Options
-	if o.Sampling.Width != tinySide || o.Sampling.NumSteps != 3 || o.Warmup != warmupSteps || len(o.Model) != 32 {
+	if o.Sampling.Size.Width != tinySide || o.Sampling.NumSteps != 3 || o.Warmup != warmupSteps || len(o.Model) != 32 {
 		t.Errorf("options %+v", o)
 	}
 	if !slices.Equal(o.Prompts, []string{"a chef", "a cat", "a tree", "a dog"}) || !slices.Equal(s.HeldOut, []string{"a fox", "a house"}) {
@@ -232,5 +232,9 @@ func TestOldCheckpointLoads(t *testing.T) {
 	}
 	if trainer.Done() != 4 {
 		t.Errorf("%d steps are done, want 4", trainer.Done())
+	}
+	drawn := core.Pair{Prompt: "a detective in the park", Seed: 0}
+	if name := filepath.Base(trainer.References.Path(drawn)); name != "8f5c780f5ab91dd4" {
+		t.Errorf("the reference of %+v is looked for in %s, want the older run's 8f5c780f5ab91dd4", drawn, name)
 	}
 }

@@ -103,7 +103,7 @@ func (e *engine) lastState(err error) error {
 	case err == nil:
 	case err == errStopped: //nolint:errorlint // with nothing to say about it
 		e.info.State = run.Stopped
-	case errors.Is(err, errStopped), errors.As(err, &closed):
+	case errors.Is(err, errStopped), errors.Is(err, run.ErrMoved), errors.As(err, &closed):
 		e.info.State, e.info.Message = run.Stopped, oneLine(err)
 	default:
 		e.info.State, e.info.Message = run.Failed, oneLine(err)
@@ -122,7 +122,7 @@ func (e *engine) lastState(err error) error {
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // references is the folder of the run's references.
-func (e *engine) references() string { return filepath.Join(e.Folder.Dir, "reference") }
+func (e *engine) references() string { return filepath.Join(e.Folder.Dir, run.References) }
 
 // fromFolder is a path as events have it.
 func (e *engine) fromFolder(path string) string {

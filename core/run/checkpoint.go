@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,67 +33,91 @@ const (
 // WriteCheckpoint calls write to fill a folder, adds a manifest, flushes all to the disk and only then
 // gives the folder its name. Whatever happens on the way, checkpoints are whole. One of the same step is
 // replaced.
-func (f Folder) WriteCheckpoint(step int, write func(dir string) error) (c Checkpoint, err error) {
-	c = Checkpoint{Step: step, Dir: f.path(checkpoints, stepName(step))}
-	temp, err := f.newFolder(checkpoints, write)
+func (f Folder) WriteCheckpoint(step int, write func(dir string) error) (Checkpoint, error) {
+	err := f.on(func(d disk) error {
+		return writeCheckpoint(d, step, func(name string) error { return f.fillFolder(d, name, write) })
+	})
 	if err != nil {
-		return c, fmt.Errorf("checkpoint: %w", err)
+		err = fmt.Errorf("checkpoint: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(temp)) }()
+	return Checkpoint{Step: step, Dir: f.path(checkpoints, stepName(step))}, err
+}
+
+// fillFolder lets write fill one of the run's folders by its path, if that leads to this folder: the
+// run may have been moved.
+func (f Folder) fillFolder(d disk, name string, write func(dir string) error) error {
+	dir := f.path(filepath.FromSlash(name))
+	want, err := d.Lstat(name)
+	if err != nil {
+		return err
+	}
+	if got, err := os.Lstat(dir); err != nil || !os.SameFile(got, want) {
+		return fmt.Errorf("%s: %w", f.Dir, ErrMoved)
+	}
+	return write(dir)
+}
+
+func writeCheckpoint(d disk, step int, fill func(name string) error) (err error) {
+	temp, err := newFolder(d, checkpoints, fill)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.RemoveAll(temp))
+		}
+	}()
 	m := manifest{Format: format, Step: step}
-	if m.Files, err = syncFiles(temp); err != nil {
-		return c, fmt.Errorf("checkpoint: %w", err)
+	if m.Files, err = syncFiles(d, temp); err != nil {
+		return err
 	}
 	text, err := json.MarshalIndent(m, "", "  ")
-	if err == nil {
-		err = writeFile(filepath.Join(temp, manifestName), append(text, '\n'))
-	}
-	if err == nil {
-		err = replaceFolder(temp, c.Dir)
-	}
 	if err != nil {
-		return c, fmt.Errorf("checkpoint: %w", err)
+		return err
 	}
-	return c, nil
+	if err := writeFile(d, path.Join(temp, manifestName), append(text, '\n')); err != nil {
+		return err
+	}
+	return replaceFolder(d, temp, path.Join(checkpoints, stepName(step)))
 }
 
-// newFolder makes a folder under a passing name in one of the run's and lets write fill it.
-func (f Folder) newFolder(in string, write func(dir string) error) (temp string, err error) {
-	if err := os.MkdirAll(f.path(in), 0o755); err != nil {
+// tempPrefix marks what is not yet whole.
+const tempPrefix = ".new-"
+
+// newFolder makes a folder under a passing name in one of the run's and lets fill do so.
+func newFolder(d disk, in string, fill func(name string) error) (temp string, err error) {
+	if err := makeFolder(d, in); err != nil {
 		return "", err
 	}
-	temp, err = os.MkdirTemp(f.path(in), ".new-")
-	if err == nil {
-		err = os.Chmod(temp, 0o755)
+	temp = path.Join(in, tempPrefix+randomName())
+	if err := d.Mkdir(temp, 0o755); err != nil {
+		return "", err
 	}
-	if err == nil {
-		err = write(temp)
+	if err := fill(temp); err != nil {
+		return "", errors.Join(err, d.RemoveAll(temp))
 	}
-	if err != nil && temp != "" {
-		err = errors.Join(err, os.RemoveAll(temp))
-	}
-	return temp, err
+	return temp, nil
 }
 
-// syncFiles flushes the files of a folder and tells their sizes.
-func syncFiles(dir string) (map[string]int64, error) {
-	entries, err := os.ReadDir(dir)
+// syncFiles flushes the files of a folder and returns their sizes.
+func syncFiles(d disk, dir string) (map[string]int64, error) {
+	entries, err := d.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	sizes := map[string]int64{}
 	for _, entry := range entries {
-		file, err := os.OpenFile(filepath.Join(dir, entry.Name()), os.O_RDWR, 0)
+		opened, err := d.OpenFile(path.Join(dir, entry.Name()), os.O_RDWR, 0)
 		if err != nil {
 			return nil, err
 		}
-		info, err := file.Stat()
-		if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
+		info, err := opened.Stat()
+		if err = errors.Join(err, opened.Sync(), opened.Close()); err != nil {
 			return nil, err
 		}
 		sizes[entry.Name()] = info.Size()
 	}
-	return sizes, syncDir(dir)
+	return sizes, d.SyncDir(dir)
 }
 
 // oldPrefix marks a folder that another is about to replace.
@@ -100,51 +125,49 @@ const oldPrefix = ".old-"
 
 // replaceFolder gives temp its final name. A folder that has it moves aside first and is then removed; if
 // we are killed in between, Clean brings it back.
-func replaceFolder(temp, final string) error {
-	aside := filepath.Join(filepath.Dir(final), oldPrefix+filepath.Base(final))
-	err := errors.Join(os.RemoveAll(aside), os.Rename(final, aside))
+func replaceFolder(d disk, temp, final string) error {
+	aside := path.Join(path.Dir(final), oldPrefix+path.Base(final))
+	err := errors.Join(d.RemoveAll(aside), d.Rename(final, aside))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.Rename(temp, final); err != nil {
+	if err := d.Rename(temp, final); err != nil {
 		return err
 	}
-	return errors.Join(syncDir(filepath.Dir(final)), os.RemoveAll(aside))
+	return errors.Join(d.SyncDir(path.Dir(final)), d.RemoveAll(aside))
 }
 
 // Checkpoints lists the complete ones, the oldest first. One of a newer format is an error.
-func (f Folder) Checkpoints() ([]Checkpoint, error) {
-	entries, err := os.ReadDir(f.path(checkpoints))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var all []Checkpoint
-	for _, entry := range entries {
-		step, ok := parseStep(entry.Name())
-		if !ok {
-			continue
+func (f Folder) Checkpoints() (all []Checkpoint, err error) {
+	err = f.on(func(d disk) error {
+		entries, err := d.ReadDir(checkpoints)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
 		}
-		dir := f.path(checkpoints, entry.Name())
-		whole, err := isWhole(dir, step)
-		if err != nil {
-			return nil, err
+		for _, entry := range entries {
+			step, ok := parseStep(entry.Name())
+			if !ok || !entry.IsDir() {
+				continue
+			}
+			whole, err := isWhole(d, path.Join(checkpoints, entry.Name()), step)
+			if err != nil {
+				return fmt.Errorf("%s: %w", f.Dir, err)
+			}
+			if whole {
+				all = append(all, Checkpoint{step, f.path(checkpoints, entry.Name())})
+			}
 		}
-		if whole {
-			all = append(all, Checkpoint{step, dir})
-		}
-	}
+		return err
+	})
 	slices.SortFunc(all, func(a, b Checkpoint) int { return a.Step - b.Step })
-	return all, nil
+	return all, err
 }
 
-// isWhole tells whether a checkpoint's folder has all that its manifest names.
-func isWhole(dir string, step int) (bool, error) {
-	path := filepath.Join(dir, manifestName)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+// isWhole reports whether a checkpoint's folder has all that its manifest names.
+func isWhole(d disk, dir string, step int) (bool, error) {
+	name := path.Join(dir, manifestName)
+	text, err := readSmall(d, name)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotRegular) {
 		return false, nil
 	}
 	if err != nil {
@@ -153,13 +176,14 @@ func isWhole(dir string, step int) (bool, error) {
 	var m manifest
 	err = json.Unmarshal(text, &m)
 	if m.Format > format {
-		return false, fmt.Errorf("%s: format %d, this program knows %d; update focusnfix", path, m.Format, format)
+		return false, fmt.Errorf("%s: format %d, this program knows %d; update focusnfix", name, m.Format, format)
 	}
 	if err != nil || m.Format < 1 || m.Step != step {
 		return false, nil
 	}
-	for name, size := range m.Files {
-		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() != size {
+	for file, size := range m.Files {
+		info, err := d.Lstat(path.Join(dir, file))
+		if err != nil || !info.Mode().IsRegular() || info.Size() != size || path.Base(file) != file {
 			return false, nil
 		}
 	}
@@ -169,32 +193,61 @@ func isWhole(dir string, step int) (bool, error) {
 // Reject takes a checkpoint out of the list: its folder is kept as rejected-step-000050. Training after a
 // rollback does so with those after the good one.
 func (f Folder) Reject(c Checkpoint) error {
-	to := f.path(checkpoints, "rejected-"+filepath.Base(c.Dir))
-	return errors.Join(os.RemoveAll(to), os.Rename(c.Dir, to))
+	from := path.Join(checkpoints, stepName(c.Step))
+	to := path.Join(checkpoints, "rejected-"+stepName(c.Step))
+	return f.on(func(d disk) error { return errors.Join(d.RemoveAll(to), d.Rename(from, to)) })
 }
 
 // Clean removes what a killed engine left half-written, and puts back what it was about to replace. Only
 // the engine calls it, with the log open.
 func (f Folder) Clean() error {
-	var errs []error
-	olds, err := filepath.Glob(f.path("*", oldPrefix+"*"))
-	errs = append(errs, err)
-	for _, old := range olds {
-		final := filepath.Join(filepath.Dir(old), strings.TrimPrefix(filepath.Base(old), oldPrefix))
-		if _, err := os.Lstat(final); errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, os.Rename(old, final))
-		} else {
-			errs = append(errs, os.RemoveAll(old))
+	return f.on(func(d disk) error {
+		if err := sound(d); err != nil {
+			return fmt.Errorf("%s: %w", f.Dir, err)
 		}
+		folders := []string{checkpoints, prompts, images, References}
+		if steps, err := d.ReadDir(images); err == nil {
+			for _, step := range steps {
+				if _, ok := parseStep(step.Name()); ok && step.IsDir() {
+					folders = append(folders, path.Join(images, step.Name()))
+				}
+			}
+		}
+		err := cleanFolder(d, ".")
+		for _, name := range folders {
+			err = errors.Join(err, cleanFolder(d, name))
+		}
+		return err
+	})
+}
+
+// cleanFolder is Clean for what lies in one folder.
+func cleanFolder(d disk, dir string) error {
+	entries, err := d.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	for _, pattern := range []string{".*.new-*", "*/.new-*"} {
-		left, err := filepath.Glob(f.path(pattern))
-		errs = append(errs, err)
-		for _, path := range left {
-			errs = append(errs, os.RemoveAll(path))
+	errs := []error{err}
+	for _, entry := range entries {
+		name := path.Join(dir, entry.Name())
+		final, isOld := strings.CutPrefix(entry.Name(), oldPrefix)
+		half, _ := path.Match(".*"+tempPrefix+"*", entry.Name())
+		switch {
+		case isOld && dir != ".":
+			errs = append(errs, putBack(d, name, path.Join(dir, final)))
+		case half || dir != "." && strings.HasPrefix(entry.Name(), tempPrefix):
+			errs = append(errs, d.RemoveAll(name))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// putBack gives what was moved aside its name again, unless that is taken.
+func putBack(d disk, old, final string) error {
+	if _, err := d.Lstat(final); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, d.RemoveAll(old))
+	}
+	return d.Rename(old, final)
 }
 
 func stepName(step int) string { return fmt.Sprintf("step-%06d", step) }

@@ -43,14 +43,10 @@ type Status struct {
 	Version string `json:"version,omitempty"`
 }
 
-// GenerateRequest is a prompt to draw. Zero values are the run's own settings; a prompt is a must.
+// GenerateRequest is a prompt to draw. Zero values of the sampling are the run's own; a prompt is required.
 type GenerateRequest struct {
-	Prompt        string  `json:"prompt"`
-	Negative      string  `json:"negative,omitempty"`
-	Seed          uint64  `json:"seed"`
-	NumSteps      int     `json:"num_steps,omitempty"`
-	GuidanceScale float64 `json:"guidance_scale,omitempty"`
-	Checkpoint    string  `json:"checkpoint,omitempty"` // from the run folder; the weights of now
+	core.Drawing
+	Checkpoint string `json:"checkpoint,omitempty"` // relative to the run folder; empty is the current weights
 }
 
 // FixRequest is one picture to repair: what GenerateRequest draws, in a region of it.

@@ -49,12 +49,12 @@ func (r *recorder) Generate(ctx context.Context, g GenerateRequest) (core.Prompt
 		r.given <- ctx.Err()
 		return core.PromptResult{}, ctx.Err()
 	}
-	result := core.PromptResult{Prompt: g.Prompt, Seed: g.Seed, OutsidePSNR: math.NaN(), Aspects: []core.AspectScore{{Aspect: "violence", Fixed: math.NaN()}}}
+	result := core.PromptResult{Drawing: g.Drawing, OutsidePSNR: math.NaN(), Aspects: []core.AspectScore{{Aspect: "violence", Fixed: math.NaN()}}}
 	return result, r.note("generate")
 }
 
 func (r *recorder) Fix(_ context.Context, f FixRequest) (core.PromptResult, error) {
-	return core.PromptResult{Prompt: f.Prompt, Fix: true, Seconds: f.Box.Right}, r.note("fix " + f.Aspect)
+	return core.PromptResult{Drawing: f.Drawing, Fix: true, Seconds: f.Box.Right}, r.note("fix " + f.Aspect)
 }
 
 func (r *recorder) Evaluate(_ context.Context, e EvaluateRequest) (core.Evaluation, error) {
@@ -123,11 +123,11 @@ func TestEveryCommand(t *testing.T) {
 // Numbers that are none pass through the socket.
 func TestResults(t *testing.T) {
 	c, ctx := serve(t, newRun(t), new(recorder)), t.Context()
-	drawn, err := c.Generate(ctx, GenerateRequest{Prompt: "a \"cat\"", Seed: math.MaxUint64})
+	drawn, err := c.Generate(ctx, GenerateRequest{Drawing: core.Drawing{Prompt: "a \"cat\"", Seed: math.MaxUint64}})
 	if err != nil || drawn.Prompt != "a \"cat\"" || drawn.Seed != math.MaxUint64 || !math.IsNaN(drawn.OutsidePSNR) || !math.IsNaN(drawn.Aspects[0].Fixed) {
 		t.Errorf("generate: %+v, %v", drawn, err)
 	}
-	fixed, err := c.Fix(ctx, FixRequest{GenerateRequest{Prompt: "x"}, "violence", Box{Right: 0.5}, 3})
+	fixed, err := c.Fix(ctx, FixRequest{GenerateRequest{Drawing: core.Drawing{Prompt: "x"}}, "violence", Box{Right: 0.5}, 3})
 	if err != nil || !fixed.Fix || fixed.Prompt != "x" || fixed.Seconds != 0.5 {
 		t.Errorf("fix: %+v, %v", fixed, err)
 	}
@@ -171,7 +171,7 @@ func TestCancel(t *testing.T) {
 	c := serve(t, newRun(t), r)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
-	if _, err := c.Generate(ctx, GenerateRequest{Prompt: "x"}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := c.Generate(ctx, GenerateRequest{Drawing: core.Drawing{Prompt: "x"}}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("client: %v", err)
 	}
 	select {

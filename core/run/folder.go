@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"time"
@@ -25,7 +26,10 @@ import (
 const format = 1
 
 // Folder is the folder of one run.
-type Folder struct{ Dir string }
+type Folder struct {
+	Dir  string
+	held *held // by Hold; nil opens the folder for each call
+}
 
 // Info is run.json: what a run is and which process, if any, works on it.
 type Info struct {
@@ -66,7 +70,7 @@ func Create(runs string, info Info, c core.Config) (Folder, error) {
 	}
 	for try := 0; ; try++ {
 		info.ID = newID(info.Preset)
-		f := Folder{filepath.Join(runs, info.ID)}
+		f := Folder{Dir: filepath.Join(runs, info.ID)}
 		err := os.Mkdir(f.Dir, 0o755)
 		if err == nil {
 			return f, f.fill(info, c)
@@ -79,7 +83,7 @@ func Create(runs string, info Info, c core.Config) (Folder, error) {
 
 // CreateAt is Create in a folder of that path, which must be new or empty.
 func CreateAt(dir string, info Info, c core.Config) (Folder, error) {
-	f := Folder{dir}
+	f := Folder{Dir: dir}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return f, fmt.Errorf("create run: %w", err)
 	}
@@ -104,31 +108,45 @@ func (f Folder) fill(info Info, c core.Config) error {
 }
 
 // SetConfig replaces config.toml.
-func (f Folder) SetConfig(c core.Config) error { return writeFile(f.path("config.toml"), c.TOML()) }
+func (f Folder) SetConfig(c core.Config) error {
+	return f.on(func(d disk) error { return writeFile(d, "config.toml", c.TOML()) })
+}
 
 // WriteFile replaces a file of the run, by its path from there; readers see the old or the new one. It
 // may be lost with the power: what must not be belongs into a checkpoint.
-func (f Folder) WriteFile(name string, data []byte) (err error) {
-	path := f.path(filepath.FromSlash(name))
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+func (f Folder) WriteFile(name string, data []byte) error {
+	return f.on(func(d disk) error {
+		for i, c := range name {
+			if c != '/' {
+				continue
+			}
+			if err := d.Mkdir(name[:i], 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+		}
+		temp := path.Join(path.Dir(name), tempPrefix+path.Base(name))
+		err := errors.Join(d.RemoveAll(temp), writeNew(d, temp, data, false))
+		if err == nil {
+			err = d.Rename(temp, name)
+		}
+		if err != nil {
+			err = errors.Join(err, d.RemoveAll(temp))
+		}
 		return err
-	}
-	temp := filepath.Join(filepath.Dir(path), ".new-"+filepath.Base(path))
-	if err = os.WriteFile(temp, data, 0o644); err == nil {
-		err = os.Rename(temp, path)
-	}
-	if err != nil {
-		err = errors.Join(err, removed(temp))
-	}
-	return err
+	})
 }
 
-// removed deletes a file that need not be there.
-func removed(path string) error {
-	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
+// AppendFile opens a file of the run to write behind what it has, and makes it if need be.
+func (f Folder) AppendFile(name string) (*os.File, error) {
+	if err := f.Sound(); err != nil {
+		return nil, err
 	}
-	return nil
+	root, err := os.OpenRoot(f.Dir)
+	if err != nil {
+		return nil, err
+	}
+	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	return file, errors.Join(err, root.Close())
 }
 
 // unfit is what a folder's name cannot hold without trouble.
@@ -149,13 +167,16 @@ func (f Folder) path(elements ...string) string {
 }
 
 // Info reads run.json. A folder of a newer format is an error that says so.
-func (f Folder) Info() (Info, error) {
-	path := f.path("run.json")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return Info{}, err
-	}
-	return parseInfo(path, text)
+func (f Folder) Info() (info Info, err error) {
+	err = f.on(func(d disk) error {
+		text, err := readSmall(d, "run.json")
+		if err != nil {
+			return err
+		}
+		info, err = parseInfo(f.path("run.json"), text)
+		return err
+	})
+	return info, err
 }
 
 func parseInfo(path string, text []byte) (Info, error) {
@@ -179,51 +200,18 @@ func (f Folder) SetInfo(info Info) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(f.path("run.json"), append(text, '\n'))
+	return f.on(func(d disk) error { return writeFile(d, "run.json", append(text, '\n')) })
 }
 
 // Config reads the run's effective configuration.
-func (f Folder) Config() (core.Config, error) {
-	path := f.path("config.toml")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return core.Config{}, err
-	}
-	return core.Load([]core.Layer{{Name: path, Text: text}}, nil)
-}
-
-// writeFile replaces a file: written under another name, flushed to the disk, renamed.
-func writeFile(path string, data []byte) (err error) {
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-")
-	if err != nil {
-		return err
-	}
-	defer func() {
+func (f Folder) Config() (c core.Config, err error) {
+	err = f.on(func(d disk) error {
+		text, err := readSmall(d, "config.toml")
 		if err != nil {
-			err = errors.Join(err, os.Remove(temp.Name()))
+			return err
 		}
-	}()
-	_, err = temp.Write(data)
-	if err == nil {
-		err = temp.Chmod(0o644)
-	}
-	if err == nil {
-		err = temp.Sync()
-	}
-	if err = errors.Join(err, temp.Close()); err != nil {
+		c, err = core.Load([]core.Layer{{Name: f.path("config.toml"), Text: text}}, nil)
 		return err
-	}
-	if err = os.Rename(temp.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes renames in a folder last through a loss of power.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	})
+	return c, err
 }

@@ -354,7 +354,7 @@ func TestOpenStaysInside(t *testing.T) {
 func TestPrompts(t *testing.T) {
 	f := newRun(t)
 	for i := range 3 {
-		e, err := f.WritePrompt(core.PromptResult{Prompt: "a cat", Seed: uint64(i)}, func(dir string) error {
+		e, err := f.WritePrompt(core.PromptResult{Drawing: core.Drawing{Prompt: "a cat", Seed: uint64(i)}}, func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, "base.png"), nil, 0o644)
 		})
 		if err != nil || e.Prompt.Path != []string{"prompts/0001", "prompts/0002", "prompts/0003"}[i] {

@@ -32,9 +32,10 @@ type Batch struct {
 // Follower reads a run's events from the first on and then as they are written. It is not for several
 // goroutines.
 type Follower struct {
+	folder  Folder
 	path    string
 	watcher *fsnotify.Watcher // nil where the system has none left
-	file    *os.File          // nil while there is no log
+	file    file              // nil while there is no log
 	at      int64             // next line
 	block   []byte
 	skip    bool // within a line that is too long
@@ -45,7 +46,7 @@ func (f Folder) Follow() (*Follower, error) {
 	if _, err := os.Stat(f.Dir); err != nil {
 		return nil, err
 	}
-	w := &Follower{path: f.path(logName), block: make([]byte, chunkBytes)}
+	w := &Follower{folder: f, path: f.path(logName), block: make([]byte, chunkBytes)}
 	if watcher, err := fsnotify.NewWatcher(); err == nil {
 		w.watcher = watcher
 		if watcher.Add(f.Dir) != nil {
@@ -191,9 +192,13 @@ func (w *Follower) reopen() (reset bool, err error) {
 		}
 	}
 	w.at, w.skip = 0, false
-	w.file, err = os.Open(w.path)
-	if err != nil {
-		w.file = nil
-	}
+	w.file = nil
+	err = w.folder.on(func(d disk) error {
+		opened, _, err := openRegular(d, logName)
+		if err == nil {
+			w.file = opened
+		}
+		return err
+	})
 	return reset, err
 }

@@ -229,7 +229,7 @@ func FuzzFollow(f *testing.F) {
 		if err := os.WriteFile(folder.path(logName), log, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		w := Follower{path: folder.path(logName), block: make([]byte, 64<<10)}
+		w := Follower{folder: folder, path: folder.path(logName), block: make([]byte, 64<<10)}
 		b, err := w.read()
 		if err != nil {
 			t.Fatal(err)

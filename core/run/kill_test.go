@@ -23,7 +23,7 @@ const childVariable = "FNF_TEST_ENGINE"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childVariable); dir != "" {
-		fmt.Fprintln(os.Stderr, writeForever(Folder{dir}))
+		fmt.Fprintln(os.Stderr, writeForever(Folder{Dir: dir}))
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
@@ -74,7 +74,7 @@ func writeForever(f Folder) error {
 			}
 		}
 		if step%11 == 0 {
-			if _, err := f.WritePrompt(core.PromptResult{Seed: uint64(step)}, fillCheckpoint(step)); err != nil {
+			if _, err := f.WritePrompt(core.PromptResult{Drawing: core.Drawing{Seed: uint64(step)}}, fillCheckpoint(step)); err != nil {
 				return err
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"focusnfix/core"
@@ -32,36 +33,88 @@ func List(runs string) ([]Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list []Run
+	list := make([]Run, 0, len(entries))
 	for _, entry := range entries {
-		f := Folder{filepath.Join(runs, entry.Name())}
-		if _, err := os.Lstat(f.path("run.json")); err == nil {
-			list = append(list, f.look())
-		}
+		list = append(list, Run{Folder: Folder{Dir: filepath.Join(runs, entry.Name())}})
 	}
+	lookAtAll(list, lookTime)
+	list = slices.DeleteFunc(list, func(r Run) bool { return errors.Is(r.Err, errNoRun) })
 	slices.SortStableFunc(list, func(a, b Run) int { return b.Info.Created.Compare(a.Info.Created) })
 	return list, nil
+}
+
+// lookTime is how long one folder may take: some network file systems answer never.
+const lookTime = 3 * time.Second
+
+// errNoRun is the error of a folder that has no run.json.
+var errNoRun = errors.New("not a run")
+
+// lookAtAll looks at the folders of a list, a few at a time, each for a limited time.
+func lookAtAll(list []Run, limit time.Duration) {
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, 8)
+	for i := range list {
+		slots <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			list[i] = list[i].lookFor(limit)
+		})
+	}
+	wait.Wait()
+}
+
+// looking is a look at a folder under way.
+type looking struct {
+	done chan struct{}
+	run  Run
+}
+
+// underWay are the looks under way by folder, so that one that never ends is not begun again.
+var underWay sync.Map
+
+// lookFor is look for a limited time.
+func (f Folder) lookFor(limit time.Duration) Run {
+	l := &looking{done: make(chan struct{})}
+	if other, waiting := underWay.LoadOrStore(f.Dir, l); waiting {
+		l = other.(*looking)
+	} else {
+		go func() {
+			l.run = f.look()
+			underWay.Delete(f.Dir)
+			close(l.done)
+		}()
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-l.done:
+		return l.run
+	case <-timer.C:
+		return Run{Folder: f, Err: fmt.Errorf("does not answer within %s; is it on a file system that is gone?", limit)}
+	}
 }
 
 // look reads what a list shows of a run.
 func (f Folder) look() Run {
 	r := Run{Folder: f}
+	if _, err := os.Lstat(f.path("run.json")); err != nil {
+		r.Err = errNoRun
+		return r
+	}
 	if filepath.Base(f.Dir) != f.Name() {
 		r.Err = errors.New("its name has control characters; rename the folder")
 		return r
 	}
-	if r.Info, r.Err = f.Info(); r.Err != nil {
-		return r
+	if err := f.on(func(d disk) error {
+		f.held = &held{disk: d} // opened once for both
+		if r.Info, r.Err = f.Info(); r.Err == nil {
+			r.Last, r.Err = f.lastStep()
+		}
+		return nil
+	}); err != nil {
+		r.Err = err
 	}
 	r.State = f.State(r.Info)
-	tail, err := f.Tail(8)
-	r.Err = err
-	for _, e := range slices.Backward(tail) {
-		if e.Train != nil {
-			r.Last = e
-			break
-		}
-	}
 	return r
 }
 
@@ -71,7 +124,7 @@ func (f Folder) Name() string { return core.Clean(filepath.Base(f.Dir)) }
 // Find finds a run by its folder's path, its name, or a part of the name that no other has. Without a
 // name it is the newest.
 func Find(runs, name string) (Folder, error) {
-	if f := (Folder{name}); name != "" {
+	if f := (Folder{Dir: name}); name != "" {
 		if _, err := os.Stat(f.path("run.json")); err == nil {
 			return f, nil
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"sync"
 	"syscall"
@@ -13,7 +14,10 @@ import (
 	"focusnfix/core"
 )
 
-const logName = "events.jsonl"
+const (
+	logName = "events.jsonl"
+	textLog = "log.txt" // what an engine in the background says
+)
 
 // syncEvery is how much of the log a loss of power may cost. Killing the engine costs none of it.
 const syncEvery = time.Second
@@ -21,34 +25,37 @@ const syncEvery = time.Second
 // Log appends events to a run. One process has it open at a time; its goroutines may all append.
 type Log struct {
 	mutex  sync.Mutex
-	file   logFile
+	file   file
 	size   int64 // up to the last whole line
 	line   []byte
 	synced time.Time
 }
 
-// logFile is what a Log needs of an os.File.
-type logFile interface {
-	io.WriterAt
-	Truncate(size int64) error
-	Sync() error
-	Close() error
+// OpenLog opens the folder's events for appending. What a killed engine left of a last line is cut off.
+// It is an error if another process has the log open, as far as the file system knows of locks, and if
+// something else than a file has the log's name.
+func (f Folder) OpenLog() (l *Log, err error) {
+	err = f.on(func(d disk) error { l, err = f.openLog(d); return err })
+	return l, err
 }
 
-// OpenLog opens the folder's events for appending. What a killed engine left of a last line is cut off.
-// It is an error if another process has the log open, as far as the file system knows of locks.
-func (f Folder) OpenLog() (*Log, error) {
-	path := f.path(logName)
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+func (f Folder) openLog(d disk) (*Log, error) {
+	if info, err := d.Lstat(logName); err == nil && !info.Mode().IsRegular() {
+		return nil, notOurs(f.path(logName), info, "a file")
+	}
+	file, err := d.OpenFile(logName, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, errors.Join(fmt.Errorf("%s: another engine works on this run; focusnfix stop ends it", path), file.Close())
+	if err := lock(file); errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, errors.Join(fmt.Errorf("%s: another engine works on this run; focusnfix stop ends it", f.path(logName)), file.Close())
 	}
-	size, err := wholeLines(file)
+	size, err := wholeLines(file, noLimit)
 	if err == nil {
 		err = file.Truncate(size)
+	}
+	if err == nil {
+		err = d.SyncDir(".") // the log may be new
 	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
@@ -56,23 +63,37 @@ func (f Folder) OpenLog() (*Log, error) {
 	return &Log{file: file, size: size}, nil
 }
 
-// wholeLines is the size of a file up to its last newline.
-func wholeLines(file *os.File) (int64, error) {
-	info, err := file.Stat()
+// lock takes a file for this process until it is closed. It is an error where that is not possible; some
+// file systems know no locks.
+func lock(f file) error {
+	if onDisk, ok := f.(*os.File); ok {
+		return syscall.Flock(int(onDisk.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	return nil
+}
+
+const noLimit = math.MaxInt64
+
+// wholeLines is the size of a file up to its last newline. It is an error if that is not within the last
+// limit bytes.
+func wholeLines(f file, limit int64) (int64, error) {
+	info, err := f.Stat()
 	if err != nil {
 		return 0, err
 	}
 	block := make([]byte, 64<<10)
 	for end := info.Size(); end > 0; {
 		start := max(0, end-int64(len(block)))
-		n, err := file.ReadAt(block[:end-start], start)
+		n, err := f.ReadAt(block[:end-start], start)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return 0, err
 		}
 		if i := bytes.LastIndexByte(block[:n], '\n'); i >= 0 {
 			return start + int64(i) + 1, nil
 		}
-		end = start
+		if end = start; info.Size()-end > limit {
+			return 0, fmt.Errorf("no line ends in its last %d bytes", limit)
+		}
 	}
 	return 0, nil
 }

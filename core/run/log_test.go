@@ -144,7 +144,7 @@ func TestReadOnlyFolder(t *testing.T) {
 	}
 	openLog(t, f).Close()
 	if os.Getuid() == 0 {
-		f = Folder{"/sys"}
+		f = Folder{Dir: "/sys"}
 	} else {
 		os.Chmod(f.path(logName), 0o444)
 		os.Chmod(f.Dir, 0o555)

@@ -43,7 +43,7 @@ func TestOldRunOpens(t *testing.T) {
 
 // Its events are read without a loss, and written again in the same bytes.
 func TestOldEventsReadBack(t *testing.T) {
-	f := Folder{"testdata/old/" + oldRun}
+	f := Folder{Dir: "testdata/old/" + oldRun}
 	text, err := os.ReadFile(f.path(logName))
 	if err != nil {
 		t.Fatal(err)

@@ -1,19 +1,22 @@
 package run
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
+	"strconv"
 	"time"
 
 	"focusnfix/core"
 )
+
+// References is the folder of the references in a run's.
+const References = "reference"
 
 const (
 	images   = "images"
@@ -36,15 +39,28 @@ func HeatmapName(aspect string, heldOut bool) string {
 }
 
 // Open opens a file by its path from the run folder, as events have it. A path that leads out of the
-// folder, by a link too, is an error.
-func (f Folder) Open(name string) (*os.File, error) {
-	return os.OpenInRoot(f.Dir, filepath.FromSlash(name))
+// folder, by a link too, and what is not a regular file is an error.
+func (f Folder) Open(name string) (opened *os.File, err error) {
+	err = f.on(func(d disk) error {
+		regular, _, err := openRegular(d, path.Clean(name))
+		if err != nil {
+			return err
+		}
+		opened = regular.(*os.File)
+		return nil
+	})
+	return opened, err
 }
 
 // Pictures finds the pictures that there are, by step, in the order of prompts and seeds. Their prompts'
 // texts are in the events.
-func (f Folder) Pictures() (map[int][]core.Picture, error) {
-	folders, err := os.ReadDir(f.path(images))
+func (f Folder) Pictures() (found map[int][]core.Picture, err error) {
+	err = f.on(func(d disk) error { found, err = pictures(d); return err })
+	return found, err
+}
+
+func pictures(d disk) (map[int][]core.Picture, error) {
+	folders, err := d.ReadDir(images)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -54,10 +70,10 @@ func (f Folder) Pictures() (map[int][]core.Picture, error) {
 	found := map[int][]core.Picture{}
 	for _, folder := range folders {
 		step, ok := parseStep(folder.Name())
-		if !ok {
+		if !ok || !folder.IsDir() {
 			continue
 		}
-		files, err := os.ReadDir(f.path(images, folder.Name()))
+		files, err := d.ReadDir(path.Join(images, folder.Name()))
 		if err != nil {
 			return nil, err
 		}
@@ -73,7 +89,7 @@ func (f Folder) Pictures() (map[int][]core.Picture, error) {
 			if a.Index != b.Index {
 				return a.Index - b.Index
 			}
-			return strings.Compare(fmt.Sprintf("%020d", a.Seed), fmt.Sprintf("%020d", b.Seed))
+			return cmp.Compare(a.Seed, b.Seed)
 		})
 	}
 	return found, nil
@@ -81,40 +97,50 @@ func (f Folder) Pictures() (map[int][]core.Picture, error) {
 
 // WritePrompt keeps the result of a quick prompt test: write fills a folder with pictures, which then
 // gets the next number. The event that comes back has the folder's path; it is in meta.json too.
-func (f Folder) WritePrompt(result core.PromptResult, write func(dir string) error) (core.Event, error) {
-	temp, err := f.newFolder(prompts, write)
+func (f Folder) WritePrompt(result core.PromptResult, write func(dir string) error) (e core.Event, err error) {
+	err = f.on(func(d disk) error {
+		e, err = writePrompt(d, result, func(name string) error { return f.fillFolder(d, name, write) })
+		return err
+	})
 	if err != nil {
-		return core.Event{}, fmt.Errorf("keep prompt: %w", err)
+		err = fmt.Errorf("keep prompt: %w", err)
 	}
-	for number := f.nextPrompt(); ; number++ {
+	return e, err
+}
+
+func writePrompt(d disk, result core.PromptResult, fill func(name string) error) (core.Event, error) {
+	temp, err := newFolder(d, prompts, fill)
+	if err != nil {
+		return core.Event{}, err
+	}
+	for number := nextPrompt(d); ; number++ {
 		result.Path = path.Join(prompts, fmt.Sprintf("%04d", number))
 		e := core.Event{Time: time.Now().UTC().Truncate(time.Microsecond), Kind: "prompt", Prompt: &result}
-		err := writeFile(filepath.Join(temp, metaName), append(e.AppendJSON(nil), '\n'))
+		err := writeFile(d, path.Join(temp, metaName), append(e.AppendJSON(nil), '\n'))
 		if err == nil {
-			err = os.Rename(temp, f.path(result.Path))
+			err = d.Rename(temp, result.Path)
 		}
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
 		if err != nil {
-			return e, errors.Join(fmt.Errorf("keep prompt: %w", err), os.RemoveAll(temp))
+			return e, errors.Join(err, d.RemoveAll(temp))
 		}
-		return e, syncDir(f.path(prompts))
+		return e, d.SyncDir(prompts)
 	}
 }
 
 // promptName is what the folders in prompts are called.
 var promptName = regexp.MustCompile(`^\d{4,9}$`)
 
-func (f Folder) nextPrompt() int {
+func nextPrompt(d disk) int {
 	next := 1
-	entries, err := os.ReadDir(f.path(prompts))
+	entries, err := d.ReadDir(prompts)
 	if err != nil {
 		return next
 	}
 	for _, entry := range entries {
-		var number int
-		if n, err := fmt.Sscanf(entry.Name(), "%d", &number); n == 1 && err == nil {
+		if number, err := strconv.Atoi(entry.Name()); err == nil {
 			next = max(next, number+1)
 		}
 	}
@@ -123,25 +149,24 @@ func (f Folder) nextPrompt() int {
 
 // Prompts lists the results that were kept, in the order of their numbers. Folders without a readable
 // meta.json are left out.
-func (f Folder) Prompts() ([]core.Event, error) {
-	entries, err := os.ReadDir(f.path(prompts))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var all []core.Event
-	for _, entry := range entries {
-		if !promptName.MatchString(entry.Name()) {
-			continue // not yet complete, or not ours
+func (f Folder) Prompts() (all []core.Event, err error) {
+	err = f.on(func(d disk) error {
+		entries, err := d.ReadDir(prompts)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
 		}
-		text, err := os.ReadFile(f.path(prompts, entry.Name(), metaName))
-		var e core.Event
-		if err == nil && e.ParseJSON(text) == nil && e.Prompt != nil {
-			e.Prompt.Path = path.Join(prompts, entry.Name())
-			all = append(all, e)
+		for _, entry := range entries {
+			if !promptName.MatchString(entry.Name()) || !entry.IsDir() {
+				continue // not yet complete, or not ours
+			}
+			text, err := readSmall(d, path.Join(prompts, entry.Name(), metaName))
+			var e core.Event
+			if err == nil && e.ParseJSON(text) == nil && e.Prompt != nil {
+				e.Prompt.Path = path.Join(prompts, entry.Name())
+				all = append(all, e)
+			}
 		}
-	}
-	return all, nil
+		return err
+	})
+	return all, err
 }

@@ -3,39 +3,73 @@ package run
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
-	"os"
 
 	"focusnfix/core"
 )
 
-// Tail reads the newest n events, oldest first, without reading what lies before them.
-func (f Folder) Tail(n int) (events []core.Event, err error) {
-	file, err := os.Open(f.path(logName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+// maxTail is how far from its end a log is read backward: some 30,000 events.
+const maxTail = 16 << 20 // bytes
+
+// Tail reads the newest n events, oldest first, without reading what lies before them. Of a log whose
+// lines are absurdly long it may be fewer.
+func (f Folder) Tail(n int) ([]core.Event, error) {
+	events, err := f.tail(func(events []core.Event) bool { return len(events) >= n })
+	return events[max(0, len(events)-n):], err
+}
+
+// lastStep finds the newest event of a step, however many of other kinds come after it.
+func (f Folder) lastStep() (last core.Event, err error) {
+	newest := func(events []core.Event) bool {
+		for i := len(events) - 1; i >= 0; i-- {
+			if events[i].Train != nil {
+				last = events[i]
+				return true
+			}
+		}
+		return false
 	}
+	_, err = f.tail(newest)
+	return last, err
+}
+
+// tail reads ever more of the end of the log until it is enough.
+func (f Folder) tail(enough func([]core.Event) bool) (events []core.Event, err error) {
+	err = f.on(func(d disk) error {
+		log, _, err := openRegular(d, logName)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		events, err = readBack(log, enough)
+		if err = errors.Join(err, log.Close()); err != nil {
+			return fmt.Errorf("%s: %w", f.path(logName), err)
+		}
+		return nil
+	})
+	return events, err
+}
+
+func readBack(log file, enough func([]core.Event) bool) ([]core.Event, error) {
+	end, err := wholeLines(log, maxTail)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	end, err := wholeLines(file)
-	if err != nil {
-		return nil, err
-	}
-	for size := int64(n) * 600; ; size *= 4 {
+	for size := int64(4 << 10); ; size *= 4 {
 		start := max(0, end-size)
 		block := make([]byte, end-start)
-		if _, err := file.ReadAt(block, start); err != nil && !errors.Is(err, io.EOF) {
+		if _, err := log.ReadAt(block, start); err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}
 		if start > 0 { // begins within a line
 			block = block[bytes.IndexByte(block, '\n')+1:]
 		}
-		events = parseLines(block)
-		if start == 0 || len(events) >= n {
-			return events[max(0, len(events)-n):], nil
+		if events := parseLines(block); enough(events) || start == 0 || size >= maxTail {
+			return events, nil
 		}
 	}
 }

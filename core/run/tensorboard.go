@@ -8,13 +8,14 @@ import (
 	"maps"
 	"math"
 	"os"
+	"path"
 	"slices"
 	"time"
 )
 
 // TensorBoard writes an event file that TensorBoard opens: TFRecords of protobuf Event messages
 // (tensorflow/core/util/event.proto), of which we need so few fields that they are encoded by hand.
-type TensorBoard struct{ file *os.File }
+type TensorBoard struct{ file file }
 
 // tensorBoard is the folder of the event files, in a run's.
 const tensorBoard = "tensorboard"
@@ -37,16 +38,20 @@ const (
 	wireFixed32 = 5
 )
 
-// HasTensorBoard tells whether the run has event files already.
+// HasTensorBoard reports whether the run has event files already.
 func (f Folder) HasTensorBoard() bool {
-	_, err := os.Stat(f.path(tensorBoard))
-	return err == nil
+	return f.on(func(d disk) error { return wantFolder(d, tensorBoard) }) == nil
 }
 
 // NewTensorBoard begins a further event file of the run, at a step: TensorBoard forgets later steps of
 // the files before, which a resumed training makes again.
-func (f Folder) NewTensorBoard(step int) (*TensorBoard, error) {
-	if err := os.MkdirAll(f.path(tensorBoard), 0o755); err != nil {
+func (f Folder) NewTensorBoard(step int) (b *TensorBoard, err error) {
+	err = f.on(func(d disk) error { b, err = newTensorBoard(d, step); return err })
+	return b, err
+}
+
+func newTensorBoard(d disk, step int) (*TensorBoard, error) {
+	if err := makeFolder(d, tensorBoard); err != nil {
 		return nil, err
 	}
 	host, err := os.Hostname()
@@ -55,7 +60,7 @@ func (f Folder) NewTensorBoard(step int) (*TensorBoard, error) {
 	}
 	now := time.Now()
 	name := fmt.Sprintf("events.out.tfevents.%d.%s.%d", now.UnixMicro(), host, os.Getpid())
-	file, err := os.Create(f.path(tensorBoard, name))
+	file, err := d.OpenFile(path.Join(tensorBoard, name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return nil, err
 	}

@@ -12,11 +12,10 @@ import (
 // Fix is a repair of one image: a copy of the LoRA weights is trained on it alone, with a region that a
 // person chose for the mask, until no judge finds the fault there.
 type Fix struct {
-	core.Pair
-	Sampling Sampling
-	Region   core.Mask
-	Aspect   string       // whose reward is followed
-	Judges   []eval.Judge // that must be satisfied: their heatmap in the region is at most Threshold
+	core.Drawing
+	Region core.Mask
+	Aspect string       // whose reward is followed
+	Judges []eval.Judge // that must be satisfied: their heatmap in the region is at most Threshold
 	// Threshold is of heatmaps, in [0,1].
 	Threshold float64
 	Steps     int // at most
@@ -43,12 +42,13 @@ func (t *Trainer) Fix(ctx context.Context, f Fix) (r Fixed, err error) {
 	if err != nil {
 		return r, err
 	}
-	s, err := newSampler(t.pipeline, f.Sampling, t.Gradient, min(t.BackpropSteps, f.Sampling.NumSteps))
+	s, err := newSampler(t.pipeline, f.Sampling, t.Gradient, min(t.BackpropSteps, f.NumSteps))
 	if err != nil {
 		return r, err
 	}
+	s.negative = f.Negative
 	kept := torch.Scopes(func() []torch.Tensor {
-		b := &part{pairs: []core.Pair{f.Pair}, chance: chanceOf(f.Seed, 0, 0)}
+		b := &part{pairs: []core.Pair{f.Pair()}, chance: chanceOf(f.Seed, 0, 0)}
 		if b.random, err = torch.NewGenerator(torch.CPU, f.Seed); err != nil {
 			return nil
 		}
@@ -82,8 +82,8 @@ func (t *Trainer) fixObjective(f Fix) (Objective, error) {
 
 // fixBase begins the part that is the image, and draws it with the base model.
 func (t *Trainer) fixBase(s *sampler, f Fix, b *part) (err error) {
-	if int64(f.Region.Width) != f.Sampling.Width || int64(f.Region.Height) != f.Sampling.Height {
-		return fmt.Errorf("region of %dx%d pixels, want the image's %dx%d", f.Region.Width, f.Region.Height, f.Sampling.Width, f.Sampling.Height)
+	if size := (core.Size{Width: f.Region.Width, Height: f.Region.Height}); size != f.Size {
+		return fmt.Errorf("region of %v pixels, want the image's %v", size, f.Size)
 	}
 	if b.start, err = s.begin(b.pairs); err != nil {
 		return err

@@ -47,7 +47,7 @@ func TestFix(t *testing.T) {
 	steps(t, plain, 2)
 	steps(t, fixed, 2)
 	f := Fix{
-		Pair: core.Pair{Prompt: "a chef", Seed: 9}, Sampling: fixed.Sampling, Region: corner(), Aspect: "spot",
+		Drawing: core.Drawing{Prompt: "a chef", Seed: 9, Sampling: fixed.Sampling}, Region: corner(), Aspect: "spot",
 		Judges: []eval.Judge{{Role: eval.Role{Aspect: "spot"}, Reward: dark{}}}, Steps: 8,
 	}
 	var seen []float64
@@ -80,7 +80,7 @@ func TestFix(t *testing.T) {
 func TestFixRefuses(t *testing.T) {
 	torchtest.Need(t)
 	tr := fixTrainer(t)
-	f := Fix{Pair: core.Pair{Prompt: "a chef", Seed: 9}, Sampling: tr.Sampling, Region: corner(), Aspect: "zebra", Steps: 3}
+	f := Fix{Drawing: core.Drawing{Prompt: "a chef", Seed: 9, Sampling: tr.Sampling}, Region: corner(), Aspect: "zebra", Steps: 3}
 	torchtest.Run(t, func() {
 		if _, err := tr.Fix(context.Background(), f); err == nil {
 			t.Error("an unknown aspect was taken")

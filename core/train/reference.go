@@ -67,7 +67,7 @@ const maxKept = 1 << 30
 
 // NewReferences keeps references in a folder, which need not exist. model is a fingerprint of the base model's
 // weights; workers is as in Options.
-func NewReferences(p *sd.Pipeline, s Sampling, aspects []Aspect, model, dir string, workers int) (*References, error) {
+func NewReferences(p *sd.Pipeline, s core.Sampling, aspects []Aspect, model, dir string, workers int) (*References, error) {
 	drawer, err := newSampler(p, s, "", 0)
 	if err != nil {
 		return nil, err
@@ -214,6 +214,14 @@ func (r *References) Mask(heatmaps map[string]core.Heatmap) (all core.Mask, err 
 	return all, nil
 }
 
+// keyedSampling is what key reads of the sampling, under the names that older runs hashed.
+type keyedSampling struct {
+	NumSteps           int
+	GuidanceScale, Eta float64
+	Negative           string
+	Width, Height      int
+}
+
 // key names everything that a pair's latents and heatmaps depend on, as a short hash. The mask rule is not part
 // of it: another threshold makes a new mask from the same heatmaps.
 func (r *References) key(p core.Pair) string {
@@ -221,13 +229,14 @@ func (r *References) key(p core.Pair) string {
 	for _, a := range r.aspects {
 		rewards[a.Name] = a.Model
 	}
+	s := r.sampler.sampling
 	text, err := json.Marshal(struct {
 		Model     string
-		Sampling  Sampling
+		Sampling  keyedSampling
 		Scheduler sd.SchedulerConfig
 		Pair      core.Pair
 		Rewards   map[string]string
-	}{r.model, r.sampler.sampling, r.sampler.pipeline.Scheduler, p, rewards})
+	}{r.model, keyedSampling{s.NumSteps, s.GuidanceScale, s.Eta, r.sampler.negative, s.Size.Width, s.Size.Height}, r.sampler.pipeline.Scheduler, p, rewards})
 	if err != nil {
 		panic(err) // plain structs of numbers and strings
 	}
@@ -282,13 +291,13 @@ func (r *References) keep(p core.Pair) (reference, error) {
 	}
 	k.baseImage, k.mask = both[0], both[1]
 	const bytes, channels = 4, 4 // of float32; RGB and mask
-	s := r.sampler.sampling
+	size := r.sampler.sampling.Size
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	if _, known := r.kept[p]; known {
 		return k, nil
 	}
-	if all := int64(len(r.kept)+1) * bytes * channels * s.Width * s.Height; all <= maxKept {
+	if all := (len(r.kept) + 1) * bytes * channels * size.Width * size.Height; all <= maxKept {
 		torch.Own(k.baseImage)
 		torch.Own(k.mask)
 		r.kept[p] = k

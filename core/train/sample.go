@@ -10,15 +10,6 @@ import (
 	"focusnfix/model/torch"
 )
 
-// Sampling says how images are drawn, by base and tuned model alike.
-type Sampling struct {
-	NumSteps      int     // denoising steps of one image
-	GuidanceScale float64 // 1 is no guidance
-	Eta           float64 // DDIM's
-	Negative      string  // prompt
-	Width, Height int64   // pixels
-}
-
 // Gradient is how a gradient at the finished latents x_0 reaches the LoRA weights.
 type Gradient string
 
@@ -38,13 +29,14 @@ const recomputeFrom = 4
 type sampler struct {
 	pipeline      *sd.Pipeline
 	scheduler     *sd.Scheduler
-	sampling      Sampling
+	sampling      core.Sampling
+	negative      string   // prompt
 	gradient      Gradient // "" is Chained
 	backpropSteps int      // K; 0 records nothing
 	copies        int      // of DRaFT-LV
 }
 
-func newSampler(p *sd.Pipeline, s Sampling, gradient Gradient, backpropSteps int) (*sampler, error) {
+func newSampler(p *sd.Pipeline, s core.Sampling, gradient Gradient, backpropSteps int) (*sampler, error) {
 	scheduler, err := sd.NewScheduler(p.Scheduler, s.NumSteps, s.Eta)
 	if err != nil {
 		return nil, err
@@ -81,13 +73,13 @@ func (s *sampler) begin(pairs []core.Pair) (st start, err error) {
 	for _, p := range pairs {
 		st.prompts, seeds = append(st.prompts, p.Prompt), append(seeds, p.Seed)
 	}
+	width, height := int64(s.sampling.Size.Width), int64(s.sampling.Size.Height)
 	torch.NoGrad(func() {
 		st.conditioning, err = s.pipeline.Condition(sd.Wording{
-			Prompts: st.prompts, Negative: s.sampling.Negative, GuidanceScale: s.sampling.GuidanceScale,
-			Width: s.sampling.Width, Height: s.sampling.Height,
+			Prompts: st.prompts, Negative: s.negative, GuidanceScale: s.sampling.GuidanceScale, Width: width, Height: height,
 		})
 		if err == nil {
-			st.latents, st.noise, err = s.pipeline.Noise(seeds, s.sampling.Width, s.sampling.Height, s.scheduler)
+			st.latents, st.noise, err = s.pipeline.Noise(seeds, width, height, s.scheduler)
 		}
 	})
 	return st, err

@@ -87,7 +87,7 @@ func (m tiny) hash() {
 
 func (m tiny) sampler(t testing.TB, gradient Gradient, backpropSteps int) *sampler {
 	t.Helper()
-	s, err := newSampler(m.pipeline, Sampling{NumSteps: 5, GuidanceScale: 3, Width: tinySide, Height: tinySide}, gradient, backpropSteps)
+	s, err := newSampler(m.pipeline, core.Sampling{NumSteps: 5, GuidanceScale: 3, Size: core.Size{Width: tinySide, Height: tinySide}}, gradient, backpropSteps)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,7 +116,8 @@ func honorEdit(dir string, one *Reference, meta referenceMeta) error {
 
 // save writes a reference's folder. base is Î₀, [1,3,H,W].
 func (r *References) save(one *Reference, base torch.Tensor) (err error) {
-	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+	// Only the last folder of the path: a run that was moved is not made anew.
+	if err := os.Mkdir(r.dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	temp, err := os.MkdirTemp(r.dir, ".new-")

@@ -6,6 +6,7 @@ import (
 	"math"
 	"sync"
 
+	"focusnfix/core"
 	"focusnfix/core/eval"
 	"focusnfix/model/nn"
 	"focusnfix/model/sd"
@@ -14,7 +15,7 @@ import (
 
 // Options are the settings of a training.
 type Options struct {
-	Sampling      Sampling
+	Sampling      core.Sampling
 	Gradient      Gradient // "" is Chained
 	BackpropSteps int      // K: denoising steps that learn from an image
 	NoisedCopies  int      // further noise levels of the finished image that each gradient averages over: DRaFT-LV; 0 is none

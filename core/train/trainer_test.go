@@ -59,7 +59,7 @@ func (spotted) Heatmap(images torch.Tensor, _ []string) torch.Tensor {
 
 func tinyOptions(dir string) Options {
 	return Options{
-		Sampling:      Sampling{NumSteps: 3, GuidanceScale: 2, Width: tinySide, Height: tinySide},
+		Sampling:      core.Sampling{NumSteps: 3, GuidanceScale: 2, Size: core.Size{Width: tinySide, Height: tinySide}},
 		BackpropSteps: 2,
 		Objective: Objective{
 			Aspects: []Aspect{{Name: "spot", Model: "spotted", Reward: spotted{}, Weight: 1, Mask: MaskRule{Threshold: 0.5, Dilate: 2}}},

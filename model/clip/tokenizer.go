@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"focusnfix/model/tokenizer"
 )
 
 // Tokenizer turns prompts into token ids as the CLIPTokenizer of transformers 5
@@ -111,7 +113,7 @@ func (t *Tokenizer) decode(ids []int64) string {
 // normalize is form C in lower case. 'İ' is the one letter whose lower case has two
 // code points in every language; unicode.ToLower knows only the first.
 func normalize(text string) string {
-	text = toNFC(text)
+	text = tokenizer.NFC(text)
 	var b strings.Builder
 	b.Grow(len(text))
 	for _, r := range text {

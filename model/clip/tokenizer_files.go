@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"focusnfix/model/tokenizer"
 )
 
 // The names the special tokens have where no file says otherwise.
@@ -42,7 +44,7 @@ func LoadTokenizer(dir string) (*Tokenizer, error) {
 const maxVocabulary = 1 << 20
 
 // newTokenizer checks that all parts fit each other.
-func newTokenizer(vocab map[string]int64, merges []pair, cfg *tokenizerConfig) (*Tokenizer, error) {
+func newTokenizer(vocab map[string]int64, merges []tokenizer.Pair, cfg *tokenizerConfig) (*Tokenizer, error) {
 	model, err := newBPE(vocab, merges)
 	if err != nil {
 		return nil, err
@@ -171,7 +173,7 @@ func (c *tokenizerConfig) specials() ([]specialToken, error) {
 }
 
 // readVocabulary reads the two old files or, where they are missing, the one new.
-func readVocabulary(dir string) (map[string]int64, []pair, error) {
+func readVocabulary(dir string) (map[string]int64, []tokenizer.Pair, error) {
 	vocab := map[string]int64{}
 	path := filepath.Join(dir, "vocab.json")
 	err := readJSON(path, &vocab)
@@ -198,8 +200,8 @@ func readVocabulary(dir string) (map[string]int64, []pair, error) {
 }
 
 // parseMerges reads lines of two pieces; the first may be a #version.
-func parseMerges(text string) ([]pair, error) {
-	var merges []pair
+func parseMerges(text string) ([]tokenizer.Pair, error) {
+	var merges []tokenizer.Pair
 	for i, line := range strings.Split(text, "\n") {
 		line = strings.TrimSuffix(line, "\r")
 		if line == "" || i == 0 && strings.HasPrefix(line, "#version") {
@@ -209,14 +211,14 @@ func parseMerges(text string) ([]pair, error) {
 		if !ok || left == "" || right == "" || strings.Contains(right, " ") {
 			return nil, fmt.Errorf("line %d: %q, want two pieces with a space between", i+1, line)
 		}
-		merges = append(merges, pair{left, right})
+		merges = append(merges, tokenizer.Pair{Left: left, Right: right})
 	}
 	return merges, nil
 }
 
 // readTokenizerJSON takes the vocabulary out of a tokenizer.json, which recent
 // programs write alone.
-func readTokenizerJSON(path string) (map[string]int64, []pair, error) {
+func readTokenizerJSON(path string) (map[string]int64, []tokenizer.Pair, error) {
 	var file struct {
 		Model struct {
 			Type   string            `json:"type"`
@@ -232,7 +234,7 @@ func readTokenizerJSON(path string) (map[string]int64, []pair, error) {
 		return nil, nil, fmt.Errorf("%s: model %q with suffix %q, want BPE with %q; is it CLIP's tokenizer?",
 			path, file.Model.Type, file.Model.Suffix, endOfWord)
 	}
-	merges := make([]pair, len(file.Model.Merges))
+	merges := make([]tokenizer.Pair, len(file.Model.Merges))
 	for i, raw := range file.Model.Merges {
 		var both [2]string
 		var line string
@@ -241,7 +243,7 @@ func readTokenizerJSON(path string) (map[string]int64, []pair, error) {
 		} else if err := json.Unmarshal(raw, &both); err != nil {
 			return nil, nil, fmt.Errorf("%s: merge %d: %w", path, i+1, err)
 		}
-		merges[i] = pair{both[0], both[1]}
+		merges[i] = tokenizer.Pair{Left: both[0], Right: both[1]}
 	}
 	return file.Model.Vocab, merges, nil
 }

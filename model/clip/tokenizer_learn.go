@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"focusnfix/model/tokenizer"
 )
 
 // smallestVocabulary holds every byte inside and at the end of a word, and the two
@@ -28,7 +30,7 @@ func LearnTokenizer(texts []string, vocabSize, length int) (*Tokenizer, error) {
 		return nil, fmt.Errorf("learn tokenizer: vocabulary of %d, want %d or more", vocabSize, smallestVocabulary)
 	}
 	corpus := spellWords(texts)
-	var merges []pair
+	var merges []tokenizer.Pair
 	for len(merges) < vocabSize-smallestVocabulary {
 		best, ok := mostFrequent(corpus)
 		if !ok {
@@ -54,17 +56,17 @@ func LearnTokenizer(texts []string, vocabSize, length int) (*Tokenizer, error) {
 }
 
 // layOutVocabulary numbers the pieces as OpenAI does.
-func layOutVocabulary(merges []pair) map[string]int64 {
+func layOutVocabulary(merges []tokenizer.Pair) map[string]int64 {
 	vocab := make(map[string]int64, smallestVocabulary+len(merges))
 	add := func(piece string) { vocab[piece] = int64(len(vocab)) }
-	visible := slices.Sorted(maps.Keys(runeBytes)) // printable bytes come first
+	visible := slices.Sorted(maps.Keys(tokenizer.RuneBytes)) // printable bytes come first
 	for _, suffix := range []string{"", endOfWord} {
 		for _, r := range visible {
 			add(string(r) + suffix)
 		}
 	}
 	for _, m := range merges {
-		add(m.left + m.right)
+		add(m.Left + m.Right)
 	}
 	add(startText)
 	add(endText)
@@ -96,23 +98,23 @@ func spellWords(texts []string) []spelledWord {
 func spell(word string) []string {
 	pieces := make([]string, len(word))
 	for i := range len(word) {
-		pieces[i] = string(byteRunes[word[i]])
+		pieces[i] = string(tokenizer.ByteRunes[word[i]])
 	}
 	pieces[len(word)-1] += endOfWord
 	return pieces
 }
 
 // mostFrequent counts neighbours over the corpus; ok is false when there are none.
-func mostFrequent(corpus []spelledWord) (best pair, ok bool) {
-	counts := map[pair]int{}
+func mostFrequent(corpus []spelledWord) (best tokenizer.Pair, ok bool) {
+	counts := map[tokenizer.Pair]int{}
 	for _, w := range corpus {
 		for i := range len(w.pieces) - 1 {
-			counts[pair{w.pieces[i], w.pieces[i+1]}] += w.count
+			counts[tokenizer.Pair{Left: w.pieces[i], Right: w.pieces[i+1]}] += w.count
 		}
 	}
 	most := 0
 	for p, n := range counts {
-		if n > most || n == most && (p.left < best.left || p.left == best.left && p.right < best.right) {
+		if n > most || n == most && (p.Left < best.Left || p.Left == best.Left && p.Right < best.Right) {
 			best, most = p, n
 		}
 	}
@@ -120,11 +122,11 @@ func mostFrequent(corpus []spelledWord) (best pair, ok bool) {
 }
 
 // joinPair joins every p in pieces, left to right.
-func joinPair(pieces []string, p pair) []string {
+func joinPair(pieces []string, p tokenizer.Pair) []string {
 	out := pieces[:0]
 	for i := 0; i < len(pieces); i++ {
-		if i+1 < len(pieces) && pieces[i] == p.left && pieces[i+1] == p.right {
-			out = append(out, p.left+p.right)
+		if i+1 < len(pieces) && pieces[i] == p.Left && pieces[i+1] == p.Right {
+			out = append(out, p.Left+p.Right)
 			i++
 			continue
 		}
@@ -195,9 +197,9 @@ func (t *Tokenizer) vocabJSON() []byte {
 
 // mergesText is the merges by rank under the line that other programs expect.
 func (t *Tokenizer) mergesText() []byte {
-	lines := make([]string, len(t.bpe.merges))
-	for i, p := range t.bpe.merges {
-		lines[i] = p.left + " " + p.right
+	lines := make([]string, len(t.bpe.pairs))
+	for i, p := range t.bpe.pairs {
+		lines[i] = p.Left + " " + p.Right
 	}
 	return []byte("#version: 0.2\n" + strings.Join(lines, "\n") + "\n")
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"sync"
+
+	"focusnfix/model/tokenizer"
 )
 
 // openAIMerges are the 48894 merges of OpenAI's bpe_simple_vocab_16e6.txt that CLIP uses, under the
@@ -31,7 +33,7 @@ func DefaultTokenizer(config fs.FS) (*Tokenizer, error) {
 }
 
 // openAI unpacks the merges once.
-var openAI = sync.OnceValues(func() ([]pair, error) {
+var openAI = sync.OnceValues(func() ([]tokenizer.Pair, error) {
 	packed, err := gzip.NewReader(bytes.NewReader(openAIMerges))
 	if err != nil {
 		return nil, fmt.Errorf("built-in merges.txt.gz: %w", err)

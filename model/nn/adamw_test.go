@@ -9,7 +9,7 @@ import (
 	"focusnfix/model/torch/torchtest"
 )
 
-// wave is the loss that testdata/ref/adamw.py minimises.
+// wave is the loss that testdata/ref/adamw.py minimizes.
 func wave(w, b, x torch.Tensor) torch.Tensor {
 	angle := w.Unsqueeze(2).Mul(x).MulScalar(3).Add(b.Unsqueeze(0).Unsqueeze(2))
 	return angle.Sin().Square().Sum()

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +11,8 @@ import (
 
 // Adapter is a set of low-rank updates of one network: what training learns and a LoRA file holds.
 type Adapter struct {
-	LoRAs []*LoRA // in the order of the network's layers
+	LoRAs  []*LoRA  // in the order of the network's layers
+	Shifts []*Shift // full updates, of files that hold such; never trained
 }
 
 // NewAdapter attaches a fresh update of the given rank to every layer of the network that want picks
@@ -60,9 +62,10 @@ func newLoRA(name string, layer adaptable, rank int64, alpha float64, g *torch.G
 func (p Params) layer(name string) adaptable { return p.inventory.layers[p.prefix+name] }
 
 // LoadAdapter attaches updates that were read from a file. Down and Up are copied to the layers'
-// device, in float32 if they are half types; nothing is attached if one does not fit.
-func LoadAdapter(p Params, loras []*LoRA) (*Adapter, error) {
-	if err := checkLoRAs(p, loras); err != nil {
+// device, in float32 if they are half types, full updates in the layers' element type; nothing is
+// attached if one does not fit.
+func LoadAdapter(p Params, loras []*LoRA, shifts ...*Shift) (*Adapter, error) {
+	if err := errors.Join(checkLoRAs(p, loras, len(shifts)), checkShifts(p, shifts)); err != nil {
 		return nil, err
 	}
 	a := &Adapter{}
@@ -75,14 +78,17 @@ func LoadAdapter(p Params, loras []*LoRA) (*Adapter, error) {
 			}
 			a.attach(&LoRA{Name: u.Name, Alpha: u.Alpha, Scale: u.Scale, layer: layer, Down: place(u.Down), Up: place(u.Up)})
 		}
+		for _, s := range shifts {
+			a.attachShift(s, p.layer(s.Name))
+		}
 	})
 	return a.unless(err)
 }
 
 // checkLoRAs refuses updates of layers that the network lacks or that have other shapes: a LoRA for
 // another model.
-func checkLoRAs(p Params, loras []*LoRA) error {
-	if len(loras) == 0 {
+func checkLoRAs(p Params, loras []*LoRA, more int) error {
+	if len(loras)+more == 0 {
 		return fmt.Errorf("lora: no update for this network in it")
 	}
 	var missing []string
@@ -108,6 +114,38 @@ func checkLoRAs(p Params, loras []*LoRA) error {
 	return nil
 }
 
+// checkShifts is checkLoRAs for full updates.
+func checkShifts(p Params, shifts []*Shift) error {
+	for _, s := range shifts {
+		layer := p.layer(s.Name)
+		if layer == nil {
+			return fmt.Errorf("lora: %s: the model has no such layer; is it for another model?", s.Name)
+		}
+		want := layer.weight().Shape()
+		if s.Weight.Defined() && !slices.Equal(s.Weight.Shape(), want) {
+			return fmt.Errorf("lora: %s: update %s, want %s; is it for another model?", s.Name, torch.ShapeString(s.Weight.Shape()), torch.ShapeString(want))
+		}
+		if s.Bias.Defined() && !slices.Equal(s.Bias.Shape(), want[:1]) {
+			return fmt.Errorf("lora: %s: update of the bias %s, want %s; is it for another model?", s.Name, torch.ShapeString(s.Bias.Shape()), torch.ShapeString(want[:1]))
+		}
+	}
+	return nil
+}
+
+func (a *Adapter) attachShift(s *Shift, layer adaptable) {
+	weight := layer.weight()
+	place := func(t torch.Tensor) torch.Tensor {
+		if !t.Defined() {
+			return t
+		}
+		return torch.Own(t.ToDevice(weight.Device(), weight.DType()).Clone())
+	}
+	own := &Shift{Name: s.Name, Scale: s.Scale, layer: layer, Weight: place(s.Weight), Bias: place(s.Bias)}
+	a.Shifts = append(a.Shifts, own)
+	list := layer.list()
+	list.shifts = append(list.shifts, own)
+}
+
 func (a *Adapter) attach(u *LoRA) {
 	a.LoRAs = append(a.LoRAs, u)
 	list := u.layer.list()
@@ -119,6 +157,9 @@ func (a *Adapter) attach(u *LoRA) {
 func (a *Adapter) SetScale(scale float64) {
 	for _, u := range a.LoRAs {
 		u.Scale = scale
+	}
+	for _, s := range a.Shifts {
+		s.Scale = scale
 	}
 }
 
@@ -139,7 +180,8 @@ func (a *Adapter) SetTrainable(on bool) {
 	}
 }
 
-// Merge adds the updates to the layers' weights, so that the network runs at its plain speed. The
+// Merge adds the low-rank updates to the layers' weights, so that the network runs at its plain speed; full
+// updates stay beside them. The
 // weights from before are kept; those of a mapped checkpoint take no memory. One adapter at a time can
 // be merged into a layer.
 func (a *Adapter) Merge() error {
@@ -161,7 +203,7 @@ func (a *Adapter) Merge() error {
 	return err
 }
 
-// MergesExactly tells whether a merged network computes the same but for the rounding of float32: in layers
+// MergesExactly reports whether a merged network computes the same but for the rounding of float32: in layers
 // of a half type a small update is lost in the weight's own rounding.
 func (a *Adapter) MergesExactly() bool {
 	return !slices.ContainsFunc(a.LoRAs, func(u *LoRA) bool { return u.layer.weight().DType() != torch.Float32 })
@@ -198,5 +240,14 @@ func (a *Adapter) Remove() {
 		list.loras = slices.DeleteFunc(list.loras, func(v *LoRA) bool { return v == u })
 		torch.Drop(u.Down, u.Up)
 	}
-	a.LoRAs = nil
+	for _, s := range a.Shifts {
+		list := s.layer.list()
+		list.shifts = slices.DeleteFunc(list.shifts, func(v *Shift) bool { return v == s })
+		for _, t := range []torch.Tensor{s.Weight, s.Bias} {
+			if t.Defined() {
+				torch.Drop(t)
+			}
+		}
+	}
+	a.LoRAs, a.Shifts = nil, nil
 }

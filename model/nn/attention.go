@@ -15,7 +15,7 @@ const maxScores = 64 << 20
 // hides every key that comes after the query.
 //
 // libtorch 2 has one operator for it. Without it the softmax is spelled out, in float32, over blocks
-// of queries where nothing records gradients: memory is then bounded whatever the picture's size.
+// of queries where nothing records gradients: memory is then bounded whatever the image's size.
 func Attention(q, k, v, mask torch.Tensor, causal bool) torch.Tensor {
 	if torch.HasFusedAttention() {
 		return fusedAttention(q, k, v, mask, causal)

@@ -2,7 +2,7 @@ package nn
 
 import "focusnfix/model/torch"
 
-// Conv2d is a convolution over pictures.
+// Conv2d is a convolution over images.
 type Conv2d struct {
 	Weight torch.Tensor // [out,in,kernel,kernel]
 	Bias   torch.Tensor // [out], or none
@@ -31,9 +31,11 @@ func (c *Conv2d) Forward(x torch.Tensor) torch.Tensor {
 		return x.Conv2d(c.Weight, c.Bias, c.walk)
 	}
 	return torch.Scope(func() torch.Tensor {
-		return c.addTo(x.Conv2d(c.Weight, c.Bias, c.walk), x, func(x, down, up torch.Tensor) torch.Tensor {
+		y := c.addTo(x.Conv2d(c.Weight, c.Bias, c.walk), x, func(x, down, up torch.Tensor) torch.Tensor {
 			return x.Conv2d(down, torch.Tensor{}, c.walk).Conv2d(up, torch.Tensor{}, torch.Conv{})
 		})
+		full := func(x, weight, bias torch.Tensor) torch.Tensor { return x.Conv2d(weight, bias, c.walk) }
+		return c.shift(y, x, full, func(bias torch.Tensor) torch.Tensor { return bias.Reshape(-1, 1, 1) })
 	})
 }
 

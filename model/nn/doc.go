@@ -5,5 +5,5 @@
 // (Random). Params also keeps the books, so that a network can be listed, saved, trained, and given
 // low-rank updates (Adapter) without a second description of its structure.
 //
-// Layers run in the element type of their weights. Normalisation and softmax compute in float32.
+// Layers run in the element type of their weights. Normalization and softmax compute in float32.
 package nn

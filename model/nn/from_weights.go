@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"math"
 	"os"
 
 	"focusnfix/model/torch"
@@ -14,6 +15,25 @@ import (
 // when the network is built, says so for the whole checkpoint.
 func FromWeights(src *weights.Source, dtype torch.DType, device torch.Device) Params {
 	return NewParams(&weightsSource{src: src, dtype: dtype, device: device, files: map[string]torch.Tensor{}})
+}
+
+// LoadFile reads a network of one safetensors file, of which every tensor must be used. The parameters
+// are the caller's to drop.
+func LoadFile[N any](path string, dtype torch.DType, device torch.Device, build func(Params) N) (net N, params Params, err error) {
+	file, err := weights.Open(path)
+	if err != nil {
+		return net, Params{}, err
+	}
+	defer file.Close() //nolint:errcheck // read only
+	source := weights.NewSource(path, file.Tensors)
+	params = FromWeights(source, dtype, device)
+	if err = torch.Run(func() { net = build(params) }); err == nil {
+		err = source.Done()
+	}
+	if err != nil {
+		params.Drop()
+	}
+	return net, params, err
 }
 
 type weightsSource struct {
@@ -33,14 +53,43 @@ func (s *weightsSource) Param(name string, _ Init, shape []int64) torch.Tensor {
 		})
 		return torch.Own(zero)
 	}
-	return torch.Own(torch.Scope(func() torch.Tensor { return s.read(t).ToDevice(s.device, s.dtype) }))
+	return torch.Own(torch.Scope(func() torch.Tensor {
+		p := s.read(t).ToDevice(s.device, s.dtype)
+		requireFinite(t, p, s.dtype)
+		return p
+	}))
 }
 
-// read is the tensor as the file has it, on the CPU.
+// requireFinite panics for a parameter with NaN or infinity in it, or one that the element type has turned
+// into infinity: a network with such a weight draws black or noise without a word.
+func requireFinite(t weights.Tensor, p torch.Tensor, dtype torch.DType) {
+	if sum := p.Sum().Item(); !math.IsNaN(sum) && !math.IsInf(sum, 0) {
+		return // the sum of finite numbers may overflow; that of others is never finite
+	}
+	if p.IsFinite().All().Item() == 1 {
+		return
+	}
+	hint := "the file is damaged, or the training that made it failed"
+	if t.DType != weights.F16 && dtype == torch.Float16 {
+		hint += "; or its numbers do not fit into float16: try bfloat16 or float32"
+	}
+	panic(&torch.Error{Op: "load", Message: fmt.Sprintf("%s: %s: holds NaN or infinity; %s", t.Path, t.Key, hint)})
+}
+
+// read is the tensor as the file has it, on the CPU. Types of 8 bits become float32 here: libtorch 1.13
+// cannot convert them, and a scale may belong to them.
 func (s *weightsSource) read(t weights.Tensor) torch.Tensor {
+	if t.DType == weights.F8E5M2 || t.DType == weights.F8E4M3 {
+		values, err := t.Float32s()
+		if err != nil {
+			panic(&torch.Error{Op: "load", Message: err.Error()})
+		}
+		return torch.From(values, t.Shape...)
+	}
 	dtype, ok := dtypes[t.DType]
 	if !ok {
-		panic(&torch.Error{Op: "load", Message: fmt.Sprintf("%s: %s: element type %s is not supported, want a float type", t.Path, t.Key, t.DType)})
+		panic(&torch.Error{Op: "load", Message: fmt.Sprintf(
+			"%s: %s: element type %s is not supported, want a float type; quantized weights are not read", t.Path, t.Key, t.DType)})
 	}
 	file := s.file(t.Path)
 	if t.Transposed {
@@ -68,9 +117,7 @@ func (s *weightsSource) drop() {
 	}
 }
 
+// dtypes are the element types of parameters that libtorch reads as they are.
 var dtypes = map[weights.DType]torch.DType{
 	weights.F16: torch.Float16, weights.BF16: torch.BFloat16, weights.F32: torch.Float32, weights.F64: torch.Float64,
-	weights.F8E5M2: torch.Float8E5M2, weights.F8E4M3: torch.Float8E4M3,
-	weights.I64: torch.Int64, weights.I32: torch.Int32, weights.I16: torch.Int16, weights.I8: torch.Int8,
-	weights.U8: torch.Uint8, weights.Bool: torch.Bool,
 }

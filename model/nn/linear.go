@@ -29,9 +29,10 @@ func (l *Linear) Forward(x torch.Tensor) torch.Tensor {
 		return x.Linear(l.Weight, l.Bias)
 	}
 	return torch.Scope(func() torch.Tensor {
-		return l.addTo(x.Linear(l.Weight, l.Bias), x, func(x, down, up torch.Tensor) torch.Tensor {
+		y := l.addTo(x.Linear(l.Weight, l.Bias), x, func(x, down, up torch.Tensor) torch.Tensor {
 			return x.Linear(down, torch.Tensor{}).Linear(up, torch.Tensor{})
 		})
+		return l.shift(y, x, torch.Tensor.Linear, func(bias torch.Tensor) torch.Tensor { return bias })
 	})
 }
 

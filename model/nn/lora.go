@@ -20,7 +20,7 @@ type LoRA struct {
 	merged bool // into the layer's weight
 }
 
-// active tells whether the layer has to add the update to its result.
+// active reports whether the layer has to add the update to its result.
 func (u *LoRA) active() bool { return u.Scale != 0 && !u.merged }
 
 // Rank is the rank of the update.
@@ -36,6 +36,19 @@ func (u *LoRA) delta() torch.Tensor {
 	})
 }
 
+// Shift is a full update of one layer, which computes (W + Scale·Weight)·x + b + Scale·Bias. Both are in the
+// layer's element type; either may be undefined.
+type Shift struct {
+	Name   string       // of the layer, as in LoRA files
+	Weight torch.Tensor // of the shape of the layer's weight
+	Bias   torch.Tensor // [out]
+	Scale  float64      // as in LoRA
+
+	layer adaptable
+}
+
+func (s *Shift) active() bool { return s.Scale != 0 }
+
 // adaptable is a layer that takes low-rank updates.
 type adaptable interface {
 	weight() *torch.Tensor
@@ -45,14 +58,17 @@ type adaptable interface {
 
 // updates are the low-rank updates of one layer.
 type updates struct {
-	loras []*LoRA
-	plain torch.Tensor // the weight before an adapter was merged into it, or none
+	loras  []*LoRA
+	shifts []*Shift
+	plain  torch.Tensor // the weight before an adapter was merged into it, or none
 }
 
 func (u *updates) list() *updates { return u }
 
-// idle tells whether the layer is to run as if there were no updates.
-func (u *updates) idle() bool { return !slices.ContainsFunc(u.loras, (*LoRA).active) }
+// idle reports whether the layer is to run as if there were no updates.
+func (u *updates) idle() bool {
+	return !slices.ContainsFunc(u.loras, (*LoRA).active) && !slices.ContainsFunc(u.shifts, (*Shift).active)
+}
 
 // addTo adds every update's share to y; through applies both matrices to the layer's input x.
 func (u *updates) addTo(y, x torch.Tensor, through func(x, down, up torch.Tensor) torch.Tensor) torch.Tensor {
@@ -63,6 +79,21 @@ func (u *updates) addTo(y, x torch.Tensor, through func(x, down, up torch.Tensor
 				share = share.MulScalar(factor)
 			}
 			y = y.Add(share.To(y.DType()))
+		}
+	}
+	return y
+}
+
+// shift adds every full update's share to y; full applies a weight and a bias, of which the latter may be
+// undefined, to the layer's input x, and spread shapes a bias [out] to be added to y.
+func (u *updates) shift(y, x torch.Tensor, full func(x, weight, bias torch.Tensor) torch.Tensor, spread func(bias torch.Tensor) torch.Tensor) torch.Tensor {
+	for _, s := range u.shifts {
+		switch {
+		case !s.active():
+		case s.Weight.Defined():
+			y = y.Add(full(x, s.Weight, s.Bias).MulScalar(s.Scale))
+		case s.Bias.Defined():
+			y = y.Add(spread(s.Bias).MulScalar(s.Scale))
 		}
 	}
 	return y

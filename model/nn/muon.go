@@ -16,7 +16,7 @@ import (
 // that a learning rate serves both, and the weight decay is AdamW's (Liu et al., arXiv 2502.16982,
 // section 2.2). A convolution's weight [out,in,kernel,kernel] is the matrix [out,in·kernel²].
 //
-// It needs fewer pictures than AdamW and more arithmetic for each step, which pays where pictures are
+// It needs fewer images than AdamW and more arithmetic for each step, which pays where images are
 // what costs: in pretraining.
 type Muon struct {
 	LearningRate float64

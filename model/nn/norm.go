@@ -2,10 +2,10 @@ package nn
 
 import "focusnfix/model/torch"
 
-// GroupNorm normalises groups of channels (arXiv 1803.08494), in float32 whatever the element type.
+// GroupNorm normalizes groups of channels (arXiv 1803.08494), in float32 whatever the element type.
 //
 // libtorch 1.13's CPU kernel is wrong for bfloat16 in channels-last memory (by 56 to 84 % of the
-// result, found in training that went astray). Such pictures go to our own kernel, other half types on
+// result, found in training that went astray). Such images go to our own kernel, other half types on
 // the CPU are widened; CUDA's kernel widens them itself.
 type GroupNorm struct {
 	Weight, Bias torch.Tensor // [C]
@@ -34,7 +34,7 @@ func (n *GroupNorm) forward(x torch.Tensor, silu bool) torch.Tensor {
 	})
 }
 
-// LayerNorm normalises the last dimension (arXiv 1607.06450), in float32 as GroupNorm does.
+// LayerNorm normalizes the last dimension (arXiv 1607.06450), in float32 as GroupNorm does.
 type LayerNorm struct {
 	Weight, Bias torch.Tensor // [D]
 	eps          float64

@@ -10,7 +10,7 @@ import (
 
 // Source gives parameters by their full name. A parameter is owned: it lives until Params.Drop.
 type Source interface {
-	// Has tells whether the source knows a parameter of this name.
+	// Has reports whether the source knows a parameter of this name.
 	Has(name string) bool
 	// Param is the parameter of that name and shape. init says how it starts where the source makes
 	// parameters up.
@@ -48,7 +48,7 @@ func (p Params) Sub(name string) Params {
 // At is the i-th part of a list: Sub("resnets").At(0).
 func (p Params) At(i int) Params { return p.Sub(strconv.Itoa(i)) }
 
-// Has tells whether the source knows a parameter of this name below p.
+// Has reports whether the source knows a parameter of this name below p.
 func (p Params) Has(name string) bool { return p.inventory.source.Has(p.prefix + name) }
 
 // Param is the parameter of that name below p. Asking for one a second time gives the same tensor.

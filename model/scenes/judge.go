@@ -13,14 +13,14 @@ import (
 	"focusnfix/model/weights"
 )
 
-// Judge scores one aspect of pictures and says where its fault is. Weights are float32, or the type
-// that LoadJudge was given; the same pictures and prompts always have the same score.
+// Judge scores one aspect of images and says where its fault is. Weights are float32, or the type
+// that LoadJudge was given; the same images and prompts always have the same score.
 type Judge struct {
 	Aspect  Aspect
 	HeldOut bool // the judge for evaluation, which no training may see
 
-	faults *faultJudge // of every aspect but misalignment
-	words  *wordJudge
+	faults *FaultNet // of every aspect but misalignment
+	words  *WordNet
 	params nn.Params
 
 	parsed sync.Map // prompts by their text
@@ -46,9 +46,9 @@ func LoadJudge(folder string, aspect Aspect, heldOut bool, dtype torch.DType, de
 		err = fmt.Errorf("%w: is it a folder that `focusnfix pretrain` wrote?", err)
 	case err != nil:
 	case aspect == Misalignment:
-		j.words, j.params, err = loadNet(path, dtype, device, func(p nn.Params) *wordJudge { return newWordJudge(kind, w, p) })
+		j.words, j.params, err = nn.LoadFile(path, dtype, device, func(p nn.Params) *WordNet { return NewWordNet(kind, w, p) })
 	default:
-		j.faults, j.params, err = loadNet(path, dtype, device, func(p nn.Params) *faultJudge { return newFaultJudge(kind, w, p) })
+		j.faults, j.params, err = nn.LoadFile(path, dtype, device, func(p nn.Params) *FaultNet { return NewFaultNet(kind, w, p) })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("load judge: %w", err)
@@ -56,23 +56,23 @@ func LoadJudge(folder string, aspect Aspect, heldOut bool, dtype torch.DType, de
 	return j, nil
 }
 
-// metadata says in a judge's file how wide its network is.
-func (w judgeWidths) metadata() map[string]string {
-	return map[string]string{"widths": fmt.Sprintf("%d %d %d %d", w.w64, w.w32, w.w16, w.w8)}
+// Metadata says in a judge's file how wide its network is.
+func (w JudgeWidths) Metadata() map[string]string {
+	return map[string]string{"widths": fmt.Sprintf("%d %d %d %d", w[0], w[1], w[2], w[3])}
 }
 
 // readWidths reads that back. Widths that no network can have are an error.
-func readWidths(path string) (w judgeWidths, err error) {
+func readWidths(path string) (w JudgeWidths, err error) {
 	file, err := weights.Open(path)
 	if err != nil {
 		return w, err
 	}
 	defer file.Close() //nolint:errcheck // read only
-	n, err := fmt.Sscanf(file.Metadata["widths"], "%d %d %d %d", &w.w64, &w.w32, &w.w16, &w.w8)
+	n, err := fmt.Sscanf(file.Metadata["widths"], "%d %d %d %d", &w[0], &w[1], &w[2], &w[3])
 	if err != nil || n != 4 {
 		return w, fmt.Errorf("%s: widths %q in its metadata, want four numbers", path, file.Metadata["widths"])
 	}
-	for _, width := range []int64{w.w64, w.w32, w.w16, w.w8} {
+	for _, width := range w {
 		if width < normGroups || width > 1024 || width%normGroups != 0 {
 			return w, fmt.Errorf("%s: width %d, want a multiple of %d up to 1024", path, width, normGroups)
 		}
@@ -80,49 +80,40 @@ func readWidths(path string) (w judgeWidths, err error) {
 	return w, nil
 }
 
-func loadNet[N any](path string, dtype torch.DType, device torch.Device, build func(nn.Params) N) (N, nn.Params, error) {
-	l, err := load(path, dtype, device, build)
-	if err != nil {
-		var none N
-		return none, nn.Params{}, err
-	}
-	return l.net, l.params, nil
-}
-
 // Close frees the judge's weights.
 func (j *Judge) Close() { j.params.Drop() }
 
-// Score is the logarithm of the probability that pictures [B,3,H,W] in [0,1] lack the fault, [B],
-// float32: at most 0, higher is better, and differentiable in the pictures. Sides are multiples of 16.
-// Only Misalignment reads the prompts, one a picture.
-func (j *Judge) Score(pictures torch.Tensor, prompts []string) torch.Tensor {
+// Score is the logarithm of the probability that images [B,3,H,W] in [0,1] lack the fault, [B],
+// float32: at most 0, higher is better, and differentiable in the images. Sides are multiples of 16.
+// Only Misalignment reads the prompts, one an image.
+func (j *Judge) Score(images torch.Tensor, prompts []string) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		score, _ := j.logits(pictures, prompts)
+		score, _ := j.logits(images, prompts)
 		return score.Softplus().Neg()
 	})
 }
 
-// FaultProbability is that of the fault in a picture with this score.
+// FaultProbability is that of the fault in an image with this score.
 func (j *Judge) FaultProbability(score float64) float64 { return -math.Expm1(score) }
 
 // Heatmap is the probability that the fault is at a pixel, [B,1,H,W] in [0,1], float32; where a
-// picture has none it may still be grey, so look at Score first.
-func (j *Judge) Heatmap(pictures torch.Tensor, prompts []string) torch.Tensor {
+// image has none it may still be gray, so look at Score first.
+func (j *Judge) Heatmap(images torch.Tensor, prompts []string) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		_, heat := j.logits(pictures, prompts)
-		return heat.Sigmoid().ResizeBilinear(pictures.Size(2), pictures.Size(3), torch.Resize{})
+		_, heat := j.logits(images, prompts)
+		return heat.Sigmoid().ResizeBilinear(images.Size(2), images.Size(3), torch.Resize{})
 	})
 }
 
-// logits are those of the fault in whole pictures [B] and in cells of four pixels [B,1,H/4,W/4].
-func (j *Judge) logits(pictures torch.Tensor, prompts []string) (score, heat torch.Tensor) {
+// logits are those of the fault in whole images [B] and in cells of four pixels [B,1,H/4,W/4].
+func (j *Judge) logits(images torch.Tensor, prompts []string) (score, heat torch.Tensor) {
 	out := torch.Scopes(func() []torch.Tensor {
-		x := pictures.MulScalar(2).AddScalar(-1).To(j.dtype())
+		x := images.MulScalar(2).AddScalar(-1).To(j.dtype())
 		if j.words != nil {
-			r := j.words.forward(x, tell(j.parse(prompts)))
-			return []torch.Tensor{r.misaligned, r.heat}
+			r := j.words.Forward(x, Tell(j.parse(prompts)))
+			return []torch.Tensor{r.Misaligned, r.Heat}
 		}
-		score, heat := j.faults.forward(x)
+		score, heat := j.faults.Forward(x)
 		return []torch.Tensor{score.Select(1, int64(j.Aspect)), heat.Narrow(1, int64(j.Aspect), 1)}
 	})
 	return out[0], out[1]
@@ -149,32 +140,7 @@ func (j *Judge) parse(texts []string) []Prompt {
 	return prompts
 }
 
-// Seen is what a Misalignment judge reads in one picture.
-type Seen struct {
-	Entity string  // that the prompt names
-	Share  float64 // probability that the picture shows it
-}
-
-// Explain says for every picture [B,3,H,W] in [0,1] which of the entities that its prompt names it
-// shows: a low share is the missing or wrong one. Only a Misalignment judge can.
-func (j *Judge) Explain(pictures torch.Tensor, texts []string) [][]Seen {
-	if j.words == nil {
-		panic(&torch.Error{Op: "explain", Message: j.Aspect.String() + ": only misalignment is about entities"})
-	}
-	prompts := j.parse(texts)
-	seen := make([][]Seen, len(prompts))
-	torch.Scope(func() torch.Tensor {
-		r := j.words.forward(pictures.MulScalar(2).AddScalar(-1).To(j.dtype()), tell(prompts))
-		shares := r.words.Sigmoid().AMax(false, 2, 3) // [B,entities]
-		for i, p := range prompts {
-			row := shares.Select(0, int64(i)).Doubles()
-			for _, name := range p.Names() {
-				if k := entityIndex(name); k >= 0 {
-					seen[i] = append(seen[i], Seen{name, row[k]})
-				}
-			}
-		}
-		return torch.Tensor{}
-	})
-	return seen
+// Read is what a Misalignment judge sees in images [B,3,H,W] in [0,1], beside their prompts.
+func (j *Judge) Read(images torch.Tensor, prompts []Prompt) Reading {
+	return j.words.Forward(images.MulScalar(2).AddScalar(-1).To(j.dtype()), Tell(prompts))
 }

@@ -2,8 +2,12 @@ package scenes
 
 import (
 	"math"
+	"os"
 	"path/filepath"
 	"testing"
+
+	"focusnfix/model/nn/nntest"
+	"focusnfix/model/weights"
 
 	"focusnfix/model/nn"
 	"focusnfix/model/torch"
@@ -13,34 +17,31 @@ import (
 // writeTinyJudges writes judges of made-up weights into a model folder.
 func writeTinyJudges(t *testing.T) string {
 	t.Helper()
-	o := PretrainOptions{Out: t.TempDir(), Device: torch.CPU, Threads: 1, sizes: tinySizes()}
-	p, err := o.start()
-	if err != nil {
+	folder, widths := t.TempDir(), JudgeWidths{8, 8, 16, 16}
+	if err := os.Mkdir(filepath.Join(folder, "judges"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, stage := range []string{"judge", "alignment"} {
-		for _, k := range []judgeKind{trained(stage), heldOut(stage)} {
-			f, vector, err := newLayout(k.data, func(params nn.Params) {
-				if stage == "judge" {
-					newFaultJudge(k.kind, p.sizes.judge[k.kind], params)
-				} else {
-					newWordJudge(k.kind, p.sizes.judge[k.kind], params)
-				}
-			}, nil)
-			if err != nil {
+	for kind, suffix := range []string{"", "-heldout"} {
+		for name, build := range map[string]func(nn.Params){
+			"judge":     func(p nn.Params) { NewFaultNet(kind, widths, p) },
+			"alignment": func(p nn.Params) { NewWordNet(kind, widths, p) },
+		} {
+			params := nntest.NewHashed(name)
+			if err := torch.Run(func() { build(params) }); err != nil {
 				t.Fatal(err)
 			}
-			if err := p.writeJudge(f, vector, k); err != nil {
+			path := filepath.Join(folder, "judges", name+suffix+".safetensors")
+			if err := weights.Write(path, widths.Metadata(), params.Entries()); err != nil {
 				t.Fatal(err)
 			}
-			torch.Drop(vector)
+			params.Drop()
 		}
 	}
-	return p.folder()
+	return folder
 }
 
-// Every judge gives log-probabilities and heatmaps of the pictures' size, and gradients in the
-// pictures; pictures need not be square or of the scenes' size.
+// Every judge gives log-probabilities and heatmaps of the images' size, and gradients in the
+// images; images need not be square or of the scenes' size.
 func TestJudge(t *testing.T) {
 	torchtest.Need(t)
 	folder := writeTinyJudges(t)
@@ -63,26 +64,26 @@ func checkJudge(t *testing.T, j *Judge) {
 		t.Fatal(err)
 	}
 	defer g.Close()
-	pictures := g.Rand(torch.Float32, 2, 3, 64, 96).Leaf()
+	images := g.Rand(torch.Float32, 2, 3, 64, 96).Leaf()
 	prompts := []string{"a chef in the park", "a chef and a tree at night"}
-	score := j.Score(pictures, prompts)
+	score := j.Score(images, prompts)
 	if got := score.Shape(); len(got) != 1 || got[0] != 2 || score.Max().Item() > 0 {
 		t.Errorf("%v, held out %v: scores %v, want two of at most 0", j.Aspect, j.HeldOut, score.Doubles())
 	}
-	grad := torch.Grad([]torch.Tensor{score.Sum()}, []torch.Tensor{pictures}, nil)[0]
+	grad := torch.Grad([]torch.Tensor{score.Sum()}, []torch.Tensor{images}, nil)[0]
 	if !grad.Defined() || grad.Abs().Max().Item() == 0 {
-		t.Errorf("%v, held out %v: the score has no gradient in the pictures", j.Aspect, j.HeldOut)
+		t.Errorf("%v, held out %v: the score has no gradient in the images", j.Aspect, j.HeldOut)
 	}
-	heat := j.Heatmap(pictures, prompts)
+	heat := j.Heatmap(images, prompts)
 	if got := torch.ShapeString(heat.Shape()); got != "[2,1,64,96]" || heat.Min().Item() < 0 || heat.Max().Item() > 1 {
 		t.Errorf("%v, held out %v: heatmap %s from %g to %g, want [2,1,64,96] in [0,1]", j.Aspect, j.HeldOut, got, heat.Min().Item(), heat.Max().Item())
 	}
 	if j.Aspect != Misalignment {
 		return
 	}
-	seen := j.Explain(pictures, prompts)
-	if len(seen[0]) != 1 || len(seen[1]) != 2 || seen[1][1].Entity != "tree" {
-		t.Errorf("explains %v, want the chef, then the chef and the tree", seen)
+	seen := j.Read(images, []Prompt{{First: "chef", Background: "park"}, {First: "chef", Second: "tree", Background: "night"}})
+	if got := torch.ShapeString(seen.Words.Shape()); got != "[2,28,8,12]" {
+		t.Errorf("held out %v: reads entities %s, want [2,28,8,12]", j.HeldOut, got)
 	}
 }
 
@@ -113,18 +114,5 @@ func TestLooseParse(t *testing.T) {
 		if got := looseParse(text); got != want {
 			t.Errorf("%q: %+v, want %+v", text, got, want)
 		}
-	}
-}
-
-func TestMeasures(t *testing.T) {
-	// By hand: of the four pairs (faulty, faultless) three are in order, one is a tie.
-	if got := areaUnderCurve([]float64{0.9, 0.5, 0.5, 0.1}, []bool{true, true, false, false}); math.Abs(got-0.875) > 1e-12 {
-		t.Errorf("area under the curve %g, want 0.875", got)
-	}
-	if got := intersectionOverUnion([]float32{0.9, 0.6, 0.1, 0.2}, []uint8{1, 0, 1, 0}); math.Abs(got-1.0/3) > 1e-12 {
-		t.Errorf("intersection over union %g, want a third", got)
-	}
-	if got := correlation([]float64{1, 2, 3}, []float64{-2, -4, -6}); math.Abs(got+1) > 1e-12 {
-		t.Errorf("correlation %g, want -1", got)
 	}
 }

@@ -70,24 +70,24 @@ func TestShippedModel(t *testing.T) {
 	}
 	defer p.Close()
 	const prompt = "a chef and a tree in the park"
-	pictures, err := p.Generate(t.Context(), sd.Request{
-		Wording: sd.Wording{Prompts: []string{prompt}, GuidanceScale: drawGuidance, Width: Size, Height: Size}, Seeds: []uint64{1}, NumSteps: 4,
+	images, err := p.Generate(t.Context(), sd.Request{
+		Wording: sd.Wording{Prompts: []string{prompt}, GuidanceScale: 2.5, Width: Size, Height: Size}, Seeds: []uint64{1}, NumSteps: 4,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := pictures[0].Bounds().Dx(); got != Size {
-		t.Errorf("picture is %d pixels wide, want %d", got, Size)
+	if got := images[0].Bounds().Dx(); got != Size {
+		t.Errorf("image is %d pixels wide, want %d", got, Size)
 	}
 	torchtest.Run(t, func() {
-		grey := torch.Full(0.5, torch.Float32, torch.CPU, 1, 3, Size, Size)
+		gray := torch.Full(0.5, torch.Float32, torch.CPU, 1, 3, Size, Size)
 		for aspect := range Aspect(NumAspects) {
 			for _, heldOut := range []bool{false, true} {
 				judge, err := LoadJudge(folder, aspect, heldOut, torch.Float32, torch.CPU)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if score := judge.Score(grey, []string{prompt}).Item(); !(score <= 0 && score > -100) {
+				if score := judge.Score(gray, []string{prompt}).Item(); !(score <= 0 && score > -100) {
 					t.Errorf("%v, held out %v: score %g, want the logarithm of a probability", aspect, heldOut, score)
 				}
 				judge.Close()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,7 +50,9 @@ func openCheckpoint(path string, o LoadOptions) (*checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.IsDir() {
+	if info.IsDir() {
+		err = checkVariant(path, o.Variant)
+	} else {
 		err = c.openSingle(path, o)
 	}
 	if err == nil {
@@ -67,7 +70,32 @@ func openCheckpoint(path string, o LoadOptions) (*checkpoint, error) {
 	return c, nil
 }
 
+// checkVariant refuses a variant that no part of the folder has. One that some parts lack is fine: diffusers
+// folders often have a VAE of one kind only.
+func checkVariant(path, variant string) error {
+	if variant == "" {
+		return nil
+	}
+	found := map[string]bool{}
+	for _, part := range modelParts {
+		for _, v := range weights.Variants(filepath.Join(path, part)) {
+			found[v] = true
+		}
+	}
+	if found[variant] {
+		return nil
+	}
+	delete(found, "")
+	if len(found) == 0 {
+		return fmt.Errorf("%s: no files of variant %q; there are plain ones only", path, variant)
+	}
+	return fmt.Errorf("%s: no files of variant %q; there are %s", path, variant, strings.Join(slices.Sorted(maps.Keys(found)), ", "))
+}
+
 func (c *checkpoint) openSingle(path string, o LoadOptions) error {
+	if o.Variant != "" {
+		return fmt.Errorf("%s: is a single file, which has no variants", path)
+	}
 	file, err := weights.Open(path)
 	if err != nil {
 		return err

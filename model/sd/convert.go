@@ -57,7 +57,10 @@ func (c *checkpoint) partNames() ([]string, error) {
 	entries, err := fs.ReadDir(c.configs.files, ".")
 	var names []string
 	for _, e := range entries {
-		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if info, err := fs.Stat(c.configs.files, e.Name()); err == nil && info.IsDir() { // or a link to a folder
 			names = append(names, e.Name())
 		}
 	}
@@ -143,6 +146,11 @@ func (c *checkpoint) writeFolder(to string, o ConvertOptions) error {
 	names, err := c.partNames()
 	if err != nil {
 		return err
+	}
+	for _, part := range modelParts[:3] {
+		if !slices.Contains(names, part) {
+			return fmt.Errorf("%s: no folder %s in it, or one that cannot be read", c.configs.name, part)
+		}
 	}
 	var written []string
 	for _, part := range names {

@@ -84,9 +84,6 @@ func isGPU(d torch.Device, n int) bool {
 	return false
 }
 
-// ignored are buffers that old programs saved beside the weights.
-var ignored = []string{"*position_ids", "*num_batches_tracked"}
-
 // build makes one part of the pipeline, in the given element type, and reports everything in its
 // weights that does not fit.
 func (c *checkpoint) build(p *Pipeline, part string, dtype torch.DType, network func(nn.Params)) error {
@@ -100,7 +97,7 @@ func (c *checkpoint) build(p *Pipeline, part string, dtype torch.DType, network 
 	if err := torch.Run(func() { network(params) }); err != nil {
 		return err
 	}
-	return source.Done(ignored...)
+	return source.Done(weights.Leftovers...)
 }
 
 func (c *checkpoint) load(o LoadOptions) (p *Pipeline, err error) {

@@ -2,6 +2,8 @@ package sd
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"strings"
 
 	"focusnfix/model/nn"
@@ -45,34 +47,25 @@ func (p *Pipeline) weightShapes() map[string][]int64 {
 }
 
 func (p *Pipeline) attach(lora *weights.LoRA, scale float64, shapes map[string][]int64) (adapters []*nn.Adapter, err error) {
-	var tensors []weights.Tensor
-	for _, m := range lora.Modules {
-		m.Down.Name, m.Up.Name = m.Name()+".down", m.Name()+".up"
-		tensors = append(tensors, m.Down, m.Up)
-	}
-	read := nn.FromWeights(weights.NewSource(lora.Path, tensors), torch.Float32, torch.CPU)
+	read := nn.FromWeights(weights.NewSource(lora.Path, factors(lora)), torch.Float32, torch.CPU)
 	defer read.Drop()
 	failed := torch.Run(func() {
-		byPart := map[string][]*nn.LoRA{}
+		loras, shifts := map[string][]*nn.LoRA{}, map[string][]*nn.Shift{}
 		for _, m := range lora.Modules {
-			shape := shapes[m.Name()]
-			matrix := func(name string, t weights.Tensor, want ...int64) torch.Tensor {
-				return read.Param(m.Name()+name, nn.Zeros, t.Shape...).Reshape(want...)
+			u := update{m, read.Sub(m.Name()), shapes[m.Name()]}
+			if low, ok := u.lowRank(scale); ok {
+				loras[m.Component] = append(loras[m.Component], low)
 			}
-			down, up := append([]int64{m.Rank()}, shape[1:]...), []int64{shape[0], m.Rank()}
-			if len(shape) == 4 { // a 1x1 convolution may come as a linear layer, and the other way round
-				up = append(up, 1, 1)
+			if full, ok := u.shift(scale, p.params[m.Component]); ok {
+				shifts[m.Component] = append(shifts[m.Component], full)
 			}
-			byPart[m.Component] = append(byPart[m.Component], &nn.LoRA{
-				Name: m.Path, Alpha: m.Alpha, Scale: scale, Down: matrix(".down", m.Down, down...), Up: matrix(".up", m.Up, up...),
-			})
 		}
 		for _, part := range []string{"unet", "text_encoder", "text_encoder_2"} {
-			if len(byPart[part]) == 0 || err != nil {
+			if len(loras[part])+len(shifts[part]) == 0 || err != nil {
 				continue
 			}
 			var adapter *nn.Adapter
-			if adapter, err = nn.LoadAdapter(p.params[part], byPart[part]); err == nil {
+			if adapter, err = nn.LoadAdapter(p.params[part], loras[part], shifts[part]...); err == nil {
 				adapters = append(adapters, adapter)
 			}
 		}
@@ -102,15 +95,20 @@ func float32Tensor(t torch.Tensor) weights.Tensor {
 	return weights.Tensor{DType: weights.F32, Shape: t.Shape(), Bytes: bytes}
 }
 
-// ConvertLoRA rewrites a LoRA file in another dialect.
-func ConvertLoRA(from, to string, dialect weights.Dialect) error {
+// ConvertLoRA rewrites a LoRA file in another dialect, and in another element type unless dtype is "". What the
+// header says about training and the model (ss_*, modelspec.*) stays. to must not be there.
+func ConvertLoRA(from, to string, dialect weights.Dialect, dtype weights.DType) error {
+	if _, err := os.Lstat(to); err == nil {
+		return fmt.Errorf("%s: is there already", to)
+	}
 	file, err := weights.Open(from)
 	if err != nil {
 		return err
 	}
 	lora, err := weights.ReadLoRA(file)
 	if err == nil {
-		err = weights.WriteLoRA(to, dialect, lora.Modules, nil)
+		lora.Path = to
+		err = weights.RewriteLoRA(to, dialect, lora, dtype)
 	}
 	return errors.Join(err, file.Close())
 }

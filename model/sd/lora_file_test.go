@@ -37,7 +37,7 @@ func TestLoRADialects(t *testing.T) {
 			}
 			for _, dialect := range []weights.Dialect{weights.PEFT, weights.Diffusers, weights.Kohya} {
 				file := filepath.Join(t.TempDir(), "lora.safetensors")
-				if err := ConvertLoRA(original, file, dialect); err != nil {
+				if err := ConvertLoRA(original, file, dialect, ""); err != nil {
 					t.Fatal(err)
 				}
 				if !slices.Equal(drawWith(t, p, file), tuned) {
@@ -109,7 +109,7 @@ func TestAttachLoRARefuses(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), file+": ") || !strings.Contains(err.Error(), "modules do not fit the model: unet.") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("error %v", err)
 	}
-	if _, err := p.AttachLoRA(filepath.Join("testdata", "ref", "vae", "golden.safetensors"), 1); err == nil || !strings.Contains(err.Error(), "no plain LoRA") {
+	if _, err := p.AttachLoRA(filepath.Join("testdata", "ref", "vae", "golden.safetensors"), 1); err == nil || !strings.Contains(err.Error(), "not a LoRA file, or of an unknown kind") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -19,7 +19,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s(%s): %s", e.Op, strings.Join(e.Arguments, ", "), e.Message)
 }
 
-// OutOfMemory tells whether the device had no memory left for the operator's result.
+// OutOfMemory reports whether the device had no memory left for the operator's result.
 func (e *Error) OutOfMemory() bool {
 	return strings.Contains(e.Message, "out of memory") || strings.Contains(e.Message, "can't allocate memory")
 }

@@ -40,7 +40,7 @@ func LoadScript(path string, device Device) (*Script, error) {
 	return &Script{path, uint64(handle)}, nil
 }
 
-// Has tells whether the script has a method of that name.
+// Has reports whether the script has a method of that name.
 func (s *Script) Has(method string) bool {
 	name := C.CString(method)
 	defer C.free(unsafe.Pointer(name))

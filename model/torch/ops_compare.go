@@ -54,7 +54,7 @@ func (t Tensor) Or(u Tensor) Tensor { return opLogicalOr.one(new(frame).tensor(t
 // Not is true where t is not.
 func (t Tensor) Not() Tensor { return opLogicalNot.one(new(frame).tensor(t)) }
 
-// Equal tells whether both have the same shape and elements.
+// Equal reports whether both have the same shape and elements.
 func (t Tensor) Equal(u Tensor) bool {
 	var out [2]int64
 	opEqual.call(new(frame).tensor(t).tensor(u), out[:])

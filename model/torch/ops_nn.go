@@ -85,24 +85,24 @@ func (t Tensor) ConvTranspose2d(weight, bias Tensor, c Conv, outputPadding int64
 		ints(c.Padding, c.Padding).ints(outputPadding, outputPadding).int(groups).ints(dilation, dilation))
 }
 
-// GroupNorm normalises groups of the channels of [B,C,...]; weight and bias are [C] or none.
+// GroupNorm normalizes groups of the channels of [B,C,...]; weight and bias are [C] or none.
 func (t Tensor) GroupNorm(groups int64, weight, bias Tensor, eps float64) Tensor {
 	return opGroupNorm.one(new(frame).tensor(t).int(groups).tensor(weight).tensor(bias).float(eps))
 }
 
 // GroupNormAct is GroupNorm with SiLU behind it if silu. On the CPU it is an operator of our own for
-// channels-last pictures [B,C,H,W] in float32 and bfloat16, which computes in float32; all else is
+// channels-last images [B,C,H,W] in float32 and bfloat16, which computes in float32; all else is
 // libtorch's two. weight and bias are a must.
 func (t Tensor) GroupNormAct(groups int64, weight, bias Tensor, eps float64, silu bool) Tensor {
 	return opGroupNormAct.one(new(frame).tensor(t).int(groups).tensor(weight).tensor(bias).float(eps).bool(silu))
 }
 
-// LayerNorm normalises over the last dimensions, of the given shape.
+// LayerNorm normalizes over the last dimensions, of the given shape.
 func (t Tensor) LayerNorm(shape []int64, weight, bias Tensor, eps float64) Tensor {
 	return opLayerNorm.one(new(frame).tensor(t).ints(shape...).tensor(weight).tensor(bias).float(eps))
 }
 
-// BatchNorm normalises the channels of [B,C,...] with stored statistics, all [C].
+// BatchNorm normalizes the channels of [B,C,...] with stored statistics, all [C].
 func (t Tensor) BatchNorm(weight, bias, mean, variance Tensor, eps float64) Tensor {
 	return opBatchNorm.one(new(frame).tensor(t).tensor(weight).tensor(bias).tensor(mean).tensor(variance).
 		bool(false).float(0).float(eps).bool(false))
@@ -113,7 +113,7 @@ func Embedding(weight, ids Tensor) Tensor {
 	return opEmbedding.one(new(frame).tensor(weight).tensor(ids))
 }
 
-// HasFusedAttention tells whether this libtorch has one operator for attention.
+// HasFusedAttention reports whether this libtorch has one operator for attention.
 func HasFusedAttention() bool { return opSDPA.resolve() == nil }
 
 // FusedAttention is softmax(q·kᵀ/√D + mask)·v in one operator, of libtorch 2.0 and later. q, k and v
@@ -167,14 +167,14 @@ func (t Tensor) UpsampleNearest(height, width int64) Tensor {
 	return opNearest.one(new(frame).tensor(t).ints(height, width).none())
 }
 
-// UpsampleDouble repeats every pixel of [B,C,H,W] in both directions. For channels-last pictures on the
+// UpsampleDouble repeats every pixel of [B,C,H,W] in both directions. For channels-last images on the
 // CPU it is an operator of our own.
 func (t Tensor) UpsampleDouble() Tensor { return opDouble.one(new(frame).tensor(t)) }
 
-// Resize says how a picture is resized.
+// Resize says how an image is resized.
 type Resize struct {
-	AlignCorners bool // the centres of the corner pixels stay where they are
-	Antialias    bool // the filter widens when the picture shrinks, as in PIL
+	AlignCorners bool // the centers of the corner pixels stay where they are
+	Antialias    bool // the filter widens when the image shrinks, as in PIL
 }
 
 // ResizeBilinear resizes [B,C,H,W] with a bilinear filter.

@@ -8,7 +8,7 @@ import (
 	"focusnfix/model/torch/torchtest"
 )
 
-// TestPictureOperators holds our operators on channels-last pictures, their gradients included, to
+// TestPictureOperators holds our operators on channels-last images, their gradients included, to
 // libtorch's in float32: with channels that do and do not fill a vector, pixels that do and do not fill
 // a chunk, one thread and several.
 func TestPictureOperators(t *testing.T) {

@@ -83,7 +83,7 @@ func withGradMode(on C.int32_t, f func()) {
 	f()
 }
 
-// GradEnabled tells whether operations of this thread are recorded.
+// GradEnabled reports whether operations of this thread are recorded.
 func GradEnabled() bool { return C.c_grad_mode(-1) != 0 }
 
 // Own takes t out of every scope open on this thread: it lives until Drop. Weights are owned.

@@ -15,7 +15,7 @@ import (
 // (a bias, a mask) take. Copying it copies the handle, not the numbers.
 type Tensor struct{ handle uint64 }
 
-// Defined tells whether t is a tensor rather than the zero value.
+// Defined reports whether t is a tensor rather than the zero value.
 func (t Tensor) Defined() bool { return t.handle != 0 }
 
 // DType is the type of a tensor's elements; the numbers are libtorch's.
@@ -56,7 +56,7 @@ func (d DType) String() string {
 // Size is the bytes of one element.
 func (d DType) Size() int64 { return dtypes[d].size }
 
-// IsFloat tells whether gradients can flow through elements of this type.
+// IsFloat reports whether gradients can flow through elements of this type.
 func (d DType) IsFloat() bool {
 	switch d {
 	case Float16, Float32, Float64, BFloat16, Float8E5M2, Float8E4M3:
@@ -149,13 +149,13 @@ func product(shape []int64) int64 {
 // DType is the type of the elements.
 func (t Tensor) DType() DType { return t.mustInfo("dtype").dtype }
 
-// RequiresGrad tells whether gradients of t are recorded.
+// RequiresGrad reports whether gradients of t are recorded.
 func (t Tensor) RequiresGrad() bool { return t.mustInfo("requires_grad").flags&flagRequiresGrad != 0 }
 
-// IsContiguous tells whether the elements lie in row-major order without gaps.
+// IsContiguous reports whether the elements lie in row-major order without gaps.
 func (t Tensor) IsContiguous() bool { return t.mustInfo("is_contiguous").flags&flagContiguous != 0 }
 
-// IsChannelsLast tells whether a [B,C,H,W] tensor lies in memory as [B,H,W,C].
+// IsChannelsLast reports whether a [B,C,H,W] tensor lies in memory as [B,H,W,C].
 func (t Tensor) IsChannelsLast() bool {
 	return t.mustInfo("is_contiguous").flags&flagChannelsLast != 0
 }

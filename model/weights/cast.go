@@ -8,9 +8,17 @@ import (
 	"slices"
 )
 
-// Entry is t as it is to be written, under its Name.
+// Entry is t as it is to be written, under its Name. What has Scales is written as float32.
 func (t Tensor) Entry() Entry {
-	return Entry{Name: t.Name, DType: t.DType, Shape: t.Shape, Data: t.writeTo}
+	return Entry{Name: t.Name, DType: t.stored(), Shape: t.Shape, Data: t.writeTo}
+}
+
+// stored is the element type that writeTo writes.
+func (t Tensor) stored() DType {
+	if t.Scales != nil {
+		return F32
+	}
+	return t.DType
 }
 
 // Cast turns an entry of a float type into one of another, F32, F16 or BF16, rounding to nearest, ties

@@ -2,11 +2,9 @@ package weights
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -16,14 +14,16 @@ import (
 // agree on that and on nothing else: each names the modules in its own way and keeps
 // alpha in another place. ReadLoRA understands
 //
-//	PEFT         unet.MODULE.lora_A.weight                alpha in the header
+//	PEFT         unet.MODULE.lora_A.weight                alpha in the header, or in adapter_config.json
 //	diffusers    unet.MODULE.lora.down.weight for the attention, PEFT's for the rest
 //	old diffusers  MODULE.processor.to_q_lora.down.weight   no alpha
 //	kohya        lora_unet_MODULE_WITH_UNDERSCORES.lora_down.weight and .alpha
+//	ComfyUI      diffusion_model.MODULE, text_encoders.clip_l.transformer.MODULE
 //
-// and WriteLoRA writes the first, the second and the last. Its second kind of file has
+// and WriteLoRA writes the first, the second and the fourth. Its second kind of file has
 // diffusers' names throughout: diffusers 0.42 looks at the first key of a file only,
 // and so loses the attention from the mixed files that its own scripts write.
+// The other methods of LyCORIS and PEFT (Method) come with the same names of modules.
 
 // Dialect is a way to name the tensors of a LoRA file.
 type Dialect string
@@ -38,43 +38,72 @@ const (
 
 // LoRA is what a LoRA file says, in diffusers' names.
 type LoRA struct {
-	Path    string
-	Dialect Dialect      // PEFT only if every tensor is named so
-	Modules []LoRAModule // by name
+	Path     string
+	Dialect  Dialect           // PEFT only if every tensor is named so
+	Modules  []LoRAModule      // by name
+	Metadata map[string]string // the file's header
 }
 
 // LoRAModule is the update of one module. Convolutions have Down [rank,in,kh,kw] and
-// Up [out,rank,1,1], linear layers Down [rank,in] and Up [out,rank].
+// Up [out,rank,1,1], linear layers Down [rank,in] and Up [out,rank]. Methods other than
+// plain LoRA have more, or other, Factors.
 type LoRAModule struct {
 	Component string // unet, text_encoder, text_encoder_2
 	Path      string // inside the component: "down_blocks.0.attentions.0.proj_in"
+	Method    Method // "" is LoRA
 	Down, Up  Tensor
+	Factors   map[Factor]Tensor
 	Alpha     float64 // the update is Alpha/rank · Up · Down
+	OnInput   bool    // of IA3: its vector scales inputs
 }
 
-// Rank is the inner dimension of the two factors.
-func (m LoRAModule) Rank() int64 { return m.Down.Shape[0] }
+// Plain reports whether the module is Up · Down and nothing else.
+func (m LoRAModule) Plain() bool {
+	return (m.Method == "" || m.Method == PlainLoRA) && len(m.Factors) == 0
+}
 
-// ReadLoRA sorts the tensors of f by module. A file with anything but plain LoRA in
-// it (DoRA, LoHa, LoKr, biases) is refused: half of an update is not an update.
+// Rank is the inner dimension of the factors, and 1 where there is none.
+func (m LoRAModule) Rank() int64 {
+	for _, t := range []Tensor{m.Down, m.Factors[HadaW1B], m.Factors[LokrW1B], m.Factors[LokrW2B]} {
+		if len(t.Shape) > 0 {
+			return t.Shape[0]
+		}
+	}
+	return 1
+}
+
+// ReadLoRA sorts the tensors of f by module. A file with anything in it that would not be
+// applied is refused by name: half of an update is not an update.
 func ReadLoRA(f *File) (*LoRA, error) {
-	lora := &LoRA{Path: f.Path}
-	modules, alphas, err := lora.collect(f.Tensors)
+	lora := &LoRA{Path: f.Path, Metadata: f.Metadata}
+	modules, alphas, err := lora.collect(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Path, err)
 	}
-	meta, err := readAdapterMetadata(f.Metadata["lora_adapter_metadata"])
+	config, err := configOf(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s: lora_adapter_metadata: %w", f.Path, err)
+		return nil, err
 	}
 	for _, name := range sortedKeys(modules) {
 		m := modules[name]
 		if err := m.check(); err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", f.Path, name, err)
 		}
-		var ok bool
-		if m.Alpha, ok = alphas[name]; !ok {
-			m.Alpha = meta.alpha(m)
+		m.OnInput = m.OnInput || config.feedsForward(m)
+		alpha, known := alphas[name]
+		if known && m.unranked() {
+			alpha = 1
+		}
+		if !known {
+			alpha, known = config.alpha(m)
+		}
+		switch {
+		case known:
+			m.Alpha = alpha
+		case m.scaled() && strings.HasPrefix(m.anyKey(), peftPrefix):
+			return nil, fmt.Errorf("%s: saved by PEFT, and no %s beside it tells lora_alpha; put that file there", f.Path, configName)
+		default:
+			m.Alpha = float64(m.Rank()) // a scale of 1
 		}
 		lora.Modules = append(lora.Modules, *m)
 	}
@@ -82,10 +111,13 @@ func ReadLoRA(f *File) (*LoRA, error) {
 }
 
 // collect finds the tensors of every module, and the alphas that are tensors.
-func (l *LoRA) collect(tensors []Tensor) (modules map[string]*LoRAModule, alphas map[string]float64, err error) {
+func (l *LoRA) collect(f *File) (modules map[string]*LoRAModule, alphas map[string]float64, err error) {
 	modules, alphas = map[string]*LoRAModule{}, map[string]float64{}
 	var strange []string
-	for _, t := range tensors {
+	for _, t := range f.Tensors {
+		if isMark(t) {
+			continue
+		}
 		k, ok := parseLoRAKey(t.Key)
 		if !ok {
 			strange = append(strange, t.Key)
@@ -95,45 +127,90 @@ func (l *LoRA) collect(tensors []Tensor) (modules map[string]*LoRAModule, alphas
 			l.Dialect = cmp.Or(k.dialect, l.Dialect)
 		}
 		name := k.component + "." + k.module
-		if k.role == roleAlpha {
+		if k.factor == factorAlpha {
 			if alphas[name], err = t.scalar(); err != nil {
 				return nil, nil, err
 			}
 			continue
 		}
 		if modules[name] == nil {
-			modules[name] = &LoRAModule{Component: k.component, Path: k.module}
+			modules[name] = &LoRAModule{Component: k.component, Path: k.module, Factors: map[Factor]Tensor{}}
 		}
-		into := &modules[name].Down
-		if k.role == roleUp {
-			into = &modules[name].Up
+		if err := modules[name].add(k.factor, t); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
-		if into.Shape != nil {
-			return nil, nil, fmt.Errorf("%s: both %s and %s stand for it", name, into.Key, t.Key)
-		}
-		*into = t
 	}
-	switch {
-	case len(strange) > 0:
-		return nil, nil, fmt.Errorf("no plain LoRA: cannot read %s", enumerate(strange))
-	case len(modules) == 0:
-		return nil, nil, errors.New("holds no LoRA")
+	if len(strange) > 0 || len(modules) == 0 {
+		return nil, nil, refuseLoRA(f, strange)
 	}
 	return modules, alphas, nil
 }
 
-// check tests that the two factors are there and can be multiplied.
-func (m *LoRAModule) check() error {
-	down, up := m.Down.Shape, m.Up.Shape
+// isMark reports an empty tensor whose key alone says something, as ComfyUI and LyCORIS write them.
+func isMark(t Tensor) bool { return slices.Contains([]string{"bypass_mode", "lora_te_marker"}, t.Key) }
+
+// refuseLoRA says why a file is not read as a LoRA: what it is instead, a method that is not applied, or
+// the keys that mean nothing here.
+func refuseLoRA(f *File, strange []string) error {
+	what := Identify(f)
 	switch {
-	case down == nil || up == nil:
-		return errors.New("one of its two matrices is missing")
-	case len(down) != len(up) || len(down) != 2 && len(down) != 4:
-		return fmt.Errorf("shapes %s and %s are not those of a LoRA", shapeString(down), shapeString(up))
-	case up[1] != down[0] || down[0] == 0:
-		return fmt.Errorf("shapes %s and %s have no common rank", shapeString(down), shapeString(up))
+	case what.What != WhatLoRA && what.What != "":
+		return fmt.Errorf("not a LoRA: it is %s", what)
+	case what.Family != "" && !what.known():
+		return fmt.Errorf("is %s; want one for %s, %s or %s", what, SD1, SD2, SDXL)
+	}
+	for _, key := range strange {
+		if method := refusedMethod(key); method != "" {
+			return fmt.Errorf("holds %s (%s), which is not supported", method, key)
+		}
+	}
+	if len(strange) == 0 {
+		return errors.New("holds no LoRA")
+	}
+	return fmt.Errorf("not a LoRA file, or of an unknown kind: cannot read %s", enumerate(strange))
+}
+
+// add puts a tensor in its place.
+func (m *LoRAModule) add(f Factor, t Tensor) error {
+	switch f {
+	case factorDown, factorUp:
+		into := &m.Down
+		if f == factorUp {
+			into = &m.Up
+		}
+		if into.Shape != nil {
+			return fmt.Errorf("both %s and %s stand for it", into.Key, t.Key)
+		}
+		*into = t
+	default:
+		if other, ok := m.Factors[f]; ok {
+			return fmt.Errorf("both %s and %s stand for it", other.Key, t.Key)
+		}
+		m.Factors[f] = t
 	}
 	return nil
+}
+
+// anyKey is the key of one of the module's tensors.
+func (m *LoRAModule) anyKey() string {
+	for _, t := range m.tensors() {
+		return t.Key
+	}
+	return ""
+}
+
+// tensors are the module's, in a fixed order.
+func (m *LoRAModule) tensors() []Tensor {
+	var all []Tensor
+	for _, t := range []Tensor{m.Down, m.Up} {
+		if t.Shape != nil {
+			all = append(all, t)
+		}
+	}
+	for _, f := range sortedKeys(m.Factors) {
+		all = append(all, m.Factors[f])
+	}
+	return all
 }
 
 // scalar is the one value of t, which must be a number.
@@ -145,70 +222,11 @@ func (t Tensor) scalar() (float64, error) {
 	return float64(values[0]), nil
 }
 
-// adapterMetadata is PEFT's configuration as diffusers writes it into the header:
-// one flat object whose keys begin with the component, or a lone component's without.
-type adapterMetadata map[string]any
-
-func readAdapterMetadata(text string) (adapterMetadata, error) {
-	if text == "" {
-		return nil, nil
-	}
-	var meta adapterMetadata
-	if err := json.Unmarshal([]byte(text), &meta); err != nil {
-		return nil, err
-	}
-	for key, value := range meta {
-		switch field := key[strings.LastIndexByte(key, '.')+1:]; field {
-		case "use_dora":
-			if value == true {
-				return nil, errors.New("use_dora: only plain LoRA can be read")
-			}
-		case "alpha_pattern":
-			patterns, _ := value.(map[string]any)
-			for pattern := range patterns {
-				if _, err := regexp.Compile(pattern); err != nil {
-					return nil, fmt.Errorf("alpha_pattern: %w", err)
-				}
-			}
-		}
-	}
-	return meta, nil
-}
-
-// alpha is what the metadata says about m, and the rank where it says nothing, which
-// makes the scale 1. With use_rslora the scale is alpha over the root of the rank
-// (arXiv 2312.03732).
-func (meta adapterMetadata) alpha(m *LoRAModule) float64 {
-	field := func(name string) any {
-		if value, ok := meta[m.Component+"."+name]; ok {
-			return value
-		}
-		return meta[name]
-	}
-	rank := float64(m.Rank())
-	alpha, ok := field("lora_alpha").(float64)
-	if !ok {
-		return rank
-	}
-	patterns, _ := field("alpha_pattern").(map[string]any)
-	for _, pattern := range sortedKeys(patterns) { // PEFT matches whole names or their ends
-		value, isNumber := patterns[pattern].(float64)
-		if ok, err := regexp.MatchString(`^(?:.*\.)?(?:`+pattern+`)$`, m.Path); ok && err == nil && isNumber {
-			alpha = value
-			break
-		}
-	}
-	if field("use_rslora") == true {
-		alpha *= math.Sqrt(rank)
-	}
-	return alpha
-}
-
 // Kind tells what model the LoRA was made for by the width of the text states its
 // cross-attention reads; ok is false if it has none of that.
 func (l *LoRA) Kind() (kind Kind, ok bool) {
 	for _, m := range l.Modules {
-		if m.Component == "unet" && (strings.HasSuffix(m.Path, "attn2.to_k") || strings.HasSuffix(m.Path, "attn2.to_v")) {
+		if m.Component == "unet" && m.Plain() && (strings.HasSuffix(m.Path, "attn2.to_k") || strings.HasSuffix(m.Path, "attn2.to_v")) {
 			return kindOfContext(m.Down.Shape[1])
 		}
 	}
@@ -225,30 +243,44 @@ func (l *LoRA) Check(shape func(component, path string) ([]int64, bool)) error {
 		case !ok:
 			bad = append(bad, m.Name())
 		case !m.fits(weight):
-			bad = append(bad, fmt.Sprintf("%s (%s·%s for %s)",
-				m.Name(), shapeString(m.Up.Shape), shapeString(m.Down.Shape), shapeString(weight)))
+			bad = append(bad, fmt.Sprintf("%s (%s for %s)", m.Name(), m.shapes(), shapeString(weight)))
 		}
 	}
 	if len(bad) == 0 {
 		return nil
 	}
-	hint := "is it for another model?"
-	if kind, ok := l.Kind(); ok {
-		hint = fmt.Sprintf("it was made for %s", kind)
-	}
 	return fmt.Errorf("%s: %d of %d modules do not fit the model: %s; %s",
-		l.Path, len(bad), len(l.Modules), enumerate(bad), hint)
+		l.Path, len(bad), len(l.Modules), enumerate(bad), l.madeFor())
 }
 
-// fits tests the update against the weight, [out,in] or [out,in,kh,kw]. A linear
-// layer and a 1x1 convolution are the same thing.
-func (m LoRAModule) fits(weight []int64) bool {
-	trim := func(shape []int64) []int64 {
-		if len(shape) == 4 && shape[2] == 1 && shape[3] == 1 {
-			return shape[:2]
-		}
-		return shape
+// madeFor is the hint of an error about modules that do not fit.
+func (l *LoRA) madeFor() string {
+	if kind, ok := l.Kind(); ok {
+		return fmt.Sprintf("it was made for %s", kind)
 	}
-	down, weight := trim(m.Down.Shape), trim(weight)
-	return len(weight) >= 2 && len(down) == len(weight) && slices.Equal(down[1:], weight[1:]) && m.Up.Shape[0] == weight[0]
+	var keys []string
+	for _, m := range l.Modules {
+		for _, t := range m.tensors() {
+			keys = append(keys, t.Key)
+		}
+	}
+	if family := familyOf(keys); family != "" {
+		return fmt.Sprintf("it is a LoRA for %s", family)
+	}
+	if base := l.Metadata["ss_base_model_version"]; base != "" {
+		return fmt.Sprintf("its header says it was made for %.40q", base)
+	}
+	return "is it for another model?"
+}
+
+// shapes are those of the factors, for an error.
+func (m LoRAModule) shapes() string {
+	if m.Method == PlainLoRA || m.Method == "" {
+		return shapeString(m.Up.Shape) + "·" + shapeString(m.Down.Shape)
+	}
+	var texts []string
+	for _, t := range m.tensors() {
+		texts = append(texts, shapeString(t.Shape))
+	}
+	return string(m.Method) + " of " + strings.Join(texts, " ")
 }

@@ -1,94 +1,191 @@
 package weights
 
 import (
+	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
-)
-
-// role says what a tensor of a LoRA file is to its module.
-type role uint8
-
-const (
-	roleDown  role = iota + 1 // A, [rank,in]
-	roleUp                    // B, [out,rank]
-	roleAlpha                 // the numerator of the scale
 )
 
 // loraEndings are how the dialects end a key after the module's name, in the order
 // in which they are tried. add belongs to that name.
 var loraEndings = []struct {
 	text    string
-	role    role
+	factor  Factor
 	dialect Dialect
 	add     string
 }{
-	{".lora_A.weight", roleDown, PEFT, ""},
-	{".lora_B.weight", roleUp, PEFT, ""},
-	{".lora_A.default.weight", roleDown, PEFT, ""},
-	{".lora_B.default.weight", roleUp, PEFT, ""},
-	{".lora_linear_layer.down.weight", roleDown, Diffusers, ""},
-	{".lora_linear_layer.up.weight", roleUp, Diffusers, ""},
-	{".lora.down.weight", roleDown, Diffusers, ""},
-	{".lora.up.weight", roleUp, Diffusers, ""},
-	{".to_out_lora.down.weight", roleDown, attnProcs, ".to_out.0"},
-	{".to_out_lora.up.weight", roleUp, attnProcs, ".to_out.0"},
-	{"_lora.down.weight", roleDown, attnProcs, ""},
-	{"_lora.up.weight", roleUp, attnProcs, ""},
-	{".lora_down.weight", roleDown, Kohya, ""},
-	{".lora_up.weight", roleUp, Kohya, ""},
-	{".alpha", roleAlpha, "", ""},
+	{".lora_A.weight", factorDown, PEFT, ""},
+	{".lora_B.weight", factorUp, PEFT, ""},
+	{".lora_A", factorDown, PEFT, ""},
+	{".lora_B", factorUp, PEFT, ""},
+	{".lora_B.bias", LoRABias, PEFT, ""},
+	{".lora_magnitude_vector.weight", Magnitude, PEFT, ""},
+	{".lora_magnitude_vector", Magnitude, PEFT, ""},
+	{".lora_linear_layer.down.weight", factorDown, Diffusers, ""},
+	{".lora_linear_layer.up.weight", factorUp, Diffusers, ""},
+	{".lora.down.weight", factorDown, Diffusers, ""},
+	{".lora.up.weight", factorUp, Diffusers, ""},
+	{".to_out_lora.down.weight", factorDown, attnProcs, ".to_out.0"},
+	{".to_out_lora.up.weight", factorUp, attnProcs, ".to_out.0"},
+	{"_lora.down.weight", factorDown, attnProcs, ""},
+	{"_lora.up.weight", factorUp, attnProcs, ""},
+	{".lora_down.weight", factorDown, Kohya, ""},
+	{".lora_up.weight", factorUp, Kohya, ""},
+	{".lora_mid.weight", Mid, Kohya, ""},
+	{".dora_scale", Magnitude, Kohya, ""},
+	{".diff", Diff, Kohya, ""},
+	{".diff_b", Bias, Kohya, ""},
+	{".hada_w1_a", HadaW1A, Kohya, ""},
+	{".hada_w1_b", HadaW1B, Kohya, ""},
+	{".hada_w2_a", HadaW2A, Kohya, ""},
+	{".hada_w2_b", HadaW2B, Kohya, ""},
+	{".hada_t1", HadaT1, Kohya, ""},
+	{".hada_t2", HadaT2, Kohya, ""},
+	{".lokr_w1", LokrW1, Kohya, ""},
+	{".lokr_w1_a", LokrW1A, Kohya, ""},
+	{".lokr_w1_b", LokrW1B, Kohya, ""},
+	{".lokr_w2", LokrW2, Kohya, ""},
+	{".lokr_w2_a", LokrW2A, Kohya, ""},
+	{".lokr_w2_b", LokrW2B, Kohya, ""},
+	{".lokr_t2", LokrT2, Kohya, ""},
+	{".ia3_l", IA3Scale, PEFT, ""},
+	{".on_input", InputMark, Kohya, ""},
+	{".alpha", factorAlpha, "", ""},
+}
+
+// refusedEndings are the endings of methods that are not applied.
+var refusedEndings = []struct{ text, method string }{
+	{".oft_blocks", "OFT"},
+	{".oft_diag", "OFT"},
+	{".oft_R", "OFT"},
+	{".oft_r", "OFT"},
+	{".boft_R", "BOFT"},
+	{".boft_s", "BOFT"},
+	{".hra_u", "HRA"},
+	{".vera_lambda_b", "VeRA"},
+	{".fourierft_spectrum", "FourierFT"},
+	{".a1.weight", "GLoRA"},
+	{".a2.weight", "GLoRA"},
+	{".b1.weight", "GLoRA"},
+	{".b2.weight", "GLoRA"},
+	{".bm1.weight", "GLoRA"},
+	{".bm2.weight", "GLoRA"},
+	{".w_norm", "updates of normalization layers"},
+	{".b_norm", "updates of normalization layers"},
+	{".lora_embedding_A", "updates of embeddings"},
+	{".lora_embedding_B", "updates of embeddings"},
+	{".set_weight", "whole replaced weights"},
+	{".reshape_weight", "layers of another shape"},
+	{".lora_E", "AdaLoRA"},
+	{".scalar", "LyCORIS' trained scalars"},
+	{".bias", "trained biases"},
+}
+
+// refusedMethod names the method that a key belongs to and that is not applied; "" is none.
+func refusedMethod(key string) string {
+	for _, r := range refusedEndings {
+		if strings.HasSuffix(key, r.text) || strings.Contains(key, r.text+".") {
+			return r.method
+		}
+	}
+	return ""
 }
 
 // loraKey is what the key of a LoRA file says.
 type loraKey struct {
 	component, module string
-	role              role
+	factor            Factor
 	dialect           Dialect
+}
+
+// adapterName is the name of an adapter in PEFT's keys: default, default_0.
+var adapterName = regexp.MustCompile(`(\.(?:lora_A|lora_B|lora_magnitude_vector|hada_\w+|lokr_\w+|ia3_l|oft_R|oft_r))\.(\w+)(\.weight|\.bias|)$`)
+
+// withoutAdapter takes the adapter's name out of a key.
+func withoutAdapter(key string) string {
+	m := adapterName.FindStringSubmatchIndex(key)
+	if m == nil || key[m[4]:m[5]] == "weight" || key[m[4]:m[5]] == "bias" {
+		return key
+	}
+	return key[:m[3]] + key[m[6]:]
 }
 
 // parseLoRAKey understands one key by itself, so that files which mix dialects, as
 // diffusers' own scripts write them, need no special case.
 func parseLoRAKey(key string) (loraKey, bool) {
+	short := withoutAdapter(key)
 	for _, e := range loraEndings {
-		module, ok := strings.CutSuffix(key, e.text)
-		if !ok || module == "" {
-			continue
+		if module, ok := strings.CutSuffix(short, e.text); ok && module != "" {
+			return newLoRAKey(module+e.add, e.factor, e.dialect)
 		}
-		k := loraKey{role: e.role, dialect: e.dialect}
-		k.component, k.module = loraModule(module + e.add)
-		if strings.HasPrefix(key, "lora_") {
-			k.dialect = Kohya
+	}
+	for _, prefix := range []string{"lora_", "lycoris_"} { // LyCORIS' IA3; elsewhere a weight is a weight
+		if module, ok := strings.CutSuffix(key, ".weight"); ok && strings.HasPrefix(module, prefix) && refusedMethod(key) == "" {
+			return newLoRAKey(module, IA3Shift, Kohya)
 		}
-		return k, k.module != ""
 	}
 	return loraKey{}, false
+}
+
+func newLoRAKey(name string, f Factor, d Dialect) (loraKey, bool) {
+	k := loraKey{factor: f, dialect: d}
+	k.component, k.module = loraModule(name)
+	if strings.HasPrefix(name, "lora_") || strings.HasPrefix(name, "lycoris_") {
+		k.dialect = Kohya
+	}
+	return k, k.module != ""
+}
+
+// peftPrefix begins every key that PEFT itself saves.
+const peftPrefix = "base_model.model."
+
+// loraPrefixes are how programs begin the name of a module: kohya and LyCORIS flat, OneTrainer and ComfyUI
+// with dots.
+var loraPrefixes = []struct{ prefix, component string }{
+	{"lora_unet_", "unet"},
+	{"lora_unet.", "unet"},
+	{"lora_te_", "text_encoder"},
+	{"lora_te.", "text_encoder"},
+	{"lora_te1_", "text_encoder"},
+	{"lora_te1.", "text_encoder"},
+	{"lora_te2_", "text_encoder_2"},
+	{"lora_te2.", "text_encoder_2"},
+	{"text_encoders.clip_l.transformer.", "text_encoder"},
+	{"text_encoders.clip_g.transformer.", "text_encoder_2"},
+	{"text_encoders.clip_h.transformer.", "text_encoder"},
+	{"model.diffusion_model.", "unet"},
+	{"diffusion_model.", "unet"},
+	{"lycoris_", "unet"},
+	{"unet.", "unet"},
+	{"text_encoder.", "text_encoder"},
+	{"text_encoder_2.", "text_encoder_2"},
 }
 
 // loraModule splits the name of a module, in any dialect, into the part of the model
 // and diffusers' name of the module inside it.
 func loraModule(name string) (component, module string) {
-	for _, p := range []struct{ prefix, component string }{
-		{"lora_unet_", "unet"},
-		{"lora_te_", "text_encoder"},
-		{"lora_te1_", "text_encoder"},
-		{"lora_te2_", "text_encoder_2"},
-	} {
-		if flat, ok := strings.CutPrefix(name, p.prefix); ok {
-			return p.component, nestedName(flat)
-		}
-	}
-	name = strings.TrimPrefix(name, "base_model.model.")
+	name = strings.TrimPrefix(name, peftPrefix)
 	name = strings.ReplaceAll(name, ".processor.", ".")
-	for _, component := range []string{"unet", "text_encoder", "text_encoder_2"} {
-		if module, ok := strings.CutPrefix(name, component+"."); ok {
-			return component, textName(component, module)
+	component = "unet"
+	for _, p := range loraPrefixes {
+		if rest, ok := strings.CutPrefix(name, p.prefix); ok {
+			component, name = p.component, strings.TrimPrefix(rest, peftPrefix)
+			break
 		}
 	}
-	if strings.HasPrefix(name, "text_model.") {
-		return "text_encoder", textName("text_encoder", name)
+	switch {
+	case !strings.Contains(name, "."):
+		name = nestedName(name)
+	case strings.HasPrefix(name, "text_model."):
+		component = cmp.Or(map[string]string{"unet": "text_encoder"}[component], component)
+	default:
+		if ours, ok := unetFromLDM(name); ok && component == "unet" {
+			name = ours
+		}
 	}
-	return "unet", name
+	return component, textName(component, name)
 }
 
 // textName undoes what the attention processors of old diffusers were called in

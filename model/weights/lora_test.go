@@ -161,30 +161,71 @@ func TestReadLoRATakesAlphaFromTheHeader(t *testing.T) {
 	}
 }
 
-func TestAdapterMetadata(t *testing.T) {
-	m := &LoRAModule{Component: "unet", Path: "a.to_v", Down: floatTensor("", []int64{4, 1}, 0)}
+func TestAdapterConfig(t *testing.T) {
+	m := &LoRAModule{Component: "unet", Path: "a.to_v", Method: PlainLoRA, Down: floatTensor("", []int64{4, 1}, 0)}
 	for text, want := range map[string]float64{
-		"":                                   4,
-		`{"r":4}`:                            4,
+		`{}`:                                 0,
+		`{"r":4}`:                            0,
 		`{"lora_alpha":2}`:                   2,
 		`{"unet.lora_alpha":6}`:              6,
-		`{"text_encoder.lora_alpha":6}`:      4,
+		`{"text_encoder.lora_alpha":6}`:      0,
 		`{"lora_alpha":2,"use_rslora":true}`: 4, // 2 · √4
 		`{"lora_alpha":2,"alpha_pattern":{"^a.to_v":9}}`: 9,
 		`{"lora_alpha":2,"alpha_pattern":{"o_v":9}}`:     2,
+		`{"lora_alpha":2,"lora_dropout":NaN}`:            2,
 	} {
-		meta, err := readAdapterMetadata(text)
-		if err != nil || meta.alpha(m) != want {
-			t.Errorf("%s: alpha %v, %v, want %v", text, meta.alpha(m), err, want)
+		config, err := readAdapterConfig([]byte(text))
+		if alpha, _ := config.alpha(m); err != nil || alpha != want {
+			t.Errorf("%s: alpha %v, %v, want %v", text, alpha, err, want)
 		}
 	}
 	for text, want := range map[string]string{
-		`{`:                         "unexpected end",
-		`{"unet.use_dora":true}`:    "only plain LoRA",
-		`{"alpha_pattern":{"(":1}}`: "alpha_pattern",
+		`{`:                                       "broken JSON",
+		`{"alpha_pattern":{"(":1}}`:               "alpha_pattern",
+		`{"alpha_pattern":{"a":"1"}}`:             "want a number above 0",
+		`{"lora_alpha":0}`:                        "want a number above 0",
+		`{"unet.bias":"all"}`:                     "unet.bias: all: trained biases are not read",
+		`{"fan_in_fan_out":true}`:                 "weights stored as [in,out]: not supported",
+		`{"modules_to_save":["a"]}`:               "whole modules saved beside the updates: not supported",
+		`{"init_lora_weights":"pissa_niter_4"}`:   "changes the base model too",
+		`{"peft_type":"VERA"}`:                    "VERA is not supported, want LORA, LOHA, LOKR or IA3",
+		`{"tomorrow":1}`:                          "tomorrow: unknown key of a newer PEFT",
+		`{"tomorrow":null,"kasa_config":{"k":1}}`: "KaSA: not supported",
 	} {
-		if _, err := readAdapterMetadata(text); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := readAdapterConfig([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// Every key of the configurations of PEFT's methods is in one of the three lists, and none is in two.
+// peft_keys.py beside the file walks their constructors.
+func TestAdapterConfigKnowsEveryKey(t *testing.T) {
+	text, err := os.ReadFile("testdata/ref/peft_keys.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reference struct {
+		Version string
+		Keys    map[string][]string
+	}
+	if err := json.Unmarshal(text, &reference); err != nil {
+		t.Fatal(err)
+	}
+	if len(reference.Keys) != 4 {
+		t.Fatalf("%d methods, want 4", len(reference.Keys))
+	}
+	for method, keys := range reference.Keys {
+		for _, key := range keys {
+			lists := 0
+			for _, in := range []bool{slices.Contains(configUsed, key), configIrrelevant[key] != "", configRefused[key] != ""} {
+				if in {
+					lists++
+				}
+			}
+			if lists != 1 {
+				t.Errorf("%s: %s is in %d lists, want 1 (peft %s)", method, key, lists, reference.Version)
+			}
 		}
 	}
 }
@@ -265,11 +306,16 @@ func TestReadLoRAErrors(t *testing.T) {
 		{[]Tensor{down, floatTensor("unet.a.lora_B.weight", []int64{6, 5}, 0)}, "", "x: unet.a: shapes [4,8] and [6,5] have no common rank"},
 		{[]Tensor{down, floatTensor("unet.a.lora_B.weight", []int64{6}, 0)}, "", "x: unet.a: shapes [4,8] and [6] are not those of a LoRA"},
 		{[]Tensor{down, up, floatTensor("lora_unet_a.lora_up.weight", []int64{6, 4}, 0)}, "", "x: unet.a: both unet.a.lora_B.weight and lora_unet_a.lora_up.weight stand for it"},
-		{[]Tensor{down, up, floatTensor("lora_unet_a.hada_w1_a", nil, 0)}, "", "x: no plain LoRA: cannot read lora_unet_a.hada_w1_a"},
-		{[]Tensor{down, up, floatTensor("unet.a.lora_B.bias", nil, 0)}, "", "x: no plain LoRA: cannot read unet.a.lora_B.bias"},
+		{[]Tensor{down, up, floatTensor("lora_unet_a.hada_w1_a", nil, 0)}, "", "x: unet.a: holds both LoRA and LoHa"},
+		{[]Tensor{down, up, floatTensor("unet.a.oft_R.default.weight", nil, 0)}, "", "x: holds OFT (unet.a.oft_R.default.weight), which is not supported"},
+		{[]Tensor{down, up, floatTensor("unet.a.something", nil, 0)}, "", "x: not a LoRA file, or of an unknown kind: cannot read unet.a.something"},
+		{[]Tensor{floatTensor("vision_model.a", nil, 0)}, "", "x: not a LoRA: it is a CLIP"},
+		{[]Tensor{floatTensor("lora_unet_double_blocks_0_img_attn_qkv.w_norm", nil, 0)}, "", "x: is a file for FLUX; want one for SD 1, SD 2 or SDXL"},
+		{[]Tensor{floatTensor("base_model.model.a.lora_A.weight", []int64{4, 8}, 0), floatTensor("base_model.model.a.lora_B.weight", []int64{6, 4}, 0)}, "", "x: saved by PEFT, and no adapter_config.json beside it tells lora_alpha; put that file there"},
+		{[]Tensor{floatTensor("lora_unet_a.hada_w1_a", []int64{4, 2}, 0)}, "", "x: unet.a: factors that are missing or do not fit together: LoHa of [4,2]"},
 		{[]Tensor{down, up, floatTensor("unet.a.alpha", []int64{2}, 0)}, "", "x: unet.a.alpha: F32 [2], want one number"},
 		{[]Tensor{down, up, floatTensor("unet.a.alpha", nil, float32(math.Inf(1)))}, "", "x: unet.a.alpha: F32 [], want one number"},
-		{[]Tensor{down, up}, "{", "x: lora_adapter_metadata: unexpected end of JSON input"},
+		{[]Tensor{down, up}, "{", "x: lora_adapter_metadata: broken JSON: unexpected EOF"},
 	} {
 		f := &File{Path: "x", Tensors: c.tensors, Metadata: map[string]string{"lora_adapter_metadata": c.meta}}
 		if _, err := ReadLoRA(f); err == nil || err.Error() != c.want {
@@ -283,19 +329,50 @@ func TestReadLoRAErrors(t *testing.T) {
 
 func TestLoRAModule(t *testing.T) {
 	for name, want := range map[string]string{
-		"base_model.model.mid_block.attentions.0.proj_in":            "unet.mid_block.attentions.0.proj_in",
-		"base_model.model.text_model.encoder.layers.0.mlp.fc1":       "text_encoder.text_model.encoder.layers.0.mlp.fc1",
-		"text_model.encoder.layers.0.self_attn.to_out.0":             "text_encoder.text_model.encoder.layers.0.self_attn.out_proj",
-		"text_encoder.encoder.layers.0.self_attn.q_proj":             "text_encoder.text_model.encoder.layers.0.self_attn.q_proj",
-		"lora_te_text_model_encoder_layers_11_self_attn_out_proj":    "text_encoder.text_model.encoder.layers.11.self_attn.out_proj",
-		"lora_te1_text_model_encoder_layers_0_mlp_fc2":               "text_encoder.text_model.encoder.layers.0.mlp.fc2",
-		"lora_te2_text_projection":                                   "text_encoder_2.text_projection",
-		"lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q": "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q",
-		"lora_unet_output_blocks_2_2_conv":                           "unet.up_blocks.0.upsamplers.0.conv",
-		"lora_unet_something_new":                                    "unet.something.new",
+		"base_model.model.mid_block.attentions.0.proj_in":                      "unet.mid_block.attentions.0.proj_in",
+		"base_model.model.text_model.encoder.layers.0.mlp.fc1":                 "text_encoder.text_model.encoder.layers.0.mlp.fc1",
+		"text_model.encoder.layers.0.self_attn.to_out.0":                       "text_encoder.text_model.encoder.layers.0.self_attn.out_proj",
+		"text_encoder.encoder.layers.0.self_attn.q_proj":                       "text_encoder.text_model.encoder.layers.0.self_attn.q_proj",
+		"lora_te_text_model_encoder_layers_11_self_attn_out_proj":              "text_encoder.text_model.encoder.layers.11.self_attn.out_proj",
+		"lora_te1_text_model_encoder_layers_0_mlp_fc2":                         "text_encoder.text_model.encoder.layers.0.mlp.fc2",
+		"lora_te2_text_projection":                                             "text_encoder_2.text_projection",
+		"lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q":           "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q",
+		"lora_unet_output_blocks_2_2_conv":                                     "unet.up_blocks.0.upsamplers.0.conv",
+		"lora_unet_something_new":                                              "unet.something.new",
+		"diffusion_model.middle_block.1.proj_in":                               "unet.mid_block.attentions.0.proj_in",
+		"model.diffusion_model.time_embed.0":                                   "unet.time_embedding.linear_1",
+		"unet.base_model.model.mid_block.attentions.0.proj_in":                 "unet.mid_block.attentions.0.proj_in",
+		"lora_unet_mid_block.attentions.0.proj_in":                             "unet.mid_block.attentions.0.proj_in",
+		"lora_unet.mid_block.attentions.0.proj_in":                             "unet.mid_block.attentions.0.proj_in",
+		"lycoris_mid_block_attentions_0_proj_in":                               "unet.mid_block.attentions.0.proj_in",
+		"lora_te1.text_model.encoder.layers.0.mlp.fc1":                         "text_encoder.text_model.encoder.layers.0.mlp.fc1",
+		"text_encoders.clip_l.transformer.text_model.encoder.layers.0.mlp.fc1": "text_encoder.text_model.encoder.layers.0.mlp.fc1",
+		"text_encoders.clip_g.transformer.text_model.encoder.layers.0.mlp.fc1": "text_encoder_2.text_model.encoder.layers.0.mlp.fc1",
 	} {
 		if component, module := loraModule(name); component+"."+module != want {
 			t.Errorf("%s: %s.%s, want %s", name, component, module, want)
+		}
+	}
+}
+
+func TestParseLoRAKey(t *testing.T) {
+	for key, want := range map[string]loraKey{
+		"unet.a.b.lora_A.weight":                      {"unet", "a.b", factorDown, PEFT},
+		"unet.a.b.lora_B":                             {"unet", "a.b", factorUp, PEFT},
+		"unet.a.b.lora_A.default_0.weight":            {"unet", "a.b", factorDown, PEFT},
+		"base_model.model.a.b.lora_magnitude_vector":  {"unet", "a.b", Magnitude, PEFT},
+		"base_model.model.a.b.hada_w1_a.default":      {"unet", "a.b", HadaW1A, Kohya},
+		"unet.a.b.lora_B.default.bias":                {"unet", "a.b", LoRABias, PEFT},
+		"lora_unet_mid_block_proj_in.weight":          {"unet", "mid_block.proj_in", IA3Shift, Kohya},
+		"lora_unet_mid_block_proj_in.lora_mid.weight": {"unet", "mid_block.proj_in", Mid, Kohya},
+	} {
+		if got, ok := parseLoRAKey(key); !ok || got != want {
+			t.Errorf("%s: %+v, want %+v", key, got, want)
+		}
+	}
+	for _, key := range []string{"unet.a.b.weight", "layer.weight", "lora_unet_x.a1.weight", ".alpha", "a.oft_R.weight"} {
+		if got, ok := parseLoRAKey(key); ok {
+			t.Errorf("%s: read as %+v", key, got)
 		}
 	}
 }
@@ -306,17 +383,17 @@ func FuzzParseLoRAKey(f *testing.F) {
 	f.Add("base_model.model.unet.a.processor.to_q_lora.down.weight")
 	f.Fuzz(func(t *testing.T, key string) {
 		k, ok := parseLoRAKey(key)
-		if ok && (k.module == "" || k.component == "" || k.role == 0) {
+		if ok && (k.module == "" || k.component == "" || k.factor == "") {
 			t.Errorf("%q: %+v", key, k)
 		}
 	})
 }
 
-func FuzzAdapterMetadata(f *testing.F) {
+func FuzzAdapterConfig(f *testing.F) {
 	f.Add(`{"unet.lora_alpha":2,"unet.alpha_pattern":{"a":1},"unet.use_rslora":true}`)
 	f.Fuzz(func(_ *testing.T, text string) {
-		if meta, err := readAdapterMetadata(text); err == nil {
-			meta.alpha(&LoRAModule{Component: "unet", Path: "a", Down: Tensor{Shape: []int64{4, 1}}})
+		if config, err := readAdapterConfig([]byte(text)); err == nil {
+			config.alpha(&LoRAModule{Component: "unet", Path: "a", Down: Tensor{Shape: []int64{4, 1}}})
 		}
 	})
 }

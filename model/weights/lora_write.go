@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // WriteLoRA writes modules in a dialect to path; extra goes into the header. Alpha
@@ -15,6 +16,10 @@ import (
 // where programs older than 2025 do not look: bake it in first (Alpha = rank) if it
 // must work there too.
 func WriteLoRA(path string, dialect Dialect, modules []LoRAModule, extra map[string]string) error {
+	return writeLoRA(path, dialect, modules, extra, "")
+}
+
+func writeLoRA(path string, dialect Dialect, modules []LoRAModule, extra map[string]string, dtype DType) error {
 	if dialect != PEFT && dialect != Diffusers && dialect != Kohya {
 		return fmt.Errorf("%s: LoRA dialect %q, want %s, %s or %s", path, dialect, PEFT, Diffusers, Kohya)
 	}
@@ -24,10 +29,19 @@ func WriteLoRA(path string, dialect Dialect, modules []LoRAModule, extra map[str
 		if err := m.check(); err != nil {
 			return fmt.Errorf("%s: %s: %w", path, m.Name(), err)
 		}
+		if !m.Plain() {
+			return fmt.Errorf("%s: %s: is %s; only plain LoRA can be written", path, m.Name(), m.describe())
+		}
 		down, up, alpha := dialect.keys(m, lora.textPrefix())
-		entries = append(entries,
-			Entry{down, m.Down.DType, m.Down.Shape, m.Down.writeTo},
-			Entry{up, m.Up.DType, m.Up.Shape, m.Up.writeTo})
+		for _, e := range []Entry{{down, m.Down.stored(), m.Down.Shape, m.Down.writeTo}, {up, m.Up.stored(), m.Up.Shape, m.Up.writeTo}} {
+			if dtype != "" {
+				var err error
+				if e, err = Cast(e, dtype); err != nil {
+					return fmt.Errorf("%s: %w", path, err)
+				}
+			}
+			entries = append(entries, e)
+		}
 		if alpha != "" {
 			bits := binary.LittleEndian.AppendUint32(nil, math.Float32bits(float32(m.Alpha)))
 			entries = append(entries, Entry{alpha, F32, []int64{}, FromBytes(bits)})
@@ -39,6 +53,20 @@ func WriteLoRA(path string, dialect Dialect, modules []LoRAModule, extra map[str
 	}
 	maps.Copy(metadata, extra)
 	return Write(path, metadata, entries)
+}
+
+// keptHeader are the starts of header keys about training and model that a rewritten file keeps.
+var keptHeader = []string{"ss_", "modelspec.", "focusnfix_"}
+
+// RewriteLoRA writes what ReadLoRA has read in a dialect, with its matrices as dtype unless that is "".
+func RewriteLoRA(path string, dialect Dialect, lora *LoRA, dtype DType) error {
+	kept := map[string]string{}
+	for key, value := range lora.Metadata {
+		if key != "modelspec.hash_sha256" && slices.ContainsFunc(keptHeader, func(start string) bool { return strings.HasPrefix(key, start) }) {
+			kept[key] = value
+		}
+	}
+	return writeLoRA(path, dialect, lora.Modules, kept, dtype)
 }
 
 // textPrefix is kohya's for the first text encoder: it depends on there being two.

@@ -9,6 +9,7 @@
 package weights
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -37,6 +38,9 @@ type Tensor struct {
 	// Transposed says that Bytes hold a matrix with its two axes swapped: stored
 	// as [Shape[1],Shape[0]]. Only single-file checkpoints have such tensors.
 	Transposed bool
+
+	// Scales multiply 8-bit floats: one number, or one for each row. nil is none.
+	Scales []float32
 }
 
 // File is an open checkpoint: one safetensors file, or a sharded one seen as one.
@@ -56,6 +60,18 @@ func Open(path string) (*File, error) {
 	if strings.HasSuffix(path, ".json") {
 		return openIndex(path)
 	}
+	f, err := openPlain(path)
+	if err != nil {
+		return nil, err
+	}
+	if f.Tensors, err = foldScales(path, f.Tensors); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// openPlain opens one file, with the scales of 8-bit floats as tensors of their own.
+func openPlain(path string) (*File, error) {
 	data, err := mapFile(path)
 	if err != nil {
 		return nil, err
@@ -197,6 +213,6 @@ func describe(path string, err error) error {
 }
 
 // sortedKeys lists the keys of m in order.
-func sortedKeys[V any](m map[string]V) []string {
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 	return slices.Sorted(maps.Keys(m))
 }

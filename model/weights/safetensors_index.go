@@ -32,7 +32,7 @@ func openIndex(path string) (*File, error) {
 		f.Metadata[key] = fmt.Sprint(value)
 	}
 	for _, name := range idx.files() {
-		shard, err := Open(filepath.Join(filepath.Dir(path), name))
+		shard, err := openPlain(filepath.Join(filepath.Dir(path), name))
 		if err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
@@ -49,6 +49,9 @@ func openIndex(path string) (*File, error) {
 			err := fmt.Errorf("%s: %s: not in %s, where the index says it is", path, name, idx.WeightMap[name])
 			return nil, errors.Join(err, f.Close())
 		}
+	}
+	if f.Tensors, err = foldScales(path, f.Tensors); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
@@ -106,6 +109,21 @@ func weightsVariant(name string) (variant string, ok bool) {
 		return "", false
 	}
 	return m[1] + m[2] + m[3], true
+}
+
+// Variants lists the variants of the weights in the folder of one model part, sorted; "" is the plain one.
+func Variants(dir string) []string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	found := map[string]bool{}
+	for _, e := range entries {
+		if variant, ok := weightsVariant(e.Name()); ok {
+			found[variant] = true
+		}
+	}
+	return sortedKeys(found)
 }
 
 // chooseWeights picks, among the file names of one folder, the file to open: of

@@ -1,8 +1,10 @@
 package weights
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 )
@@ -37,14 +39,30 @@ const (
 	vaePrefix  = "first_stage_model."
 )
 
-// useless are keys that no model needs: training state, buffers that follow from the
+// useless are the beginnings of keys that no model needs: training state, buffers that follow from the
 // configuration, the second copy of averaged weights.
 var useless = []string{
 	"model_ema.", "betas", "alphas_cumprod", "sqrt_", "log_one_minus_alphas_cumprod", "posterior_", "logvar",
-	"lvlb_weights", "denoiser.", "cond_stage_model.logit_scale", "cond_stage_model.model.logit_scale",
-	"cond_stage_model.model.attn_mask", "conditioner.embedders.1.model.logit_scale",
-	"conditioner.embedders.1.model.attn_mask", "first_stage_model.loss.", "first_stage_model.model_ema.",
-	"edm_", "global_step", "epoch", "v_pred", "ztsnr",
+	"lvlb_weights", "denoiser.", "cond_stage_model.model.attn_mask", "conditioner.embedders.1.model.attn_mask",
+	"first_stage_model.loss.", "first_stage_model.model_ema.", "edm_", "global_step", "epoch", "v_pred", "ztsnr",
+}
+
+// leftovers are patterns of keys that merging and training programs leave in single files, and that no model
+// needs: CLIP's temperature, positions that count from 0, and the projection of a text encoder whose states
+// alone are read. path.Match, where * spans dots.
+var leftovers = []string{
+	"*logit_scale",
+	"cond_stage_model.transformer.text_projection*", "cond_stage_model.text_projection*",
+	"conditioner.embedders.0.transformer.text_projection*", "conditioner.embedders.0.text_projection*",
+}
+
+// Leftovers are leftovers by the names that they have in a part of a diffusers folder, for Source.Done. A
+// tensor that the model does ask for is never one.
+var Leftovers = []string{"*position_ids", "*num_batches_tracked", "*logit_scale", "*text_projection.weight"}
+
+// isUseless reports whether no model needs the tensor of this key of a single file.
+func isUseless(key string) bool {
+	return slices.ContainsFunc(useless, func(p string) bool { return strings.HasPrefix(key, p) }) || matchesAny(key, leftovers)
 }
 
 // SplitCheckpoint takes a single-file checkpoint apart without copying: tensors that
@@ -62,13 +80,16 @@ func SplitCheckpoint(f *File) (*Checkpoint, error) {
 		return nil, fmt.Errorf("%s: not a checkpoint of Stable Diffusion 1, 2 or XL base", f.Path)
 	}
 	for _, t := range f.Tensors {
+		if isUseless(t.Key) {
+			continue
+		}
 		part, tensors, err := c.place(t)
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("%s: %s: %w", f.Path, t.Key, err)
 		case part != "":
 			c.Parts[part] = append(c.Parts[part], tensors...)
-		case !slices.ContainsFunc(useless, func(p string) bool { return strings.HasPrefix(t.Key, p) }):
+		case !matchesAny(t.Key, Leftovers): // positions in a layout that is not the part's
 			c.Unknown = append(c.Unknown, t.Key)
 		}
 	}
@@ -139,6 +160,9 @@ func (c *Checkpoint) placeText(t Tensor) (part string, as []Tensor, err error) {
 // rows is the window on n rows of t from row at.
 func (t Tensor) rows(at, n int64) Tensor {
 	size := int64(len(t.Bytes)) / max(1, t.Shape[0])
+	if len(t.Scales) > 1 {
+		t.Scales = t.Scales[at : at+n]
+	}
 	t.Shape = append([]int64{n}, t.Shape[1:]...)
 	t.Offset += at * size
 	t.Bytes = t.Bytes[at*size : (at+n)*size : (at+n)*size]
@@ -194,7 +218,7 @@ func JoinCheckpoint(kind Kind, parts map[string][]Tensor) ([]Entry, error) {
 // joined is the entry that holds t, which is a tensor of part among all its tensors.
 // The entry has no name for a key or value weight, which goes with its query's.
 func (t Tensor) joined(kind Kind, part string, all map[string]Tensor) (e Entry, ok bool) {
-	e = Entry{DType: t.DType, Shape: t.Shape, Data: t.writeTo}
+	e = Entry{DType: t.stored(), Shape: t.Shape, Data: t.writeTo}
 	prefix := ""
 	switch {
 	case part == "unet":
@@ -223,7 +247,7 @@ func (t Tensor) joined(kind Kind, part string, all map[string]Tensor) (e Entry, 
 
 // joinedOpenCLIP fuses the three projections and turns text_projection.
 func (t Tensor) joinedOpenCLIP(all map[string]Tensor) (e Entry, ok bool) {
-	e = Entry{DType: t.DType, Shape: t.Shape, Data: t.writeTo}
+	e = Entry{DType: t.stored(), Shape: t.Shape, Data: t.writeTo}
 	if layer, proj, found := strings.Cut(t.Name, ".self_attn."); found && proj != "out_proj.weight" && proj != "out_proj.bias" {
 		proj, suffix, _ := strings.Cut(proj, ".")
 		if proj == "k_proj" || proj == "v_proj" {
@@ -251,6 +275,18 @@ func (t Tensor) joinedOpenCLIP(all map[string]Tensor) (e Entry, ok bool) {
 
 // writeTo writes the tensor row by row, turning it if it is Transposed.
 func (t Tensor) writeTo(w io.Writer) error {
+	if t.Scales != nil {
+		values, err := t.Float32s()
+		if err != nil {
+			return err
+		}
+		buffer := make([]byte, 0, 4*len(values))
+		for _, v := range values {
+			buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(v))
+		}
+		_, err = w.Write(buffer)
+		return err
+	}
 	if !t.Transposed {
 		_, err := w.Write(t.Bytes)
 		return err

@@ -111,14 +111,12 @@ func Judges(scores []core.AspectScore) []string {
 
 // RequestOf asks for a prompt with the run's own settings.
 func RequestOf(prompt string, seed uint64) run.GenerateRequest {
-	return run.GenerateRequest{Prompt: prompt, Seed: seed}
+	return run.GenerateRequest{Drawing: core.Drawing{Prompt: prompt, Seed: seed}}
 }
 
 // RequestAgain asks for a result once more.
 func RequestAgain(r core.PromptResult) run.GenerateRequest {
-	q := run.GenerateRequest{Prompt: r.Prompt, Negative: r.Negative, Seed: r.Seed, NumSteps: r.NumSteps}
-	if r.GuidanceScale > 0 {
-		q.GuidanceScale = r.GuidanceScale
-	}
+	q := run.GenerateRequest{Drawing: r.Drawing}
+	q.Sampling = r.Or(core.Sampling{}) // without numbers that are not known
 	return q
 }

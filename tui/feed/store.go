@@ -18,7 +18,7 @@ const (
 // Store is what the screen keeps of a run's events. Its memory has a bound however long the run is.
 type Store struct {
 	Steps       *table // of training steps; columns: see addStep
-	Evaluations *table // columns as in steps: "reward/ASPECT", "held-out/ASPECT", ...
+	Evaluations *table // columns as in steps: "reward/ASPECT", "held_out/ASPECT", ...
 	Aspects     []string
 	Log         []core.Event // all but steps and pictures, the oldest first
 
@@ -73,10 +73,7 @@ func (s *Store) Add(e *core.Event) {
 	case e.Alarm != nil:
 		s.Alarms = append(s.Alarms[max(0, len(s.Alarms)-99):], *e)
 	case e.Evaluation != nil:
-		s.evaluation = e.Evaluation
-		s.Evaluations.begin(e.Step, e.Time)
-		s.addAspects(s.Evaluations, e.Evaluation.Aspects)
-		s.Evaluations.set("outside-psnr", e.Evaluation.OutsidePSNR)
+		s.addEvaluation(e)
 	case e.Prompt != nil:
 		if len(s.Prompts) >= maxPrompts {
 			s.Prompts = slices.Delete(s.Prompts, 0, maxPrompts/4)
@@ -107,31 +104,25 @@ func (s *Store) addStep(e *core.Event) {
 	}
 	s.Train, s.trained = t, e.Time
 	s.Steps.begin(e.Step, e.Time)
-	s.Steps.set("reward", t.Reward)
-	s.Steps.set("loss", t.Loss)
-	s.Steps.set("region", t.Region)
-	s.Steps.set("coverage", t.Coverage)
-	s.Steps.set("inside-psnr", t.InsidePSNR)
-	s.Steps.set("outside-psnr", t.OutsidePSNR)
-	s.Steps.set("grad-norm", t.GradNorm)
-	s.Steps.set("learning-rate", t.LearningRate)
-	s.Steps.set("step-seconds", t.StepSeconds)
-	s.Steps.set("memory", t.MemoryMiB)
-	s.Steps.set("device", t.DeviceUse)
-	s.addAspects(s.Steps, t.Aspects)
+	s.noteAspects(t.Aspects)
+	t.Numbers(func(m core.Metric, name string, v float64) { s.Steps.set(name, m.Shown(v)) })
 }
 
-func (s *Store) addAspects(t *table, aspects []core.AspectScore) {
-	for i := range aspects {
-		a := &aspects[i]
-		if !slices.Contains(s.Aspects, a.Aspect) {
-			s.Aspects = append(s.Aspects, a.Aspect)
+func (s *Store) addEvaluation(e *core.Event) {
+	v := e.Evaluation
+	s.evaluation = v
+	s.Evaluations.begin(e.Step, e.Time)
+	s.noteAspects(v.Aspects)
+	core.AspectNumbers(v.Aspects, func(m core.Metric, name string, v float64) { s.Evaluations.set(name, m.Shown(v)) })
+	s.Evaluations.set("outside_psnr", v.OutsidePSNR)
+}
+
+// noteAspects remembers aspects in the order in which they come up.
+func (s *Store) noteAspects(scores []core.AspectScore) {
+	for i := range scores {
+		if !slices.Contains(s.Aspects, scores[i].Aspect) {
+			s.Aspects = append(s.Aspects, scores[i].Aspect)
 		}
-		t.set("reward/"+a.Aspect, a.Reward)
-		t.set("base/"+a.Aspect, a.Base)
-		t.set("held-out/"+a.Aspect, a.HeldOut)
-		t.set("base-held-out/"+a.Aspect, a.BaseHeldOut)
-		t.set("fixed/"+a.Aspect, a.Fixed)
 	}
 }
 

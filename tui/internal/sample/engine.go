@@ -184,9 +184,9 @@ func (e *Engine) prompt(ctx context.Context, r run.GenerateRequest, fix bool) (c
 	defer e.mu.Unlock()
 	i := int(r.Seed % 4)
 	result := core.PromptResult{
-		Prompt: r.Prompt, Negative: r.Negative, Seed: r.Seed, NumSteps: max(r.NumSteps, 10), Fix: fix,
-		GuidanceScale: max(r.GuidanceScale, 2.5), OutsidePSNR: 34.2, Seconds: 1, Aspects: []core.AspectScore{},
+		Drawing: r.Drawing, Fix: fix, OutsidePSNR: 34.2, Seconds: 1, Aspects: []core.AspectScore{},
 	}
+	result.Sampling = r.Or(core.Sampling{NumSteps: 10, GuidanceScale: 2.5})
 	for _, a := range e.run.o.Aspects {
 		result.Aspects = append(result.Aspects, core.AspectScore{Aspect: a, Base: 0.3, Reward: 0.9, BaseHeldOut: 0.28, HeldOut: 0.81, Fixed: 1})
 	}
