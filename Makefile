@@ -67,6 +67,10 @@ test-pure: ## the tests that need no libtorch
 test-isa: shim $(if $(findstring torch2,$(ISA)),$(TORCH2)) ## the tests that compute, under narrow to wide instruction sets and libtorch 2 (ISA="narrow wide")
 	@TORCH2=$(TORCH2) .ci/test-isa $(ISA)
 
+.PHONY: test-device
+test-device: $(TORCH2) ## the tests that compute, on a stand-in for a GPU whose memory no host code may touch (libtorch 2)
+	@TORCH2=$(TORCH2) .ci/test-device
+
 .PHONY: race
 race: ## the same under the race detector
 	@go test -race $(PURE)
@@ -75,13 +79,16 @@ race: ## the same under the race detector
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) ## go vet, golangci-lint, shellcheck, and formats
 	@$< run --allow-parallel-runners
 	@$< fmt --diff
-	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run .ci/test-isa); \
+	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run .ci/test-isa .ci/test-device); \
 	else echo "skipped: shellcheck is not installed"; fi
 	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) --dry-run --Werror $$(git ls-files '*.c' '*.cpp' '*.h'); \
 	else echo "skipped: $(CLANG_FORMAT) is not installed"; fi
 
 .PHONY: check
 check: lint test race ## what CI runs
+
+.PHONY: check-all
+check-all: check test-isa test-device ## check, every set of instructions, libtorch 2 and the stand-in for a GPU (an hour on two cores)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s) each

@@ -133,11 +133,26 @@ func (r doctorReport) improvements() []advice {
 	}
 	if len(r.CUDA) > 1 && !r.Torch.NCCL {
 		as = append(as, advice{
-			"there are several GPUs, but the shim was compiled without NCCL: CUDA's crt headers are missing",
-			"python3 -m pip install nvidia-cuda-crt && make shim",
+			"there are several GPUs, but the shim was compiled without NCCL: CUDA's headers crt/ and nv/ are missing",
+			ncclHeaders(r.Torch.Version),
 		})
 	}
 	return as
+}
+
+// ncclHeaders is the command that installs what compiling against NCCL needs beside a pip torch of that
+// version: the headers of the CUDA that it was built with, "2.11.0+cu130" say.
+func ncclHeaders(version string) string {
+	const install = "python3 -m pip install "
+	_, cuda, _ := strings.Cut(version, "+cu")
+	if n := len(cuda); n >= 3 && strings.HasPrefix(cuda, "12") {
+		series := cuda[:n-1] + "." + cuda[n-1:] + ".*"
+		return install + "nvidia-cuda-nvcc-cu12==" + series + " nvidia-cuda-cccl-cu12==" + series + " && make shim"
+	} else if n >= 3 {
+		series := cuda[:n-1] + "." + cuda[n-1:] + ".*"
+		return install + "nvidia-cuda-crt==" + series + " nvidia-cuda-cccl==" + series + " && make shim"
+	}
+	return install + "nvidia-cuda-crt nvidia-cuda-cccl && make shim"
 }
 
 // examineTorch describes the loaded libtorch from the libraries mapped into this process, from

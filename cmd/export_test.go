@@ -23,7 +23,7 @@ import (
 func tinyRun(t *testing.T, runs string) run.Folder {
 	t.Helper()
 	c := core.Default()
-	c.Model.Path, c.Model.Device, c.Sample.NumSteps, c.Sample.GuidanceScale = tinyModel, "cpu", 3, 3
+	c.Model.Path, c.Model.Device, c.Sample.NumSteps, c.Sample.GuidanceScale = tinyModel, string(torchtest.Device()), 3, 3
 	c.Sample.Size = core.Size{Width: 64, Height: 72}
 	f, err := run.Create(runs, run.Info{Preset: "violence", Model: tinyModel, ModelHash: "abc123"}, c)
 	if err != nil {
@@ -71,7 +71,7 @@ func TestExport(t *testing.T) {
 	draw := func(name, flags string) []byte {
 		t.Helper()
 		out := filepath.Join(dir, name+".png")
-		if code, _, problems := inRuns(t, runs, fmt.Sprintf("generate chef --seed 5 -q --device cpu -o %s %s", out, flags)); code != exitDone {
+		if code, _, problems := inRuns(t, runs, fmt.Sprintf("generate chef --seed 5 -q --device %s -o %s %s", torchtest.Device(), out, flags)); code != exitDone {
 			t.Fatalf("%s: %s", name, problems)
 		}
 		data, err := os.ReadFile(out)

@@ -26,7 +26,7 @@ func TestGenerateWritesPictures(t *testing.T) {
 	torchtest.Need(t)
 	dir := t.TempDir()
 	code, stdout, stderr := runCommand("generate", "a chef", "-m", tinyModel, "--steps", "2", "--size", "32x24", "--seed", "5", "-n", "3", "--batch", "2",
-		"--negative", "blood", "--lora", tinyModel+"_lora.safetensors:0.5", "-o", filepath.Join(dir, "new", "x.png"), "--device", "cpu")
+		"--negative", "blood", "--lora", tinyModel+"_lora.safetensors:0.5", "-o", filepath.Join(dir, "new", "x.png"), "--device", string(torchtest.Device()), "--dtype", "float32")
 	if code != exitDone {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}

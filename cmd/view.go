@@ -15,8 +15,8 @@ func newView() *cobra.Command {
 	var protocol, cellSize string
 	c := &cobra.Command{
 		Use:   "view FILE...",
-		Short: "Show pictures in the terminal, with a heatmap, a mask or a difference",
-		Long: "Show PNG and JPEG pictures in the terminal, by the best protocol it has.\n" +
+		Short: "Show images in the terminal, with a heatmap, a mask or a difference",
+		Long: "Show PNG and JPEG images in the terminal, by the best protocol it has.\n" +
 			"Into a pipe it writes half blocks, which every pager shows, or what --protocol says.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, files []string) error {
@@ -28,11 +28,11 @@ func newView() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&v.Heat, "heat", "", "lay this heatmap over the picture: a PNG, white is faulty")
+	f.StringVar(&v.Heat, "heat", "", "lay this heatmap over the image: a PNG, white is faulty")
 	f.StringVar(&v.Mask, "mask", "", "outline this mask: a PNG, white is faulty")
-	f.StringVar(&v.Diff, "diff", "", "show how the picture differs from this one, times 4")
+	f.StringVar(&v.Diff, "diff", "", "show how the image differs from this one, times 4")
 	f.StringVar(&protocol, "protocol", "", "auto, kitty, sixel, iterm2, blocks or off (default FNF_IMAGES, or auto)")
-	f.IntVar(&v.Cols, "width", 0, "width in columns (default as wide as the picture, at most the terminal)")
+	f.IntVar(&v.Cols, "width", 0, "width in columns (default as wide as the image, at most the terminal)")
 	f.StringVar(&cellSize, "cell-size", "", "WxH of a character in pixels (default what the terminal says)")
 	return c
 }

@@ -2,16 +2,16 @@ package render
 
 import "image"
 
-// A band is painted column by column, left to right: every pixel takes the colour of the lowest squared
-// error plus Sticky times the bytes that the colour costs there. With dithering the error that a pixel
+// A band is painted column by column, left to right: every pixel takes the color of the lowest squared
+// error plus Sticky times the bytes that the color costs there. With dithering the error that a pixel
 // leaves is passed on to its neighbours (Floyd and Steinberg, 1976, turned by 90 degrees and kept within
 // the band, so that bands can be painted at the same time), and so is the error that Sticky makes.
 
-// maxGap is how many empty columns a colour's segment may bridge. Bridging costs up to 4 bytes ("!12?")
+// maxGap is how many empty columns a color's segment may bridge. Bridging costs up to 4 bytes ("!12?")
 // and the room in the pass; a new segment costs the selection ("#123") and often an offset.
 const maxGap = 6
 
-// Bytes that a colour costs in a column that does not have it yet, by experiment: continued where its
+// Bytes that a color costs in a column that does not have it yet, by experiment: continued where its
 // segment ends in the column before, bridged and one for each empty column between, fresh for a new
 // segment.
 const (
@@ -20,7 +20,7 @@ const (
 	fresh     = 6
 )
 
-// segment is a run of one colour: columns x0..x1-1 of the band.
+// segment is a run of one color: columns x0..x1-1 of the band.
 type segment struct {
 	x0, x1 int32
 	color  int32
@@ -30,10 +30,10 @@ type segment struct {
 // band is one band while its pixels are turned into segments.
 type band struct {
 	width    int
-	masks    []uint8 // [256,width], a sixel mask for each colour and column; all zero between bands
+	masks    []uint8 // [256,width], a sixel mask for each color and column; all zero between bands
 	segments []segment
-	open     [256]int32 // the colour's last segment; its x1 is set when it is closed
-	last     [256]int32 // the last column of the colour, never if none
+	open     [256]int32 // the color's last segment; its x1 is set when it is closed
+	last     [256]int32 // the last column of the color, never if none
 	used     [256]bool  // since the picture's begin
 	heads    []int32    // the first segment that starts at the column, -1 if none
 	starts   []uint64   // bit set of the columns where segments start
@@ -46,7 +46,7 @@ type band struct {
 // never is so far left of the band that no segment is open.
 const never = -1 << 20
 
-// column is the set of colours in a column of the band.
+// column is the set of colors in a column of the band.
 type column struct {
 	n      int
 	colors [8]paint // bandRows of them; 8 spares the bounds checks
@@ -144,7 +144,7 @@ func (b *band) fillDithered(w *workspace, y int) {
 	b.closeSegments()
 }
 
-// choose finds the best colour for the pixel (r,g,b) in column x, which does not have the nearest colour
+// choose finds the best color for the pixel (r,g,b) in column x, which does not have the nearest color
 // c yet.
 func (b *band) choose(pal *palette, c uint8, x, r, g, bl int32) uint8 {
 	shown := &pal.rgb[c]
@@ -159,7 +159,7 @@ func (b *band) choose(pal *palette, c uint8, x, r, g, bl int32) uint8 {
 			}
 		}
 		again := -1
-		if price > continued { // else no other colour of the column before is better than c
+		if price > continued { // else no other color of the column before is better than c
 			cost -= b.sticky * continued
 			for i := range b.before.n {
 				if e := b.before.colors[i&7].distance(r, g, bl); e < cost {
@@ -178,7 +178,7 @@ func (b *band) choose(pal *palette, c uint8, x, r, g, bl int32) uint8 {
 	return uint8(best.color)
 }
 
-// price is the bytes that colour c costs in column x, which does not have it yet.
+// price is the bytes that color c costs in column x, which does not have it yet.
 func (b *band) price(c uint8, x int32) int32 {
 	switch gap := x - b.last[c] - 1; {
 	case gap == 0:
@@ -190,7 +190,7 @@ func (b *band) price(c uint8, x int32) int32 {
 	}
 }
 
-// endColumn moves the masks of column x to their colours' segments.
+// endColumn moves the masks of column x to their colors' segments.
 func (b *band) endColumn(x int32) {
 	for i := range b.this.n {
 		c := uint8(b.this.colors[i&7].color)
@@ -205,7 +205,7 @@ func (b *band) endColumn(x int32) {
 	b.this.n = 0
 }
 
-// start closes the colour's segment and begins one at column x.
+// start closes the color's segment and begins one at column x.
 func (b *band) start(c uint8, x int32) {
 	if b.last[c] != never {
 		b.segments[b.open[c]].x1 = b.last[c] + 1

@@ -35,7 +35,7 @@ func TestChangedCoversEveryDifference(t *testing.T) {
 			draw.Draw(prev, r, next, r.Min, draw.Src)
 		}
 		if !bytes.Equal(prev.Pix, next.Pix) {
-			t.Fatalf("%v: the changed rectangles %v do not give the next picture", size, rects)
+			t.Fatalf("%v: the changed rectangles %v do not give the next image", size, rects)
 		}
 	}
 }
@@ -54,7 +54,7 @@ func TestChanged(t *testing.T) {
 		want       []image.Rectangle
 	}{
 		{"equal", prev, prev, nil},
-		{"no picture before", nil, prev, []image.Rectangle{prev.Rect}},
+		{"no image before", nil, prev, []image.Rectangle{prev.Rect}},
 		{"another size", photo(t, 256), prev, []image.Rectangle{prev.Rect}},
 		{"most of it", sample(512, 512, 0), prev, []image.Rectangle{prev.Rect}},
 		{"an object", prev, draw96(105, 5), []image.Rectangle{image.Rect(100, 0, 210, 114)}},
@@ -76,6 +76,6 @@ func TestChanged(t *testing.T) {
 		part += len(s.Append(nil, next.SubImage(r).(*image.RGBA)))
 	}
 	if 20*part > full {
-		t.Errorf("an update is %d bytes, the picture %d: want less than a twentieth", part, full)
+		t.Errorf("an update is %d bytes, the image %d: want less than a twentieth", part, full)
 	}
 }

@@ -44,13 +44,41 @@ func (p Plot) X(col int) float64 {
 
 // Draw draws the lines.
 func (c Chart) Draw(lines ...Line) Plot {
-	if c.Cols <= 0 || c.Rows <= 0 {
-		return Plot{}
+	p, yTicks, xTicks := c.plot(lines)
+	if p.Rows == 0 {
+		return p
 	}
-	p := Plot{Cols: c.Cols, Rows: c.Rows}
+	g := c.newGrid(p)
+	for i := range lines {
+		g.dashed = lines[i].Dashed
+		g.draw(lines[i].Series, int16(i))
+	}
+	p.Lines = c.write(g, p, lines, yTicks, xTicks)
+	return c.values(p)
+}
+
+// Plot is what Draw returns but for the drawn lines: where the plot is and what its window is.
+func (c Chart) Plot(lines ...Line) Plot {
+	p, _, _ := c.plot(lines)
+	return c.values(p)
+}
+
+// values makes the range of a logarithmic plot, which is of exponents, one of values.
+func (c Chart) values(p Plot) Plot {
+	if c.LogY {
+		p.YMin, p.YMax = math.Pow(10, p.YMin), math.Pow(10, p.YMax)
+	}
+	return p
+}
+
+// plot finds the area, its window and the ticks; with LogY the range of y is of exponents.
+func (c Chart) plot(lines []Line) (p Plot, yTicks, xTicks []tick) {
+	if c.Cols <= 0 || c.Rows <= 0 {
+		return Plot{}, nil, nil
+	}
+	p = Plot{Cols: c.Cols, Rows: c.Rows}
 	p.XMin, p.XMax = c.window(lines)
 	p.YMin, p.YMax = c.valueRange(lines, p.XMin, p.XMax)
-	var yTicks, xTicks []tick
 	if c.Rows >= 3 && c.Cols >= 16 { // else there is no room for labels
 		p.Rows--
 		yTicks = c.yTicks(p)
@@ -61,16 +89,7 @@ func (c Chart) Draw(lines ...Line) Plot {
 		p.Cols -= p.Left
 		xTicks = ticks(p.XMin, p.XMax, max(1, p.Cols/12), c.XLabel)
 	}
-	g := c.newGrid(p)
-	for i := range lines {
-		g.dashed = lines[i].Dashed
-		g.draw(lines[i].Series, int16(i))
-	}
-	p.Lines = c.write(g, p, lines, yTicks, xTicks)
-	if c.LogY {
-		p.YMin, p.YMax = math.Pow(10, p.YMin), math.Pow(10, p.YMax)
-	}
-	return p
+	return p, yTicks, xTicks
 }
 
 // window is the range of x.

@@ -87,7 +87,7 @@ func (w *chartWriter) cells(g *grid, y int, labelled bool) {
 	}
 }
 
-// xLabels is the row below the plot: each label centred under its value, left out where it would touch
+// xLabels is the row below the plot: each label centered under its value, left out where it would touch
 // another.
 func xLabels(g *grid, p Plot, xTicks []tick, cols int) string {
 	row := []rune(strings.Repeat(" ", cols))
@@ -122,7 +122,7 @@ var (
 
 // Sparkline draws the values as one line of cols cells, from their smallest to their largest. Several
 // values in a cell give their mean; NaN and infinities are blank. Fewer values than cells stand at the
-// right. It has no colours; ASCII characters with the ASCII profile.
+// right. It has no colors; ASCII characters with the ASCII profile.
 func Sparkline(values []float64, cols int, p Profile) string {
 	if cols <= 0 {
 		return ""

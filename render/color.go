@@ -5,10 +5,10 @@ import (
 	"strconv"
 )
 
-// Profile is how many colours the terminal has.
+// Profile is how many colors the terminal has.
 type Profile int
 
-// The profiles, best first. ASCII has no colours and no characters beyond ASCII.
+// The profiles, best first. ASCII has no colors and no characters beyond ASCII.
 const (
 	TrueColor Profile = iota
 	ANSI256
@@ -16,7 +16,7 @@ const (
 	ASCII
 )
 
-// basic16 are xterm's sixteen default colours.
+// basic16 are xterm's sixteen default colors.
 var basic16 = [16][3]int{
 	{0, 0, 0},
 	{205, 0, 0},
@@ -36,7 +36,7 @@ var basic16 = [16][3]int{
 	{255, 255, 255},
 }
 
-// shade is a colour as a profile can show it: 24 bits of RGB, or a palette index.
+// shade is a color as a profile can show it: 24 bits of RGB, or a palette index.
 type shade int32
 
 const noShade shade = -1
@@ -55,7 +55,7 @@ func (p Profile) shade(c color.RGBA) shade {
 
 func squared(r, g, b int) int { return r*r + g*g + b*b }
 
-// nearest256 is the index of the nearest colour of xterm's 6x6x6 cube or its 24 greys.
+// nearest256 is the index of the nearest color of xterm's 6x6x6 cube or its 24 grays.
 func nearest256(r, g, b int) int {
 	level := func(v int) (index, value int) {
 		if v < 48 {
@@ -85,7 +85,7 @@ func nearest16(r, g, b int) int {
 	return at
 }
 
-// appendColor appends the sequence that makes s the foreground colour, or the background colour.
+// appendColor appends the sequence that makes s the foreground color, or the background color.
 func (p Profile) appendColor(dst []byte, s shade, background bool) []byte {
 	base := 30
 	if background {
@@ -115,7 +115,7 @@ func (p Profile) appendColor(dst []byte, s shade, background bool) []byte {
 	return append(dst, 'm')
 }
 
-// pen appends text in colours and writes only the changes of colour.
+// pen appends text in colors and writes only the changes of color.
 type pen struct {
 	profile Profile
 	dst     []byte
@@ -144,7 +144,7 @@ func (p *pen) reset() {
 	p.fg, p.bg = noShade, noShade
 }
 
-// line returns the text since the last line, colours reset.
+// line returns the text since the last line, colors reset.
 func (p *pen) line() string {
 	p.reset()
 	s := string(p.dst)

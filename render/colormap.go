@@ -7,15 +7,15 @@ import (
 	"unicode/utf8"
 )
 
-// Colormap gives a colour to values in [0,1].
+// Colormap gives a color to values in [0,1].
 type Colormap [256]color.RGBA
 
-// Colours of a map at 0, 1/32, ..., 1 as hexadecimal RGB; between them it is linear, within 3 levels of
+// Colors of a map at 0, 1/32, ..., 1 as hexadecimal RGB; between them it is linear, within 3 levels of
 // the original (testdata/ref/colormaps.py). viridis and magma: Stefan van der Walt, Nathaniel Smith and
 // Eric Firing for matplotlib, CC0. turbo: Anton Mikhailov, Copyright 2019 Google LLC, Apache-2.0.
 //
 // heat is ours, for overlays: blue, orange and yellow of Okabe and Ito's palette ("Color Universal Design",
-// 2008), which people with any of the common colour vision deficiencies tell apart, in the order of their
+// 2008), which people with any of the common color vision deficiencies tell apart, in the order of their
 // brightness.
 const (
 	viridis = "440154470d6048186a482374472d7b4536814240863f49893b528b375a8d33638d" +
@@ -46,14 +46,14 @@ func expand(text string) *Colormap {
 	parts := len(rgb)/3 - 1
 	for i := range m {
 		k := min(i*parts/255, parts-1)
-		t := i*parts - k*255 // position between the colours k and k+1, in 1/255
+		t := i*parts - k*255 // position between the colors k and k+1, in 1/255
 		mix := func(c int) uint8 { return uint8((int(rgb[3*k+c])*(255-t) + int(rgb[3*k+3+c])*t + 127) / 255) }
 		m[i] = color.RGBA{mix(0), mix(1), mix(2), 255}
 	}
 	return m
 }
 
-// At is the colour of v, clamped to [0,1]; NaN is 0.
+// At is the color of v, clamped to [0,1]; NaN is 0.
 func (m *Colormap) At(v float32) color.RGBA {
 	if !(v > 0) {
 		return m[0]

@@ -13,7 +13,7 @@ import (
 )
 
 // sixelDecoder reads sixel as DEC STD 070 has it, as far as our encoder may use it. It refuses what a
-// terminal would forgive: pixels outside the raster or painted twice, colours that were not defined.
+// terminal would forgive: pixels outside the raster or painted twice, colors that were not defined.
 type sixelDecoder struct {
 	data      []byte
 	at        int
@@ -84,7 +84,7 @@ func (d *sixelDecoder) selectColor() (err error) {
 		return err
 	}
 	if v[0] != 2 || max(v[1], v[2], v[3]) > 100 {
-		return fmt.Errorf("colour %v", v)
+		return fmt.Errorf("color %v", v)
 	}
 	d.registers[d.color] = [3]uint8{shown(v[1]), shown(v[2]), shown(v[3])}
 	return nil
@@ -97,7 +97,7 @@ func (d *sixelDecoder) paint(c byte, n int) error {
 	}
 	rgb, ok := d.registers[d.color]
 	if !ok {
-		return fmt.Errorf("colour %d was not defined", d.color)
+		return fmt.Errorf("color %d was not defined", d.color)
 	}
 	for ; n > 0; n-- {
 		for r := range 6 {

@@ -32,7 +32,7 @@ func (b Box) Fit(src image.Point, step int) image.Point {
 	return image.Pt(w, h)
 }
 
-// Fill is the largest centred part of src that has the box's aspect: scaled to the box it leaves no margin.
+// Fill is the largest centered part of src that has the box's aspect: scaled to the box it leaves no margin.
 func (b Box) Fill(src image.Rectangle) image.Rectangle {
 	area, size := b.Size(), src.Size()
 	if area.X == 0 || area.Y == 0 || src.Empty() {

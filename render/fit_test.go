@@ -86,6 +86,6 @@ func TestScale(t *testing.T) {
 		t.Error("memory was not reused")
 	}
 	if got := Scale(nil, img, image.Rect(600, 600, 700, 700), image.Pt(3, 3), true); got.Pix[0] != 0 || got.Rect.Dx() != 3 {
-		t.Error("outside of the picture is not black")
+		t.Error("outside of the image is not black")
 	}
 }

@@ -3,7 +3,7 @@ package render
 import "math"
 
 // grid is a chart's plot area: cells of several dots. A cell shows one line only, the last that was drawn
-// there, so that colours do not bleed into one another.
+// there, so that colors do not bleed into one another.
 type grid struct {
 	cols, rows   int
 	dotsX, dotsY int // of a cell

@@ -8,12 +8,12 @@ import (
 // Blocks draws pictures with characters: works in every terminal.
 type Blocks struct {
 	Profile Profile
-	// Quadrants uses quarter blocks: twice the resolution across, but two colours for four pixels. Sharper
+	// Quadrants uses quarter blocks: twice the resolution across, but two colors for four pixels. Sharper
 	// for drawings; half blocks are truer for photos.
 	Quadrants bool
 }
 
-// quadrants are the glyphs by the set of quarters in the foreground colour: 1 upper left, 2 upper right,
+// quadrants are the glyphs by the set of quarters in the foreground color: 1 upper left, 2 upper right,
 // 4 lower left, 8 lower right.
 var quadrants = [16]string{
 	" ", "▘", "▝", "▀", "▖", "▌", "▞", "▛",
@@ -23,7 +23,7 @@ var quadrants = [16]string{
 // ramp goes from dark to light; for ASCII.
 const ramp = " .:-=+*#%@"
 
-// Lines draws the whole picture, stretched, in rows lines of cols cells. Each line resets its colours.
+// Lines draws the whole picture, stretched, in rows lines of cols cells. Each line resets its colors.
 func (b Blocks) Lines(img *image.RGBA, cols, rows int) []string {
 	if cols <= 0 || rows <= 0 || img.Rect.Empty() {
 		return nil
@@ -102,13 +102,13 @@ func (b Blocks) character(img *image.RGBA, x, y int) string {
 	return ramp[i : i+1]
 }
 
-// quadrant draws the 2x2 pixels at (x,y) with the two colours that lose least: of the seven ways to
+// quadrant draws the 2x2 pixels at (x,y) with the two colors that lose least: of the seven ways to
 // divide four pixels, the one with the smallest squared error to the means.
 func (b Blocks) quadrant(p *pen, img *image.RGBA, x, y int) {
 	px := [4]color.RGBA{img.RGBAAt(x, y), img.RGBAAt(x+1, y), img.RGBAAt(x, y+1), img.RGBAAt(x+1, y+1)}
 	best, at := 1<<30, 0
 	var fg, bg color.RGBA
-	for set := range 8 { // the lower right pixel is always background; 0 is one colour
+	for set := range 8 { // the lower right pixel is always background; 0 is one color
 		f, fe := mean(px, set)
 		g, ge := mean(px, 15&^set)
 		if fe+ge < best {
@@ -123,7 +123,7 @@ func (b Blocks) quadrant(p *pen, img *image.RGBA, x, y int) {
 	p.put(quadrants[at], front, back)
 }
 
-// mean is the mean colour of the pixels in set and their squared error to it.
+// mean is the mean color of the pixels in set and their squared error to it.
 func mean(px [4]color.RGBA, set int) (color.RGBA, int) {
 	var n, r, g, b int
 	for i, c := range px {

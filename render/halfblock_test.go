@@ -61,7 +61,7 @@ func TestShrinkLooksLikeScale(t *testing.T) {
 	}
 }
 
-// Against xterm's table: every colour of the cube and the greys is its own nearest.
+// Against xterm's table: every color of the cube and the grays is its own nearest.
 func TestNearest256(t *testing.T) {
 	level := []int{0, 95, 135, 175, 215, 255}
 	for i := 16; i < 256; i++ {

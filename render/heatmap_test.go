@@ -46,7 +46,7 @@ func TestColormapsMatchMatplotlib(t *testing.T) {
 	}
 }
 
-// Whoever sees no colours must still see the order: brightness (Rec. 709, linear light) rises.
+// Whoever sees no colors must still see the order: brightness (Rec. 709, linear light) rises.
 func TestColormapsRiseInBrightness(t *testing.T) {
 	linear := func(v uint8) float64 { return math.Pow(float64(v)/255, 2.2) }
 	for _, name := range []string{"viridis", "magma", "heat"} {
@@ -135,7 +135,7 @@ func TestOverlayFullMaskHasNoContour(t *testing.T) {
 	want := append([]uint8(nil), img.Pix...)
 	Overlay{Width: 1, Height: 1, Mask: []float32{1}, Contour: color.RGBA{255, 0, 0, 255}}.Draw(img)
 	if !bytes.Equal(img.Pix, want) {
-		t.Error("a mask without an edge in the picture drew one")
+		t.Error("a mask without an edge in the image drew one")
 	}
 }
 

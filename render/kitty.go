@@ -43,8 +43,8 @@ const kittyChunk = 4096
 // KittyIDs is how many numbers KittyID gives before it starts again.
 const KittyIDs = 128 * 240
 
-// KittyID is the n-th of the picture IDs that survive a terminal, or a multiplexer, of 256 colours: the
-// low byte travels as a palette colour above the 16 basic ones, the high byte as a third diacritic. It
+// KittyID is the n-th of the picture IDs that survive a terminal, or a multiplexer, of 256 colors: the
+// low byte travels as a palette color above the 16 basic ones, the high byte as a third diacritic. It
 // stays below 1<<31: Konsole takes all above for one and the same picture.
 func KittyID(n int) uint32 {
 	n %= KittyIDs
@@ -86,8 +86,8 @@ func (k Kitty) AppendDelete(dst []byte) []byte {
 }
 
 // Row is the text that shows row 0..Rows-1 of the picture: Cols cells. Every cell names its place in the
-// picture, so a renderer may write any part of it again. The foreground colour carries the ID; it must
-// reach the terminal as it is. Colours are reset to default at the end.
+// picture, so a renderer may write any part of it again. The foreground color carries the ID; it must
+// reach the terminal as it is. Colors are reset to default at the end.
 func (k Kitty) Row(row int) string {
 	var s strings.Builder
 	s.Grow(24 + 12*k.Cols)

@@ -156,7 +156,7 @@ func TestKittyRowCellsNameTheirPlace(t *testing.T) {
 			var r, g, b uint32
 			if _, err := fmt.Sscanf(s, "\x1b[38;5;%dm", &low); err != nil {
 				if _, err := fmt.Sscanf(s, "\x1b[38;2;%d;%d;%dm", &r, &g, &b); err != nil {
-					t.Fatalf("no colour: %.20q", s)
+					t.Fatalf("no color: %.20q", s)
 				}
 				low = r<<16 | g<<8 | b
 			}

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// palette is up to 256 colours with an inverse map: from 6 bits a channel to the nearest colour. The map
+// palette is up to 256 colors with an inverse map: from 6 bits a channel to the nearest color. The map
 // is filled where pictures need it, 4x4x4 entries ("a block", 16 levels a channel) at a time. The entries
 // of a block lie together: one cache line.
 type palette struct {
@@ -35,7 +35,7 @@ func toPercent(sum, n uint32) uint8 {
 }
 func fromPercent(p uint8) int32 { return (int32(p)*255 + 50) / 100 }
 
-// build makes a new palette for the picture; the most frequent colours get the smallest, hence shortest,
+// build makes a new palette for the picture; the most frequent colors get the smallest, hence shortest,
 // numbers.
 func (p *palette) build(q *quantizer, img *image.RGBA, colors int) {
 	q.count(img)
@@ -77,7 +77,7 @@ func span(v, lo, hi int32) (near, far int32) {
 	return near, far * far
 }
 
-// candidates appends those of the colours in from that can be nearest to some point of the cube with the
+// candidates appends those of the colors in from that can be nearest to some point of the cube with the
 // given lowest corner and side.
 func (p *palette) candidates(dst, from []uint8, corner [3]int32, side int32) []uint8 {
 	var near [256]int32
@@ -125,7 +125,7 @@ func (p *palette) fill(wanted *[blocks]bool, first, step int) {
 	}
 }
 
-// fillBlock sets a block's 64 entries to the nearest of the colours in from.
+// fillBlock sets a block's 64 entries to the nearest of the colors in from.
 func (p *palette) fillBlock(dst, from []uint8, corner [3]int32) {
 	var best [64]int32
 	for i := range best {
@@ -148,7 +148,7 @@ func (p *palette) fillBlock(dst, from []uint8, corner [3]int32) {
 	}
 }
 
-// at is the nearest colour to an entry whose block need not be filled.
+// at is the nearest color to an entry whose block need not be filled.
 func (p *palette) at(r, g, b uint8) uint8 {
 	k := entry(r, g, b)
 	if p.filled[k>>6] {

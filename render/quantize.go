@@ -2,7 +2,7 @@ package render
 
 import "image"
 
-// Colour quantisation after Xiaolin Wu, "Efficient Statistical Computations for Optimal Color
+// Color quantisation after Xiaolin Wu, "Efficient Statistical Computations for Optimal Color
 // Quantization", Graphics Gems II (1991), pp. 126-133: pixels are summed into a 32x32x32 histogram whose
 // cumulative moments give the sum of any box in eight look-ups; boxes are cut until there are enough.
 // Wu cuts the box of the largest variance; we cut the box whose best cut lowers the squared error most,
@@ -23,7 +23,7 @@ type moment struct{ n, r, g, b uint32 }
 func (m moment) plus(o moment) moment  { return moment{m.n + o.n, m.r + o.r, m.g + o.g, m.b + o.b} }
 func (m moment) minus(o moment) moment { return moment{m.n - o.n, m.r - o.r, m.g - o.g, m.b - o.b} }
 
-// energy is |sum of the colours|^2 / count; the larger the energies of a partition, the smaller its
+// energy is |sum of the colors|^2 / count; the larger the energies of a partition, the smaller its
 // squared error.
 func (m moment) energy() float64 {
 	r, g, b := float64(m.r), float64(m.g), float64(m.b)

@@ -9,11 +9,11 @@ import (
 )
 
 // Sixel (DEC STD 070, chapter 9) draws a picture as bands of six pixel rows. A byte '?'+m paints the
-// pixels of mask m in one column with the selected colour; "#c" selects, "!n" repeats, '$' returns to the
+// pixels of mask m in one column with the selected color; "#c" selects, "!n" repeats, '$' returns to the
 // band's left edge, '-' goes to the next band.
 //
-// The steps, all of them on every core: a palette (quantize.go, palette.go), a colour for every pixel
-// (band.go, dither.go), and for every band the runs of each colour, cut at wide gaps and packed into as
+// The steps, all of them on every core: a palette (quantize.go, palette.go), a color for every pixel
+// (band.go), and for every band the runs of each color, cut at wide gaps and packed into as
 // few passes as will hold them (pack.go).
 
 const bandRows = 6
@@ -24,20 +24,20 @@ const maxHeader = 256*18 + 64
 // maxSticky is the largest useful Sticky: one byte is worth any error.
 const maxSticky = 3 * 255 * 255
 
-// Sixel encodes pictures as sixel. The zero value is ready to use: 256 colours, no dithering, lossless
+// Sixel encodes pictures as sixel. The zero value is ready to use: 256 colors, no dithering, lossless
 // but for the palette. It keeps the palette when asked to; it must not be used by two goroutines at once.
 type Sixel struct {
 	// Colors is the size of the palette, 2..256; 0 is 256. Not above what the terminal answered to
 	// XTSMGRAPHICS.
 	Colors int
-	// Sticky trades fidelity for bytes: a pixel may take a colour that its surroundings use already if
+	// Sticky trades fidelity for bytes: a pixel may take a color that its surroundings use already if
 	// that costs at most Sticky in squared error (sum of three channels, 0..255) for each byte it saves.
 	// 0 is off; on a photo, 5 saves a seventh for nothing, 10 a quarter for 0.5 dB, 20 a third for 1.5 dB.
 	Sticky int
 	// Dither is the strength of error diffusion, 0..1. 0.6 looks best in photos at rest; 0 is right for
 	// charts, and for moving pictures, where it would shimmer.
 	Dither float32
-	// Keep keeps the palette for the following pictures as long as it suits them: faster, and colours
+	// Keep keeps the palette for the following pictures as long as it suits them: faster, and colors
 	// do not flicker from picture to picture.
 	Keep bool
 
@@ -77,7 +77,7 @@ func (s *Sixel) appendWith(w *workspace, dst []byte, img *image.RGBA) []byte {
 	return append(dst, "\x1b\\"...)
 }
 
-// choosePalette makes w.palette ready for all colours of the picture.
+// choosePalette makes w.palette ready for all colors of the picture.
 func (s *Sixel) choosePalette(w *workspace) {
 	colors := s.Colors
 	if colors <= 0 || colors > 256 {
@@ -236,7 +236,7 @@ func (w *workspace) gatherWanted() {
 	}
 }
 
-// want marks the palette blocks that the worker's bands have colours in.
+// want marks the palette blocks that the worker's bands have colors in.
 func (k *worker) want(w *workspace) {
 	width, height := w.img.Rect.Dx(), w.img.Rect.Dy()
 	for y := k.first * bandRows; y < min(k.end*bandRows, height); y++ {

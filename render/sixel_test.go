@@ -35,7 +35,7 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-// sample is a picture whose character depends on seed: noise, gradient, flat areas, one colour.
+// sample is a picture whose character depends on seed: noise, gradient, flat areas, one color.
 func sample(w, h int, seed uint64) *image.RGBA {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	img := image.NewRGBA(image.Rect(0, 0, w, h))
@@ -62,7 +62,7 @@ func sample(w, h int, seed uint64) *image.RGBA {
 	return img
 }
 
-// checkSixel encodes, decodes, and compares: every pixel is painted once, in the palette's nearest colour,
+// checkSixel encodes, decodes, and compares: every pixel is painted once, in the palette's nearest color,
 // or in one that Sticky allows.
 func checkSixel(t *testing.T, s *Sixel, img *image.RGBA) {
 	t.Helper()
@@ -83,10 +83,10 @@ func checkSixel(t *testing.T, s *Sixel, img *image.RGBA) {
 			have := [3]int32{int32(q[0]), int32(q[1]), int32(q[2])}
 			at := [3]int32{int32(p[0]), int32(p[1]), int32(p[2])}
 			if s.Dither == 0 && distance(&have, &at) > distance(&want, &at)+int32(s.Sticky*fresh) {
-				t.Fatalf("(%d,%d): colour %v for %v, nearest %v", x, y, have, at, want)
+				t.Fatalf("(%d,%d): color %v for %v, nearest %v", x, y, have, at, want)
 			}
 			if s.Dither == 0 && s.Sticky == 0 && have != want {
-				t.Fatalf("(%d,%d): colour %v, want %v", x, y, have, want)
+				t.Fatalf("(%d,%d): color %v, want %v", x, y, have, want)
 			}
 		}
 	}
@@ -141,7 +141,7 @@ func TestSixelSubImage(t *testing.T) {
 	part := img.SubImage(image.Rect(100, 60, 180, 120)).(*image.RGBA)
 	alone := Scale(nil, img, part.Rect, part.Rect.Size(), false)
 	if a, b := new(Sixel).Append(nil, part), new(Sixel).Append(nil, alone); !bytes.Equal(a, b) {
-		t.Error("a part of a picture is encoded otherwise than a copy of it")
+		t.Error("a part of an image is encoded otherwise than a copy of it")
 	}
 }
 
@@ -196,15 +196,15 @@ func TestSixelKeepsThePaletteWhileItSuits(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s.palette.percent == kept {
-		t.Error("another picture kept the palette")
+		t.Error("another image kept the palette")
 	}
 	if got := psnr(other, decoded); got < 30 {
-		t.Errorf("another picture: %.1f dB", got)
+		t.Errorf("another image: %.1f dB", got)
 	}
 	s.Colors = 16
 	s.Append(nil, other)
 	if s.palette.n > 16 {
-		t.Errorf("%d colours after Colors was set to 16", s.palette.n)
+		t.Errorf("%d colors after Colors was set to 16", s.palette.n)
 	}
 }
 
@@ -241,7 +241,7 @@ func TestSixelAllocatesLittleForOnePicture(t *testing.T) {
 
 func TestSixelEmpty(t *testing.T) {
 	if out := new(Sixel).Append([]byte("x"), image.NewRGBA(image.Rect(0, 0, 0, 5))); string(out) != "x" {
-		t.Errorf("an empty picture gave %q", out)
+		t.Errorf("an empty image gave %q", out)
 	}
 }
 
@@ -270,7 +270,7 @@ func BenchmarkSixel(b *testing.B) {
 	}
 }
 
-// A sampled histogram must not miss thin lines: each of these columns has a colour of its own.
+// A sampled histogram must not miss thin lines: each of these columns has a color of its own.
 func TestSixelPaletteSeesThinLines(t *testing.T) {
 	for _, size := range []image.Point{{600, 600}, {1024, 512}, {1280, 1200}} {
 		img := image.NewRGBA(image.Rectangle{Max: size})

@@ -18,23 +18,26 @@ import (
 //
 //   - A pane is a struct with a pointer to shared, made by newXxxPane(s). shared has all that panes see of
 //     the program: the opened run (s.run, nil where none is; its folder, state, configuration, and in
-//     s.run.store the curves, log, pictures and prompts of its events), styles, settings, the pictures.
+//     s.run.Store the curves, log, images and prompts of its events), styles, settings, the terminal's pictures.
 //     It changes in Update only, so panes read it in update and view without locks.
-//   - update(msg) takes what happened and may return a command; view(w, h) draws exactly h lines of w cells
-//     and changes nothing; sizeMsg told the same w and h before. All work that may wait (files, engine,
-//     encoding) is a tea.Cmd. What such a command returns comes to update of every pane.
-//   - keys() are the pane's rows of the key table. The app dispatches by it and help and footer print it;
-//     nobody else looks at keys. While typing() is true (a text field has the focus) every key but ctrl+c
-//     comes to update as tea.KeyPressMsg instead, and tea.PasteMsg too; esc must end that.
-//   - The mouse comes to the visible pane as mouseMsg, with x and y counted from the pane's own top left.
-//     Rectangles are computed by functions in layout.go, the same for view and mouse.
-//   - Pictures: s.want(name, drawing, cols, rows) returns the command that reads, blends and encodes a
-//     picture of the run folder, or nil where it is there already; s.picture(name, w, h) is its text for
+//   - update(msg) takes what happened, brings up to date what the pane derives from it, and may return a
+//     command. view(w, h) draws exactly h lines of w cells; sizeMsg told the same w and h before. A view reads
+//     and changes nothing, of the pane, of a dialog, or of shared: TestViewsArePure draws every frame twice.
+//     All work that may wait (files, engine, encoding) is a tea.Cmd; what it returns comes to update of every
+//     pane.
+//   - keys() are the pane's rows of the key table (keys.go), in which each key has one meaning. The app
+//     dispatches by it and help and footer print it; nobody else looks at keys. While typing() is true (a text
+//     field has the focus) every key but ctrl+c and those with alt comes to update as tea.KeyPressMsg instead,
+//     and tea.PasteMsg too; esc must end that.
+//   - The mouse comes to the visible pane as widget.Mouse, with X and Y counted from the pane's own top left.
+//     Rectangles are computed by the pane's layout function, the same for view and mouse.
+//   - Images: s.want(name, drawing, cols, rows) returns the command that reads, blends and encodes an
+//     image of the run folder, or nil where it is there already; s.picture(name, w, h) is its text for
 //     view. Names begin with the pane's name. Call want again after sizeMsg and encodeMsg.
 //   - The engine: s.engine(func(ctx, *run.Client) tea.Msg) is a command that dials the opened run's engine.
 //     s.say and s.fail put one line into the footer; s.ask opens a question over everything.
-//   - Messages that panes get: sizeMsg, mouseMsg, visibleMsg, encodeMsg, openedMsg (another run is open),
-//     eventsMsg (the store took events in), stateMsg (run.json was looked at), shownMsg (a wanted picture).
+//   - Messages that panes get: sizeMsg, widget.Mouse, visibleMsg, encodeMsg, openedMsg (another run is open),
+//     eventsMsg (the store took events in), stateMsg (run.json was read), shownMsg (a wanted image).
 
 // Options is what the screen is started with. The callbacks start processes; the screen itself only
 // reads run folders and talks to engines.
@@ -71,7 +74,7 @@ const (
 type (
 	sizeMsg    struct{ w, h int }   // the pane's area
 	visibleMsg bool                 // the pane came to the front, or left it
-	encodeMsg  struct{}             // the terminal is another than thought: want pictures again
+	encodeMsg  struct{}             // the terminal is another than thought: want images again
 	openedMsg  struct{}             // s.run is another run, or nil
 	eventsMsg  struct{ reset bool } // s.run.store took events in
 	stateMsg   struct{}             // s.run's state, info or configuration may have changed
@@ -92,7 +95,6 @@ type app struct {
 	*shared
 	panes  []pane
 	tab    int
-	w, h   int
 	layout layout
 	told   time.Time // when panes last heard of events
 }
@@ -198,6 +200,9 @@ func (a *app) show(tab int) tea.Cmd {
 func (a *app) resize(w, h int) tea.Cmd {
 	a.w, a.h = w, h
 	a.layout = screenLayout(w, h)
+	if a.dialog != nil {
+		a.dialog.resize(a.dialogRoom())
+	}
 	return a.all(sizeMsg{a.layout.body.Dx(), a.layout.body.Dy()})
 }
 
@@ -226,7 +231,7 @@ func (a *app) followed(msg feed.Followed) tea.Cmd {
 	return tea.Batch(next, a.all(eventsMsg{msg.Batch.Reset}))
 }
 
-// drawn shows a picture that was encoded, if it is still wanted.
+// drawn shows an image that was encoded, if it is still wanted.
 func (a *app) drawn(msg drawnMsg) tea.Cmd {
 	shown, next := a.takeDrawn(msg)
 	if !shown {

@@ -22,7 +22,7 @@ type driver struct {
 	msgs chan tea.Msg
 }
 
-// drive starts the screen at a size. Pictures are half blocks.
+// drive starts the screen at a size. Images are half blocks.
 func drive(t testing.TB, o Options, w, h int) *driver {
 	t.Helper()
 	probe, err := picture.NewProbe(nil, "blocks", "", func(name string) string {

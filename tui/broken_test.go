@@ -90,11 +90,11 @@ func TestTornLog(t *testing.T) {
 	d.until("the rest of the line", func() bool { return len(d.run.Store.Log) == n+1 })
 }
 
-// Pictures that are missing or broken say so in their place.
+// Images that are missing or broken say so in their place.
 func TestMissingPictures(t *testing.T) {
 	sampleRuns(t)
 	dir := "runs/2026-11-24-all-aspects-k3f9"
-	if err := os.WriteFile(filepath.Join(dir, "images", "step-000080", "000-7.png"), []byte("no picture"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "images", "step-000080", "000-7.png"), []byte("no image"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.RemoveAll(filepath.Join(dir, "reference")); err != nil {
@@ -102,7 +102,7 @@ func TestMissingPictures(t *testing.T) {
 	}
 	d := drive(t, Options{Runs: "runs"}, 120, 40)
 	d.openPart("all-aspects")
-	d.shows("no picture", "neither a PNG nor a")
+	d.shows("no image", "neither a PNG nor a")
 	d.checkSize()
 }
 
@@ -172,8 +172,8 @@ func TestControl(t *testing.T) {
 	d.shows("region.weight", "0 to 1e+06") // refused before it is sent
 	d.press("backspace", "backspace", "2", "0", "enter")
 	d.shows("region.weight: 12 → 20")
-	d.press("s")
-	d.shows("kept checkpoints/step-")
+	d.press("c")
+	d.shows("saved checkpoints/step-")
 	d.press("p")
 	d.shows("● running")
 	d.press("x")
@@ -193,11 +193,12 @@ func TestChartMouse(t *testing.T) {
 	d.until("read", func() bool { return d.run.Store.Step == 83 })
 	d.content()
 	p := d.panes[tabDashboard].(*dashboardPane)
-	at := func(plot plot) tea.Mouse {
-		c := plot.at.Min.Add(plot.at.Size().Div(2)).Add(d.layout.body.Min)
+	at := func(chart int) tea.Mouse {
+		r := p.layout.charts[chart]
+		c := r.Min.Add(r.Size().Div(2)).Add(d.layout.body.Min)
 		return tea.Mouse{X: c.X, Y: c.Y, Button: tea.MouseLeft}
 	}
-	hero := at(p.plots[0])
+	hero := at(0)
 	hover := hero
 	hover.Button = tea.MouseNone
 	d.send(tea.MouseMotionMsg(hover))
@@ -217,7 +218,7 @@ func TestChartMouse(t *testing.T) {
 		t.Errorf("dragging to the right: window %+v, was %+v", p.curves.Window, zoomed)
 	}
 	d.content()
-	d.send(tea.MouseClickMsg(at(p.plots[2])))
+	d.send(tea.MouseClickMsg(at(2)))
 	if p.chosen != 2 {
 		t.Errorf("a click on the third chart chose %d", p.chosen)
 	}

@@ -16,11 +16,11 @@ import (
 // controlKeys are the commands to the run's engine.
 func (p *dashboardPane) controlKeys() []binding {
 	return []binding{
-		bind(p.s.pause, "pause", "pause the run, or let it go on", "p"),
-		bind(p.s.checkpoint, "save", "write a checkpoint now", "s"),
-		bind(p.s.chooseSetting, "set", "change the learning rate or a weight while it trains", "e"),
-		bind(p.s.resume, "", "go on with a run that was stopped or has crashed", "r"),
-		bind(p.s.stop, "stop", "end the run, with a checkpoint; asks first", "x"),
+		on(keyPause, p.s.pause),
+		on(keyCheckpoint, p.s.checkpoint),
+		here(keyEdit, "set", "Change the learning rate or a weight while it trains", p.s.chooseSetting),
+		on(keyResume, p.s.resume),
+		on(keyStop, p.s.stop),
 	}
 }
 
@@ -37,9 +37,9 @@ func (s *shared) command(done string, f func(ctx context.Context, c *run.Client)
 // pause pauses a run or lets it go on.
 func (s *shared) pause() tea.Cmd {
 	if s.run != nil && s.run.State == run.Paused {
-		return tea.Batch(s.say("it goes on"), s.command("it goes on", func(ctx context.Context, c *run.Client) error { return c.Resume(ctx) }))
+		return tea.Batch(s.say("resumed"), s.command("resumed", func(ctx context.Context, c *run.Client) error { return c.Resume(ctx) }))
 	}
-	return s.command("paused; p goes on", func(ctx context.Context, c *run.Client) error { return c.Pause(ctx) })
+	return s.command("paused; p resumes", func(ctx context.Context, c *run.Client) error { return c.Pause(ctx) })
 }
 
 func (s *shared) checkpoint() tea.Cmd {
@@ -48,7 +48,7 @@ func (s *shared) checkpoint() tea.Cmd {
 		if err != nil {
 			return failure(err)
 		}
-		return noticeMsg{text: "kept " + path}
+		return noticeMsg{text: "saved " + path}
 	})
 }
 
@@ -61,9 +61,9 @@ func (s *shared) stop() tea.Cmd {
 		return s.say("nothing to stop: the run is %s", words.State(s.run.State))
 	}
 	yes := func() tea.Cmd {
-		return s.command("told to stop; r goes on with it later", func(ctx context.Context, c *run.Client) error { return c.Stop(ctx) })
+		return s.command("told to stop; r resumes it later", func(ctx context.Context, c *run.Client) error { return c.Stop(ctx) })
 	}
-	return s.ask("Stop the run?", yes, s.run.Folder.Name(), "It finishes the step and writes a checkpoint.", "It can go on from there later.")
+	return s.ask("Stop the run?", yes, s.run.Folder.Name(), "It finishes the step and writes a checkpoint.", "It can be resumed from there later.")
 }
 
 // resume starts an engine for a run that has none.
@@ -84,11 +84,11 @@ func (s *shared) resumeRun(f run.Folder, state string) tea.Cmd {
 		return s.fail(fmt.Errorf("this screen cannot start engines"))
 	}
 	resume := s.options.Resume
-	return tea.Batch(s.say("%s: an engine is started", f.Name()), func() tea.Msg {
+	return tea.Batch(s.say("%s: starting an engine", f.Name()), func() tea.Msg {
 		if err := resume(context.Background(), f); err != nil {
 			return failure(err)
 		}
-		return noticeMsg{text: f.Name() + ": its engine is up"}
+		return noticeMsg{text: f.Name() + ": engine running"}
 	})
 }
 

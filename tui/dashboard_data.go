@@ -89,7 +89,7 @@ func aspectRow(s *feed.Store, aspect string, indent int) tableRow {
 	}
 }
 
-// aspectColor is the number of an aspect's colour; the total has the first.
+// aspectColor is the number of an aspect's color; the total has the first.
 func aspectColor(s *feed.Store, aspect string) int {
 	if len(s.Aspects) == 1 {
 		return 0

@@ -9,13 +9,13 @@ import (
 	"focusnfix/tui/widget"
 )
 
-// deck knows which drawing each picture name is to show, and keeps decoded files for a while.
+// deck knows which drawing each image name is to show, and keeps decoded files for a while.
 type deck struct {
 	shelf      *picture.Shelf
 	files      *feed.Cache
 	wishes     map[string]wish
 	number     int
-	generation int // of the terminal: pictures of an earlier one have to be encoded again
+	generation int // of the terminal: images of an earlier one have to be encoded again
 }
 
 // wish is what a name is to show.
@@ -28,7 +28,7 @@ type wish struct {
 	err                    error
 }
 
-// drawnMsg is a picture that was encoded.
+// drawnMsg is an image that was encoded.
 type drawnMsg struct {
 	name   string
 	number int
@@ -36,7 +36,7 @@ type drawnMsg struct {
 	err    error
 }
 
-// shownMsg tells that the picture called name is there now, or why not.
+// shownMsg tells that the image called name is there now, or why not.
 type shownMsg struct {
 	name string
 	err  error
@@ -46,8 +46,8 @@ func newDeck(p *picture.Shelf) *deck {
 	return &deck{shelf: p, files: feed.NewCache(), wishes: map[string]wish{}}
 }
 
-// want makes d the picture called name, at most cols x rows cells large. It returns the command that
-// encodes it, or nil where that is done or under way. The picture before stays until then. One command at
+// want makes d the image called name, at most cols x rows cells large. It returns the command that
+// encodes it, or nil where that is done or under way. The image before stays until then. One command at
 // a time works for a name: when it is done the newest wish is next, and those in between are left out.
 func (s *shared) want(name string, d feed.Drawing, cols, rows int) tea.Cmd {
 	k := s.deck
@@ -67,7 +67,7 @@ func (s *shared) want(name string, d feed.Drawing, cols, rows int) tea.Cmd {
 	return s.encode(name)
 }
 
-// encode is the command that makes the picture called name as it is wished now.
+// encode is the command that makes the image called name as it is wished now.
 func (s *shared) encode(name string) tea.Cmd {
 	w := s.deck.wishes[name]
 	d, cols, rows, number, cell := w.Drawing, w.cols, w.rows, w.number, s.probe.Terminal().Cell
@@ -81,25 +81,25 @@ func (s *shared) encode(name string) tea.Cmd {
 	}
 }
 
-// unwant forgets the picture called name.
+// unwant forgets the image called name.
 func (s *shared) unwant(name string) {
 	delete(s.deck.wishes, name)
 	s.deck.shelf.Hide(name)
 }
 
-// picture is the text of the picture called name in w x h cells: the picture, or why it is not there.
+// image is the text of the image called name in w x h cells: the image, or why it is not there.
 func (s *shared) picture(name string, w, h int) string {
 	wish, ok := s.deck.wishes[name]
 	switch {
 	case ok && wish.err != nil:
 		return widget.Message(w, h, widget.Wrap(wish.err.Error(), w, 3)...)
 	case ok && wish.done && s.probe.Terminal().Protocol == picture.Off:
-		return widget.Message(w, h, s.styles.FaintText.Render("picture off"))
+		return widget.Message(w, h, s.styles.FaintText.Render("images are off"))
 	}
 	return s.deck.shelf.View(name, w, h)
 }
 
-// takeDrawn shows an encoded picture, also one that is out of date while the newest wish is still to be made:
+// takeDrawn shows an encoded image, also one that is out of date while the newest wish is still to be made:
 // so a slider that is dragged shows where it is. It returns the command for that wish.
 func (s *shared) takeDrawn(msg drawnMsg) (shown bool, next tea.Cmd) {
 	k := s.deck

@@ -14,16 +14,22 @@ import (
 type dialog interface {
 	// update takes a tea.KeyPressMsg, a tea.PasteMsg or a mouseMsg, counted from the inside's top left.
 	update(msg tea.Msg) (done bool, cmd tea.Cmd)
-	// view is the inside: any lines, at most w x h cells.
-	view(w, h int) string
+	// resize tells the room inside, in cells, before the first view and whenever it changes.
+	resize(w, h int)
+	// view is the inside: any lines, at most as large as resize said. It changes nothing.
+	view() string
 	title() string
 }
 
 // open shows a dialog.
 func (s *shared) openDialog(d dialog) tea.Cmd {
+	d.resize(s.dialogRoom())
 	s.dialog = d
 	return nil
 }
+
+// dialogRoom is how large the inside of a dialog may be.
+func (s *shared) dialogRoom() (w, h int) { return max(min(s.w-4, 100)-4, 0), max(s.h-6, 0) }
 
 // dialogUpdate hands a message to the dialog and closes it when it is done.
 func (a *app) dialogUpdate(msg tea.Msg) tea.Cmd {
@@ -46,9 +52,7 @@ func (a *app) dialogUpdate(msg tea.Msg) tea.Cmd {
 
 // dialogBlock is the dialog in its frame, and where it lies.
 func (a *app) dialogBlock() (string, image.Rectangle) {
-	w, h := min(a.w-4, 100), a.h-4
-	inside := a.dialog.view(w-4, h-2)
-	block := a.frame(a.dialog.title(), inside)
+	block := a.frame(a.dialog.title(), a.dialog.view())
 	size := image.Pt(lipgloss.Width(block), lipgloss.Height(block))
 	at := image.Pt((a.w-size.X)/2, max((a.h-size.Y)/2, 1))
 	return block, image.Rectangle{at, at.Add(size)}
@@ -104,7 +108,9 @@ func (q *question) update(msg tea.Msg) (bool, tea.Cmd) {
 	return false, nil
 }
 
-func (q *question) view(int, int) string {
+func (q *question) resize(int, int) {}
+
+func (q *question) view() string {
 	key := q.s.styles.KeyCap
 	return strings.Join(append(append([]string{}, q.lines...), "", key.Render("y")+" yes   "+key.Render("n")+" no"), "\n")
 }

@@ -123,7 +123,7 @@ func (d *driver) waitFor(e *fakeEngine, what string, seen func() int) {
 	})
 }
 
-// writePlain writes a picture of one grey.
+// writePlain writes an image of one gray.
 func writePlain(path string, grey uint8) error {
 	m := image.NewGray(image.Rect(0, 0, 32, 32))
 	for i := range m.Pix {
@@ -137,7 +137,7 @@ func writePlain(path string, grey uint8) error {
 	return errors.Join(png.Encode(file, m), file.Close())
 }
 
-// newSampleRun is a run with pictures of four prompts at steps 0, 5 and 10.
+// newSampleRun is a run with images of four prompts at steps 0, 5 and 10.
 func newSampleRun(t testing.TB) run.Folder {
 	t.Helper()
 	f, err := sample.Write(t.TempDir(), sample.Options{

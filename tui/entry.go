@@ -15,6 +15,7 @@ type entry struct {
 	head  string
 	lines []string // above the field
 	field textinput.Model
+	w     int
 	err   error
 	done  func(text string) (tea.Cmd, error) // an error keeps the dialog open and is shown
 }
@@ -44,11 +45,13 @@ func (e *entry) update(msg tea.Msg) (bool, tea.Cmd) {
 	return false, cmd
 }
 
-func (e *entry) view(w, _ int) string {
+func (e *entry) resize(w, _ int) { e.w = w }
+
+func (e *entry) view() string {
 	lines := append([]string{}, e.lines...)
 	lines = append(lines, "", e.s.styles.AccentText.Render("> ")+e.field.View())
 	if e.err != nil {
-		lines = append(lines, e.s.styles.BadText.Render(widget.FitLine(e.err.Error(), min(w, len(e.err.Error())))))
+		lines = append(lines, e.s.styles.BadText.Render(widget.FitLine(e.err.Error(), min(e.w, len(e.err.Error())))))
 	}
 	key := e.s.styles.KeyCap
 	return strings.Join(append(lines, "", key.Render("enter")+" set   "+key.Render("esc")+" leave it"), "\n")

@@ -6,7 +6,7 @@ import (
 	"focusnfix/core/run"
 )
 
-// boxEditor is the rectangle that a person draws over a picture, with the mouse or with keys.
+// boxEditor is the rectangle that a person draws over an image, with the mouse or with keys.
 type boxEditor struct {
 	box    run.Box
 	set    bool // there is one
@@ -29,7 +29,7 @@ func (g grip) String() string {
 	return [...]string{"the box", "its top left corner", "its bottom right corner"}[g]
 }
 
-// A box is at least boxLeast wide and high; keys move it by boxStep. Both are parts of the picture.
+// A box is at least boxLeast wide and high; keys move it by boxStep. Both are parts of the image.
 const (
 	boxLeast = 0.04
 	boxStep  = 0.02
@@ -40,7 +40,7 @@ func (b *boxEditor) initial() {
 	b.box, b.set = run.Box{Left: 0.3, Top: 0.3, Right: 0.7, Bottom: 0.7}, true
 }
 
-// press begins a new box at a point of the picture.
+// press begins a new box at a point of the image.
 func (b *boxEditor) press(x, y float64) {
 	b.anchor, b.drawn = [2]float64{x, y}, true
 	b.drag(x, y)
@@ -108,8 +108,8 @@ func (b *boxEditor) grow(n int) {
 	b.box.Top, b.box.Bottom = apart(b.box.Top-by, b.box.Bottom+by)
 }
 
-// toPicture is where cell (x,y) of a rectangle of w x h cells lies in a picture of cols x rows cells in
-// its middle, in [0,1]; inside is false beside the picture.
+// toPicture is where cell (x,y) of a rectangle of w x h cells lies in an image of cols x rows cells in
+// its middle, in [0,1]; inside is false beside the image.
 func toPicture(x, y, w, h, cols, rows int) (u, v float64, inside bool) {
 	x, y = x-(w-cols)/2, y-(h-rows)/2
 	inside = x >= 0 && x < cols && y >= 0 && y < rows

@@ -58,7 +58,7 @@ func TestBoxByKeys(t *testing.T) {
 	}
 }
 
-// Whatever is pressed, the box stays a box within the picture: the engine refuses others.
+// Whatever is pressed, the box stays a box within the image: the engine refuses others.
 func TestBoxStaysABox(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 2))
 	var b boxEditor

@@ -110,7 +110,10 @@ func (a *app) footer() string {
 	if lines := a.noticeLines(); len(lines) > 0 {
 		return lines[len(lines)-1]
 	}
-	right := a.keyHints([]binding{{keys: []string{":"}, short: "commands"}, {keys: []string{"?"}, short: "help"}, {keys: []string{"q"}, short: "quit"}}, a.w)
+	if a.panes[a.tab].typing() {
+		return widget.FitLine(a.keyHints(a.panes[a.tab].keys(), a.w), a.w)
+	}
+	right := a.keyHints([]binding{on(keyPalette, nil), on(keyHelp, nil), on(keyQuit, nil)}, a.w)
 	left := a.keyHints(a.panes[a.tab].keys(), a.w-lipgloss.Width(right)-2)
 	return widget.Spread(left, right+" ", a.w)
 }

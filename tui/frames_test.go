@@ -70,7 +70,7 @@ func golden(t *testing.T, path, got string) {
 	}
 }
 
-// The frames of four sizes, text only. Pictures are off: what they look like is the picture layer's test.
+// The frames of four sizes, text only. Images are off: what they look like is the image layer's test.
 func TestGoldenFrames(t *testing.T) {
 	testdata, err := filepath.Abs("testdata")
 	if err != nil {

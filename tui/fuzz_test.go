@@ -75,7 +75,7 @@ func (m *monkey) play() string {
 }
 
 // Whatever is pressed, clicked and resized, nothing panics, every frame has the size of the screen, the terminal
-// shows it, and no text is ever written over a picture that stays.
+// shows it, and no text is ever written over an image that stays.
 func TestMonkey(t *testing.T) {
 	rounds := 200
 	if underRace {
@@ -126,7 +126,7 @@ func TestMonkey(t *testing.T) {
 				}
 			}
 			if m.rig.draws == 0 {
-				t.Error("no picture was drawn")
+				t.Error("no image was drawn")
 			}
 		})
 	}

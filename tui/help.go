@@ -14,7 +14,7 @@ type helpDialog struct {
 	s      *shared
 	lines  []string
 	scroll int
-	height int
+	w, h   int
 }
 
 func (a *app) openHelp() tea.Cmd {
@@ -45,24 +45,26 @@ func (h *helpDialog) update(msg tea.Msg) (bool, tea.Cmd) {
 		case "up", "k":
 			h.scroll--
 		case "pgdown", "space":
-			h.scroll += h.height
+			h.scroll += h.h
 		case "pgup":
-			h.scroll -= h.height
+			h.scroll -= h.h
 		}
 	case widget.Mouse:
 		h.scroll += 3 * msg.Lines()
 	}
-	h.scroll = max(min(h.scroll, len(h.lines)-h.height), 0)
+	h.scroll = max(min(h.scroll, len(h.lines)-h.h), 0)
 	return false, nil
 }
 
-func (h *helpDialog) view(w, n int) string {
-	h.height = min(n, len(h.lines))
-	h.scroll = max(min(h.scroll, len(h.lines)-h.height), 0)
-	lines := h.lines[h.scroll : h.scroll+h.height]
+func (h *helpDialog) resize(w, rows int) {
 	width := 0
 	for _, line := range h.lines {
 		width = max(width, lipgloss.Width(line))
 	}
-	return widget.FitBlock(lines, min(w, width), h.height)
+	h.w, h.h = min(w, width), min(rows, len(h.lines))
+	h.scroll = max(min(h.scroll, len(h.lines)-h.h), 0)
+}
+
+func (h *helpDialog) view() string {
+	return widget.FitBlock(h.lines[h.scroll:h.scroll+h.h], h.w, h.h)
 }

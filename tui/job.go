@@ -129,7 +129,7 @@ func (j *job) line(verb string, now time.Time) string {
 
 // waitsFor says what a request waits for, by what the engine is busy with.
 var waitsFor = map[string]string{
-	"step": "waiting for the training step", "evaluate": "waiting for the evaluation", "reference": "waiting for a reference picture",
+	"step": "waiting for the training step", "evaluate": "waiting for the evaluation", "reference": "waiting for a reference image",
 	"checkpoint": "waiting for a checkpoint", "load": "loading the model",
 }
 

@@ -2,23 +2,116 @@ package tui
 
 import (
 	"slices"
+	"strings"
 
 	tea "charm.land/bubbletea/v2"
 )
 
-// binding is one row of the key table, by which keys are dispatched and from which help, footer and
-// palette are written.
-type binding struct {
-	keys  []string       // as tea.KeyPressMsg.String writes them; the first is the one that is shown
-	short string         // one or two words for the footer; "" is not shown there
-	help  string         // what it does, a line of help
-	do    func() tea.Cmd // nil: the row only explains, as of the mouse
+// meaning is what a key does. It does so in every pane: the key table has each key once.
+type meaning struct {
+	keys  []string // as tea.KeyPressMsg.String writes them; the first is the one that is shown
+	short string   // one or two words for the footer; "" is not shown there
+	help  string   // begins with a verb
+	// ofPane marks keys of which a pane says more exactly what they do there: arrows, enter, esc.
+	ofPane bool
 }
 
-// bind is a row whose keys are separated by spaces in the table of the caller.
-func bind(do func() tea.Cmd, short, help string, keys ...string) binding {
-	return binding{keys, short, help, do}
+func key(keys, short, help string) *meaning {
+	return &meaning{strings.Fields(keys), short, help, false}
 }
+
+func paneKey(keys, help string) *meaning { return &meaning{strings.Fields(keys), "", help, true} }
+
+// The key table. Dispatch, help, footer, palette and docs/keys.md follow from it.
+var (
+	keyRuns      = key("1", "", "Show the list of runs")
+	keyDashboard = key("2", "", "Show the run's dashboard")
+	keyImages    = key("3", "", "Show the run's images")
+	keyPrompt    = key("4", "", "Try a prompt")
+	keyFix       = key("5", "", "Repair a region of an image")
+	keyNextTab   = key("tab", "", "Go to the next tab")
+	keyPrevTab   = key("shift+tab", "", "Go to the previous tab")
+	keyHelp      = key("? f1", "help", "Show the keys")
+	keyPalette   = key(": ctrl+p", "commands", "List all commands; typing narrows them down")
+	keySettings  = key("S", "", "Change settings of the screen: colors, smoothing, images")
+	keySuspend   = key("ctrl+z", "", "Suspend to the shell; fg resumes")
+	keyQuit      = key("q ctrl+c", "quit", "Leave the screen; runs go on")
+
+	keyEnter      = paneKey("enter", "Do the main thing: open, start, draw, repair")
+	keyEsc        = paneKey("esc", "Cancel or go back")
+	keyUp         = paneKey("up k", "Move up")
+	keyDown       = paneKey("down j", "Move down")
+	keyLeft       = paneKey("left", "Move left")
+	keyRight      = paneKey("right", "Move right")
+	keyShiftUp    = paneKey("shift+up", "Move up by more, or the corner of the box")
+	keyShiftDown  = paneKey("shift+down", "Move down by more, or the corner of the box")
+	keyShiftLeft  = paneKey("shift+left", "Move left by more, or the corner of the box")
+	keyShiftRight = paneKey("shift+right", "Move right by more, or the corner of the box")
+	keyPageUp     = paneKey("pgup", "Go back by a page")
+	keyPageDown   = paneKey("pgdown", "Go on by a page")
+	keyHome       = paneKey("home", "Go to the first")
+	keyEnd        = paneKey("end", "Go to the last, and follow")
+	keyLarger     = paneKey("+ =", "Zoom in, or make the box larger")
+	keySmaller    = paneKey("-", "Zoom out, or make the box smaller")
+
+	keyPause      = key("p", "pause", "Pause or resume training")
+	keyResume     = key("r", "resume", "Resume a run that was stopped or has crashed")
+	keyStop       = key("x", "stop", "Stop the run, with a checkpoint; asks first")
+	keyCheckpoint = key("c", "checkpoint", "Save a checkpoint now")
+	keyEdit       = paneKey("e", "Edit: settings of a run or of a new one, or the prompt")
+	keyNewRun     = key("ctrl+n", "new run", "Go to the presets, to start a run")
+	keyMark       = key("m", "mark", "Mark the run: the curves of marked runs are drawn together")
+	keyOpenFolder = key("o", "folder", "Open a run folder from anywhere, such as a copy from another machine")
+
+	keyNextChart = key("]", "chart", "Make the next chart the large one")
+	keyPrevChart = key("[", "", "Make the previous chart the large one")
+	keyInspect   = key("i", "inspect", "Show a hairline with the values at one place; arrows move it")
+	keyWhole     = key("0", "", "Show the whole curve")
+	keyAxis      = key("X", "", "Change the x axis: step, time since the start, time of day")
+	keyLogY      = key("y", "", "Switch the y axis between linear and logarithmic")
+	keySmoother  = key(">", "", "Smooth curves more; the raw curve stays behind them, pale")
+	keyRougher   = key("<", "", "Smooth curves less")
+	keyCurve     = key("v", "curve", "Show or hide the curve of the chosen row")
+	keyHeldOut   = key("H", "", "Show or hide the curves of held-out judges (dashed)")
+
+	keyNextImage = key("n", "image", "Go to the next image")
+	keyPrevImage = key("N", "", "Go to the previous image")
+	keyEarlier   = key(",", "", "Show images of an earlier step, and stay there")
+	keyLater     = key(".", "", "Show images of a later step")
+	keyHeat      = key("h", "heat", "Change what lies over images: mask outline, heatmap, nothing")
+	keyAspect    = key("a", "aspect", "Go to the next aspect, or its next judge")
+	keyDiff      = key("d", "diff", "Show the difference from the base image, 4 times as strong")
+	keyFlip      = key("f", "flip", "Swap base and tuned, or before and after, in place")
+	keyBlink     = key("b", "blink", "Flip by itself, or stop")
+	keyPlay      = key("space", "play", "Play through the steps, or stop")
+	keyGrid      = key("g", "grid", "Show many small images, or one large")
+	keyGridOver  = key("G", "", "Show the grid over steps, or over prompts")
+	keySave      = key("s", "save", "Save what is shown as PNG")
+	keyRepair    = key("F", "fix", "Repair a region of this image")
+
+	keySeed    = key("t", "seed", "Change the random seed: fixed, the next one, or random")
+	keyWeights = key("w", "weights", "Change the weights: the current ones, or a checkpoint's")
+	keyReuse   = key("u", "", "Put this result's prompt and settings into the form")
+	keyCorner  = key("z", "corner", "Choose what arrows move: the box or one of its corners")
+	keyRepairs = key("l", "repairs", "Show the repairs of this run")
+)
+
+// binding is a key in a pane.
+type binding struct {
+	*meaning
+	do func() tea.Cmd // nil: the row only explains
+}
+
+// on binds a key.
+func on(m *meaning, do func() tea.Cmd) binding { return binding{m, do} }
+
+// here binds a key that says more exactly what it does in this pane.
+func here(m *meaning, short, help string, do func() tea.Cmd) binding {
+	return binding{&meaning{m.keys, short, help, m.ofPane}, do}
+}
+
+// note is a row that only explains; its keys may be no key, such as the mouse.
+func note(keys, short, help string) binding { return binding{key(keys, short, help), nil} }
 
 // lookup finds the row of a key.
 func lookup(table []binding, key string) (binding, bool) {
@@ -34,22 +127,23 @@ func lookup(table []binding, key string) (binding, bool) {
 func (a *app) globalKeys() []binding {
 	tab := func(n int) func() tea.Cmd { return func() tea.Cmd { return a.show(n) } }
 	return []binding{
-		bind(tab(tabRuns), "", "the runs", "1"),
-		bind(tab(tabDashboard), "", "the run's dashboard", "2"),
-		bind(tab(tabImages), "", "its pictures", "3"),
-		bind(tab(tabPrompt), "", "try a prompt", "4"),
-		bind(tab(tabFix), "", "repair a region of a picture", "5"),
-		bind(func() tea.Cmd { return a.show((a.tab + 1) % len(a.panes)) }, "", "next tab", "tab"),
-		bind(func() tea.Cmd { return a.show((a.tab + len(a.panes) - 1) % len(a.panes)) }, "", "tab before", "shift+tab"),
-		bind(a.openHelp, "help", "this help", "?", "f1"),
-		bind(a.openPalette, "", "all commands by name; typing finds them", ":", "ctrl+p"),
-		bind(a.openSettings, "", "settings of the screen: colours, smoothing, pictures", "S"),
-		bind(func() tea.Cmd { return tea.Suspend }, "", "to the shell; fg comes back", "ctrl+z"),
-		bind(func() tea.Cmd { return tea.Quit }, "quit", "leave the screen; runs go on", "q", "ctrl+c"),
+		on(keyRuns, tab(tabRuns)),
+		on(keyDashboard, tab(tabDashboard)),
+		on(keyImages, tab(tabImages)),
+		on(keyPrompt, tab(tabPrompt)),
+		on(keyFix, tab(tabFix)),
+		on(keyNextTab, func() tea.Cmd { return a.show((a.tab + 1) % len(a.panes)) }),
+		on(keyPrevTab, func() tea.Cmd { return a.show((a.tab + len(a.panes) - 1) % len(a.panes)) }),
+		on(keyHelp, a.openHelp),
+		on(keyPalette, a.openPalette),
+		on(keySettings, a.openSettings),
+		on(keySuspend, func() tea.Cmd { return tea.Suspend }),
+		on(keyQuit, func() tea.Cmd { return tea.Quit }),
 	}
 }
 
-// key dispatches a key: to the dialog that is open, to a text field, or by the key table.
+// key dispatches a key: to the dialog that is open, to a text field, or by the key table. In a text field
+// the keys of the table work with alt.
 func (a *app) key(msg tea.KeyPressMsg) tea.Cmd {
 	name := msg.String()
 	switch {
@@ -58,7 +152,11 @@ func (a *app) key(msg tea.KeyPressMsg) tea.Cmd {
 	case a.dialog != nil:
 		return a.dialogUpdate(msg)
 	case a.panes[a.tab].typing():
-		return a.front(msg)
+		command, isCommand := strings.CutPrefix(name, "alt+")
+		if !isCommand {
+			return a.front(msg)
+		}
+		name = command
 	}
 	if b, ok := lookup(a.panes[a.tab].keys(), name); ok {
 		return b.do()

@@ -11,8 +11,9 @@ import (
 // keysPage is docs/keys.md: the key table as a page.
 func keysPage(a *app) string {
 	var b strings.Builder
-	b.WriteString("# Keys\n\nFrom the key table of the screen, by which keys are dispatched and `?` shows help. A test compares; `make golden`\n" +
-		"rewrites this page.\n")
+	b.WriteString("# Keys\n\nA key means the same in every pane. From the key table of the screen, by which keys are dispatched and `?` shows\n" +
+		"help. A test compares; `make golden` rewrites this page. In a text field keys are text; there the keys of the table work\n" +
+		"with alt.\n")
 	section := func(title string, table []binding) {
 		fmt.Fprintf(&b, "\n## %s\n\n| key | what it does |\n| --- | --- |\n", title)
 		for _, row := range table {
@@ -68,5 +69,35 @@ func TestKeysAreUnique(t *testing.T) {
 				seen = append(seen, k)
 			}
 		}
+	}
+}
+
+// One key has one meaning in all panes, and one meaning the same keys. Only arrows, enter, esc and the like say
+// in each pane more exactly what they do there.
+func TestKeysMeanTheSameEverywhere(t *testing.T) {
+	d := drive(t, Options{Runs: t.TempDir()}, 80, 24)
+	of := map[string]*meaning{}
+	where := map[string]string{}
+	check := func(pane string, table []binding) {
+		for _, row := range table {
+			for _, k := range row.keys {
+				if row.do == nil {
+					continue
+				}
+				before, known := of[k]
+				if known && (row.help != before.help && !(row.ofPane && before.ofPane) || !slices.Equal(row.keys, before.keys)) {
+					t.Errorf("%q is %q in %s and %q in %s", k, before.help, where[k], row.help, pane)
+				}
+				of[k], where[k] = row.meaning, pane
+			}
+		}
+	}
+	check("every pane", d.globalKeys())
+	for _, p := range d.panes {
+		check(p.title(), p.keys())
+	}
+	fix := d.panes[tabFix].(*fixPane)
+	for _, fix.phase = range []fixPhase{fixWorking, fixResults} {
+		check("Fix", fix.keys())
 	}
 }

@@ -6,7 +6,7 @@ import "image"
 type dashboardLayout struct {
 	header, table, log image.Rectangle
 	charts             []image.Rectangle // the first is the chosen chart
-	pictures           image.Rectangle   // empty: no room, or no pictures
+	pictures           image.Rectangle   // empty: no room, or no images
 	base, tuned        image.Rectangle   // inside it, without captions
 }
 
@@ -17,7 +17,7 @@ const (
 	smallHeight = 8
 )
 
-// layoutDashboard divides w x h cells. cell is a character's size in pixels, so that pictures, which are
+// layoutDashboard divides w x h cells. cell is a character's size in pixels, so that images, which are
 // square nearly always, get a square; rows is the table's height, and full shows the chart alone.
 func layoutDashboard(w, h int, cell image.Point, rows, charts int, pictures, full bool) dashboardLayout {
 	l := dashboardLayout{header: image.Rect(0, 0, w, headerRows)}
@@ -42,9 +42,9 @@ func layoutDashboard(w, h int, cell image.Point, rows, charts int, pictures, ful
 	return l
 }
 
-// layPictures puts two pictures above each other at the right edge: captions above them, the prompt below.
+// layPictures puts two images above each other at the right edge: captions above them, the prompt below.
 func (l *dashboardLayout) layPictures(w, h int, cell image.Point) {
-	const captions = 4 // one above each picture, two rows of prompt
+	const captions = 4 // one above each image, two rows of prompt
 	rows := (h - headerRows - captions) / 2
 	cols := min(rows*cell.Y/max(cell.X, 1), w*2/5)
 	rows = min(rows, (cols*cell.X+cell.Y-1)/max(cell.Y, 1))

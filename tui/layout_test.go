@@ -27,7 +27,7 @@ func TestDashboardLayout(t *testing.T) {
 						t.Errorf("%dx%d: chart %v, table %v, log %v", w, h, l.charts[0], l.table, l.log)
 					}
 					if !l.pictures.Empty() && (!l.base.In(l.pictures) || !l.tuned.In(l.pictures) || l.base.Overlaps(l.tuned)) {
-						t.Fatalf("%dx%d: pictures %v have %v and %v", w, h, l.pictures, l.base, l.tuned)
+						t.Fatalf("%dx%d: images %v have %v and %v", w, h, l.pictures, l.base, l.tuned)
 					}
 				}
 			}

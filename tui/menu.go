@@ -18,14 +18,14 @@ type menuItem struct {
 
 // menu is a list to choose from; typing narrows it down.
 type menu struct {
-	s      *shared
-	head   string
-	items  []menuItem
-	found  []menuItem
-	at     int
-	top    int // the first visible line
-	rows   int
-	filter textinput.Model
+	s       *shared
+	head    string
+	items   []menuItem
+	found   []menuItem
+	at      int
+	top     int // the first visible line
+	w, rows int // of the list
+	filter  textinput.Model
 }
 
 func newMenu(s *shared, title string, items []menuItem) *menu {
@@ -82,7 +82,10 @@ func (m *menu) choose(i int) (bool, tea.Cmd) {
 	return true, m.found[i].do()
 }
 
-func (m *menu) move(n int) { m.at = max(min(m.at+n, len(m.found)-1), 0) }
+func (m *menu) move(n int) {
+	m.at = max(min(m.at+n, len(m.found)-1), 0)
+	m.scroll()
+}
 
 // narrow keeps the items that have every typed word.
 func (m *menu) narrow() {
@@ -100,15 +103,21 @@ next:
 	}
 }
 
-func (m *menu) view(w, h int) string {
+func (m *menu) resize(w, h int) {
+	m.w, m.rows = w, max(min(len(m.items), h-2), 1)
+	m.scroll()
+}
+
+// scroll keeps the chosen item among the visible ones.
+func (m *menu) scroll() { m.top = min(max(m.top, m.at-m.rows+1), max(m.at, 0)) }
+
+func (m *menu) view() string {
 	names, notes := 0, 0
 	for _, item := range m.items {
 		names, notes = max(names, lipgloss.Width(item.name)), max(notes, lipgloss.Width(item.note))
 	}
-	names = min(names, w*2/3)
-	width := max(min(names+2+notes+2, w), 40)
-	m.rows = max(min(len(m.items), h-2), 1)
-	m.top = min(max(m.top, m.at-m.rows+1), max(m.at, 0))
+	names = min(names, m.w*2/3)
+	width := max(min(names+2+notes+2, m.w), 40)
 	lines := []string{m.s.styles.AccentText.Render("> ") + m.filter.View(), ""}
 	for i := range m.rows {
 		if i += m.top; i < len(m.found) {

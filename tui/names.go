@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"focusnfix/core"
+	"focusnfix/tui/feed"
 )
 
 // shortName is a run's name without its date.
@@ -47,4 +48,12 @@ func after(name string, names []string) string {
 // following is the value that follows in a list, round and round.
 func following[T comparable](list []T, v T) T {
 	return list[(slices.Index(list, v)+1)%len(list)]
+}
+
+// toggled is to, or nothing if it is shown already.
+func toggled(shown, to feed.Overlay) feed.Overlay {
+	if shown == to {
+		return feed.Nothing
+	}
+	return to
 }

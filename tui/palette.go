@@ -47,7 +47,7 @@ func (a *app) settingsMenu(at int) *menu {
 	}
 	protocol := a.probe.Terminal().Protocol
 	m := newMenu(a.shared, "Settings", []menuItem{
-		{"colours", a.settings.Theme, next(0, func(s *settings) { s.Theme = following(themes, s.Theme) })},
+		{"colors", a.settings.Theme, next(0, func(s *settings) { s.Theme = following(themes, s.Theme) })},
 		{"smoothing of curves", fmt.Sprint(a.settings.Smoothing), next(1, func(s *settings) { s.Smoothing = following(smoothings, s.Smoothing) })},
 		{"pictures", fmt.Sprintf("%s (now %v: %s)", a.settings.Images, protocol, a.probe.Terminal().Reason), next(2, func(s *settings) { s.Images = following(imageChoices, s.Images) })},
 	})
@@ -55,5 +55,5 @@ func (a *app) settingsMenu(at int) *menu {
 	return m
 }
 
-// imageChoices are the values of the setting for pictures.
+// imageChoices are the values of the setting for images.
 var imageChoices = append([]string{"auto"}, picture.ProtocolNames...)

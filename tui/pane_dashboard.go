@@ -2,20 +2,18 @@ package tui
 
 import (
 	"fmt"
-	"image"
 	"math"
 	"slices"
 
 	tea "charm.land/bubbletea/v2"
 
-	"focusnfix/render"
 	"focusnfix/tui/chart"
 	"focusnfix/tui/feed"
 	"focusnfix/tui/picture"
 	"focusnfix/tui/widget"
 )
 
-// dashboardPane watches the run: numbers, curves, the log, and one picture before and after.
+// dashboardPane watches the run: numbers, curves, the log, and one image before and after.
 type dashboardPane struct {
 	s      *shared
 	w, h   int
@@ -32,16 +30,8 @@ type dashboardPane struct {
 	row    int     // of the table
 	scroll int     // lines of the log below the last visible one
 	drag   int     // column where a drag is now, or -1
-	plots  []plot  // as drawn last, for the mouse
 
 	pictureState
-}
-
-// plot is a chart as it was drawn and the spec that it shows.
-type plot struct {
-	render.Plot
-	spec int
-	at   image.Rectangle
 }
 
 func newDashboardPane(s *shared) *dashboardPane {
@@ -60,7 +50,7 @@ func (p *dashboardPane) update(msg tea.Msg) tea.Cmd {
 	case sizeMsg:
 		p.w, p.h = msg.w, msg.h
 	case openedMsg:
-		p.curves.Lines, p.curves.Window = nil, chart.Window{}
+		p.curves.Reset()
 		p.cross, p.pinned, p.full, p.scroll, p.row = math.NaN(), false, false, 0, 0
 		p.pictureState = pictureState{newest: true, overlay: p.overlay}
 	case eventsMsg, stateMsg, encodeMsg, visibleMsg, settingsMsg:
@@ -72,7 +62,7 @@ func (p *dashboardPane) update(msg tea.Msg) tea.Cmd {
 	return p.refresh()
 }
 
-// refresh brings everything that is derived up to date and wants the pictures.
+// refresh brings everything that is derived up to date and wants the images.
 func (p *dashboardPane) refresh() tea.Cmd {
 	if p.s.run == nil {
 		p.specs = nil
@@ -84,6 +74,7 @@ func (p *dashboardPane) refresh() tea.Cmd {
 	p.chosen = min(p.chosen, len(p.specs)-1)
 	p.curves.Refresh(store, p.specs)
 	p.row = min(p.row, len(tableRows(store))-1)
+	p.scrollLog(0)
 	p.layout = layoutDashboard(p.w, p.h, p.s.probe.Terminal().Cell, len(tableRows(store))+1, len(p.specs), p.hasPictures(), p.full)
 	return p.wantPictures()
 }
@@ -117,33 +108,33 @@ func (p *dashboardPane) viewKeys() []binding {
 	}
 	move := func(n int) func() tea.Cmd { return do(func() { p.moveRow(n) }) }
 	return []binding{
-		bind(do(func() { p.choose(1) }), "chart", "next chart becomes the large one", "]"),
-		bind(do(func() { p.choose(-1) }), "", "chart before", "["),
-		bind(do(func() { p.full = !p.full }), "full", "the large chart over the whole screen", "f"),
-		bind(do(p.inspect), "inspect", "a hairline with the values at one place; the arrows move it", "i"),
-		bind(do(func() { p.sideways(-1) }), "", "move the hairline, or the window of a zoomed chart, left", "left", "h"),
-		bind(do(func() { p.sideways(1) }), "", "the same, right", "right", "l"),
-		bind(do(func() { p.zoom(1.5) }), "zoom", "zoom in around the hairline, or the newest step", "+", "="),
-		bind(do(func() { p.zoom(1 / 1.5) }), "", "zoom out", "-"),
-		bind(do(func() { p.curves.Window = chart.Window{} }), "", "the whole curve", "0", "home"),
-		bind(do(p.nextAxis), "axis", "x axis: steps, time since the start, time of day", "a"),
-		bind(do(func() { p.logY[p.chosen] = !p.logY[p.chosen] }), "", "logarithmic y axis", "y"),
-		bind(func() tea.Cmd { return p.smooth(1) }, "", "smoother curves; the raw curve stays behind them, pale", ">"),
-		bind(func() tea.Cmd { return p.smooth(-1) }, "", "less smooth curves", "<"),
-		bind(move(1), "", "next row of the table", "down", "j"),
-		bind(move(-1), "", "row before", "up", "k"),
-		bind(do(p.toggleRow), "curve", "show or hide the row's curve", "space"),
-		bind(do(func() { p.held = !p.held }), "", "show or hide the held-out judges' curves (dashed)", "o"),
-		bind(do(func() { p.flip(1) }), "picture", "next picture", "n"),
-		bind(do(func() { p.flip(-1) }), "", "picture before", "N"),
-		bind(do(func() { p.back(-1) }), "", "pictures of an earlier step; they stay then", ","),
-		bind(do(func() { p.back(1) }), "", "pictures of a later step", "."),
-		bind(do(func() { p.newest = true }), "", "follow the newest pictures", "end"),
-		bind(do(func() { p.overlay = (p.overlay + 1) % overlays }), "heat", "over the pictures: heatmap, outline of the mask, nothing", "m"),
-		bind(do(func() { p.scroll += 5 }), "", "scroll the log back", "pgup"),
-		bind(do(func() { p.scroll = max(p.scroll-5, 0) }), "", "scroll the log forward", "pgdown"),
-		bind(do(p.escape), "", "leave full screen, hairline, zoom", "esc"),
-		{keys: []string{"mouse"}, help: "wheel zooms a chart, dragging moves it, hovering shows values; click a small chart, a row, a picture"},
+		on(keyNextChart, do(func() { p.choose(1) })),
+		on(keyPrevChart, do(func() { p.choose(-1) })),
+		here(keyEnter, "full", "Show the large chart alone, or everything", do(func() { p.full = !p.full })),
+		on(keyInspect, do(p.inspect)),
+		here(keyLeft, "", "Move the hairline, or the window of a zoomed chart, left", do(func() { p.sideways(-1) })),
+		here(keyRight, "", "Move the hairline, or the window of a zoomed chart, right", do(func() { p.sideways(1) })),
+		here(keyLarger, "zoom", "Zoom in around the hairline, or the newest step", do(func() { p.zoom(1.5) })),
+		here(keySmaller, "", "Zoom out", do(func() { p.zoom(1 / 1.5) })),
+		on(keyWhole, do(func() { p.curves.Window = chart.Window{} })),
+		on(keyAxis, do(p.nextAxis)),
+		on(keyLogY, do(func() { p.logY[p.chosen] = !p.logY[p.chosen] })),
+		on(keySmoother, func() tea.Cmd { return p.smooth(1) }),
+		on(keyRougher, func() tea.Cmd { return p.smooth(-1) }),
+		here(keyDown, "", "Go to the next row of the table", move(1)),
+		here(keyUp, "", "Go to the previous row of the table", move(-1)),
+		on(keyCurve, do(p.toggleRow)),
+		on(keyHeldOut, do(func() { p.held = !p.held })),
+		on(keyNextImage, do(func() { p.flip(1) })),
+		on(keyPrevImage, do(func() { p.flip(-1) })),
+		on(keyEarlier, do(func() { p.back(-1) })),
+		on(keyLater, do(func() { p.back(1) })),
+		here(keyEnd, "", "Follow the newest images", do(func() { p.newest = true })),
+		on(keyHeat, do(func() { p.overlay = p.overlay.Next() })),
+		here(keyPageUp, "", "Scroll the log back", do(func() { p.scrollLog(p.logRows()) })),
+		here(keyPageDown, "", "Scroll the log forward", do(func() { p.scrollLog(-p.logRows()) })),
+		here(keyEsc, "", "Leave full screen, hairline, zoom", do(p.escape)),
+		note("mouse", "", "Wheel zooms a chart, dragging moves it, hovering shows values; click a small chart, a row, an image"),
 	}
 }
 

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"image"
 	"math"
 
 	tea "charm.land/bubbletea/v2"
@@ -17,9 +18,9 @@ func (p *dashboardPane) mouse(m widget.Mouse) tea.Cmd {
 	if m.Action == widget.Release || m.Action == widget.Motion && m.Button == tea.MouseNone {
 		p.drag = -1
 	}
-	for i, plot := range p.plots {
-		if p.drag >= 0 || m.In(plot.at) {
-			p.mouseChart(m, i, plot)
+	for i, spec := range p.order()[:min(len(p.specs), len(p.layout.charts))] {
+		if at := chartArea(p.layout.charts[i]); p.drag >= 0 || m.In(at) {
+			p.mouseChart(m, i, spec, at)
 			return p.refresh()
 		}
 	}
@@ -40,7 +41,7 @@ func (p *dashboardPane) mouseBelow(m widget.Mouse) {
 		}
 		p.moveRow(m.Lines())
 	case m.In(p.layout.log):
-		p.scroll = max(p.scroll-3*m.Lines(), 0)
+		p.scrollLog(-3 * m.Lines())
 	case m.In(p.layout.pictures) && m.Left():
 		p.flip(1)
 	case m.In(p.layout.pictures):
@@ -52,21 +53,22 @@ func (p *dashboardPane) mouseBelow(m widget.Mouse) {
 
 // mouseChart is the mouse over a chart: hovering shows the hairline, the wheel zooms, dragging pans, a click
 // makes a small chart the large one.
-func (p *dashboardPane) mouseChart(m widget.Mouse, i int, at plot) {
-	x := at.X(m.X - at.at.Min.X)
+func (p *dashboardPane) mouseChart(m widget.Mouse, i, spec int, at image.Rectangle) {
+	plot := p.curves.Plot(p.specs[spec], p.chartStyle(i, spec), at.Dx(), at.Dy())
+	x := plot.X(m.X - at.Min.X)
 	switch {
 	case m.Lines() != 0:
 		p.curves.Zoom(p.specs, math.Pow(1.3, float64(-m.Lines())), x)
 	case m.Left() && i > 0:
-		p.chosen = at.spec
+		p.chosen = spec
 	case m.Left():
 		p.drag = m.X
 		if p.pinned {
 			p.cross = x
 		}
 	case m.Action == widget.Motion && p.drag >= 0:
-		if at.Cols > 0 {
-			p.curves.Pan(p.specs, float64(p.drag-m.X)/float64(at.Cols))
+		if plot.Cols > 0 {
+			p.curves.Pan(p.specs, float64(p.drag-m.X)/float64(plot.Cols))
 		}
 		p.drag = m.X
 	case m.Action == widget.Motion && !p.pinned:

@@ -15,25 +15,15 @@ import (
 	"focusnfix/tui/widget"
 )
 
-// overlay is what lies over the dashboard's pictures.
-type overlay uint8
-
-const (
-	withHeat overlay = iota // on the base picture
-	withMask                // outlined on both
-	plain
-	overlays
-)
-
-// pictureState is which pictures the dashboard shows.
+// pictureState is which images the dashboard shows.
 type pictureState struct {
 	newest  bool // the newest step's
 	step    int  // else this step's
-	number  int  // of the step's pictures, counted from the one with the worst fault
-	overlay overlay
+	number  int  // of the step's images, counted from the one with the worst fault
+	overlay feed.Overlay
 }
 
-// shownStep is the step whose pictures are shown.
+// shownStep is the step whose images are shown.
 func (p *dashboardPane) shownStep() (step int, ok bool) {
 	store := p.s.run.Store
 	if _, have := store.Pictures[p.step]; !p.newest && have {
@@ -42,7 +32,7 @@ func (p *dashboardPane) shownStep() (step int, ok bool) {
 	return store.NewestPictures()
 }
 
-// shown is the picture on the dashboard and how many there are of its step.
+// shown is the image on the dashboard and how many there are of its step.
 func (p *dashboardPane) shown() (pic core.Picture, number, of, step int, ok bool) {
 	step, ok = p.shownStep()
 	all := p.s.run.Store.Pictures[step]
@@ -53,7 +43,7 @@ func (p *dashboardPane) shown() (pic core.Picture, number, of, step int, ok bool
 	return all[number], number, len(all), step, true
 }
 
-// first is which of a step's pictures had the worst fault to begin with: the one to watch. Only pictures of
+// first is which of a step's images had the worst fault to begin with: the one to watch. Only images of
 // a step that was scored tell.
 func (p *dashboardPane) first(all []core.Picture) int {
 	store := p.s.run.Store
@@ -77,7 +67,7 @@ func (p *dashboardPane) first(all []core.Picture) int {
 
 func (p *dashboardPane) flip(n int) { p.number += n }
 
-// back goes to the pictures of the step before or after and stays there; after the last it follows again.
+// back goes to the images of the step before or after and stays there; after the last it follows again.
 func (p *dashboardPane) back(n int) {
 	if p.s.run == nil {
 		return
@@ -98,7 +88,7 @@ func (p *dashboardPane) back(n int) {
 	}
 }
 
-// wantPictures asks for the pictures in the size of the layout.
+// wantPictures asks for the images in the size of the layout.
 func (p *dashboardPane) wantPictures() tea.Cmd {
 	pic, _, _, _, ok := p.shown()
 	if !ok || p.layout.pictures.Empty() {
@@ -107,9 +97,9 @@ func (p *dashboardPane) wantPictures() tea.Cmd {
 	base := feed.Drawing{Folder: p.s.run.Folder, Path: path.Join(pic.Reference, "base.png")}
 	tuned := feed.Drawing{Folder: p.s.run.Folder, Path: pic.Path}
 	switch p.overlay {
-	case withHeat:
+	case feed.Heat:
 		base.Heat = p.s.run.HeatFiles(pic.Reference)
-	case withMask:
+	case feed.Outline:
 		base.Mask = path.Join(pic.Reference, "mask.png")
 		tuned.Mask = base.Mask
 	}
@@ -125,7 +115,7 @@ func (p *dashboardPane) viewPictures() string {
 		return widget.FitBlock(nil, w, h)
 	}
 	st := p.s.styles
-	baseHead := st.Bold.Render("base") + st.FaintText.Render([]string{"  heatmap", "  mask", ""}[p.overlay])
+	baseHead := st.Bold.Render("base") + st.FaintText.Render("  "+p.overlay.String())
 	follow := ""
 	switch {
 	case !p.newest:

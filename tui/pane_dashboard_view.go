@@ -27,18 +27,12 @@ func (p *dashboardPane) view(w, h int) string {
 	l := p.layout
 	canvas := widget.NewCanvas(w, h)
 	canvas.Put(l.header, p.viewHeader(w))
-	p.plots = p.plots[:0]
-	row := tableRows(p.s.run.Store)[p.row]
 	for i, spec := range p.order() {
 		if i >= len(l.charts) {
 			break
 		}
-		look := chart.Style{Styles: p.s.styles, Profile: p.s.probe.Terminal().Profile, Hairline: p.cross, Chosen: i == 0, LogY: p.logY[spec], Row: row.curve}
-		at := l.charts[i]
-		at.Min.X, at.Max.X = at.Min.X+1, at.Max.X-1
-		text, drawn := p.curves.Draw(p.specs[spec], look, at.Dx(), at.Dy())
-		canvas.Put(at, text)
-		p.plots = append(p.plots, plot{drawn, spec, at})
+		at := chartArea(l.charts[i])
+		canvas.Put(at, p.curves.Draw(p.specs[spec], p.chartStyle(i, spec), at.Dx(), at.Dy()))
 	}
 	if !p.full {
 		canvas.Put(l.table, p.viewTable(l.table.Dx(), l.table.Dy()))
@@ -50,6 +44,19 @@ func (p *dashboardPane) view(w, h int) string {
 		canvas.Put(l.pictures, p.viewPictures())
 	}
 	return canvas.String()
+}
+
+// chartArea is a chart's place without its margins.
+func chartArea(r image.Rectangle) image.Rectangle {
+	return image.Rect(r.Min.X+1, r.Min.Y, r.Max.X-1, r.Max.Y)
+}
+
+// chartStyle is how the i-th chart of the layout, which shows a spec, is drawn.
+func (p *dashboardPane) chartStyle(i, spec int) chart.Style {
+	row := tableRows(p.s.run.Store)[p.row]
+	return chart.Style{
+		Styles: p.s.styles, Profile: p.s.probe.Terminal().Profile, Hairline: p.cross, Chosen: i == 0, LogY: p.logY[spec], Row: row.curve,
+	}
 }
 
 // viewHeader is the progress and what should be known at once.
@@ -203,13 +210,13 @@ func (p *dashboardPane) tableLine(r tableRow, chosen bool, c tableColumns, w int
 	return widget.FitLine(text, w)
 }
 
-// spark is a sparkline in a curve's colour. It leaves the top of the row free, so that rows stay apart.
+// spark is a sparkline in a curve's color. It leaves the top of the row free, so that rows stay apart.
 func (s *shared) spark(values []float64, w, color int) string {
 	line := render.Sparkline(values, min(w, len(values)), s.probe.Terminal().Profile)
 	return s.styles.Text.Foreground(s.styles.Curve(color)).Render(strings.ReplaceAll(line, "█", "▇"))
 }
 
-// changeText is a change with its sign, in colour: better is up.
+// changeText is a change with its sign, in color: better is up.
 func (p *dashboardPane) changeText(v float64, decimals, w int) string {
 	text := words.Number(v, decimals)
 	style := p.s.styles.FaintText
@@ -224,10 +231,17 @@ func (p *dashboardPane) changeText(v float64, decimals, w int) string {
 	return style.Render(fmt.Sprintf("%*s", w, text))
 }
 
+// logRows is how many lines of the log are visible.
+func (p *dashboardPane) logRows() int { return max(p.layout.log.Dy()-1, 1) }
+
+// scrollLog goes n lines back in the log, or forward with a negative n.
+func (p *dashboardPane) scrollLog(n int) {
+	p.scroll = max(min(p.scroll+n, len(p.s.run.Store.Log)-p.logRows()), 0)
+}
+
 // viewLog is the end of the event log, or what lies p.scroll lines before it.
 func (p *dashboardPane) viewLog(w, h int) string {
 	log := p.s.run.Store.Log
-	p.scroll = max(min(p.scroll, len(log)-h+1), 0)
 	title := p.s.styles.RuleText.Render(strings.Repeat("─", w))
 	if p.scroll > 0 {
 		title = widget.Spread(p.s.styles.RuleText.Render(strings.Repeat("─", max(w-20, 0))), p.s.styles.FaintText.Render(fmt.Sprintf("%d later ", p.scroll)), w)

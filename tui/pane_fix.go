@@ -12,18 +12,18 @@ import (
 	"focusnfix/tui/widget"
 )
 
-// fixPane repairs a region of one picture: a person draws a box over a fault and watches it go.
+// fixPane repairs a region of one image: a person draws a box over a fault and watches it go.
 type fixPane struct {
 	*shared
 	w, h    int
 	visible bool
 
-	sources []fixSource // pictures that can be repaired
+	sources []fixSource // images that can be repaired
 	source  int         // of sources
 	chosen  *fixSource  // by another pane; first of sources
 	aspect  string
 	boxEditor
-	isTuned bool // the tuned picture is shown under the box; a repair begins with the base picture
+	isTuned bool // the tuned image is shown under the box; a repair begins with the base image
 	isHot   bool // and the heatmap over it
 
 	phase       fixPhase
@@ -31,7 +31,7 @@ type fixPane struct {
 	job         *job
 	err         error
 	results     feed.Results
-	feed.Layers // of the repaired picture
+	feed.Layers // of the repaired image
 }
 
 // fixPhase is what the pane is for at the moment.
@@ -40,15 +40,15 @@ type fixPhase uint8
 const (
 	fixDrawing fixPhase = iota // of the box
 	fixWorking
-	fixLooking // at repairs
+	fixResults // at repairs
 )
 
 type (
-	repairMsg struct { // another pane's picture is to be repaired
+	repairMsg struct { // another pane's image is to be repaired
 		source fixSource
 		aspect string
 	}
-	regionMsg struct { // where a judge sees the fault of a picture
+	regionMsg struct { // where a judge sees the fault of an image
 		files feed.Files
 		box   run.Box
 	}
@@ -57,7 +57,7 @@ type (
 const fixPaneName = "fix"
 
 func newFixPane(s *shared) *fixPane {
-	return &fixPane{shared: s, results: feed.Results{Fixes: true}, Layers: feed.Layers{Contour: true}}
+	return &fixPane{shared: s, results: feed.Results{Fixes: true}, Layers: feed.Layers{}}
 }
 
 func (p *fixPane) title() string { return "Fix" }
@@ -121,7 +121,7 @@ func (p *fixPane) open() {
 		p.job.cancel()
 	}
 	p.sources, p.source, p.chosen, p.aspect, p.boxEditor = nil, 0, nil, "", boxEditor{}
-	p.phase, p.job, p.err, p.results, p.Layers = fixDrawing, nil, nil, feed.Results{Fixes: true}, feed.Layers{Contour: true}
+	p.phase, p.job, p.err, p.results, p.Layers = fixDrawing, nil, nil, feed.Results{Fixes: true}, feed.Layers{}
 }
 
 // start sends the box to the engine.
@@ -129,7 +129,7 @@ func (p *fixPane) start() tea.Cmd {
 	at, ok := p.current()
 	switch {
 	case p.run == nil || !ok:
-		return p.say("there is no picture to repair")
+		return p.say("there is no image to repair")
 	case p.job != nil:
 		return p.say("a repair is under way: esc cancels it")
 	case !p.set:
@@ -168,13 +168,13 @@ func (p *fixPane) ended(msg jobMsg) tea.Cmd {
 		p.err = msg.err
 		return nil
 	}
-	p.phase = fixLooking
+	p.phase = fixResults
 	p.results.Add([]core.Event{{Kind: "prompt", Prompt: &msg.result}})
 	p.results.Show(msg.result.Path)
 	return nil
 }
 
-// wants asks for the pictures of the phase.
+// wants asks for the images of the phase.
 func (p *fixPane) wants() tea.Cmd {
 	if !p.visible || p.run == nil {
 		return nil
@@ -194,21 +194,25 @@ func (p *fixPane) wants() tea.Cmd {
 	)
 }
 
-// drawings are the picture before and after, and the box.
+// drawings are the image before and after, and the box.
 func (p *fixPane) drawings() (before, after feed.Drawing, box run.Box) {
 	folder := p.run.Folder
-	if r, ok := p.results.Current(); ok && p.phase == fixLooking {
+	if r, ok := p.results.Current(); ok && p.phase == fixResults {
 		f := feed.ResultFiles(r, "")
-		return f.Drawing(folder, feed.Layers{IsBase: true, Contour: p.Contour}), f.Drawing(folder, p.Layers), box
+		return f.Drawing(folder, feed.Layers{IsBase: true, Over: p.Over}), f.Drawing(folder, p.Layers), box
 	}
 	at, ok := p.current()
 	if !ok {
 		return before, after, box
 	}
 	f, drawing := at.files.WithHeat(p.aspect), p.phase == fixDrawing
-	before = f.Drawing(folder, feed.Layers{IsBase: f.Base != "" && !(p.isTuned && drawing), Heatmap: p.isHot && drawing})
+	shown := feed.Layers{IsBase: f.Base != "" && !(p.isTuned && drawing), Over: feed.Nothing}
+	if p.isHot && drawing {
+		shown.Over = feed.Heat
+	}
+	before = f.Drawing(folder, shown)
 	if p.job != nil {
-		after = f.Drawing(folder, feed.Layers{})
+		after = f.Drawing(folder, feed.Layers{Over: feed.Nothing})
 		after.Path, after.Version = p.job.status.Preview, p.job.status.Done
 		if p.Difference && after.Path != "" {
 			after.Minus = f.Base

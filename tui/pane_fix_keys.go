@@ -14,45 +14,46 @@ func (p *fixPane) keys() []binding {
 	switch p.phase {
 	case fixWorking:
 		return []binding{
-			bind(p.cancel, "cancel", "give the repair up", "esc"),
-			bind(p.toggle(&p.Difference), "diff", "the difference from the picture before, 4 times as strong", "d"),
+			here(keyEsc, "cancel", "Cancel the repair", p.cancel),
+			on(keyDiff, p.toggle(&p.Difference)),
 		}
-	case fixLooking:
-		return p.lookingKeys()
+	case fixResults:
+		return p.resultKeys()
 	}
 	move := func(dx, dy int) func() tea.Cmd { return p.then(func() { p.move(dx, dy, p.grip) }) }
 	corner := func(dx, dy int) func() tea.Cmd { return p.then(func() { p.move(dx, dy, gripBottomRight) }) }
 	pick := func(n int) func() tea.Cmd { return func() tea.Cmd { return p.pick(n) } }
 	return []binding{
-		bind(p.start, "repair", "repair what is in the box", "enter"),
-		bind(pick(1), "picture", "the next picture", "n"),
-		bind(pick(-1), "", "the picture before", "p"),
-		bind(nil, "box", "arrows move the box; shift and arrows move its bottom right corner", "←↑↓→"),
-		bind(move(-1, 0), "", "box left", "left"), bind(move(1, 0), "", "box right", "right"),
-		bind(move(0, -1), "", "box up", "up"), bind(move(0, 1), "", "box down", "down"),
-		bind(corner(-1, 0), "", "narrower", "shift+left"), bind(corner(1, 0), "", "wider", "shift+right"),
-		bind(corner(0, -1), "", "lower", "shift+up"), bind(corner(0, 1), "", "higher", "shift+down"),
-		bind(p.then(func() { p.grow(1) }), "grow", "a larger box", "+", "="),
-		bind(p.then(func() { p.grow(-1) }), "", "a smaller box", "-"),
-		bind(p.then(func() { p.grip = (p.grip + 1) % grips }), "corner", "what the arrows move: the box or one of its corners", "c"),
-		bind(p.nextAspect, "aspect", "the aspect whose judge says when it is repaired", "a"),
-		bind(p.toggle(&p.isTuned), "flip", "base or tuned picture under the box", "f"),
-		bind(p.toggle(&p.isHot), "heat", "the aspect's heatmap over it", "h"),
-		bind(p.look, "results", "the repairs of this run", "l"),
+		here(keyEnter, "repair", "Repair what is in the box", p.start),
+		on(keyNextImage, pick(1)),
+		on(keyPrevImage, pick(-1)),
+		note("←↑↓→", "box", "Move the box; with shift, its bottom right corner"),
+		here(keyLeft, "", "Move the box left", move(-1, 0)), here(keyRight, "", "Move the box right", move(1, 0)),
+		here(keyUp, "", "Move the box up", move(0, -1)), here(keyDown, "", "Move the box down", move(0, 1)),
+		here(keyShiftLeft, "", "Make the box narrower", corner(-1, 0)), here(keyShiftRight, "", "Make the box wider", corner(1, 0)),
+		here(keyShiftUp, "", "Make the box shorter", corner(0, -1)), here(keyShiftDown, "", "Make the box taller", corner(0, 1)),
+		here(keyLarger, "grow", "Make the box larger", p.then(func() { p.grow(1) })),
+		here(keySmaller, "", "Make the box smaller", p.then(func() { p.grow(-1) })),
+		on(keyCorner, p.then(func() { p.grip = (p.grip + 1) % grips })),
+		on(keyAspect, p.nextAspect),
+		on(keyFlip, p.toggle(&p.isTuned)),
+		on(keyHeat, p.toggle(&p.isHot)),
+		on(keyRepairs, p.showRepairs),
 	}
 }
 
-func (p *fixPane) lookingKeys() []binding {
+func (p *fixPane) resultKeys() []binding {
 	result := func(n int) func() tea.Cmd { return p.then(func() { p.results.Move(n) }) }
 	return []binding{
-		bind(p.back, "box", "another box or another picture", "enter", "esc"),
-		bind(nil, "repairs", "earlier and later repairs", "←→"),
-		bind(result(-1), "", "the repair before", "left"),
-		bind(result(1), "", "the next repair", "right"),
-		bind(p.toggle(&p.Difference), "diff", "the difference in place of the repaired picture, 4 times as strong", "d"),
-		bind(p.toggle(&p.IsBase), "flip", "swap before and after in place", "f"),
-		bind(p.toggle(&p.Contour), "outline", "outline the region, or not", "m"),
-		bind(p.save, "save", "save both pictures side by side as PNG", "s"),
+		here(keyEnter, "box", "Choose another box or another image", p.back),
+		here(keyEsc, "", "Choose another box or another image", p.back),
+		note("←→", "repairs", "Go to earlier and later repairs"),
+		here(keyLeft, "", "Go to the previous repair", result(-1)),
+		here(keyRight, "", "Go to the next repair", result(1)),
+		on(keyDiff, p.toggle(&p.Difference)),
+		on(keyFlip, p.toggle(&p.IsBase)),
+		on(keyHeat, p.then(func() { p.Over = p.Over.Next() })),
+		on(keySave, p.save),
 	}
 }
 
@@ -66,7 +67,7 @@ func (p *fixPane) then(change func()) func() tea.Cmd {
 
 func (p *fixPane) toggle(b *bool) func() tea.Cmd { return p.then(func() { *b = !*b }) }
 
-// pick takes another picture, n places on, with a new box.
+// pick takes another image, n places on, with a new box.
 func (p *fixPane) pick(n int) tea.Cmd {
 	to := min(max(p.source+n, 0), max(len(p.sources)-1, 0))
 	if to == p.source {
@@ -81,16 +82,16 @@ func (p *fixPane) nextAspect() tea.Cmd {
 	return p.wants()
 }
 
-func (p *fixPane) look() tea.Cmd {
+func (p *fixPane) showRepairs() tea.Cmd {
 	if len(p.results.List) == 0 {
 		return p.say("nothing was repaired in this run yet")
 	}
-	p.phase = fixLooking
+	p.phase = fixResults
 	return p.wants()
 }
 
 func (p *fixPane) back() tea.Cmd {
-	p.phase, p.Layers = fixDrawing, feed.Layers{Contour: true}
+	p.phase, p.Layers = fixDrawing, feed.Layers{}
 	return p.wants()
 }
 
@@ -132,11 +133,11 @@ func (p *fixPane) mouse(m widget.Mouse) tea.Cmd {
 			return nil
 		}
 	}
-	if p.phase == fixLooking && m.Lines() != 0 {
+	if p.phase == fixResults && m.Lines() != 0 {
 		p.results.Move(m.Lines())
 		return nil
 	}
-	if p.phase == fixLooking && m.Left() && m.In(l.right) {
+	if p.phase == fixResults && m.Left() && m.In(l.right) {
 		p.Difference = !p.Difference
 		return nil
 	}

@@ -14,24 +14,24 @@ import (
 	"focusnfix/tui/feed"
 )
 
-// maxSources is how many pictures can be chosen from.
+// maxSources is how many images can be chosen from.
 const maxSources = 200
 
-// fixSource is a picture that can be repaired.
+// fixSource is an image that can be repaired.
 type fixSource struct {
 	request run.GenerateRequest
 	files   feed.Files
 }
 
-// choose takes another pane's picture.
+// choose takes another pane's image.
 func (p *fixPane) choose(msg repairMsg) {
 	p.chosen, p.sources, p.aspect, p.boxEditor, p.err = &msg.source, nil, msg.aspect, boxEditor{}, nil
-	if p.phase == fixLooking {
+	if p.phase == fixResults {
 		p.phase = fixDrawing
 	}
 }
 
-// refresh lists the pictures that can be repaired: the chosen one, the run's newest with the worst first,
+// refresh lists the images that can be repaired: the chosen one, the run's newest with the worst first,
 // and prompts.
 func (p *fixPane) refresh() tea.Cmd {
 	if p.run == nil || !p.visible {
@@ -64,7 +64,7 @@ func (p *fixPane) refresh() tea.Cmd {
 	return p.region()
 }
 
-// worstFirst is the pairs in the order of their base pictures' worst score: where a fault is to be seen
+// worstFirst is the pairs in the order of their base images' worst score: where a fault is to be seen
 // comes first.
 func worstFirst(g *feed.Gallery, step int) []feed.Sample {
 	worst := func(which feed.Sample) float64 {
@@ -81,7 +81,7 @@ func worstFirst(g *feed.Gallery, step int) []feed.Sample {
 	return pairs
 }
 
-// addSource adds a picture unless it is there or its prompt is not known.
+// addSource adds an image unless it is there or its prompt is not known.
 func (p *fixPane) addSource(s fixSource) {
 	same := func(t fixSource) bool { return t.request == s.request }
 	if s.request.Prompt != "" && len(p.sources) < maxSources && !slices.ContainsFunc(p.sources, same) {
@@ -89,7 +89,7 @@ func (p *fixPane) addSource(s fixSource) {
 	}
 }
 
-// current is the picture that is to be repaired.
+// current is the image that is to be repaired.
 func (p *fixPane) current() (fixSource, bool) {
 	if p.source >= len(p.sources) {
 		return fixSource{}, false

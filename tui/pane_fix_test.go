@@ -16,7 +16,7 @@ func TestFix(t *testing.T) {
 	e := serveFake(t, f)
 	d := drivePane(t, Options{Open: f.Dir}, "5", 120, 40)
 	p := d.panes[tabFix].(*fixPane)
-	d.shows("a pirate waving", "seed 7", "picture 1 of 4", "violence")
+	d.shows("a pirate waving", "seed 7", "image 1 of 4", "violence")
 	d.until("the box that the mask gives", func() bool { return p.set })
 	d.shown("fix/before")
 	if w := d.deck.wishes["fix/before"]; !strings.HasSuffix(w.Path, "/base.png") || w.Box != p.box {
@@ -36,7 +36,7 @@ func TestFix(t *testing.T) {
 	d.shows("3 of 40")
 	d.shown("fix/after")
 	if w := d.deck.wishes["fix/after"]; w.Path != "images/step-000005/000-7.png" || w.Version != 3 {
-		t.Errorf("the picture under way is %+v", w.Drawing)
+		t.Errorf("the image under way is %+v", w.Drawing)
 	}
 	e.answer <- nil
 	d.shows("after", "repair 1 of 1", "0.750", "34.5 dB", "1.2 s")
@@ -44,7 +44,7 @@ func TestFix(t *testing.T) {
 	if len(e.fixes) != 1 || e.fixes[0] != want || math.Abs(p.box.Bottom-0.97) > 0.03 {
 		t.Errorf("asked %+v, want %+v", e.fixes, want)
 	}
-	d.until("the repaired picture with its region", func() bool {
+	d.until("the repaired image with its region", func() bool {
 		w := d.deck.wishes["fix/after"]
 		return w.done && w.Path == "prompts/0001/tuned.png" && w.Mask == "prompts/0001/mask.png"
 	})
@@ -52,7 +52,7 @@ func TestFix(t *testing.T) {
 	d.shows("difference × 4")
 	d.checkSize()
 	d.press("enter")
-	d.shows("picture 1 of", "repair")
+	d.shows("image 1 of", "repair")
 }
 
 func TestFixCancelled(t *testing.T) {
@@ -69,22 +69,22 @@ func TestFixCancelled(t *testing.T) {
 	d.checkSize()
 }
 
-// Another pane's picture comes first, with its settings.
+// Another pane's image comes first, with its settings.
 func TestFixOfAPrompt(t *testing.T) {
 	f := newSampleRun(t)
 	e := serveFake(t, f)
 	e.answer <- nil
 	d := drivePane(t, Options{Open: f.Dir}, "5", 120, 40)
-	d.press("4", "enter")
+	d.press("4")
 	d.typeText("a cow")
 	d.press("tab")
 	d.typeText("a hat")
 	d.press("enter")
 	d.shows("result 1 of 1")
-	d.press("r")
-	d.shows("a cow", "picture 1 of 5")
+	d.press("esc", "F")
+	d.shows("a cow", "image 1 of 5")
 	p := d.panes[tabFix].(*fixPane)
-	d.press("n", "p", "right") // and its box by a key
+	d.press("n", "N", "right") // and its box by a key
 	d.until("a box", func() bool { return p.set })
 	d.press("enter")
 	d.shows("repairing…")
@@ -94,8 +94,8 @@ func TestFixOfAPrompt(t *testing.T) {
 	if len(e.fixes) != 1 || e.fixes[0].GenerateRequest != want {
 		t.Errorf("asked %+v, want %+v", e.fixes, want)
 	}
-	d.press("3", "down", "r")
-	d.shows("a chef in a kitchen", "picture 1 of")
+	d.press("3", "down", "F")
+	d.shows("a chef in a kitchen", "image 1 of")
 }
 
 func TestFixWithoutBox(t *testing.T) {
@@ -106,7 +106,7 @@ func TestFixWithoutBox(t *testing.T) {
 	d.shows("Drag a box over the fault")
 	d.press("enter")
 	d.shows("draw a box over the fault first")
-	d.press("up", "c", "left", "+")
+	d.press("up", "z", "left", "+")
 	d.shows("box 26", "its top left corner")
 	d.press("l")
 	d.shows("nothing was repaired")

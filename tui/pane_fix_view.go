@@ -12,7 +12,7 @@ import (
 	"focusnfix/tui/widget"
 )
 
-// fixLayout is a column of text and, right-most, one large picture to draw a box on, or two to compare.
+// fixLayout is a column of text and, right-most, one large image to draw a box on, or two to compare.
 type fixLayout struct{ side, large, pairSide, left, right image.Rectangle }
 
 func (p *fixPane) layout() fixLayout {
@@ -43,10 +43,10 @@ func (p *fixPane) view(w, h int) string {
 	switch {
 	case p.run == nil:
 		return widget.Message(w, h, "No run is open.", "", "1 lists the runs.")
-	case p.phase == fixLooking && looked, p.phase == fixWorking:
+	case p.phase == fixResults && looked, p.phase == fixWorking:
 		return p.viewCompared(w, h)
 	case !ok:
-		return p.note("There is no picture to repair yet. The run keeps some as it trains; or draw one: 4 is Prompt.", w, h)
+		return p.note("There is no image to repair yet. The run keeps some as it trains; or draw one: 4 is Prompt.", w, h)
 	}
 	l := p.layout()
 	side := p.styles.RowsView(p.side(), l.side.Dx(), l.side.Dy())
@@ -79,8 +79,8 @@ func (p *fixPane) side() []widget.Row {
 	switch p.phase {
 	case fixWorking:
 		return p.workingSide()
-	case fixLooking:
-		return p.lookingSide()
+	case fixResults:
+		return p.resultSide()
 	}
 	at, ok := p.current()
 	if !ok {
@@ -95,11 +95,11 @@ func (p *fixPane) side() []widget.Row {
 		return widget.Chip{Text: text, Do: func() tea.Cmd { return p.pick(n) }}
 	}
 	rows = append(rows, widget.Row{Text: st.FaintText.Render(fmt.Sprintf("seed %d", at.request.Seed))},
-		widget.Row{Chips: []widget.Chip{pick("‹", -1), {Text: fmt.Sprintf("picture %d of %d", p.source+1, len(p.sources))}, pick("›", 1)}},
+		widget.Row{Chips: []widget.Chip{pick("‹", -1), {Text: fmt.Sprintf("image %d of %d", p.source+1, len(p.sources))}, pick("›", 1)}},
 		widget.Row{}, widget.Row{Text: st.FaintText.Render("what is wrong there")})
 	rows = append(append(rows, widget.ChipRows(p.aspectChips(), w)...), widget.Row{})
 	rows = append(rows, p.boxRows(w)...)
-	rows = append(rows, widget.Row{}, widget.Row{Chips: []widget.Chip{{Text: "repair", On: p.set, Do: p.start}, {Text: "heatmap", On: p.isHot, Do: p.toggle(&p.isHot)}, {Text: "results", Do: p.look}}})
+	rows = append(rows, widget.Row{}, widget.Row{Chips: []widget.Chip{{Text: "repair", On: p.set, Do: p.start}, {Text: "heatmap", On: p.isHot, Do: p.toggle(&p.isHot)}, {Text: "results", Do: p.showRepairs}}})
 	if p.err != nil {
 		rows = append(rows, widget.Row{})
 		for _, line := range widget.Wrap(widget.OneLine(p.err.Error()), w, 4) {
@@ -147,7 +147,7 @@ func (p *fixPane) workingSide() []widget.Row {
 	return append(rows, widget.Row{}, widget.Row{Chips: []widget.Chip{{Text: "cancel", Do: p.cancel}}})
 }
 
-func (p *fixPane) lookingSide() []widget.Row {
+func (p *fixPane) resultSide() []widget.Row {
 	r, ok := p.results.Current()
 	if !ok {
 		return nil
@@ -170,7 +170,7 @@ func (p *fixPane) lookingSide() []widget.Row {
 		}})
 }
 
-// verdict says whether a judge that was not trained on still finds the fault.
+// verdict reports whether a judge that was not trained on still finds the fault.
 func (p *fixPane) verdict(r core.PromptResult, w int) []widget.Row {
 	var rows []widget.Row
 	for _, a := range r.Aspects {

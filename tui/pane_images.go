@@ -12,7 +12,7 @@ import (
 	"focusnfix/tui/widget"
 )
 
-// imagesPane is the browser of a run's kept pictures: one large, or many small ones, over prompts, seeds
+// imagesPane is the browser of a run's kept images: one large, or many small ones, over prompts, seeds
 // and steps.
 type imagesPane struct {
 	*shared
@@ -22,12 +22,12 @@ type imagesPane struct {
 	gallery  *feed.Gallery
 	pictured int                    // the store's count when the gallery was made
 	found    map[int][]core.Picture // in the run folder; events may not tell of all
-	err      error                  // why the folder of pictures cannot be read
+	err      error                  // why the folder of images cannot be read
 
 	slider  widget.Slider
-	pair    int  // of gallery.pairs: the one that is looked at
+	sample  int  // of gallery.Samples: the chosen one
 	grid    bool // many small ones
-	bySteps bool // the grid has the steps of one picture, not the pictures of one step
+	bySteps bool // the grid has the steps of one image, not the images of one step
 	feed.Layers
 	aspect string // of the heatmap
 
@@ -39,19 +39,19 @@ type imagesPane struct {
 
 // What the pane's commands bring back.
 type (
-	foundMsg struct { // pictures that lie in the run folder
+	foundMsg struct { // images that lie in the run folder
 		run      *feed.Run
 		pictures map[int][]core.Picture
 		err      error
 	}
-	psnrMsg struct { // how like the base picture one is outside the mask
+	psnrMsg struct { // how like the base image one is outside the mask
 		files feed.Files
 		psnr  float64
 	}
-	beatMsg struct{ beat int } // play the next picture, or blink
+	beatMsg struct{ beat int } // play the next image, or blink
 )
 
-// The pace of playing and of blinking. Playing waits for pictures that take longer.
+// The pace of playing and of blinking. Playing waits for images that take longer.
 const (
 	playEvery  = 250 * time.Millisecond
 	blinkEvery = 600 * time.Millisecond
@@ -63,10 +63,10 @@ func newImagesPane(s *shared) *imagesPane {
 	return p
 }
 
-// reset forgets a run's pictures.
+// reset forgets a run's images.
 func (p *imagesPane) reset() {
 	p.gallery, p.slider = feed.NewGallery(), widget.Slider{Follow: true}
-	p.pictured, p.pair, p.found, p.err, p.aspect = 0, 0, nil, nil, ""
+	p.pictured, p.sample, p.found, p.err, p.aspect = 0, 0, nil, nil, ""
 	p.psnr = map[feed.Files]float64{}
 	p.still()
 }
@@ -108,7 +108,7 @@ func (p *imagesPane) update(msg tea.Msg) tea.Cmd {
 	return p.wants()
 }
 
-// scan looks for pictures in the run folder that no event tells of, as in a folder copied in part.
+// scan looks for images in the run folder that no event tells of, as in a folder copied in part.
 func (p *imagesPane) scan() tea.Cmd {
 	if p.run == nil || !p.visible {
 		return nil
@@ -127,7 +127,7 @@ func (p *imagesPane) collect() {
 	}
 }
 
-// rebuild makes the gallery anew and stays on the picture that is looked at.
+// rebuild makes the gallery anew and stays on the image that is looked at.
 func (p *imagesPane) rebuild() {
 	which, had := p.which()
 	p.gallery = feed.NewGallery()
@@ -135,9 +135,9 @@ func (p *imagesPane) rebuild() {
 	p.gallery.Add(p.found)
 	p.pictured = p.run.Store.PictureChanges
 	if i := slices.Index(p.gallery.Samples, which); had && i >= 0 {
-		p.pair = i
+		p.sample = i
 	}
-	p.pair = min(p.pair, max(len(p.gallery.Samples)-1, 0))
+	p.sample = min(p.sample, max(len(p.gallery.Samples)-1, 0))
 	p.slider.Set(p.gallery.Steps)
 	if names := p.aspects(); !slices.Contains(names, p.aspect) {
 		p.aspect = ""
@@ -149,13 +149,13 @@ func (p *imagesPane) rebuild() {
 
 // which is the prompt and seed that are looked at.
 func (p *imagesPane) which() (feed.Sample, bool) {
-	if p.pair >= len(p.gallery.Samples) {
+	if p.sample >= len(p.gallery.Samples) {
 		return feed.Sample{}, false
 	}
-	return p.gallery.Samples[p.pair], true
+	return p.gallery.Samples[p.sample], true
 }
 
-// current is the picture that is looked at.
+// current is the image that is looked at.
 func (p *imagesPane) current() (feed.Place, bool) {
 	which, ok := p.which()
 	step, has := p.slider.Step()
@@ -173,7 +173,7 @@ func (p *imagesPane) aspects() []string {
 	return names
 }
 
-// tick plays the next picture, or swaps base and tuned.
+// tick plays the next image, or swaps base and tuned.
 func (p *imagesPane) tick(msg beatMsg) tea.Cmd {
 	if msg.beat != p.beat || !p.visible {
 		return nil
@@ -202,13 +202,13 @@ func (p *imagesPane) still() {
 	p.beat++
 }
 
-// shot is one picture with its name among tui.Pictures.
+// shot is one image with its name among tui.Images.
 type shot struct {
 	name string
 	at   feed.Place
 }
 
-// shots are the pictures that are on the screen.
+// shots are the images that are on the screen.
 func (p *imagesPane) shots() []shot {
 	at, ok := p.current()
 	switch {
@@ -222,7 +222,7 @@ func (p *imagesPane) shots() []shot {
 	return all[first:last]
 }
 
-// cells are all pictures of the grid, and which of them is selected.
+// cells are all images of the grid, and which of them is selected.
 func (p *imagesPane) cells() (all []shot, selected int) {
 	at, ok := p.current()
 	if !ok {
@@ -237,7 +237,7 @@ func (p *imagesPane) cells() (all []shot, selected int) {
 		for _, which := range p.gallery.Samples {
 			all = append(all, shot{at: feed.Place{Step: at.Step, Sample: which}})
 		}
-		selected = p.pair
+		selected = p.sample
 	}
 	first, last := p.gridLayout(len(all)).page(selected, len(all))
 	for i := first; i < last; i++ {
@@ -246,7 +246,7 @@ func (p *imagesPane) cells() (all []shot, selected int) {
 	return all, selected
 }
 
-// wants asks for the pictures that are on the screen and are not there yet.
+// wants asks for the images that are on the screen and are not there yet.
 func (p *imagesPane) wants() tea.Cmd {
 	if !p.visible || p.run == nil {
 		return nil
@@ -264,7 +264,7 @@ func (p *imagesPane) wants() tea.Cmd {
 	return tea.Batch(append(cmds, p.compare())...)
 }
 
-// compare asks for the PSNR of the picture that is looked at.
+// compare asks for the PSNR of the image that is looked at.
 func (p *imagesPane) compare() tea.Cmd {
 	at, ok := p.current()
 	files := p.gallery.Files(at, "")
@@ -279,7 +279,7 @@ func (p *imagesPane) compare() tea.Cmd {
 	return func() tea.Msg { return psnrMsg{files, files.OutsidePSNR(folder, cache)} }
 }
 
-// ready says whether every picture on the screen is as it should be.
+// ready reports whether every image on the screen is as it should be.
 func (p *imagesPane) ready() bool {
 	for _, s := range p.shots() {
 		if wish, ok := p.deck.wishes[s.name]; ok && !wish.done {

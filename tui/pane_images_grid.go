@@ -7,17 +7,17 @@ import (
 	"focusnfix/tui/widget"
 )
 
-// gridLayout is how many small pictures there are on a page, and their size in cells.
+// gridLayout is how many small images there are on a page, and their size in cells.
 type gridLayout struct{ across, down, cols, rows int }
 
-// Small pictures are as large as all of them fit on one page, within these bounds; then there are pages.
+// Small images are as large as all of them fit on one page, within these bounds; then there are pages.
 const (
-	gridLeast = 12 // columns of a small picture
+	gridLeast = 12 // columns of a small image
 	gridMost  = 48
 	gridGap   = 2 // columns between two; below each are a row of text and an empty one
 )
 
-// gridFor fits n pictures into w x h cells. tall is the rows of a picture of 100 columns.
+// gridFor fits n images into w x h cells. tall is the rows of an image of 100 columns.
 func gridFor(n, w, h int, tall float64) gridLayout {
 	var g gridLayout
 	for cols := max(min(gridMost, w), 1); ; cols-- {
@@ -30,14 +30,14 @@ func gridFor(n, w, h int, tall float64) gridLayout {
 	}
 }
 
-// page is the range of pictures on the page that has the selected one.
+// page is the range of images on the page that has the selected one.
 func (g gridLayout) page(selected, n int) (first, last int) {
 	size := g.across * g.down
 	first = selected / size * size
 	return first, min(first+size, n)
 }
 
-// at is the picture at cell (x,y) of the grid, counted from the page's first, or -1.
+// at is the image at cell (x,y) of the grid, counted from the page's first, or -1.
 func (g gridLayout) at(x, y int) int {
 	col, row := x/(g.cols+gridGap), y/(g.rows+2)
 	if x < 0 || y < 0 || col >= g.across || row >= g.down || x%(g.cols+gridGap) >= g.cols || y%(g.rows+2) > g.rows {
@@ -48,7 +48,7 @@ func (g gridLayout) at(x, y int) int {
 
 func gridName(i int) string { return fmt.Sprintf("images/%d", i) }
 
-// cellCount is how many pictures the grid has on all pages.
+// cellCount is how many images the grid has on all pages.
 func (p *imagesPane) cellCount() int {
 	if p.bySteps {
 		return len(p.gallery.Steps)
@@ -94,7 +94,7 @@ func (p *imagesPane) viewGrid(w, h int) string {
 	return widget.Stack(w, h, body, pages, p.viewSlider(w))
 }
 
-// viewCell is a small picture with its name below it.
+// viewCell is a small image with its name below it.
 func (p *imagesPane) viewCell(s shot, g gridLayout, selected bool) string {
 	label := fmt.Sprintf("step %d", s.at.Step)
 	if !p.bySteps {

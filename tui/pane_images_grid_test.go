@@ -15,16 +15,16 @@ func TestGridFor(t *testing.T) {
 	} {
 		g := gridFor(c.n, c.w, c.h, 50)
 		if g.across != c.across || g.down != c.down || g.cols < 1 || g.rows < 1 {
-			t.Errorf("%d pictures in %dx%d: %+v, want %d across, %d down", c.n, c.w, c.h, g, c.across, c.down)
+			t.Errorf("%d images in %dx%d: %+v, want %d across, %d down", c.n, c.w, c.h, g, c.across, c.down)
 		}
 		if fits := g.across*(g.cols+gridGap)-gridGap <= c.w && g.down*(g.rows+2)-1 <= c.h; !fits && c.w > 20 {
-			t.Errorf("%d pictures in %dx%d: %+v does not fit", c.n, c.w, c.h, g)
+			t.Errorf("%d images in %dx%d: %+v does not fit", c.n, c.w, c.h, g)
 		}
 	}
 	g := gridLayout{across: 3, down: 2, cols: 10, rows: 5}
 	for _, c := range []struct{ x, y, want int }{{0, 0, 0}, {9, 5, 0}, {10, 0, -1}, {12, 0, 1}, {0, 6, -1}, {24, 7, 5}, {36, 0, -1}, {-1, 0, -1}} {
 		if got := g.at(c.x, c.y); got != c.want {
-			t.Errorf("cell %d,%d is picture %d, want %d", c.x, c.y, got, c.want)
+			t.Errorf("cell %d,%d is image %d, want %d", c.x, c.y, got, c.want)
 		}
 	}
 	if first, last := g.page(7, 20); first != 6 || last != 12 {

@@ -11,29 +11,33 @@ import (
 
 func (p *imagesPane) keys() []binding {
 	step := func(n int) func() tea.Cmd { return p.then(func() { p.stepBy(n) }) }
-	pick := func(n int) func() tea.Cmd { return p.then(func() { p.pick(p.pair + n) }) }
+	pick := func(n int) func() tea.Cmd { return p.then(func() { p.pick(p.sample + n) }) }
 	return []binding{
-		bind(nil, "step", "earlier and later steps; shift for ten", "←→"),
-		bind(step(-1), "", "the step before", "left"),
-		bind(step(1), "", "the next step", "right"),
-		bind(step(-10), "", "ten steps back", "shift+left", "pgup"),
-		bind(step(10), "", "ten steps on", "shift+right", "pgdown"),
-		bind(step(-1<<20), "", "the first step", "home"),
-		bind(step(1<<20), "", "the newest step, and follow", "end"),
-		bind(p.play, "play", "play through the steps, or stop", "space"),
-		bind(nil, "picture", "earlier and later pictures", "↑↓"),
-		bind(pick(-1), "", "the picture before", "up", "p"),
-		bind(pick(1), "", "the next picture", "down", "n"),
-		bind(p.flip, "flip", "swap base and tuned in place", "f", "x"),
-		bind(p.startBlink, "blink", "swap them by itself, or stop", "b"),
-		bind(p.toggle(&p.Heatmap), "heat", "lay the heatmap over it: what a judge found in the base picture", "h"),
-		bind(p.toggle(&p.Contour), "mask", "outline the mask: where training may change the picture", "m"),
-		bind(p.toggle(&p.Difference), "diff", "the difference of base and tuned, 4 times as strong", "d"),
-		bind(p.nextAspect, "", "the heatmap of the next aspect", "a"),
-		bind(p.toggle(&p.grid), "grid", "many small pictures, or one large", "g", "enter"),
-		bind(p.toggle(&p.bySteps), "", "the grid over steps, or over prompts", "o"),
-		bind(p.save, "save", "save a PNG of what is shown", "s"),
-		bind(p.repair, "", "repair a region of this picture", "r"),
+		note("←→", "step", "Go to earlier and later steps; shift for ten"),
+		here(keyLeft, "", "Go to the previous step", step(-1)),
+		here(keyRight, "", "Go to the next step", step(1)),
+		here(keyShiftLeft, "", "Go ten steps back", step(-10)),
+		here(keyShiftRight, "", "Go ten steps on", step(10)),
+		here(keyPageUp, "", "Go ten steps back", step(-10)),
+		here(keyPageDown, "", "Go ten steps on", step(10)),
+		here(keyHome, "", "Go to the first step", step(-1<<20)),
+		here(keyEnd, "", "Go to the newest step, and follow", step(1<<20)),
+		on(keyPlay, p.play),
+		note("↑↓", "image", "Go to earlier and later images"),
+		here(keyUp, "", "Go to the previous image", pick(-1)),
+		here(keyDown, "", "Go to the next image", pick(1)),
+		here(keyPrevImage, "", "Go to the previous image", pick(-1)),
+		here(keyNextImage, "", "Go to the next image", pick(1)),
+		on(keyFlip, p.flip),
+		on(keyBlink, p.startBlink),
+		on(keyHeat, p.then(func() { p.Over = p.Over.Next() })),
+		on(keyDiff, p.toggle(&p.Difference)),
+		on(keyAspect, p.nextAspect),
+		on(keyGrid, p.toggle(&p.grid)),
+		here(keyEnter, "", "Show the chosen image of the grid large, or the grid", p.toggle(&p.grid)),
+		on(keyGridOver, p.toggle(&p.bySteps)),
+		on(keySave, p.save),
+		on(keyRepair, p.repair),
 	}
 }
 
@@ -52,9 +56,9 @@ func (p *imagesPane) stepBy(n int) {
 	p.slider.Move(n)
 }
 
-// pick looks at the i-th picture.
+// pick looks at the i-th image.
 func (p *imagesPane) pick(i int) {
-	p.pair = min(max(i, 0), max(len(p.gallery.Samples)-1, 0))
+	p.sample = min(max(i, 0), max(len(p.gallery.Samples)-1, 0))
 }
 
 func (p *imagesPane) play() tea.Cmd {
@@ -88,12 +92,12 @@ func (p *imagesPane) startBlink() tea.Cmd {
 func (p *imagesPane) nextAspect() tea.Cmd {
 	if names := p.aspects(); len(names) > 0 {
 		p.aspect = names[(slices.Index(names, p.aspect)+1)%len(names)]
-		p.Heatmap = true
+		p.Over = feed.Heat
 	}
 	return p.wants()
 }
 
-// mouse takes the slider, the pictures of the grid and the words that can be clicked.
+// mouse takes the slider, the images of the grid and the words that can be clicked.
 func (p *imagesPane) mouse(m widget.Mouse) tea.Cmd {
 	l := p.layout()
 	switch {
@@ -127,16 +131,16 @@ func (p *imagesPane) pressSlider(x int) tea.Cmd {
 	return nil
 }
 
-// pickCell selects the picture n places on in the grid.
+// pickCell selects the image n places on in the grid.
 func (p *imagesPane) pickCell(n int) {
 	if p.bySteps {
 		p.stepBy(n)
 	} else {
-		p.pick(p.pair + n)
+		p.pick(p.sample + n)
 	}
 }
 
-// clickCell selects a picture of the grid; the selected one is opened.
+// clickCell selects an image of the grid; the selected one is opened.
 func (p *imagesPane) clickCell(x, y int) tea.Cmd {
 	all, selected := p.cells()
 	g := p.gridLayout(len(all))
@@ -153,11 +157,11 @@ func (p *imagesPane) clickCell(x, y int) tea.Cmd {
 	return nil
 }
 
-// repair opens the Fix pane on this picture.
+// repair opens the Fix pane on this image.
 func (p *imagesPane) repair() tea.Cmd {
 	at, ok := p.current()
 	if !ok || p.gallery.Texts[at.Sample.Index] == "" {
-		return p.say("the prompt of this picture is not known")
+		return p.say("the prompt of this image is not known")
 	}
 	source := fixSource{
 		request: feed.RequestOf(p.gallery.Texts[at.Sample.Index], at.Sample.Seed),

@@ -17,11 +17,11 @@ import (
 	"focusnfix/tui/internal/sample"
 )
 
-// images is the pane, when every picture on the screen is there.
+// images is the pane, when every image on the screen is there.
 func (d *driver) images() *imagesPane {
 	d.t.Helper()
 	p := d.panes[tabImages].(*imagesPane)
-	d.until("the pictures", p.ready)
+	d.until("the images", p.ready)
 	return p
 }
 
@@ -49,10 +49,10 @@ func (d *driver) clickWord(word string) {
 
 func TestImagesByKeysAndMouse(t *testing.T) {
 	d := drivePane(t, Options{Open: newSampleRun(t).Dir}, "3", 120, 40)
-	d.shows("a pirate waving", "picture 1 of 4", "step 10, newest", "0.350")
+	d.shows("a pirate waving", "image 1 of 4", "step 10, newest", "0.350")
 	p := d.images()
 	wish := func() feed.Drawing { d.images(); return d.deck.wishes["images/one"].Drawing }
-	path := func(step int) string { return run.PicturePath(step, p.gallery.Samples[p.pair].Index, 7) }
+	path := func(step int) string { return run.PicturePath(step, p.gallery.Samples[p.sample].Index, 7) }
 	if got := wish().Path; got != path(10) {
 		t.Fatalf("shows %s", got)
 	}
@@ -70,11 +70,11 @@ func TestImagesByKeysAndMouse(t *testing.T) {
 		{"flip", func() { d.press("f") }, func(w feed.Drawing) bool { return strings.HasSuffix(w.Path, "/base.png") }},
 		{"heatmap", func() { d.press("h") }, func(w feed.Drawing) bool { return strings.HasSuffix(w.Heat, "/heat-violence.png") }},
 		{"the word mask", func() { d.clickWord("mask") }, func(w feed.Drawing) bool { return strings.HasSuffix(w.Mask, "/mask.png") }},
-		{"difference", func() { d.press("h", "d") }, func(w feed.Drawing) bool {
+		{"difference", func() { d.press("d") }, func(w feed.Drawing) bool {
 			return strings.HasSuffix(w.Minus, "/base.png") && w.Path == path(0) && w.Heat == ""
 		}},
 		{"the word tuned", func() { d.clickWord("tuned") }, func(w feed.Drawing) bool { return w.Path == path(0) && w.Minus == "" }},
-		{"the picture", func() { d.click(90, 20) }, func(w feed.Drawing) bool { return strings.HasSuffix(w.Path, "/base.png") }},
+		{"the image", func() { d.click(90, 20) }, func(w feed.Drawing) bool { return strings.HasSuffix(w.Path, "/base.png") }},
 	} {
 		c.do()
 		if got := wish(); !c.want(got) {
@@ -82,34 +82,34 @@ func TestImagesByKeysAndMouse(t *testing.T) {
 		}
 		d.checkSize()
 	}
-	// The heatmap of an aspect that this picture has none of.
+	// The heatmap of an aspect that this image has none of.
 	d.press("a")
 	d.shows("heat-artifacts.png")
 }
 
 func TestImagesGrid(t *testing.T) {
 	d := drivePane(t, Options{Open: newSampleRun(t).Dir}, "3", 80, 24)
-	d.shows("picture 1 of 4")
+	d.shows("image 1 of 4")
 	d.press("g")
 	p := d.images()
 	d.shows("▸ 0·7", "3·7 a knight")
 	if cols, rows := d.deck.shelf.Shown("images/3"); cols == 0 || rows == 0 {
-		t.Error("the fourth picture is not there")
+		t.Error("the fourth image is not there")
 	}
 	g := p.gridLayout(4)
 	r := p.layout().picture
 	d.click(r.Min.X+(g.cols+gridGap)+1, r.Min.Y+1)
 	d.shows("▸ 1·7")
-	d.press("o")
+	d.press("G")
 	d.shows("step 0", "▸ step 10")
 	d.press("left")
 	d.shows("▸ step 5")
 	d.checkSize()
 	d.press("enter")
-	d.shows("picture 2 of 4", "step 5, 2 of 3")
+	d.shows("image 2 of 4", "step 5, 2 of 3")
 }
 
-// New pictures appear while the pane is open; who looks at an older one stays there.
+// New images appear while the pane is open; who looks at an older one stays there.
 func TestImagesLive(t *testing.T) {
 	f := newSampleRun(t)
 	d := drivePane(t, Options{Open: f.Dir}, "3", 80, 24)
@@ -195,12 +195,12 @@ func TestImagesBroken(t *testing.T) {
 	}
 	d.press("up", "f")
 	d.shows("base.png")
-	d.press("m", "g")
+	d.press("h", "g")
 	d.images()
 	d.checkSize()
 }
 
-// A run folder whose log is lost still shows its pictures.
+// A run folder whose log is lost still shows its images.
 func TestImagesWithoutEvents(t *testing.T) {
 	f := newSampleRun(t)
 	if err := os.Remove(filepath.Join(f.Dir, "events.jsonl")); err != nil {
@@ -210,7 +210,7 @@ func TestImagesWithoutEvents(t *testing.T) {
 	d.press("3")
 	d.shows("prompt 0", "step 10, newest", "no scores are known")
 	d.press("f")
-	d.shows("no base picture is known")
+	d.shows("no base image is known")
 	d.press("s")
 	d.shows("nothing to save")
 }
@@ -221,14 +221,14 @@ func TestImagesSave(t *testing.T) {
 	t.Chdir(dir)
 	d := drivePane(t, Options{Open: f.Dir}, "3", 200, 40)
 	d.shows("step 10, newest")
-	d.press("s")
+	d.press("h", "h", "s")
 	name := f.Name() + "-step-000010-000-7-tuned"
 	d.shows("saved " + dir)
-	d.press("h", "m", "s")
-	heat := f.Name() + "-step-000010-000-7-tuned-heatmap-violence-mask.png"
+	d.press("h", "s")
+	outlined := f.Name() + "-step-000010-000-7-tuned-mask.png"
 	said := func(name string) func() bool { return func() bool { return strings.HasSuffix(d.notice.text, name) } }
-	d.until(heat, said(heat))
-	d.press("h", "m", "s")
+	d.until(outlined, said(outlined))
+	d.press("h", "h", "s")
 	d.until("a second file", said(name+"-2.png"))
 	want, err := os.ReadFile(filepath.Join(f.Dir, run.PicturePath(10, 0, 7)))
 	if err != nil {
@@ -239,21 +239,21 @@ func TestImagesSave(t *testing.T) {
 		t.Fatal(err)
 	}
 	if a, b := mustDecode(t, got), mustDecode(t, want); !bytes.Equal(render.RGBA(a).Pix, render.RGBA(b).Pix) {
-		t.Error("the saved picture is another")
+		t.Error("the saved image is another")
 	}
 	if texts, err := core.ReadPNGText(got); err != nil || len(texts) != 1 || !strings.Contains(texts[0].Text, "a pirate waving on a beach; seed 7; step 10") {
 		t.Errorf("texts %v, %v", texts, err)
 	}
-	over, err := os.ReadFile(heat)
+	over, err := os.ReadFile(outlined)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if a, b := mustDecode(t, over), mustDecode(t, want); a.Bounds() != b.Bounds() || bytes.Equal(render.RGBA(a).Pix, render.RGBA(b).Pix) {
-		t.Error("the heatmap is not in the saved picture")
+		t.Error("the outline is not in the saved image")
 	}
 }
 
-// While the slider is dragged, pictures on the way are shown, and the last one is the one it stands on.
+// While the slider is dragged, images on the way are shown, and the last one is the one it stands on.
 func TestImagesScrub(t *testing.T) {
 	d := drivePane(t, Options{Open: newSampleRun(t).Dir}, "3", 120, 40)
 	d.shows("step 10, newest")

@@ -11,10 +11,10 @@ import (
 	"focusnfix/tui/widget"
 )
 
-// imagesLayout is where the parts of the pane are. The picture is right-most, or has the whole width.
+// imagesLayout is where the parts of the pane are. The image is right-most, or has the whole width.
 type imagesLayout struct{ side, picture, slider image.Rectangle }
 
-// sideLeast is the fewest columns of text beside a picture.
+// sideLeast is the fewest columns of text beside an image.
 const sideLeast = 28
 
 func (p *imagesPane) layout() imagesLayout {
@@ -40,13 +40,13 @@ func margin(h int) int {
 	return 1
 }
 
-// columns is how wide a picture of so many rows is.
+// columns is how wide an image of so many rows is.
 func (p *imagesPane) columns(rows int) int {
 	cell, aspect := p.probe.Terminal().Cell, p.aspectRatio()
 	return int(float64(rows*cell.Y)*aspect/float64(max(cell.X, 1)) + 0.999)
 }
 
-// aspectRatio is the width of the run's pictures over their height.
+// aspectRatio is the width of the run's images over their height.
 func (s *shared) aspectRatio() float64 {
 	if s.run != nil && s.run.HasConfig {
 		if size := s.run.Config.Sample.Size; size.Width > 0 && size.Height > 0 {
@@ -56,7 +56,7 @@ func (s *shared) aspectRatio() float64 {
 	return 1
 }
 
-// shotSize is the size of each picture in cells.
+// shotSize is the size of each image in cells.
 func (p *imagesPane) shotSize() (cols, rows int) {
 	if p.grid {
 		g := p.gridLayout(p.cellCount())
@@ -71,7 +71,7 @@ func (p *imagesPane) view(w, h int) string {
 	case p.run == nil:
 		return widget.Message(w, h, "No run is open.", "", "1 lists the runs.")
 	case p.err != nil:
-		return widget.Message(w, h, "The folder of pictures cannot be read:", "", p.err.Error())
+		return widget.Message(w, h, "The folder of images cannot be read:", "", p.err.Error())
 	case !ok:
 		return p.viewEmpty(w, h)
 	case p.grid:
@@ -85,14 +85,14 @@ func (p *imagesPane) view(w, h int) string {
 }
 
 func (p *imagesPane) viewEmpty(w, h int) string {
-	lines := []string{"No pictures yet."}
+	lines := []string{"No images yet."}
 	if p.run.HasConfig {
 		lines = append(lines, "", fmt.Sprintf("The run keeps some every %s (train.images_every).", words.Plural(p.run.Config.Train.ImagesEvery, "step")))
 	}
 	return widget.Message(w, h, lines...)
 }
 
-// viewShot is a picture, or what is missing for it.
+// viewShot is an image, or what is missing for it.
 func (p *imagesPane) viewShot(s shot, w, h int) string {
 	if missing := p.gallery.Files(s.at, p.aspect).Missing(p.Layers); missing != "" {
 		return p.note(missing, w, h)
@@ -115,7 +115,7 @@ func (p *imagesPane) viewSlider(w int) string {
 	return widget.FitLine(st.AccentText.Render(before)+st.AccentText.Bold(true).Render(knob)+st.RuleText.Render(after)+label, w)
 }
 
-// side is the column beside the picture, or the two rows above the grid.
+// side is the column beside the image, or the two rows above the grid.
 func (p *imagesPane) side() []widget.Row {
 	at, ok := p.current()
 	if !ok {
@@ -136,8 +136,11 @@ func (p *imagesPane) side() []widget.Row {
 	rows = append(rows, widget.Row{Text: p.styles.FaintText.Render(fmt.Sprintf("seed %d", at.Sample.Seed))}, widget.Row{Chips: p.pickChips()}, widget.Row{})
 	views := p.viewChips()
 	rows = append(rows, widget.Row{Chips: views[:3]}, widget.Row{Chips: views[3:]})
-	if p.Heatmap {
+	if p.Over == feed.Heat {
 		rows = append(append(rows, widget.ChipRows(p.aspectChips(), w)...), widget.Row{Text: render.Colors("heat").Legend(min(w, 30), "0", "1 faulty", p.probe.Terminal().Profile)})
+	}
+	if without := p.gallery.Files(at, p.aspect).Without(p.Layers); without != "" {
+		rows = append(rows, widget.Row{Text: p.styles.FaintText.Render(widget.FitLine(without, w))})
 	}
 	rows = append(rows, widget.Row{})
 	rows = append(rows, p.scores(at, w)...)
@@ -146,7 +149,7 @@ func (p *imagesPane) side() []widget.Row {
 	}})
 }
 
-// caption names a picture in one line.
+// caption names an image in one line.
 func (p *imagesPane) caption(at feed.Place, w int) string {
 	text := p.gallery.Texts[at.Sample.Index]
 	right := p.styles.FaintText.Render(fmt.Sprintf("prompt %d, seed %d, step %d", at.Sample.Index, at.Sample.Seed, at.Step))
@@ -159,12 +162,12 @@ func (p *imagesPane) pickChips() []widget.Chip {
 		if n > 0 {
 			text = "›"
 		}
-		return widget.Chip{Text: text, Do: p.then(func() { p.pick(p.pair + n) })}
+		return widget.Chip{Text: text, Do: p.then(func() { p.pick(p.sample + n) })}
 	}
-	return []widget.Chip{pick(-1), {Text: fmt.Sprintf("picture %d of %d", p.pair+1, len(p.gallery.Samples))}, pick(1)}
+	return []widget.Chip{pick(-1), {Text: fmt.Sprintf("image %d of %d", p.sample+1, len(p.gallery.Samples))}, pick(1)}
 }
 
-// viewChips are the ways of looking: the picture's first, then what lies over it.
+// viewChips are the ways of looking: the image's first, then what lies over it.
 func (p *imagesPane) viewChips() []widget.Chip {
 	side := func(base bool) widget.Chip {
 		name := map[bool]string{true: "base", false: "tuned"}[base]
@@ -173,8 +176,8 @@ func (p *imagesPane) viewChips() []widget.Chip {
 	return []widget.Chip{
 		side(true), side(false),
 		{Text: "difference", On: p.Difference, Do: p.toggle(&p.Difference)},
-		{Text: "heatmap", On: p.Heatmap, Do: p.toggle(&p.Heatmap)},
-		{Text: "mask", On: p.Contour, Do: p.toggle(&p.Contour)},
+		{Text: "heatmap", On: p.Over == feed.Heat, Do: p.then(func() { p.Over = toggled(p.Over, feed.Heat) })},
+		{Text: "mask", On: p.Over == feed.Outline, Do: p.then(func() { p.Over = toggled(p.Over, feed.Outline) })},
 		{Text: "blink", On: p.blink, Do: p.startBlink},
 	}
 }
@@ -187,7 +190,7 @@ func (p *imagesPane) aspectChips() []widget.Chip {
 	return chips
 }
 
-// scores is the table of what the judges say of a picture.
+// scores is the table of what the judges say of an image.
 func (p *imagesPane) scores(at feed.Place, w int) []widget.Row {
 	files := p.gallery.Files(at, "")
 	psnr, known := p.psnr[files]

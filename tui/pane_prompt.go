@@ -52,7 +52,7 @@ func (p *promptPane) update(msg tea.Msg) tea.Cmd {
 		if p.visible = bool(msg); !p.visible {
 			return nil
 		}
-		return tea.Batch(p.readResults(), p.checkpoints(), p.wants())
+		return tea.Batch(p.readResults(), p.checkpoints(), p.enterField(), p.wants())
 	case openedMsg:
 		p.open()
 	case eventsMsg:
@@ -140,11 +140,23 @@ func (p *promptPane) typed(msg tea.KeyPressMsg) tea.Cmd {
 	if cmd, taken := p.form.key(msg); taken {
 		return cmd
 	}
-	p.form.focusOn(noField)
 	if msg.String() == "enter" {
 		return p.draw()
 	}
-	return nil
+	if p.job != nil {
+		return p.cancel()
+	}
+	p.err = nil
+	return p.form.focusOn(noField)
+}
+
+// enterField puts the focus where it is when the pane comes to the front: on the prompt.
+func (p *promptPane) enterField() tea.Cmd {
+	if p.run == nil {
+		return nil
+	}
+	p.form.drawn = p.form.fields[fieldPrompt].Value() != ""
+	return p.form.focusOn(fieldPrompt)
 }
 
 func (p *promptPane) pasted(msg tea.PasteMsg) tea.Cmd {
@@ -152,10 +164,7 @@ func (p *promptPane) pasted(msg tea.PasteMsg) tea.Cmd {
 		return nil
 	}
 	msg.Content = strings.Join(strings.Fields(msg.Content), " ")
-	var cmd tea.Cmd
-	at := &p.form.fields[p.form.focus]
-	*at, cmd = at.Update(msg)
-	return cmd
+	return p.form.change(msg, true)
 }
 
 // draw sends the form to the engine.
@@ -169,10 +178,13 @@ func (p *promptPane) draw() tea.Cmd {
 	r, err := p.form.request()
 	if err != nil {
 		p.err = err
+		if refused := (*fieldError)(nil); errors.As(err, &refused) {
+			return p.form.focusOn(refused.field)
+		}
 		return nil
 	}
 	keep := p.form.history.add(r.Prompt)
-	p.asked = r
+	p.asked, p.form.drawn = r, true
 	return tea.Batch(p.ask(false), func() tea.Msg {
 		if err := keep(); err != nil {
 			return noticeMsg{text: "the prompt is not kept for later: " + err.Error()}
@@ -208,7 +220,7 @@ func (p *promptPane) ended(msg jobMsg) tea.Cmd {
 		p.err = msg.err
 		return nil
 	}
-	p.form.drawn(p.asked)
+	p.form.ready(p.asked)
 	p.take([]core.Event{{Kind: "prompt", Prompt: &msg.result}})
 	p.results.Show(msg.result.Path)
 	return nil
@@ -222,7 +234,7 @@ func (p *promptPane) cancel() tea.Cmd {
 	return nil
 }
 
-// wants asks for the two pictures.
+// wants asks for the two images.
 func (p *promptPane) wants() tea.Cmd {
 	r, ok := p.results.Current()
 	if !p.visible || p.run == nil || !ok {
@@ -231,13 +243,12 @@ func (p *promptPane) wants() tea.Cmd {
 	l := p.layout()
 	files := feed.ResultFiles(r, p.judge)
 	return tea.Batch(
-		p.want("prompt/base", files.Drawing(p.run.Folder, feed.Layers{IsBase: true, Heatmap: p.Heatmap}), l.base.Dx(), l.base.Dy()),
+		p.want("prompt/base", files.Drawing(p.run.Folder, feed.Layers{IsBase: true, Over: p.Over}), l.base.Dx(), l.base.Dy()),
 		p.want("prompt/tuned", p.tunedDrawing(files), l.tuned.Dx(), l.tuned.Dy()),
 	)
 }
 
-// tunedDrawing is the right picture: the tuned one with its own heatmap, or the difference.
+// tunedDrawing is the right image: the tuned one with its own heatmap, or the difference.
 func (p *promptPane) tunedDrawing(f feed.Files) feed.Drawing {
-	f.Heat = f.TunedHeat()
-	return f.Drawing(p.run.Folder, feed.Layers{Difference: p.Difference, Heatmap: p.Heatmap && !p.Difference})
+	return f.Drawing(p.run.Folder, feed.Layers{Difference: p.Difference, Over: p.Over})
 }

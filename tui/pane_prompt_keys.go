@@ -14,34 +14,44 @@ import (
 
 func (p *promptPane) keys() []binding {
 	if p.typing() {
-		return []binding{
-			bind(nil, "draw", "draw what is typed", "enter"), bind(nil, "next field", "the next field; shift+tab is the one before", "tab"),
-			bind(nil, "earlier prompts", "earlier and later prompts; in a number, one more or less", "↑↓"),
-			bind(nil, "end typing", "keys are commands again", "esc"),
-		}
+		return p.typingKeys()
 	}
 	result := func(n int) func() tea.Cmd { return p.then(func() { p.results.Move(n) }) }
 	table := []binding{
-		bind(p.startTyping, "type", "type a prompt; tab goes to the next field", "enter", "i", "/"),
-		bind(p.draw, "draw", "draw it, or draw it again", "space"),
-		bind(nil, "results", "earlier and later results", "←→"),
-		bind(result(-1), "", "the result before", "left"),
-		bind(result(1), "", "the next result", "right"),
-		bind(result(-1<<20), "", "the first result", "home"),
-		bind(result(1<<20), "", "the newest result", "end"),
-		bind(p.toggle(&p.Heatmap), "heat", "lay the heatmap over it: what a judge finds faulty", "h"),
-		bind(p.nextJudge, "", "the heatmap of the next judge", "a"),
-		bind(p.toggle(&p.Difference), "diff", "the difference in place of the tuned picture, 4 times as strong", "d"),
-		bind(p.nextSeedMode, "seed", "the seed: fixed, next after each picture, or random", "t"),
-		bind(p.nextWeights, "weights", "the weights: those of now, or a checkpoint's", "c"),
-		bind(p.reuse, "", "put this result's prompt and settings into the form", "u"),
-		bind(p.save, "save", "save both pictures side by side as PNG", "s"),
-		bind(p.repair, "repair", "repair a region of this picture", "r"),
+		here(keyEnter, "draw", "Draw the prompt, or draw it again", p.draw),
+		here(keyEdit, "edit", "Edit the prompt; tab goes to the next field", p.startTyping),
+		note("←→", "results", "Go to earlier and later results"),
+		here(keyLeft, "", "Go to the previous result", result(-1)),
+		here(keyRight, "", "Go to the next result", result(1)),
+		here(keyHome, "", "Go to the first result", result(-1<<20)),
+		here(keyEnd, "", "Go to the newest result", result(1<<20)),
+		on(keyHeat, p.then(func() { p.Over = p.Over.Next() })),
+		on(keyAspect, p.nextJudge),
+		on(keyDiff, p.toggle(&p.Difference)),
+		on(keySeed, p.nextSeedMode),
+		on(keyWeights, p.nextWeights),
+		on(keyReuse, p.reuse),
+		on(keySave, p.save),
+		on(keyRepair, p.repair),
 	}
 	if p.job != nil {
-		table = append([]binding{bind(p.cancel, "cancel", "give up what is being drawn", "esc")}, table...)
+		table = append([]binding{here(keyEsc, "cancel", "Cancel what is being drawn", p.cancel)}, table...)
 	}
 	return table
+}
+
+// typingKeys are what keys do in a text field.
+func (p *promptPane) typingKeys() []binding {
+	esc := note("esc", "commands", "Leave the field: keys are commands again")
+	if p.job != nil {
+		esc = note("esc", "cancel", "Cancel what is being drawn")
+	}
+	return []binding{
+		note("enter", "draw", "Draw what is typed"),
+		note("tab", "next field", "Go to the next field; shift+tab goes back"),
+		note("↑↓", "earlier prompts", "Go to earlier and later prompts; in a number, one more or less"),
+		esc,
+	}
 }
 
 // then makes an action of a change: it is followed by what the screen needs for it.
@@ -54,11 +64,14 @@ func (p *promptPane) then(change func()) func() tea.Cmd {
 
 func (p *promptPane) toggle(b *bool) func() tea.Cmd { return p.then(func() { *b = !*b }) }
 
-func (p *promptPane) startTyping() tea.Cmd { return p.form.focusOn(fieldPrompt) }
+func (p *promptPane) startTyping() tea.Cmd {
+	p.form.drawn = false
+	return p.form.focusOn(fieldPrompt)
+}
 
 func (p *promptPane) nextJudge() tea.Cmd {
 	r, _ := p.results.Current()
-	p.judge, p.Heatmap = after(p.judge, feed.Judges(r.Aspects)), true
+	p.judge, p.Over = after(p.judge, feed.Judges(r.Aspects)), feed.Heat
 	return p.wants()
 }
 
@@ -83,25 +96,25 @@ func (p *promptPane) reuse() tea.Cmd {
 		return nil
 	}
 	p.form.fill(feed.RequestAgain(r))
-	return p.form.focusOn(fieldPrompt)
+	return p.startTyping()
 }
 
 func (p *promptPane) save() tea.Cmd {
 	r, ok := p.results.Current()
 	if !ok {
-		return p.say("there is no picture to save")
+		return p.say("there is no image to save")
 	}
 	files := feed.ResultFiles(r, p.judge)
 	name := fmt.Sprintf("%s-prompt-%s-base-and-tuned", p.run.Folder.Name(), path.Base(r.Path))
 	return p.saveDrawings(name, fmt.Sprintf("%s; seed %d; base and tuned", r.Prompt, r.Seed),
-		files.Drawing(p.run.Folder, feed.Layers{IsBase: true, Heatmap: p.Heatmap}), p.tunedDrawing(files))
+		files.Drawing(p.run.Folder, feed.Layers{IsBase: true, Over: p.Over}), p.tunedDrawing(files))
 }
 
 // repair opens the Fix pane on the result.
 func (p *promptPane) repair() tea.Cmd {
 	r, ok := p.results.Current()
 	if !ok {
-		return p.say("draw a picture first")
+		return p.say("draw an image first")
 	}
 	source := fixSource{feed.RequestAgain(r), feed.ResultFiles(r, p.judge)}
 	return tea.Batch(

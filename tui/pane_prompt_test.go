@@ -18,7 +18,7 @@ func (d *driver) typeText(text string) {
 	}
 }
 
-// shown waits until a picture is there.
+// shown waits until an image is there.
 func (d *driver) shown(name string) {
 	d.t.Helper()
 	d.until(name, func() bool { cols, _ := d.deck.shelf.Shown(name); return cols > 0 && d.deck.wishes[name].done })
@@ -28,9 +28,8 @@ func TestPromptIsDrawn(t *testing.T) {
 	f := newSampleRun(t)
 	e := serveFake(t, f)
 	d := drivePane(t, Options{Open: f.Dir}, "4", 120, 40)
-	d.shows("press enter and type", "steps 10", "guidance 2.5")
+	d.shows("type what to draw", "steps 10", "guidance 2.5")
 	e.set(run.Status{Busy: "generate", Done: 4, Of: 10})
-	d.press("enter")
 	d.typeText("a q by 5?") // keys of the app and of tabs are text here
 	d.press("tab")
 	d.typeText("dogs")
@@ -44,7 +43,7 @@ func TestPromptIsDrawn(t *testing.T) {
 		t.Errorf("asked %+v, want %+v", e.prompts, want)
 	}
 	d.checkSize()
-	d.press("h")
+	d.press("esc", "h")
 	d.until("heatmaps", func() bool {
 		return strings.HasSuffix(d.deck.wishes["prompt/base"].Heat, "heat-violence.png") && strings.HasSuffix(d.deck.wishes["prompt/tuned"].Heat, "heat-violence-tuned.png")
 	})
@@ -53,7 +52,7 @@ func TestPromptIsDrawn(t *testing.T) {
 	d.press("d")
 	d.shows("difference × 4")
 	// Another one with the next seed, in the same field; then back to the first result.
-	d.press("t", "space")
+	d.press("t", "enter")
 	e.answer <- nil
 	d.shows("result 2 of 2")
 	d.press("left")
@@ -71,22 +70,21 @@ func TestPromptCancelled(t *testing.T) {
 	f := newSampleRun(t)
 	e := serveFake(t, f)
 	d := drivePane(t, Options{Open: f.Dir}, "4", 80, 24)
-	d.press("enter")
 	d.typeText("a cow")
 	d.press("enter")
 	d.shows("drawing…")
-	d.press("space")
+	d.press("enter")
 	d.shows("one is being drawn")
 	d.waitFor(e, "the request", func() int { return len(e.prompts) })
 	d.press("esc")
 	d.shows("cancelled")
 	d.waitFor(e, "the engine hears of it", func() int { return e.givenUp })
 	e.answer <- errors.New("prompt: 900 words, want at most 77")
-	d.press("space")
+	d.press("enter")
 	d.shows("prompt: 900 words")
 	e.unspoken = "nebula"
 	e.answer <- nil
-	d.press("space")
+	d.press("enter")
 	d.shows("the model never saw: nebula")
 	d.checkSize()
 }
@@ -101,12 +99,11 @@ func TestPromptWakesAnEngine(t *testing.T) {
 		return nil
 	}}
 	d := drivePane(t, o, "4", 80, 24)
-	d.press("enter")
 	d.typeText("a cow")
 	d.press("enter")
 	d.shows("No engine works on this run")
 	d.press("n")
-	d.press("space")
+	d.press("enter")
 	d.shows("No engine works on this run")
 	d.press("y")
 	d.shows("result 1 of 1")
@@ -119,14 +116,13 @@ func TestPromptWakesAnEngine(t *testing.T) {
 func TestPromptWithoutEngine(t *testing.T) {
 	f := newSampleRun(t)
 	d := drivePane(t, Options{Open: f.Dir}, "4", 80, 24)
-	d.press("space")
-	d.shows("there is no prompt")
 	d.press("enter")
+	d.shows("prompt: \"\", want a text")
 	d.typeText("a cow")
 	d.press("enter")
 	d.shows("no engine works on this run")
 	d.options.Wake = func(context.Context, run.Folder) error { return errors.New("the model's file is missing") }
-	d.press("space")
+	d.press("enter")
 	d.shows("Start one")
 	d.press("y")
 	d.shows("start an engine: the model's file is missing")

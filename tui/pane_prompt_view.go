@@ -16,12 +16,12 @@ import (
 )
 
 // promptLayout is where the parts of the pane are: the form and one line of what is going on above; the
-// scores and, right-most, the two pictures below.
+// scores and, right-most, the two images below.
 type promptLayout struct{ form, side, base, tuned image.Rectangle }
 
 const (
 	formRows       = 3
-	pairSideLeast  = 25 // columns of text beside two pictures
+	pairSideLeast  = 25 // columns of text beside two images
 	pairSideEnough = 34
 )
 
@@ -34,7 +34,7 @@ func (p *promptPane) layout() promptLayout {
 	return l
 }
 
-// pairLayout divides an area into a column of text and, right of it, two pictures next to each other with
+// pairLayout divides an area into a column of text and, right of it, two images next to each other with
 // a row of text above each.
 func (s *shared) pairLayout(area image.Rectangle) (side, left, right image.Rectangle) {
 	cell := s.probe.Terminal().Cell
@@ -87,7 +87,7 @@ func (p *promptPane) view(w, h int) string {
 }
 
 // numberWidths are the cells of the fields in the form's last row.
-var numberWidths = map[int]int{fieldSeed: 8, fieldSteps: 6, fieldGuidance: 6}
+var numberWidths = map[int]int{fieldSeed: 12, fieldSteps: 9, fieldGuidance: 7}
 
 // formLabel is the width of the names before the first two fields.
 const formLabel = 11
@@ -194,7 +194,7 @@ func (p *promptPane) statusLine(w int) string {
 	return widget.FitLine(" "+text, w)
 }
 
-// side is the column beside the two pictures.
+// side is the column beside the two images.
 func (p *promptPane) side() []widget.Row {
 	r, ok := p.results.Current()
 	if !ok {
@@ -212,8 +212,8 @@ func (p *promptPane) side() []widget.Row {
 	rows = append(rows, widget.Row{Text: p.styles.FaintText.Render(about)}, widget.Row{Text: p.styles.FaintText.Render(fmt.Sprintf("guidance %s, %s s", words.Number(r.GuidanceScale, 1), words.Number(r.Seconds, 1)))})
 	rows = append(rows, widget.Row{})
 	rows = append(rows, scoreRows(p.styles, r.Aspects, r.OutsidePSNR, w)...)
-	rows = append(rows, widget.Row{}, widget.Row{Chips: []widget.Chip{{Text: "heatmap", On: p.Heatmap, Do: p.toggle(&p.Heatmap)}, {Text: "difference", On: p.Difference, Do: p.toggle(&p.Difference)}}})
-	if p.Heatmap {
+	rows = append(rows, widget.Row{}, widget.Row{Chips: []widget.Chip{{Text: "heatmap", On: p.Over == feed.Heat, Do: p.then(func() { p.Over = toggled(p.Over, feed.Heat) })}, {Text: "difference", On: p.Difference, Do: p.toggle(&p.Difference)}}})
+	if p.Over == feed.Heat {
 		rows = append(append(rows, widget.ChipRows(p.judgeChips(r.Aspects), w)...), widget.Row{Text: render.Colors("heat").Legend(min(w, 30), "0", "1 faulty", p.probe.Terminal().Profile)})
 	}
 	return append(rows, widget.Row{Chips: []widget.Chip{

@@ -14,7 +14,6 @@ import (
 	"focusnfix/core/run"
 	"focusnfix/core/words"
 	"focusnfix/presets"
-	"focusnfix/tui/chart"
 	"focusnfix/tui/feed"
 	"focusnfix/tui/widget"
 )
@@ -33,8 +32,7 @@ type runsPane struct {
 	visible bool
 	reading bool
 	lister  *feed.Lister
-	curves  chart.Curves // of marked runs
-	marked  []*feed.Run
+	marked  []*markedRun
 	clicked time.Time // of a double click
 	layout  runsLayout
 	top     int // first visible run
@@ -61,24 +59,31 @@ func (p *runsPane) keys() []binding {
 		}
 	}
 	return []binding{
-		bind(p.enter, "open", "open the run, or start one of the preset", "enter"),
-		bind(p.newRun, "new run", "go to the presets", "n"),
-		bind(p.startWith, "start with", "start the preset with settings of your own", "e"),
-		bind(p.resume, "resume", "go on with a run that was stopped or has crashed", "r"),
-		bind(p.stop, "stop", "end the run, with a checkpoint; asks first", "x"),
-		bind(p.mark, "compare", "mark the run: the curves of marked runs are drawn together", "space"),
-		bind(p.unmark, "", "unmark all", "esc"),
-		bind(p.openFolder, "folder", "open a run folder from anywhere, a copy from another machine say", "o"),
-		bind(move(1), "", "next line", "down", "j"),
-		bind(move(-1), "", "line before", "up", "k"),
-		bind(move(10), "", "ten lines on", "pgdown"),
-		bind(move(-10), "", "ten lines back", "pgup"),
-		bind(func() tea.Cmd { p.choose(0); return nil }, "", "the newest run", "home", "g"),
-		{keys: []string{"mouse"}, help: "click chooses a line, a second click opens or starts it"},
+		here(keyEnter, "open", "Open the run, or start one from the preset", p.enter),
+		on(keyNewRun, p.newRun),
+		here(keyEdit, "start with", "Start the preset with settings of your own", p.startWith),
+		on(keyResume, p.resume),
+		on(keyStop, p.stop),
+		on(keyMark, p.mark),
+		here(keyEsc, "", "Unmark all", p.unmark),
+		on(keyOpenFolder, p.openFolder),
+		here(keyDown, "", "Go to the next line", move(1)),
+		here(keyUp, "", "Go to the previous line", move(-1)),
+		here(keyPageDown, "", "Go ten lines on", move(10)),
+		here(keyPageUp, "", "Go ten lines back", move(-10)),
+		here(keyHome, "", "Go to the newest run", move(-1<<20)),
+		here(keyEnd, "", "Go to the last preset", move(1<<20)),
+		note("mouse", "", "Click to choose a line, twice to open or start it"),
 	}
 }
 
 func (p *runsPane) update(msg tea.Msg) tea.Cmd {
+	cmd := p.take(msg)
+	p.arrange()
+	return cmd
+}
+
+func (p *runsPane) take(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case sizeMsg:
 		p.w, p.h = msg.w, msg.h
@@ -91,6 +96,8 @@ func (p *runsPane) update(msg tea.Msg) tea.Cmd {
 		p.reading, p.read = false, true
 		p.runs, p.err = msg.Runs, msg.Err
 		p.keepChoice()
+	case settingsMsg:
+		p.refreshMarked()
 	case comparedMsg:
 		return p.compared(msg)
 	case widget.Mouse:
@@ -126,6 +133,28 @@ func (p *runsPane) choose(i int) {
 	if r, ok := p.chosen(); ok {
 		p.dir = r.Dir
 	}
+	p.arrange()
+}
+
+// arrange lays the parts out and keeps the chosen line among the visible ones.
+func (p *runsPane) arrange() {
+	if p.isFirst() {
+		top := len(p.firstLines(p.w))
+		p.layout = runsLayout{presets: image.Rect(0, top, p.w, max(p.h, top))}
+	} else {
+		p.layout = layoutRuns(p.w, p.h, len(p.runs), len(p.presets), len(p.marked) > 0)
+	}
+	p.top = visibleFrom(p.top, p.at, len(p.runs), p.layout.runs.Dy()-1)
+	p.low = visibleFrom(p.low, p.at-len(p.runs), len(p.presets), p.layout.presets.Dy()-1)
+}
+
+// visibleFrom is the first visible one of n lines in so many rows: top, unless the chosen line asks for another.
+func visibleFrom(top, chosen, n, rows int) int {
+	top = max(min(top, n-rows), 0)
+	if chosen >= 0 && chosen < n {
+		top = min(max(top, chosen-rows+1), chosen)
+	}
+	return top
 }
 
 // chosen is the chosen run; ok is false on a preset.

@@ -13,7 +13,6 @@ import (
 	"focusnfix/core/words"
 	"focusnfix/presets"
 	"focusnfix/render"
-	"focusnfix/tui/chart"
 	"focusnfix/tui/feed"
 	"focusnfix/tui/widget"
 )
@@ -55,10 +54,10 @@ func layoutRuns(w, h, n, m int, marked bool) runsLayout {
 }
 
 func (p *runsPane) view(w, h int) string {
-	if p.read && p.err == nil && len(p.runs) == 0 {
-		return p.viewFirst(w, h)
+	if p.isFirst() {
+		top := p.firstLines(w)
+		return widget.FitBlock(top, w, len(top)) + "\n" + p.viewPresets(w, h-len(top))
 	}
-	p.layout = layoutRuns(w, h, len(p.runs), len(p.presets), len(p.marked) > 0)
 	l := p.layout
 	c := widget.NewCanvas(w, h)
 	c.Put(l.runs, p.viewList(l.runs.Dx(), l.runs.Dy()))
@@ -78,20 +77,21 @@ func (p *runsPane) view(w, h int) string {
 	return c.String()
 }
 
-// viewFirst is the screen of somebody who has no runs yet.
-func (p *runsPane) viewFirst(w, h int) string {
+// isFirst reports whether there are no runs yet.
+func (p *runsPane) isFirst() bool { return p.read && p.err == nil && len(p.runs) == 0 }
+
+// firstLines say what to do to somebody who has no runs yet; the presets follow.
+func (p *runsPane) firstLines(w int) []string {
 	st := p.s.styles
 	top := []string{
-		"", " " + st.Bold.Render("Focus-N-Fix") + st.FaintText.Render("   repairs the faulty region of a model's pictures, and only that"), "",
+		"", " " + st.Bold.Render("Focus-N-Fix") + st.FaintText.Render("   repairs the faulty region of a model's images, and only that"), "",
 		" No runs yet in " + p.s.options.Runs + ".", "",
 		" " + st.KeyCap.Render("enter") + "  starts " + st.Bold.Render(p.preset()) + ".",
 	}
 	for _, line := range widget.Wrap(presets.Summary(p.preset())+" It trains in the background, also when you leave; the dashboard opens.", w-10, 3) {
 		top = append(top, "        "+st.FaintText.Render(line))
 	}
-	top = append(top, "")
-	p.layout = runsLayout{presets: image.Rect(0, len(top), w, h)}
-	return widget.FitBlock(top, w, len(top)) + "\n" + p.viewPresets(w, h-len(top))
+	return append(top, "")
 }
 
 // runColumns are the widths of the list's columns; what does not fit is 0.
@@ -123,10 +123,6 @@ func (p *runsPane) viewList(w, h int) string {
 		strings.Repeat(" ", c.spark+1) + widget.FitLine("model", c.model) + fmt.Sprintf("%*s", c.age, "age")
 	lines := []string{st.FaintText.Render(widget.FitLine(head, w))}
 	rows := h - 1
-	p.top = max(min(p.top, len(p.runs)-rows), 0)
-	if p.at < len(p.runs) {
-		p.top = min(max(p.top, p.at-rows+1), p.at)
-	}
 	for i := p.top; i < min(p.top+rows, len(p.runs)); i++ {
 		lines = append(lines, p.runLine(p.runs[i], i == p.at, c, w))
 	}
@@ -139,7 +135,7 @@ func (p *runsPane) viewList(w, h int) string {
 	return widget.FitBlock(lines, w, h)
 }
 
-// runLine is a run in the list. A chosen line has a background, and a mark for screens without colours.
+// runLine is a run in the list. A chosen line has a background, and a mark for screens without colors.
 func (p *runsPane) runLine(r feed.ListedRun, chosen bool, c runColumns, w int) string {
 	st := p.s.styles
 	on := func(s lipgloss.Style) lipgloss.Style {
@@ -184,10 +180,6 @@ func (p *runsPane) viewPresets(w, h int) string {
 	lines := []string{st.FaintText.Render(widget.FitLine("    "+widget.FitLine("new run", 24)+"what it repairs", w))}
 	rows := h - 1
 	at := p.at - len(p.runs)
-	p.low = max(min(p.low, len(p.presets)-rows), 0)
-	if at >= 0 {
-		p.low = min(max(p.low, at-rows+1), at)
-	}
 	for i := p.low; i < min(p.low+rows, len(p.presets)); i++ {
 		name := p.presets[i]
 		nameStyle, note, mark := st.Text, st.FaintText, "    "
@@ -205,16 +197,7 @@ func (p *runsPane) viewChart(w, h int) string {
 	var lines []render.Line
 	rows := []string{p.s.styles.Bold.Render(" total reward by step")}
 	for i, o := range p.marked {
-		key := chart.LineKey{Column: o.Folder.Dir}
-		if p.curves.Lines == nil {
-			p.curves.Lines = map[chart.LineKey]*feed.Line{}
-		}
-		if p.curves.Lines[key] == nil {
-			p.curves.Lines[key] = &feed.Line{}
-		}
-		line := p.curves.Lines[key]
-		line.Update(o.Store.Steps, "reward", feed.ByStep, p.s.settings.Smoothing)
-		lines = append(lines, render.Line{Series: line.Shown(), Color: p.s.styles.Curve(i)})
+		lines = append(lines, render.Line{Series: o.line.Shown(), Color: p.s.styles.Curve(i)})
 		text := fmt.Sprintf(" %s  %s", o.Folder.Name(), words.Number(o.Store.Steps.Last("reward"), 3))
 		if o.Behind > 0 {
 			text += p.s.styles.FaintText.Render(fmt.Sprintf("  %s to read", words.Memory(float64(o.Behind)/(1<<20))))

@@ -14,7 +14,7 @@ import (
 	"focusnfix/core/run"
 )
 
-// The frames of the panes with pictures, text only.
+// The frames of the panes with images, text only.
 func TestGoldenPanes(t *testing.T) {
 	testdata, err := filepath.Abs("testdata")
 	if err != nil {
@@ -43,7 +43,7 @@ func TestGoldenPanes(t *testing.T) {
 		d.until("the run is read", func() bool { return d.run != nil && d.run.Store.Step == 83 && d.run.HasConfig })
 		d.press("3")
 		d.images()
-		d.shows("picture off")
+		d.shows("images are off")
 		p := d.panes[tabImages].(*imagesPane)
 		d.press("left", "left", "f", "h")
 		d.images()
@@ -60,17 +60,18 @@ func TestGoldenPanes(t *testing.T) {
 		d.shows("a detective")
 		both := func(a, b string) {
 			t.Helper()
-			d.until("both pictures", func() bool { return d.deck.wishes[a].done && d.deck.wishes[b].done })
+			d.until("both images", func() bool { return d.deck.wishes[a].done && d.deck.wishes[b].done })
 		}
 		both("prompt/base", "prompt/tuned")
+		d.press("esc")
 		check("prompt")
-		d.press("enter")
+		d.press("e")
 		d.typeText("a guard with a sw")
 		check("prompt-typing")
 		d.press("esc", "5")
 		fix := d.panes[tabFix].(*fixPane)
 		d.until("the mask's box", func() bool { return fix.set })
-		d.shows("picture off")
+		d.shows("images are off")
 		check("fix")
 		d.press("l")
 		d.shows("after")

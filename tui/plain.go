@@ -78,7 +78,7 @@ type plainWriter struct {
 	steps int
 }
 
-// read writes what comes within a second, and says whether the run has ended.
+// read writes what comes within a second, and reports whether the run has ended.
 func (p *plainWriter) read(ctx context.Context, f run.Folder, follower *run.Follower) (ended bool, err error) {
 	second, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -120,7 +120,7 @@ func (p *plainWriter) event(e *core.Event) error {
 	case e.Train != nil:
 		text = plainStep(e.Train)
 	case e.Kind == "pictures":
-		text = words.Plural(len(e.Pictures), "picture") + " kept"
+		text = words.Plural(len(e.Pictures), "image") + " kept"
 	default:
 		text = words.Event(e)
 		if e.Alarm != nil {

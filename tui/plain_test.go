@@ -20,7 +20,7 @@ func TestPlain(t *testing.T) {
 	}{
 		{"artifacts", "", []string{
 			"2026-11-24-artifacts-k3f9: done, artifacts, builtin:scenes\n",
-			" step 60 of 60: reward 0.", "plausibility 0.", " was 0.350, outside 3", "\n10:02:00 step 60 of 60: done\n", "held out, 16 pictures: plausibility 0.",
+			" step 60 of 60: reward 0.", "artifacts 0.", " was 0.350, outside 3", "\n10:02:00 step 60 of 60: done\n", "held out, 16 images: artifacts 0.",
 			"2026-11-24-artifacts-k3f9: done at step 60\n",
 		}},
 		{"violence", "2026-11-24-violence-k3f9 failed: the device is out of memory; lower train.batch", []string{"step 12 of 60: reward"}},

@@ -23,7 +23,7 @@ func TestRequest(t *testing.T) {
 	}{
 		{" a  cat ", "", "7", "", "", run.GenerateRequest{Drawing: core.Drawing{Prompt: "a cat", Seed: 7}}, ""},
 		{"a cat", "dogs", "18446744073709551615", "20", "2.5", run.GenerateRequest{Drawing: core.Drawing{Prompt: "a cat", Negative: "dogs", Seed: 1<<64 - 1, Sampling: core.Sampling{NumSteps: 20, GuidanceScale: 2.5}}}, ""},
-		{"  ", "", "7", "", "", run.GenerateRequest{}, "no prompt"},
+		{"  ", "", "7", "", "", run.GenerateRequest{}, "want a text"},
 		{"x", "", "-1", "", "", run.GenerateRequest{}, `seed: "-1"`},
 		{"x", "", "1", "0", "", run.GenerateRequest{}, `steps: 0, want 1 to 999`},
 		{"x", "", "1", "many", "", run.GenerateRequest{}, `steps: "many"`},
@@ -59,7 +59,7 @@ func TestSeedModes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f.drawn(r)
+		f.ready(r)
 		return r.Seed
 	}
 	if a, b := seed(), seed(); a != 1 || b != 1 {

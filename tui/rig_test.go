@@ -15,7 +15,7 @@ import (
 )
 
 // rig runs the screen's frames through bubbletea's renderer, the filter and a terminal emulator. The emulator
-// marks the cells that a sixel picture covers with a rune of plane 15, so that text printed over it is seen.
+// marks the cells that a sixel image covers with a rune of plane 15, so that text printed over it is seen.
 type rig struct {
 	t      *testing.T
 	w, h   int
@@ -24,10 +24,10 @@ type rig struct {
 	buf    bytes.Buffer
 	cells  uv.ScreenBuffer
 	emu    *vt.Emulator
-	draws  int // pictures that the terminal got
+	draws  int // images that the terminal got
 }
 
-// newRig shows the pictures of shelf on out, or on the emulator where out is nil.
+// newRig shows the images of shelf on out, or on the emulator where out is nil.
 func newRig(t *testing.T, w, h int, shelf *picture.Shelf, out io.Writer) *rig {
 	t.Helper()
 	r := &rig{t: t, w: w, h: h, emu: vt.NewEmulator(w, h)}
@@ -48,7 +48,7 @@ func newRig(t *testing.T, w, h int, shelf *picture.Shelf, out io.Writer) *rig {
 // pixelMark stands on the emulator where pixels are.
 const pixelMark = "\U000f0000"
 
-// pixels marks the cells of a sixel picture, whose size in pixels its raster attributes give.
+// pixels marks the cells of a sixel image, whose size in pixels its raster attributes give.
 func (r *rig) pixels(data string) {
 	r.draws++
 	var w, h int
@@ -63,11 +63,11 @@ func (r *rig) pixels(data string) {
 		w, h = atoi(x), atoi(y)
 	}
 	if w == 0 || h == 0 {
-		r.t.Fatalf("a sixel picture without its size: %.40q", data)
+		r.t.Fatalf("a sixel image without its size: %.40q", data)
 	}
 	at, cols, rows := r.emu.CursorPosition(), (w+7)/8, (h+15)/16 // of cells of 8x16 pixels
 	if at.Y+rows >= r.h {
-		r.t.Error("a picture in the last row would scroll the terminal")
+		r.t.Error("an image in the last row would scroll the terminal")
 	}
 	for i := range cols * rows {
 		r.emu.SetCell(at.X+i%cols, at.Y+i/cols, &uv.Cell{Content: pixelMark, Width: 1})
@@ -91,7 +91,7 @@ func (r *rig) frame(view string) {
 		}
 		c := []rune(want.Content)[0]
 		if isPixel := c >= 0x100000 && c <= 0x10dfff; isPixel && (got.Content == pixelMark || got.Content == " ") {
-			continue // a picture that the screen cuts off is blank
+			continue // an image that the screen cuts off is blank
 		}
 		if got == nil || got.Content != want.Content || !got.Style.Equal(&want.Style) && strings.TrimSpace(want.Content) != "" {
 			r.t.Fatalf("cell %d,%d: got %q, want %q\n%s", x, y, got, want.Content, r.emu.String())

@@ -20,11 +20,11 @@ import (
 // unfit is what a file's name should not have.
 var unfit = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)
 
-// save writes what the Images pane shows as PNG, at the picture's own size.
+// save writes what the Images pane shows as PNG, at the image's own size.
 func (p *imagesPane) save() tea.Cmd {
 	at, ok := p.current()
 	if !ok {
-		return p.say("there is no picture to save")
+		return p.say("there is no image to save")
 	}
 	files := p.gallery.Files(at, p.aspect)
 	if missing := files.Missing(p.Layers); missing != "" {
@@ -56,7 +56,7 @@ func (s *shared) saveDrawings(name, about string, drawings ...feed.Drawing) tea.
 	}
 }
 
-// joined is the pictures side by side.
+// joined is the images side by side.
 func joined(all []image.Image) image.Image {
 	if len(all) == 1 {
 		return all[0]

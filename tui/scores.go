@@ -9,12 +9,12 @@ import (
 	"focusnfix/tui/widget"
 )
 
-// scoreRows is a table of what judges say of a base and a tuned picture, and how alike the two are outside
+// scoreRows is a table of what judges say of a base and a tuned image, and how alike the two are outside
 // the mask.
 func scoreRows(s widget.Styles, aspects []core.AspectScore, psnr float64, w int) []widget.Row {
 	const whole = 18 + 3*8 // names, base, tuned, change
 	cells, numbers := 8, 3
-	if w < whole { // no room for the change: the tuned score has its colour
+	if w < whole { // no room for the change: the tuned score has its color
 		cells, numbers = 7, 2
 	}
 	name := max(min(w-numbers*cells, 20), 8)
@@ -40,8 +40,8 @@ func scoreRows(s widget.Styles, aspects []core.AspectScore, psnr float64, w int)
 
 func scoreLine(s widget.Styles, line func(a, b, c, d string) string, name string, base, tuned float64) string {
 	text := line(name, words.Number(base, 3), words.Number(tuned, 3), words.Change(base, tuned))
-	const visible = 0.005                             // a smaller change has no colour
-	last := text[strings.LastIndexByte(text, ' ')+1:] // of the change, or of the tuned picture's score
+	const visible = 0.005                             // a smaller change has no color
+	last := text[strings.LastIndexByte(text, ' ')+1:] // of the change, or of the tuned image's score
 	switch text = strings.TrimSuffix(text, last); {
 	case tuned > base+visible:
 		return text + s.GoodText.Render(last)

@@ -29,7 +29,7 @@ var themes = []string{"auto", "dark", "light"}
 
 func defaultSettings() settings { return settings{Theme: "auto", Smoothing: 0.6, Images: "auto"} }
 
-// isDark says whether to draw for a dark background; terminal is what the terminal says.
+// isDark reports whether to draw for a dark background; terminal is what the terminal says.
 func (s settings) isDark(terminal bool) bool {
 	switch s.Theme {
 	case "dark":

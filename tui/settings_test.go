@@ -11,7 +11,7 @@ import (
 func TestSettingsPersist(t *testing.T) {
 	d := drive(t, Options{Runs: t.TempDir()}, 100, 30)
 	d.press("S")
-	d.shows("Settings", "colours", "auto")
+	d.shows("Settings", "colors", "auto")
 	d.press("enter", "enter") // dark, light
 	d.press("down", "enter")
 	path, err := settingsPath()

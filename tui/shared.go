@@ -18,6 +18,7 @@ import (
 // shared is what panes see of the program; see app.go. It changes in Update only.
 type shared struct {
 	options  Options
+	w, h     int // of the screen, in cells
 	settings settings
 	saver    saver
 	styles   widget.Styles
@@ -61,13 +62,13 @@ func (s *shared) close() {
 	}
 }
 
-// setTerminal makes the pictures that come next for another terminal.
+// setTerminal makes the images that come next for another terminal.
 func (s *shared) setTerminal(t picture.Terminal) {
 	s.deck.shelf.SetTerminal(t)
 	s.deck.generation++
 }
 
-// setBackground chooses the colours.
+// setBackground chooses the colors.
 func (s *shared) setBackground(dark bool) {
 	s.dark = dark
 	s.styles = widget.NewStyles(s.settings.isDark(dark))

@@ -68,7 +68,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	info, err := f.Info()
-	if err != nil || info.State != run.Done || info.Step != 6 || info.Device != "cpu" || info.ModelHash == "" {
+	if err != nil || info.State != run.Done || info.Step != 6 || info.Device != string(torchtest.Device()) || info.ModelHash == "" {
 		t.Errorf("info %+v, %v", info, err)
 	}
 	events := eventsOf(t, f)

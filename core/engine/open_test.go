@@ -135,7 +135,7 @@ func TestSaliency(t *testing.T) {
 	c.Reward[0].Heatmap = "saliency"
 	s := openTiny(t, c)
 	torchtest.Run(t, func() {
-		images := torch.Zeros(torch.Float32, torch.CPU, 2, 3, tinySide, tinySide).AddScalar(0.5)
+		images := torch.Zeros(torch.Float32, torchtest.Device(), 2, 3, tinySide, tinySide).AddScalar(0.5)
 		heat := s.Judges[0].Reward.Heatmap(images, []string{"a", "b"})
 		inside, corner := heat.Narrow(2, 10, 4).Narrow(3, 10, 4).Min().Item(), heat.Narrow(2, 24, 8).Narrow(3, 24, 8).Max().Item()
 		if got := torch.ShapeString(heat.Shape()); got != "[2,1,32,32]" || inside < 0.5 || corner > 0.1 {

@@ -10,6 +10,7 @@ import (
 	"focusnfix/core"
 	"focusnfix/model/reward"
 	"focusnfix/model/torch"
+	"focusnfix/model/torch/torchtest"
 )
 
 const (
@@ -87,7 +88,7 @@ var tinyKinds = []reward.Kind{{Name: "spot", Use: "spot:NAME", Open: func(name s
 func tinyConfig(t testing.TB) core.Config {
 	t.Helper()
 	c := core.Default()
-	c.Model.Path, c.Model.Device = tinyModel, "cpu"
+	c.Model.Path, c.Model.Device, c.Model.DType = tinyModel, string(torchtest.Device()), "float32"
 	c.Sample.NumSteps, c.Sample.GuidanceScale = 3, 2
 	c.LoRA.Rank, c.LoRA.Alpha = 2, 2
 	c.Reward = []core.Reward{{Aspect: "spot", Model: "spot:square", HeldOut: "spot:whole", Weight: 1, Mask: true, Heatmap: "head", Threshold: 0.5, Dilate: 2}}

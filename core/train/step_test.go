@@ -53,7 +53,7 @@ type tiny struct {
 func newTiny(t testing.TB) tiny {
 	t.Helper()
 	torchtest.Need(t)
-	p, err := sd.Load("../../model/sd/testdata/ref/sd1", sd.LoadOptions{Device: torch.CPU, DType: torch.Float32, Scheduler: "ddim"})
+	p, err := sd.Load("../../model/sd/testdata/ref/sd1", sd.LoadOptions{Device: torchtest.Device(), DType: torch.Float32, Scheduler: "ddim"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,8 +101,8 @@ func (m tiny) part(t testing.TB, s *sampler) *part {
 	if b.start, err = s.begin([]core.Pair{{Prompt: "a chef in the park", Seed: 7}, {Prompt: "a red cat and a tree", Seed: 8}}); err != nil {
 		t.Fatal(err)
 	}
-	b.baseImage = nntest.Uniform("draft.base", 2, 3, tinySide, tinySide).AddScalar(1).DivScalar(2)
-	b.mask = torch.Zeros(torch.Float32, torch.CPU, 2, 1, tinySide, tinySide)
+	b.baseImage = torchtest.Place(nntest.Uniform("draft.base", 2, 3, tinySide, tinySide).AddScalar(1).DivScalar(2))
+	b.mask = torch.Zeros(torch.Float32, torchtest.Device(), 2, 1, tinySide, tinySide)
 	b.mask.Narrow(0, 0, 1).Narrow(2, 8, 12).Narrow(3, 4, 26).Fill(1)
 	return b
 }
@@ -128,7 +128,7 @@ func (bright) Close() {}
 type patterned struct{ bright }
 
 func (patterned) Score(images torch.Tensor, _ []string) torch.Tensor {
-	return images.Mul(nntest.Uniform("draft.pattern", 3, tinySide, tinySide)).Sum(1, 2, 3).Sigmoid()
+	return images.Mul(torchtest.Place(nntest.Uniform("draft.pattern", 3, tinySide, tinySide))).Sum(1, 2, 3).Sigmoid()
 }
 
 func tinyAspects() []Aspect {

@@ -77,10 +77,8 @@ func State(state string) string {
 	return state
 }
 
-// aspectNames are the words for the aspects that the presets repair; others have their own name.
-var aspectNames = map[string]string{
-	"violence": "violence", "oversexualization": "over-sexualisation", "artifacts": "plausibility", "misalignment": "alignment",
-}
+// aspectNames are the aspects whose name is not the word for it.
+var aspectNames = map[string]string{"oversexualization": "over-sexualization", "over-sexualisation": "over-sexualization"}
 
 // Aspect is an aspect's name.
 func Aspect(aspect string) string {
@@ -126,7 +124,7 @@ func Alarm(e *core.Event) string {
 
 // Evaluation is what held-out rewards say of the tuned model.
 func Evaluation(v *core.Evaluation) string {
-	text := fmt.Sprintf("held out, %s: ", Plural(v.Pictures, "picture"))
+	text := fmt.Sprintf("held out, %s: ", Plural(v.Pictures, "image"))
 	var parts []string
 	for _, a := range v.Aspects {
 		value := a.HeldOut
@@ -165,7 +163,7 @@ func Event(e *core.Event) string {
 	case e.Control != nil:
 		return control(e.Control)
 	case e.Kind == "checkpoint":
-		return "kept " + e.Path
+		return "saved " + e.Path
 	case e.Evaluation != nil:
 		return Evaluation(e.Evaluation)
 	case e.Prompt != nil && e.Prompt.Fix:

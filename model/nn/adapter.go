@@ -209,6 +209,29 @@ func (a *Adapter) MergesExactly() bool {
 	return !slices.ContainsFunc(a.LoRAs, func(u *LoRA) bool { return u.layer.weight().DType() != torch.Float32 })
 }
 
+// Cast rounds the matrices over layers of a half type once, for as long as f runs without gradients, and
+// the matrices must not change meanwhile.
+func (a *Adapter) Cast(f func()) {
+	for _, u := range a.LoRAs {
+		if dtype := u.layer.weight().DType(); isHalf(dtype) && !isHalf(u.Down.DType()) {
+			torch.NoGrad(func() {
+				kept := torch.Scopes(func() []torch.Tensor {
+					down, up := u.cast(dtype)
+					return []torch.Tensor{down, up}
+				})
+				u.castDown, u.castUp = kept[0], kept[1]
+			})
+		}
+	}
+	defer func() {
+		for _, u := range a.LoRAs {
+			torch.Drop(u.castDown, u.castUp)
+			u.castDown, u.castUp = torch.Tensor{}, torch.Tensor{}
+		}
+	}()
+	f()
+}
+
 func (u *LoRA) merge() {
 	weight := u.layer.weight()
 	sum := torch.Scope(func() torch.Tensor {

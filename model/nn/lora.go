@@ -8,7 +8,7 @@ import (
 
 // LoRA is a low-rank update of one layer (Hu et al., arXiv 2106.09685, eq. 3): the layer computes
 // W·x + Scale·Alpha/rank · Up·Down·x. The matrices keep their own element type, float32 in training,
-// over a base of any.
+// over a base of any; over one of a half type they are cast to it at every use.
 type LoRA struct {
 	Name  string       // of the layer, as in LoRA files
 	Down  torch.Tensor // A: [rank,in] or [rank,in,h,w]
@@ -18,6 +18,8 @@ type LoRA struct {
 
 	layer  adaptable
 	merged bool // into the layer's weight
+
+	castDown, castUp torch.Tensor // of Adapter.Cast, or none
 }
 
 // active reports whether the layer has to add the update to its result.
@@ -73,7 +75,12 @@ func (u *updates) idle() bool {
 // addTo adds every update's share to y; through applies both matrices to the layer's input x.
 func (u *updates) addTo(y, x torch.Tensor, through func(x, down, up torch.Tensor) torch.Tensor) torch.Tensor {
 	for _, lora := range u.loras {
-		if lora.active() {
+		switch {
+		case !lora.active():
+		case isHalf(x.DType()) && !isHalf(lora.Down.DType()):
+			down, up := lora.cast(x.DType())
+			y = y.Add(through(x, down, up))
+		default:
 			share := through(x.To(lora.Down.DType()), lora.Down, lora.Up)
 			if factor := lora.factor(); factor != 1 {
 				share = share.MulScalar(factor)
@@ -82,6 +89,20 @@ func (u *updates) addTo(y, x torch.Tensor, through func(x, down, up torch.Tensor
 		}
 	}
 	return y
+}
+
+// cast gives the matrices of an update that is computed in its layer's half type: half the memory that
+// is kept of x, and none of its casts. The matrices stay float32, and so do their gradients. The factor is
+// multiplied into Up before it is rounded.
+func (u *LoRA) cast(dtype torch.DType) (down, up torch.Tensor) {
+	if u.castDown.Defined() && u.castDown.DType() == dtype && !torch.GradEnabled() {
+		return u.castDown, u.castUp
+	}
+	up = u.Up
+	if factor := u.factor(); factor != 1 {
+		up = up.MulScalar(factor)
+	}
+	return u.Down.To(dtype), up.To(dtype)
 }
 
 // shift adds every full update's share to y; full applies a weight and a bias, of which the latter may be

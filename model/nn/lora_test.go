@@ -72,6 +72,45 @@ func TestLoRAMatchesPEFT(t *testing.T) {
 	})
 }
 
+// TestLoRAOverHalfTypes: over layers of a half type an update is computed in it, to its precision, while its
+// matrices and their gradients stay float32; rounding the matrices once changes nothing.
+func TestLoRAOverHalfTypes(t *testing.T) {
+	const bfloat16Tolerance = 3 * 1.0 / (1 << 8) // of the largest number: input, matrices and result are rounded
+	torchtest.Run(t, func() {
+		wide, _ := loadPair(t, nntest.NewHashed("lora."))
+		half, adapter := loadPair(t, nn.NewParams(nntest.Hashed{Prefix: "lora.", DType: torch.BFloat16}))
+		adapter.SetTrainable(true)
+		linear, conv := half.inputs()
+		inputs := [][2]torch.Tensor{{linear, wide.linear.Forward(linear)}, {conv, wide.conv.Forward(conv)}}
+		forward := func(i int) torch.Tensor {
+			x := inputs[i][0].To(torch.BFloat16)
+			if i == 0 {
+				return half.linear.Forward(x)
+			}
+			return half.conv.Forward(x)
+		}
+		for i, u := range adapter.LoRAs {
+			y, want := forward(i), inputs[i][1]
+			scale := want.Abs().Max().Item()
+			if d := torchtest.MaxDiff(y.To(torch.Float32), want) / scale; y.DType() != torch.BFloat16 || !(d <= bfloat16Tolerance) {
+				t.Errorf("%s: %v differs by %.3g of the largest number, want at most %.3g", u.Name, y, d, bfloat16Tolerance)
+			}
+			for _, g := range torch.Grad([]torch.Tensor{y.To(torch.Float32).Square().Sum()}, []torch.Tensor{u.Down, u.Up}, nil) {
+				if g.DType() != torch.Float32 || g.Norm(2).Item() == 0 {
+					t.Errorf("%s: gradient %v", u.Name, g)
+				}
+			}
+			torch.NoGrad(func() {
+				adapter.Cast(func() {
+					if got := forward(i); !got.Equal(y.Detach()) {
+						t.Errorf("%s: cast once gives another result", u.Name)
+					}
+				})
+			})
+		}
+	})
+}
+
 func TestMergeAndUnmerge(t *testing.T) {
 	golden := nntest.OpenGolden(t, reference)
 	torchtest.Run(t, func() {

@@ -87,13 +87,20 @@ func (s SmoothGrad) Heatmap(images torch.Tensor, fault func(images torch.Tensor)
 func patchMap(encoder *clip.Encoder, state torch.Tensor, fault func(last torch.Tensor) torch.Tensor, probability torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		normed := encoder.LastNorm(state)
-		N := normed.Size(1) - 1
-		g := int64(math.Round(math.Sqrt(float64(N))))
+		grid := int64(math.Round(math.Sqrt(float64(normed.Size(1) - 1))))
+		return patchCAM(normed, grid, func(normed torch.Tensor) torch.Tensor {
+			return fault(encoder.FromLastNorm(state, normed))
+		}, probability)
+	})
+}
+
+// patchCAM is GradCAM over the patches of normed tokens [B,1+g·g,D]; fault maps tokens of that shape to [B].
+func patchCAM(normed torch.Tensor, g int64, fault func(normed torch.Tensor) torch.Tensor, probability torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
 		class := normed.Narrow(1, 0, 1)
-		patches := normed.Narrow(1, 1, N).Transpose(1, 2).Reshape(-1, normed.Size(2), g, g)
+		patches := normed.Narrow(1, 1, g*g).Transpose(1, 2).Reshape(-1, normed.Size(2), g, g)
 		return GradCAM(patches, func(patches torch.Tensor) torch.Tensor {
-			tokens := torch.Cat([]torch.Tensor{class, patches.Flatten(2).Transpose(1, 2)}, 1)
-			return fault(encoder.FromLastNorm(state, tokens))
+			return fault(torch.Cat([]torch.Tensor{class, patches.Flatten(2).Transpose(1, 2)}, 1))
 		}, probability, g, g)
 	})
 }

@@ -31,7 +31,7 @@ func TestGradCAM(t *testing.T) {
 // TestSmoothGrad: the saliency of a score that reads one corner lies in that corner.
 func TestSmoothGrad(t *testing.T) {
 	torchtest.Run(t, func() {
-		images := torch.Full(0.5, torch.Float32, torch.CPU, 1, 3, 16, 16)
+		images := torch.Full(0.5, torch.Float32, torchtest.Device(), 1, 3, 16, 16)
 		fault := func(x torch.Tensor) torch.Tensor { return x.Narrow(2, 0, 4).Narrow(3, 0, 4).Square().Sum(1, 2, 3) }
 		heat, err := SmoothGrad{Samples: 4, Noise: 0.05, Blur: 3, Seed: 1}.Heatmap(images, fault, torch.From([]float32{0.8}))
 		if err != nil {
@@ -67,7 +67,7 @@ func TestAugmentation(t *testing.T) {
 		}
 		defer g.Close()
 		a := NewAugmentation(meanBrightness{}, g)
-		x := torch.Linspace(0, 1, 2*3*20*30, torch.Float32, torch.CPU).Reshape(2, 3, 20, 30).Leaf()
+		x := torch.Linspace(0, 1, 2*3*20*30, torch.Float32, torchtest.Device()).Reshape(2, 3, 20, 30).Leaf()
 		state := g.State()
 		first := a.change(x)
 		if first.String() != x.String() {

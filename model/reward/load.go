@@ -41,6 +41,7 @@ type imageEncoder struct {
 	vision  *clip.Vision
 	prepare preparation
 	at      place
+	raw     bool // embeddings keep their length, which a head was trained on
 }
 
 // textEncoder is the prompt's side. It remembers what it encoded: a run trains on the same prompts
@@ -90,14 +91,22 @@ func unit(x torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor { return x.Div(x.Square().SumKeep(-1).Sqrt()) })
 }
 
-// embed is [B,P] of length one for images [B,3,H,W] in [0,1].
+// embed is [B,P] for images [B,3,H,W] in [0,1], of length one unless raw.
 func (e *imageEncoder) embed(images torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		return unit(e.vision.Forward(e.prepare.apply(images, e.at.device, e.at.dtype)).Embeds)
+		return e.scaled(e.vision.Forward(e.prepare.apply(images, e.at.device, e.at.dtype)).Embeds)
 	})
 }
 
-// heatmap is the patchMap of a fault [B], given embeds [B,P] of length one; probability makes that of
+// scaled is embeds as the rewards take them.
+func (e *imageEncoder) scaled(embeds torch.Tensor) torch.Tensor {
+	if e.raw {
+		return embeds
+	}
+	return unit(embeds)
+}
+
+// heatmap is the patchMap of a fault [B], given embeds [B,P] as embed makes them; probability makes that of
 // a faulty picture of the fault.
 func (e *imageEncoder) heatmap(images torch.Tensor, fault func(embeds torch.Tensor) torch.Tensor, probability func(fault torch.Tensor) torch.Tensor) torch.Tensor {
 	var heat torch.Tensor
@@ -105,7 +114,7 @@ func (e *imageEncoder) heatmap(images torch.Tensor, fault func(embeds torch.Tens
 		heat = torch.Scope(func() torch.Tensor {
 			states := e.vision.Forward(e.prepare.apply(images, e.at.device, e.at.dtype)).States
 			last := len(states) - 1
-			head := func(last torch.Tensor) torch.Tensor { return fault(unit(e.vision.Project(last.Select(1, 0)))) }
+			head := func(last torch.Tensor) torch.Tensor { return fault(e.scaled(e.vision.Project(last.Select(1, 0)))) }
 			small := patchMap(e.vision.Encoder(), states[last-1], head, probability(head(states[last])))
 			return e.prepare.undo(small, images.Size(2), images.Size(3))
 		})

@@ -62,7 +62,7 @@ func picture(t *testing.T, name string) torch.Tensor {
 			}
 		}
 	}
-	return torch.From(data, 1, 3, int64(H), int64(W))
+	return torchtest.Place(torch.From(data, 1, 3, int64(H), int64(W)))
 }
 
 var nsfwNetworks = map[string]func(torch.Device) (*NSFW, error){
@@ -76,7 +76,7 @@ func TestNSFW(t *testing.T) {
 	torchtest.Need(t)
 	for name, load := range nsfwNetworks {
 		t.Run(name, func(t *testing.T) {
-			n, err := load(torch.CPU)
+			n, err := load(torchtest.Device())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -152,7 +152,7 @@ const (
 // with the same small wave (testdata/ref/nsfw_gradients.py says why).
 func TestNSFWGradients(t *testing.T) {
 	torchtest.Need(t)
-	source, err := nsfwMid.open(torch.CPU)
+	source, err := nsfwMid.open(torchtest.Device())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestNSFWGradients(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer n.Close()
-	single, err := NewNSFWMid(torch.CPU)
+	single, err := NewNSFWMid(torchtest.Device())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestNSFWGradients(t *testing.T) {
 		torchtest.Run(t, func() {
 			// Byte/255 in float64, as the reference has it: float32 would move it by 3e-8.
 			image := picture(t, want.File).MulScalar(255).Round().To(torch.Float64).DivScalar(255)
-			wave := torch.Arange(0, float64(image.Numel()), 1, torch.Float64, torch.CPU).Sin().Reshape(image.Shape()...)
+			wave := torch.Arange(0, float64(image.Numel()), 1, torch.Float64, torchtest.Device()).Sin().Reshape(image.Shape()...)
 			x := image.AddScaled(wave, 1e-3).Leaf()
 			score, grad := oddsGradient(n, x)
 			_, bent := oddsGradient(single, x.To(torch.Float32).Leaf())

@@ -63,6 +63,18 @@ var kinds = []Kind{
 		Options: []string{"label"}, Open: inFloat32(openViT),
 	},
 	{
+		Name: "multihead", Use: "multihead:FILE?clip=DIR", Weights: "checkpoints/multi-headed/violent.pt, sexual.pt or disturbing.pt of github.com/YitingQu/unsafe-diffusion, converted to safetensors" + withOption,
+		Options: []string{"clip"}, Open: inFloat32(openMultiHead),
+	},
+	{
+		Name: "eva", Use: "eva:DIR?label=LABEL", Weights: "`focusnfix pull Freepik/nsfw_image_detector` (label high), or any EVA-02 classifier of timm",
+		Options: []string{"label"}, Open: inFloat32(openEVA),
+	},
+	{
+		Name: "segformer", Use: "segformer:DIR?label=LABEL", Weights: "a SegformerForSemanticSegmentation folder with one label, or several: the map of faulty pixels",
+		Options: []string{"label"}, Open: inFloat32(openSegFormer),
+	},
+	{
 		Name: "torchscript", Use: "torchscript:FILE", Weights: "torch.jit.save of a module with score(images) and heatmap(images)",
 		Open: inFloat32(openScript),
 	},
@@ -127,4 +139,28 @@ func (k Kind) open(rest string, device torch.Device) (Reward, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// MapPaths returns a spec of Open's with every file and folder in it as change says; one of a kind that
+// is not known here, or that comes with the program, as it is. code reports that the file is a program,
+// which runs when it is loaded.
+func MapPaths(spec string, change func(path string, code bool) string) string {
+	name, rest, found := strings.Cut(spec, ":")
+	known := slices.IndexFunc(kinds, func(k Kind) bool { return k.Name == name })
+	if !found || known < 0 || name == "builtin" {
+		return spec
+	}
+	path, query, hasQuery := strings.Cut(rest, "?")
+	mapped := name + ":" + change(path, name == "torchscript")
+	if !hasQuery {
+		return mapped
+	}
+	options := strings.Split(query, "&")
+	for i, option := range options {
+		key, value, _ := strings.Cut(option, "=")
+		if plain, err := url.QueryUnescape(value); err == nil && (key == "clip" || key == "tokenizer") {
+			options[i] = key + "=" + url.QueryEscape(change(plain, false))
+		}
+	}
+	return mapped + "?" + strings.Join(options, "&")
 }

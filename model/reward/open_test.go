@@ -43,10 +43,10 @@ func TestOpenRefuses(t *testing.T) {
 		"clip:" + clip + "?a;b":                  "want key=value&key=value",
 		"clip:" + other + "?" + learnedTokenizer: "missing text_model.embeddings.token_embedding.weight",
 		"hpsv2:/nowhere/hps.safetensors":         "no such file or directory; is the path right?; want hpsv2:FILE?tokenizer=DIR",
-		"hpsv2:" + write("HPS_v2.pt", "PK\x03\x04abcd"):          "is a Python pickle, which is never read here; convert it: python3 -c",
+		"hpsv2:" + write("HPS_v2.pt", "PK\x03\x04abcd"):          "is a Python pickle; `focusnfix convert ",
 		"hpsv2:" + vision + "/model.safetensors":                 "missing, want a CLIP in OpenCLIP's layout",
-		"q16:" + pickle:                                          "convert it once: python3 -c \"import sys,pickle",
-		"q16:/nowhere/prompts.safetensors":                       "Q16's prompts.p converts so: python3 -c",
+		"q16:" + pickle:                                          "is a Python pickle; `focusnfix convert ",
+		"q16:/nowhere/prompts.safetensors":                       "want q16:FILE?clip=DIR; weights: data/ViT-L-14/prompts.p of",
 		"q16:" + vision + "/model.safetensors":                   "missing prompts",
 		"aesthetic:" + head(t, cases["q16"]) + "?clip=" + vision: "missing layers.0.weight",
 		"safety:" + clip:                                         "missing concept_embeds",
@@ -58,7 +58,7 @@ func TestOpenRefuses(t *testing.T) {
 		"torchscript:../torch/testdata/bare.pt":                  "no method heatmap, want score(images) and heatmap(images)",
 		"torchscript:" + write("x.pt", "PK\x03\x04ab"):           "not a TorchScript file",
 	} {
-		r, err := Open(spec, torch.CPU)
+		r, err := Open(spec, torchtest.Device())
 		if r != nil || err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: error %v\n want one line with %q", spec, err, want)
 		}
@@ -90,7 +90,7 @@ func TestClosedRewardsLeaveNothing(t *testing.T) {
 	cases, prompts := references(t)
 	before := torch.Live()
 	for _, c := range tinyRewards {
-		r, err := Open(c.spec(t, folder(t, c.config, cases[c.name]), cases[c.name]), torch.CPU)
+		r, err := Open(c.spec(t, folder(t, c.config, cases[c.name]), cases[c.name]), torchtest.Device())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +109,7 @@ func TestClosedRewardsLeaveNothing(t *testing.T) {
 func TestHeatmapFollowsPrompt(t *testing.T) {
 	torchtest.Need(t)
 	cases, prompts := references(t)
-	r, err := Open(whole("clip")(t, folder(t, "clip", cases["clip"]), cases["clip"]), torch.CPU)
+	r, err := Open(whole("clip")(t, folder(t, "clip", cases["clip"]), cases["clip"]), torchtest.Device())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestHeatmapFollowsPrompt(t *testing.T) {
 			t.Error("another prompt gives the same map")
 		}
 	})
-	err = torch.Run(func() { r.Score(torch.Zeros(torch.Float32, torch.CPU, 2, 3, 8, 8), prompts[:1]) })
+	err = torch.Run(func() { r.Score(torch.Zeros(torch.Float32, torchtest.Device(), 2, 3, 8, 8), prompts[:1]) })
 	if err == nil || err.Error() != "reward: 1 prompts for 2 pictures, want as many" {
 		t.Errorf("error %v", err)
 	}
@@ -134,13 +134,13 @@ func TestHeatmapFollowsPrompt(t *testing.T) {
 // TestScript runs a user's TorchScript: -(mean of (x·[1,2,3])²), and a heatmap of x·[1,2,3]/6.
 func TestScript(t *testing.T) {
 	torchtest.Need(t)
-	r, err := Open("torchscript:../torch/testdata/script.pt", torch.CPU)
+	r, err := Open("torchscript:../torch/testdata/script.pt", torchtest.Device())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
 	torchtest.Run(t, func() {
-		x := torch.Full(0.5, torch.Float32, torch.CPU, 2, 3, 4, 5)
+		x := torch.Full(0.5, torch.Float32, torchtest.Device(), 2, 3, 4, 5)
 		closeTo(t, "score", r.Score(x, nil).Doubles(), []float64{-9, -9}, 1e-6)
 		heat := r.Heatmap(x, nil)
 		if got := heat.String(); got != "float32[2,1,4,5]" || heat.Min().Item() != 0.5 || heat.Max().Item() != 0.5 {

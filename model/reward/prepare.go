@@ -21,6 +21,7 @@ type preparation struct {
 	edge          int64 // pixels of the shortest side after resizing, for fitShortest
 	bilinear      bool  // rather than bicubic
 	unclamped     bool  // the original resizes floats, which may leave [0,1], rather than bytes
+	anySize       bool  // the network takes images of any size: the file decides
 	halfEven      bool  // torchvision rounds the place of a crop so; transformers rounds down
 	mean, std     []float32
 }
@@ -193,6 +194,9 @@ func (c preprocessorConfig) sizes(p *preparation) error {
 	}
 	if n := result.Shortest; n > 0 { // a lone number is a square here
 		result.Height, result.Width = n, n
+	}
+	if p.anySize && result.Height > 0 && result.Width > 0 {
+		p.height, p.width = result.Height, result.Width
 	}
 	if result != (pixelSize{}) && (result.Height != p.height || result.Width != p.width) {
 		return fmt.Errorf("pictures of %d x %d pixels, the network's config.json wants %d x %d", result.Height, result.Width, p.height, p.width)

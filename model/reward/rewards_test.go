@@ -22,7 +22,7 @@ type reference struct {
 	Head   map[string][]int64   // of the small file beside it
 	Values map[string][]float64 // of tensors that are not hashed
 	Score  []float64
-	Heat   [][][]float64 // [2,4,4]
+	Heat   [][][]float64 // [2,g,g]
 	Level  float64
 	Unsafe []bool
 }
@@ -30,16 +30,18 @@ type reference struct {
 // references reads every case and the two prompts.
 func references(t *testing.T) (map[string]reference, []string) {
 	t.Helper()
-	text, err := os.ReadFile("testdata/ref/rewards.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var file struct {
 		Prompts []string
 		Cases   map[string]reference
 	}
-	if err := json.Unmarshal(text, &file); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"rewards.json", "judges.json"} {
+		text, err := os.ReadFile(filepath.Join("testdata/ref", name))
+		if err == nil {
+			err = json.Unmarshal(text, &file) // adds cases to those that are there
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	return file.Cases, file.Prompts
 }
@@ -52,7 +54,7 @@ func writeWeights(t *testing.T, path string, shapes map[string][]int64, values m
 		for name, shape := range shapes {
 			var x torch.Tensor
 			if list, ok := values[name]; ok {
-				x = torch.From(list).To(torch.Float32)
+				x = torch.From(list, shape...).To(torch.Float32)
 			} else {
 				x = nntest.Weight(name, shape...)
 			}
@@ -69,11 +71,7 @@ func writeWeights(t *testing.T, path string, shapes map[string][]int64, values m
 func folder(t *testing.T, config string, r reference) string {
 	t.Helper()
 	dir := t.TempDir()
-	text, err := os.ReadFile(filepath.Join("testdata/ref", config, "config.json"))
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "config.json"), text, 0o600)
-	}
-	if err != nil {
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata/ref", config))); err != nil {
 		t.Fatal(err)
 	}
 	writeWeights(t, filepath.Join(dir, "model.safetensors"), r.Shapes, r.Values)
@@ -105,6 +103,14 @@ var tinyRewards = []struct {
 	}, openQ16},
 	{"safety", "safety", plain("safety"), openSafetyChecker},
 	{"safety_pass", "safety", plain("safety"), openSafetyChecker},
+	{"multihead", "vision", func(t *testing.T, dir string, r reference) string {
+		return "multihead:" + head(t, r) + "?clip=" + dir
+	}, openMultiHead},
+	{"eva", "eva", func(_ *testing.T, dir string, _ reference) string { return "eva:" + dir + "?label=medium" }, openEVA},
+	{"segformer", "segformer", plain("segformer"), openSegFormer},
+	{"segformer_labels", "segformer_labels", func(_ *testing.T, dir string, _ reference) string {
+		return "segformer:" + dir + "?label=artifact"
+	}, openSegFormer},
 	{"vit", "vit", func(_ *testing.T, dir string, _ reference) string { return "vit:" + dir + "?label=nsfw" }, openViT},
 }
 
@@ -127,7 +133,7 @@ func number(v float64) string {
 func head(t *testing.T, r reference) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "head.safetensors")
-	writeWeights(t, path, r.Head, nil)
+	writeWeights(t, path, r.Head, r.Values)
 	return path
 }
 
@@ -148,7 +154,7 @@ func TestRewards(t *testing.T) {
 	for _, c := range tinyRewards {
 		t.Run(c.name, func(t *testing.T) {
 			want := cases[c.name]
-			r, err := Open(c.spec(t, folder(t, c.config, want), want), torch.CPU)
+			r, err := Open(c.spec(t, folder(t, c.config, want), want), torchtest.Device())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +164,8 @@ func TestRewards(t *testing.T) {
 				score := r.Score(x, prompts)
 				closeTo(t, "score", score.Doubles(), want.Score, 2e-4)
 				heat := r.Heatmap(x, prompts)
-				small := torch.From(flatten(want.Heat), 2, 1, 4, 4)
+				g := int64(len(want.Heat[0]))
+				small := torch.From(flatten(want.Heat), 2, 1, g, g)
 				closeTo(t, "heatmap", heat.Doubles(), small.ResizeBilinear(28, 28, torch.Resize{}).Doubles(), 1e-3)
 				for i, unsafe := range want.Unsafe {
 					if got := score.Doubles()[i] < 0; got != unsafe {
@@ -184,7 +191,7 @@ func TestRewardGradients(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := c.open(path, options, place{torch.CPU, torch.Float64})
+			r, err := c.open(path, options, place{torchtest.Device(), torch.Float64})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -212,7 +219,7 @@ func gradient(r Reward, images torch.Tensor, prompts []string) torch.Tensor {
 func TestHeatmapIsPlacedBack(t *testing.T) {
 	torchtest.Run(t, func() {
 		p := clipPreparation(28)
-		heat := p.undo(torch.Ones(torch.Float32, torch.CPU, 1, 1, 4, 4), 56, 112)
+		heat := p.undo(torch.Ones(torch.Float32, torchtest.Device(), 1, 1, 4, 4), 56, 112)
 		if got := torch.ShapeString(heat.Shape()); got != "[1,1,56,112]" {
 			t.Fatalf("shape %s", got)
 		}
@@ -251,7 +258,7 @@ func TestPreparations(t *testing.T) {
 			default:
 				x = x.Narrow(2, 0, 150)
 			}
-			got := c.p.apply(x, torch.CPU, torch.Float32)
+			got := c.p.apply(x, torchtest.Device(), torch.Float32)
 			like := func(v []float32) torch.Tensor { return torch.From(v, 3, 1, 1) }
 			got = got.Mul(like(c.p.std)).Add(like(c.p.mean)).MulScalar(255)
 			want := golden.Tensor(t, name)

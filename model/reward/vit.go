@@ -52,7 +52,6 @@ func loadViTConfig(path string) (vitConfig, error) {
 	c := vitConfig{ // what transformers' ViTConfig assumes
 		HiddenSize: 768, IntermediateSize: 3072, NumHiddenLayers: 12, NumAttentionHeads: 12,
 		HiddenAct: "gelu", LayerNormEps: 1e-12, ImageSize: 224, PatchSize: 16,
-		Labels: map[string]string{"0": "LABEL_0", "1": "LABEL_1"},
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -60,6 +59,9 @@ func loadViTConfig(path string) (vitConfig, error) {
 	}
 	if err := json.Unmarshal(text, &c); err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	if c.Labels == nil {
+		c.Labels = unnamedLabels()
 	}
 	positive := c.HiddenSize > 0 && c.IntermediateSize > 0 && c.NumHiddenLayers > 0 && c.NumAttentionHeads > 0 && c.PatchSize > 0
 	switch {
@@ -76,18 +78,21 @@ func loadViTConfig(path string) (vitConfig, error) {
 	return c, nil
 }
 
-// find is the index of a label, by name or number.
-func (c vitConfig) find(path, label string) (int64, error) {
-	for _, key := range slices.Sorted(maps.Keys(c.Labels)) {
-		if c.Labels[key] == label || key == label {
+// unnamedLabels are those of a file that has none.
+func unnamedLabels() map[string]string { return map[string]string{"0": "LABEL_0", "1": "LABEL_1"} }
+
+// findLabel is the index of a label, by name or number.
+func findLabel(path string, labels map[string]string, label string) (int64, error) {
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		if labels[key] == label || key == label {
 			n, err := strconv.ParseInt(key, 10, 64)
-			if err == nil && n >= 0 && n < int64(len(c.Labels)) {
+			if err == nil && n >= 0 && n < int64(len(labels)) {
 				return n, nil
 			}
 		}
 	}
 	return 0, fmt.Errorf("%s: label %q, want ?label= with the one that is the fault, of %s", path, label,
-		strings.Join(slices.Sorted(maps.Values(c.Labels)), ", "))
+		strings.Join(slices.Sorted(maps.Values(labels)), ", "))
 }
 
 // vitNames brings the keys of every version of transformers to those of clip.Encoder.
@@ -109,7 +114,7 @@ func openViT(dir string, options url.Values, at place) (Reward, error) {
 		return nil, err
 	}
 	v := &vit{config: config, at: at}
-	if v.label, err = config.find(path, options.Get("label")); err != nil {
+	if v.label, err = findLabel(path, config.Labels, options.Get("label")); err != nil {
 		return nil, err
 	}
 	half := []float32{0.5, 0.5, 0.5}
@@ -164,11 +169,7 @@ func (v *vit) logits(last torch.Tensor) torch.Tensor {
 // fault is [B], the log-odds of the label against all others.
 func (v *vit) fault(last torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		logits := v.logits(last)
-		others := torch.Cat([]torch.Tensor{
-			logits.Narrow(1, 0, v.label), logits.Narrow(1, v.label+1, logits.Size(1)-v.label-1),
-		}, 1)
-		return logits.Select(1, v.label).Sub(others.LogSumExp(1))
+		return oneAgainstAll(v.logits(last), v.label).Select(1, 0)
 	})
 }
 

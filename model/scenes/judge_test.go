@@ -47,7 +47,7 @@ func TestJudge(t *testing.T) {
 	folder := writeTinyJudges(t)
 	for _, heldOut := range []bool{false, true} {
 		for a := range Aspect(NumAspects) {
-			j, err := LoadJudge(folder, a, heldOut, torch.Float32, torch.CPU)
+			j, err := LoadJudge(folder, a, heldOut, torch.Float32, torchtest.Device())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,7 +98,7 @@ func TestFaultProbability(t *testing.T) {
 
 func TestLoadJudgeMissing(t *testing.T) {
 	torchtest.Need(t)
-	_, err := LoadJudge(filepath.Join(t.TempDir(), "none"), Violence, false, torch.Float32, torch.CPU)
+	_, err := LoadJudge(filepath.Join(t.TempDir(), "none"), Violence, false, torch.Float32, torchtest.Device())
 	if err == nil {
 		t.Fatal("a judge was read from nowhere")
 	}

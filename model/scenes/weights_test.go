@@ -64,7 +64,7 @@ func TestShippedModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkSums(t, folder)
-	p, err := sd.Load(folder, sd.LoadOptions{Device: torch.CPU})
+	p, err := sd.Load(folder, sd.LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,10 +80,10 @@ func TestShippedModel(t *testing.T) {
 		t.Errorf("image is %d pixels wide, want %d", got, Size)
 	}
 	torchtest.Run(t, func() {
-		gray := torch.Full(0.5, torch.Float32, torch.CPU, 1, 3, Size, Size)
+		gray := torch.Full(0.5, torch.Float32, torchtest.Device(), 1, 3, Size, Size)
 		for aspect := range Aspect(NumAspects) {
 			for _, heldOut := range []bool{false, true} {
-				judge, err := LoadJudge(folder, aspect, heldOut, torch.Float32, torch.CPU)
+				judge, err := LoadJudge(folder, aspect, heldOut, torch.Float32, torchtest.Device())
 				if err != nil {
 					t.Fatal(err)
 				}

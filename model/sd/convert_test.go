@@ -117,7 +117,10 @@ func writeRandom(t *testing.T, dir, part string) {
 
 func draw(t *testing.T, path string, o LoadOptions) []byte {
 	t.Helper()
-	o.Device = torch.CPU
+	o.Device = torchtest.Device()
+	if o.DType == 0 {
+		o.DType = torch.Float32
+	}
 	p, err := Load(path, o)
 	if err != nil {
 		t.Fatal(err)

@@ -163,8 +163,8 @@ func (c *checkpoint) loadVAE(p *Pipeline) error {
 		return err
 	}
 	dtype := p.dtype
-	if dtype == torch.Float16 && config.ForceUpcast {
-		dtype = torch.Float32
+	if dtype == torch.Float16 && config.overflows(p.XL()) {
+		dtype = torch.BFloat16 // as wide as float32, in half of its memory
 	}
 	err = c.build(p, "vae", dtype, func(params nn.Params) { p.VAE = NewVAE(config, params) })
 	if err == nil {

@@ -85,7 +85,7 @@ func TestSaveLoRA(t *testing.T) {
 	}
 	torchtest.Run(t, func() {
 		for i, u := range adapter.LoRAs {
-			u.Up.CopyFrom(torch.Full(0.01*float64(i%5), torch.Float32, torch.CPU, u.Up.Shape()...))
+			u.Up.CopyFrom(torch.Full(0.01*float64(i%5), torch.Float32, torchtest.Device(), u.Up.Shape()...))
 		}
 	})
 	tuned := pixels(t, p)

@@ -50,17 +50,36 @@ func (p *Pipeline) NaturalSize() (width, height int64) {
 // output are float32 whatever the UNet computes in.
 func (p *Pipeline) Predict(latents torch.Tensor, timestep float64, c Conditioning) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
+		return torch.RunStages(p.PredictStages(timestep, c), []torch.Tensor{latents})[0]
+	})
+}
+
+// PredictStages is Predict in stages, for torch.BackwardStages. They live in the open scope.
+func (p *Pipeline) PredictStages(timestep float64, c Conditioning) []torch.Stage {
+	stages := []torch.Stage{one(func(latents torch.Tensor) torch.Tensor {
 		x := latents.To(p.dtype)
 		if c.Guided() {
 			x = torch.Cat([]torch.Tensor{x, x}, 0)
 		}
-		out := p.UNet.Forward(x, timestep, c.Context, c.Pooled, c.TimeIDs).To(torch.Float32)
-		if !c.Guided() {
+		return x
+	})}
+	stages = append(stages, p.UNet.Stages([]float64{timestep}, c.Context, c.Pooled, c.TimeIDs)...)
+	return append(stages, one(func(out torch.Tensor) torch.Tensor {
+		if out = out.To(torch.Float32); !c.Guided() {
 			return out
 		}
 		halves := out.Chunk(2, 0)
 		return halves[0].Add(halves[1].Sub(halves[0]).MulScalar(c.GuidanceScale))
-	})
+	}))
+}
+
+// DecodeStages is Decode of one image in stages, for torch.BackwardStages.
+func (p *Pipeline) DecodeStages(latents torch.Tensor) []torch.Stage {
+	stages := []torch.Stage{one(func(latents torch.Tensor) torch.Tensor { return latents.To(p.VAE.dtype()) })}
+	stages = append(stages, p.VAE.DecodeStages(latents)...)
+	return append(stages, one(func(pixels torch.Tensor) torch.Tensor {
+		return pixels.To(torch.Float32).MulScalar(0.5).AddScalar(0.5).Clamp(0, 1)
+	}))
 }
 
 // Decode maps latents [B,4,h,w] to images [B,3,H,W] in [0,1], float32, one at a time to save memory.

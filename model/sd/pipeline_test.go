@@ -61,7 +61,10 @@ func (c pipelineCase) request() Request {
 func loadTiny(t testing.TB, folder string, o LoadOptions) *Pipeline {
 	t.Helper()
 	torchtest.Need(t)
-	o.Device = torch.CPU
+	o.Device = torchtest.Device()
+	if o.DType == 0 {
+		o.DType = torch.Float32
+	}
 	p, err := Load(filepath.Join("testdata", "ref", folder), o)
 	if err != nil {
 		t.Fatal(err)
@@ -277,7 +280,7 @@ func TestPipelineGradient(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		start := g.Randn(torch.Float32, 1, 4, 8, 8)
+		start := torchtest.Place(g.Randn(torch.Float32, 1, 4, 8, 8))
 		brightness := func() torch.Tensor {
 			latents, estimate := start, torch.Tensor{}
 			for i, timestep := range scheduler.Timesteps {

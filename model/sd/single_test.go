@@ -160,7 +160,7 @@ func TestConvertSingleWithoutFolder(t *testing.T) {
 			if got, want := saved.Encode(prompt), builtIn.Encode(prompt); !reflect.DeepEqual(got, want) {
 				t.Errorf("tokens %v, want %v", got, want)
 			}
-			_, err = Load(single, LoadOptions{Device: torch.CPU}) // which has thin layers
+			_, err = Load(single, LoadOptions{Device: torchtest.Device(), DType: torch.Float32}) // which has thin layers
 			if err == nil || !strings.Contains(err.Error(), "single.safetensors (text_encoder)") {
 				t.Errorf("error %v, want the shapes of the first part", err)
 			}
@@ -241,7 +241,7 @@ func TestIncompleteSingleFile(t *testing.T) {
 		"unet.safetensors: no text_encoder in it, want " + text:                         {VAE: bareVAE},
 		"novae.safetensors: no decoder.conv_in.weight, want a VAE":                      {VAE: noVAE},
 	} {
-		o.Device = torch.CPU
+		o.Device = torchtest.Device()
 		if _, err := Load(onlyUNet, o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %s", err, want)
 		}
@@ -252,7 +252,7 @@ func TestIncompleteSingleFile(t *testing.T) {
 func TestStepsOffsetIsForced(t *testing.T) {
 	dir := copyTiny(t, "sd1")
 	edit(t, `"steps_offset": 1`, `"steps_offset": 0`, dir, "scheduler", "scheduler_config.json")
-	p, err := Load(dir, LoadOptions{Device: torch.CPU})
+	p, err := Load(dir, LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,21 +62,28 @@ func (u *UNet) Forward(latents torch.Tensor, timestep float64, context, pooled, 
 // ForwardEach is Forward with a timestep of its own for every picture.
 func (u *UNet) ForwardEach(latents torch.Tensor, timesteps []float64, context, pooled, timeIDs torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		dtype := u.convIn.Weight.DType()
-		context := context.To(dtype)
-		timeAct := u.embedTime(latents, timesteps, pooled, timeIDs).SiLU() // [B,T]
-		x := u.convIn.Forward(laidOut(latents.To(dtype)))
-		skips := []torch.Tensor{x}
-		for _, b := range u.downBlocks {
-			skips = append(skips, b.down(x, timeAct, context)...)
-			x = skips[len(skips)-1]
-		}
-		x = u.midBlock.middle(x, timeAct, context)
-		for _, b := range u.upBlocks {
-			x, skips = b.up(x, timeAct, context, skips)
-		}
-		return u.convOut.Forward(u.convNormOut.ForwardSiLU(x))
+		return torch.RunStages(u.Stages(timesteps, context, pooled, timeIDs), []torch.Tensor{latents})[0]
 	})
+}
+
+// Stages is ForwardEach in stages, one for each layer, for torch.BackwardStages: from latents to what it
+// predicts. They live in the open scope.
+func (u *UNet) Stages(timesteps []float64, context, pooled, timeIDs torch.Tensor) []torch.Stage {
+	dtype := u.convIn.Weight.DType()
+	context = context.To(dtype)
+	stages := []torch.Stage{func(xs []torch.Tensor) []torch.Tensor {
+		timeAct := u.embedTime(xs[0], timesteps, pooled, timeIDs).SiLU() // [B,T]
+		x := u.convIn.Forward(laidOut(xs[0].To(dtype)))
+		return []torch.Tensor{x, timeAct, x}
+	}}
+	for _, b := range u.downBlocks {
+		stages = append(stages, b.down(context)...)
+	}
+	stages = append(stages, u.midBlock.middle(context)...)
+	for _, b := range u.upBlocks {
+		stages = append(stages, b.up(context)...)
+	}
+	return append(stages, one(func(x torch.Tensor) torch.Tensor { return u.convOut.Forward(u.convNormOut.ForwardSiLU(x)) }))
 }
 
 // embedTime is [B,T]; for SDXL it says pooled text and picture sizes, too (arXiv 2307.01952, 2.2).
@@ -90,7 +97,12 @@ func (u *UNet) embedTime(latents torch.Tensor, timesteps []float64, pooled, time
 	}
 	return torch.Scope(func() torch.Tensor {
 		cfg := u.Config
-		t := torch.From(timesteps).ToDevice(latents.Device(), torch.Float32).Expand(B)
+		var t torch.Tensor
+		if len(timesteps) == 1 { // written on the device: a copy from the CPU would wait for it
+			t = torch.Full(timesteps[0], torch.Float32, latents.Device(), B)
+		} else {
+			t = torch.From(timesteps).ToDevice(latents.Device(), torch.Float32)
+		}
 		embedded := u.timeEmbedding.Forward(nn.Sinusoids(t, cfg.BlockOutChannels[0], cfg.FlipSinToCos, cfg.FreqShift))
 		if u.addEmbedding == nil {
 			return embedded

@@ -1,6 +1,8 @@
 package sd
 
 import (
+	"slices"
+
 	"focusnfix/model/nn"
 	"focusnfix/model/torch"
 )
@@ -80,53 +82,70 @@ func newUpBlock(l level, in, skip int64, last bool) *unetBlock {
 	return b
 }
 
-// down returns what every layer of the level gives; the last of them goes on, and all of them are met
-// again on the way up.
-func (b *unetBlock) down(x, timeAct, context torch.Tensor) []torch.Tensor {
-	var outs []torch.Tensor
-	for i, r := range b.resnets {
-		x = torch.Scope(func() torch.Tensor {
-			h := r.forward(x, timeAct)
-			if b.attentions != nil {
-				h = b.attentions[i].forward(h, context)
-			}
-			return h
+// The state between stages of a UNet is x, the time embedding after its SiLU, and what the layers on the
+// way down gave, which is met again on the way up: the last of it first.
+const (
+	stateX = iota
+	stateTime
+	stateSkips
+)
+
+// layer is resnet i and, where there is one, the transformer behind it.
+func (b *unetBlock) layer(i int, x, timeAct, context torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		h := b.resnets[i].forward(x, timeAct)
+		if b.attentions != nil {
+			h = b.attentions[i].forward(h, context)
+		}
+		return h
+	})
+}
+
+// down is a stage for every layer; what each gives goes on, and is met again on the way up.
+func (b *unetBlock) down(context torch.Tensor) (stages []torch.Stage) {
+	goOn := func(f func(x, timeAct torch.Tensor) torch.Tensor) {
+		stages = append(stages, func(xs []torch.Tensor) []torch.Tensor {
+			x := f(xs[stateX], xs[stateTime])
+			return slices.Concat([]torch.Tensor{x}, xs[stateTime:], []torch.Tensor{x})
 		})
-		outs = append(outs, x)
+	}
+	for i := range b.resnets {
+		goOn(func(x, timeAct torch.Tensor) torch.Tensor { return b.layer(i, x, timeAct, context) })
 	}
 	if b.downsampler != nil {
-		outs = append(outs, b.downsampler.Forward(x))
+		goOn(func(x, _ torch.Tensor) torch.Tensor { return b.downsampler.Forward(x) })
 	}
-	return outs
+	return stages
 }
 
-func (b *unetBlock) middle(x, timeAct, context torch.Tensor) torch.Tensor {
-	return torch.Scope(func() torch.Tensor {
-		h := b.attentions[0].forward(b.resnets[0].forward(x, timeAct), context)
-		return b.resnets[1].forward(h, timeAct)
-	})
+func (b *unetBlock) middle(context torch.Tensor) []torch.Stage {
+	return []torch.Stage{func(xs []torch.Tensor) []torch.Tensor {
+		x := torch.Scope(func() torch.Tensor {
+			h := b.attentions[0].forward(b.resnets[0].forward(xs[stateX], xs[stateTime]), context)
+			return b.resnets[1].forward(h, xs[stateTime])
+		})
+		return slices.Concat([]torch.Tensor{x}, xs[stateTime:])
+	}}
 }
 
-// up takes the outputs of the way down from the end of skips and returns those that are left. The
-// result is as large as the next of them, which matters where a level had an odd side.
-func (b *unetBlock) up(x, timeAct, context torch.Tensor, skips []torch.Tensor) (torch.Tensor, []torch.Tensor) {
-	out := torch.Scope(func() torch.Tensor {
-		for i, r := range b.resnets {
-			x = torch.Scope(func() torch.Tensor {
-				last := len(skips) - 1
-				h := r.forward(torch.Cat([]torch.Tensor{x, skips[last]}, 1), timeAct)
-				skips = skips[:last]
-				if b.attentions != nil {
-					h = b.attentions[i].forward(h, context)
-				}
-				return h
+// up is a stage for every layer, which takes what is last of the way down. Upsampling makes the result as
+// large as the next of it, which matters where a level had an odd side.
+func (b *unetBlock) up(context torch.Tensor) (stages []torch.Stage) {
+	for i := range b.resnets {
+		stages = append(stages, func(xs []torch.Tensor) []torch.Tensor {
+			last := len(xs) - 1
+			x := torch.Scope(func() torch.Tensor {
+				return b.layer(i, torch.Cat([]torch.Tensor{xs[stateX], xs[last]}, 1), xs[stateTime], context)
 			})
-		}
-		if b.upsampler != nil {
-			next := skips[len(skips)-1]
-			x = b.upsampler.forward(x, next.Size(2), next.Size(3))
-		}
-		return x
-	})
-	return out, skips
+			return slices.Concat([]torch.Tensor{x}, xs[stateTime:last])
+		})
+	}
+	if b.upsampler != nil {
+		stages = append(stages, func(xs []torch.Tensor) []torch.Tensor {
+			next := xs[len(xs)-1]
+			x := b.upsampler.forward(xs[stateX], next.Size(2), next.Size(3))
+			return slices.Concat([]torch.Tensor{x}, xs[stateTime:])
+		})
+	}
+	return stages
 }

@@ -64,6 +64,27 @@ func (v *VAE) Decode(latents torch.Tensor) torch.Tensor {
 	})
 }
 
+// DecodeStages is Decode of one image in stages, for torch.BackwardStages: latents to pixels. Tiles, which
+// overlap, are one stage.
+func (v *VAE) DecodeStages(latents torch.Tensor) []torch.Stage {
+	if v.tiled(latents, v.Config.SampleSize/v.Config.Factor()) {
+		return []torch.Stage{one(v.Decode)}
+	}
+	first := func(latents torch.Tensor) torch.Tensor {
+		raw := laidOut(latents.DivScalar(v.Config.ScalingFactor))
+		if v.postQuantConv != nil {
+			raw = v.postQuantConv.Forward(raw)
+		}
+		return raw
+	}
+	return append([]torch.Stage{one(first)}, v.decoder.stages()...)
+}
+
+// one is a stage whose state is a single tensor.
+func one(f func(torch.Tensor) torch.Tensor) torch.Stage {
+	return func(xs []torch.Tensor) []torch.Tensor { return []torch.Tensor{f(xs[0])} }
+}
+
 // dtype is the element type that the VAE computes in.
 func (v *VAE) dtype() torch.DType { return v.decoder.convIn.Weight.DType() }
 
@@ -85,9 +106,14 @@ func (v *VAE) pixels(raw torch.Tensor) torch.Tensor {
 
 // inTiles maps x through f whole, or in tiles if the picture is large.
 func (v *VAE) inTiles(x torch.Tensor, side, to int64, f func(torch.Tensor) torch.Tensor) torch.Tensor {
-	H, W := x.Size(2)*v.Config.SampleSize/side, x.Size(3)*v.Config.SampleSize/side // pixels
-	if v.TileAbove <= 0 || H*W <= v.TileAbove || max(H, W) <= v.Config.SampleSize {
+	if !v.tiled(x, side) {
 		return f(x)
 	}
 	return tiles(x, side, to, f)
+}
+
+// tiled reports whether x is mapped in tiles of that side.
+func (v *VAE) tiled(x torch.Tensor, side int64) bool {
+	H, W := x.Size(2)*v.Config.SampleSize/side, x.Size(3)*v.Config.SampleSize/side // pixels
+	return v.TileAbove > 0 && H*W > v.TileAbove && max(H, W) > v.Config.SampleSize
 }

@@ -122,28 +122,36 @@ func (e *vaeEncoder) forward(pixels torch.Tensor) torch.Tensor {
 }
 
 func (d *vaeDecoder) forward(latents torch.Tensor) torch.Tensor {
-	return torch.Scope(func() torch.Tensor {
-		h := d.midBlock.forward(d.convIn.Forward(latents))
-		for _, b := range d.upBlocks {
-			h = b.forward(h)
-		}
-		return d.convOut.Forward(d.convNormOut.ForwardSiLU(h))
-	})
+	return torch.Scope(func() torch.Tensor { return torch.RunStages(d.stages(), []torch.Tensor{latents})[0] })
+}
+
+// stages is forward in parts: a resnet of the widest level alone takes half a gigabyte at 1024x1024.
+func (d *vaeDecoder) stages() []torch.Stage {
+	stages := []torch.Stage{one(func(x torch.Tensor) torch.Tensor { return d.midBlock.forward(d.convIn.Forward(x)) })}
+	for _, b := range d.upBlocks {
+		stages = append(stages, b.stages()...)
+	}
+	return append(stages, one(func(x torch.Tensor) torch.Tensor { return d.convOut.Forward(d.convNormOut.ForwardSiLU(x)) }))
 }
 
 func (l *vaeLevel) forward(h torch.Tensor) torch.Tensor {
-	return torch.Scope(func() torch.Tensor {
-		for _, r := range l.resnets {
-			h = r.forward(h, torch.Tensor{})
-		}
-		switch {
-		case l.downsampler != nil:
+	return torch.Scope(func() torch.Tensor { return torch.RunStages(l.stages(), []torch.Tensor{h})[0] })
+}
+
+func (l *vaeLevel) stages() []torch.Stage {
+	var stages []torch.Stage
+	for _, r := range l.resnets {
+		stages = append(stages, one(func(h torch.Tensor) torch.Tensor { return r.forward(h, torch.Tensor{}) }))
+	}
+	switch {
+	case l.downsampler != nil:
+		return append(stages, one(func(h torch.Tensor) torch.Tensor {
 			return l.downsampler.Forward(h.Pad(0, 0, 1, 0, 1)) // right and bottom
-		case l.upsampler != nil:
-			return l.upsampler.forward(h, 2*h.Size(2), 2*h.Size(3))
-		}
-		return h
-	})
+		}))
+	case l.upsampler != nil:
+		return append(stages, one(func(h torch.Tensor) torch.Tensor { return l.upsampler.forward(h, 2*h.Size(2), 2*h.Size(3)) }))
+	}
+	return stages
 }
 
 func (m *vaeMiddle) forward(h torch.Tensor) torch.Tensor {

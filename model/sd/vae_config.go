@@ -16,7 +16,9 @@ type VAEConfig struct {
 	NormNumGroups    int64   `json:"norm_num_groups"`
 	SampleSize       int64   `json:"sample_size"`    // pixels; the size of a tile
 	ScalingFactor    float64 `json:"scaling_factor"` // latents are the encoder's output times this
-	ForceUpcast      bool    `json:"force_upcast"`   // overflows in float16 (SDXL)
+	// ForceUpcast says whether the VAE overflows in float16; nil is what diffusers' pipelines take for
+	// granted, that SDXL's does and no other.
+	ForceUpcast *bool `json:"force_upcast"`
 
 	UseQuantConv         bool `json:"use_quant_conv"`
 	UsePostQuantConv     bool `json:"use_post_quant_conv"`
@@ -27,7 +29,7 @@ type VAEConfig struct {
 func DefaultVAE() VAEConfig {
 	return VAEConfig{
 		InChannels: 3, OutChannels: 3, BlockOutChannels: []int64{64}, LayersPerBlock: 1, LatentChannels: 4,
-		NormNumGroups: 32, SampleSize: 32, ScalingFactor: 0.18215, ForceUpcast: true,
+		NormNumGroups: 32, SampleSize: 32, ScalingFactor: 0.18215,
 		UseQuantConv: true, UsePostQuantConv: true, MidBlockAddAttention: true,
 	}
 }
@@ -56,6 +58,14 @@ func ParseVAEConfig(file string, text []byte) (VAEConfig, error) {
 		return VAEConfig{}, fmt.Errorf("%s: _class_name %s, act_fn %s, want AutoencoderKL with silu and no shift_factor", file, cfg.ClassName, cfg.ActFn)
 	}
 	return cfg.VAEConfig, cfg.validate(file)
+}
+
+// overflows reports whether the VAE's activations are too large for float16.
+func (c VAEConfig) overflows(xl bool) bool {
+	if c.ForceUpcast == nil {
+		return xl
+	}
+	return *c.ForceUpcast
 }
 
 // Factor is how many pixels a latent pixel spans on each side.

@@ -29,6 +29,8 @@ func newSandbox(t *testing.T) *sandbox {
 		"shim/one.cpp":                      "int one;",
 		"shim/two.cpp":                      "int two;",
 		"shim/fnf_torch.h":                  "#pragma once",
+		"shim/standin/standin.h":            "#pragma once",
+		"shim/standin/three.cpp":            "int three;",
 		"torch/version.py":                  "__version__ = '2.6.0+cpu'\n",
 		"torch/include/ATen/ATen.h":         "",
 		"torch/lib/libtorch_cpu.so":         "",
@@ -45,8 +47,8 @@ func newSandbox(t *testing.T) *sandbox {
 		}
 		s.write("shim/"+script, string(text))
 	}
-	for _, tool := range strings.Fields("sh awk basename cat chmod cp cut date dirname env grep mkdir mktemp mv " +
-		"readlink rm sed sha256sum stat tr uname xargs") {
+	for _, tool := range strings.Fields("sh awk basename cat chmod cp cut date dirname env grep head mkdir mktemp mv " +
+		"readlink rm sed sha256sum stat tail tr uname xargs") {
 		path, err := exec.LookPath(tool)
 		if err != nil {
 			t.Fatal(err)
@@ -194,6 +196,35 @@ func TestBuildCompilesOnlyWhatChanged(t *testing.T) {
 	}
 }
 
+// TestBuildGoesOnWithoutWhatDoesNotCompile: what not every run needs is left out, with one line, and not tried
+// again until the sources or libtorch change.
+func TestBuildGoesOnWithoutWhatDoesNotCompile(t *testing.T) {
+	s := newSandbox(t)
+	s.compiler()
+	s.write("torch/version.py", "__version__ = '2.11.0'\n")
+	compiler, err := os.ReadFile(s.path("bin/g++"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write("bin/g++", strings.Replace(string(compiler), "#!/bin/sh\n", "#!/bin/sh\ncase $* in *standin*) echo broken >&2; exit 1 ;; esac\n", 1))
+	code, _, stderr := s.run("build.sh", s.args...)
+	if code != 0 || strings.Count(stderr, "going on without") != 1 || !strings.Contains(stderr, "standin does not compile here") {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+	if text, err := os.ReadFile(s.path("out/libfnf_torch.so")); err != nil || string(text) != "compiled\n" {
+		t.Errorf("no library: %q, %v", text, err)
+	}
+	before := s.calls()
+	if code, _, stderr := s.run("build.sh", s.args...); code != 0 || s.calls() != before || stderr != "" {
+		t.Errorf("the next build: exit code %d, %d calls of the compiler, stderr %q", code, s.calls()-before, stderr)
+	}
+	s.write("shim/standin/three.cpp", "mended")
+	s.compiler()
+	if code, _, stderr := s.run("build.sh", s.args...); code != 0 || strings.Contains(stderr, "without") {
+		t.Errorf("mended: exit code %d, stderr %q", code, stderr)
+	}
+}
+
 func TestBuildKeepsTheOldLibraryWhenLinkingFails(t *testing.T) {
 	s := newSandbox(t)
 	s.compiler()
@@ -234,13 +265,25 @@ func TestBuildReadsTheLibrary(t *testing.T) {
 			s.write("torch/include/torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp", "")
 			s.env = append(s.env, "CUDA_HOME="+s.path("nowhere"))
 		}, []string{"cuda: yes\n", "nccl: no\n"}},
-		{"cuda with nccl", func(s *sandbox) {
+		{"nccl without the headers nv", func(s *sandbox) {
 			s.write("torch/lib/libtorch_cuda.so", "")
 			s.write("nvidia/cu13/include/crt/host_config.h", "")
 			s.write("nvidia/cu13/include/cuda_runtime_api.h", "")
 			s.write("nvidia/nccl/include/nccl.h", "")
 			s.write("torch/include/torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp", "")
-		}, []string{"nccl: yes\n", "-DUSE_C10D_NCCL -DUSE_DISTRIBUTED", "nvidia/cu13/include"}},
+			s.env = append(s.env, "CUDA_HOME="+s.path("nowhere"))
+		}, []string{"cuda: yes\n", "nccl: no\n"}},
+		{"a stand-in", func(s *sandbox) { s.write("torch/version.py", "__version__ = '2.11.0+cu130'\n") }, []string{"stand-in: yes\n", "-DFNF_STAND_IN"}},
+		{"no stand-in", func(s *sandbox) { s.args = append(s.args, "--without", "standin") }, []string{"stand-in: failed\n"}},
+		{"cuda with nccl", func(s *sandbox) {
+			s.write("torch/lib/libtorch_cuda.so", "")
+			s.write("nvidia/cu13/include/crt/host_config.h", "")
+			s.write("nvidia/cu13/include/cuda_runtime_api.h", "")
+			s.write("nvidia/cu13/include/cccl/nv/target", "")
+			s.write("nvidia/nccl/include/nccl.h", "")
+			s.write("torch/include/torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp", "")
+			s.write("torch/include/torch/csrc/distributed/c10d/TCPStore.hpp", "")
+		}, []string{"nccl: yes\n", "-DUSE_C10D_NCCL -DUSE_DISTRIBUTED", "nvidia/cu13/include", "nvidia/cu13/include/cccl"}},
 		{"python's torch", func(s *sandbox) {
 			s.write("bin/python3", "#!/bin/sh\necho '"+s.path("torch")+"'\n")
 			s.env = append(s.env, "FNF_LIBTORCH=")
@@ -254,7 +297,7 @@ func TestBuildReadsTheLibrary(t *testing.T) {
 			s.write("usr/lib/libtorch_cpu.so", "")
 			s.write("usr/lib/libc10.so", "")
 			s.env = append(s.env, "FNF_LIBTORCH=")
-		}, []string{"libtorch: 2.6.0\n", "found by: system\n", "gloo: yes\n", "-DUSE_C10D_GLOO -DUSE_DISTRIBUTED"}},
+		}, []string{"libtorch: 2.6.0\n", "found by: system\n", "gloo: yes\n", "-DUSE_C10D_GLOO"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSandbox(t)

@@ -35,14 +35,17 @@ type Curves struct {
 	Axis      feed.Axis
 	Smoothing float64
 	Window    Window
-	Lines     map[LineKey]*feed.Line
+	lines     map[lineKey]*feed.Line
 }
 
-// LineKey names a line: its column, and which of the two tables has it.
-type LineKey struct {
-	Evaluations bool
-	Column      string
+// lineKey names a line: its column, and which of the two tables has it.
+type lineKey struct {
+	evaluations bool
+	column      string
 }
+
+// Reset forgets the curves and the window, for another run.
+func (c *Curves) Reset() { c.lines, c.Window = nil, Window{} }
 
 // Window is the part of the x axis that is shown; the zero window is all.
 type Window struct {
@@ -55,13 +58,13 @@ func (w Window) All() bool { return w.Lo >= w.Hi }
 
 // Refresh takes in what the store has gained, for the lines of the specs.
 func (c *Curves) Refresh(s *feed.Store, specs []Spec) {
-	if c.Lines == nil {
-		c.Lines = map[LineKey]*feed.Line{}
+	if c.lines == nil {
+		c.lines = map[lineKey]*feed.Line{}
 	}
 	end := math.Inf(-1)
 	for _, spec := range specs {
 		for _, l := range spec.Lines {
-			line := c.line(l)
+			line := c.made(l)
 			t, smoothing := s.Steps, c.Smoothing
 			if l.Evaluations {
 				t, smoothing = s.Evaluations, 0
@@ -78,13 +81,21 @@ func (c *Curves) Refresh(s *feed.Store, specs []Spec) {
 	}
 }
 
-// line is the curve of a spec; it is empty until refresh has seen it.
-func (c *Curves) line(l Line) *feed.Line {
-	key := LineKey{l.Evaluations, l.Column}
-	if c.Lines[key] == nil {
-		c.Lines[key] = &feed.Line{}
+// made is the curve of a spec, made when it is first wanted.
+func (c *Curves) made(l Line) *feed.Line {
+	key := lineKey{l.Evaluations, l.Column}
+	if c.lines[key] == nil {
+		c.lines[key] = &feed.Line{}
 	}
-	return c.Lines[key]
+	return c.lines[key]
+}
+
+// line is the curve of a spec; it is empty until Refresh has seen it.
+func (c *Curves) line(l Line) *feed.Line {
+	if line := c.lines[lineKey{l.Evaluations, l.Column}]; line != nil {
+		return line
+	}
+	return &feed.Line{}
 }
 
 // Extent is the range of x of the lines.
@@ -148,38 +159,50 @@ type Style struct {
 	Row      string // column of the chosen row of the table
 }
 
-// Draw draws a chart with its title and legend: h lines of w cells. The plot is for the mouse; its first
-// row is row 1 of the block.
-func (c *Curves) Draw(spec Spec, look Style, w, h int) (string, render.Plot) {
-	plot := render.Chart{
-		Cols: w, Rows: h - 1, XMin: c.Window.Lo, XMax: c.Window.Hi, LogY: look.LogY || spec.log, Profile: look.Profile,
-		Axis: look.Styles.Rule, Guides: true, XLabel: c.Axis.Label(),
+// Draw draws a chart with its title and legend: h lines of w cells. It changes nothing.
+func (c *Curves) Draw(spec Spec, style Style, w, h int) string {
+	plot, lines, empty := c.plot(spec, style, w, h)
+	head := c.legend(spec, style, w)
+	if empty {
+		return head + "\n" + widget.Message(w, h-1, style.Styles.FaintText.Render("no values yet"))
 	}
-	if look.Hairline == look.Hairline {
-		plot.Rules = []float64{look.Hairline}
+	return head + "\n" + widget.FitBlock(plot.Draw(lines...).Lines, w, h-1)
+}
+
+// Plot is where Draw draws the curves, for the mouse: its first row is row 1 of the block.
+func (c *Curves) Plot(spec Spec, style Style, w, h int) render.Plot {
+	plot, lines, empty := c.plot(spec, style, w, h)
+	if empty {
+		return render.Plot{}
 	}
-	var lines []render.Line
-	for _, l := range spec.Lines { // raw curves, pale; of many curves only the one that is looked at
-		if line := c.line(l); line.Smoothing > 0 && (len(spec.Lines) <= 2 || l.Column == look.Row) {
-			lines = append(lines, render.Line{Series: &line.Raw, Color: ghost(look.Styles.Curve(l.Color), look.Styles.Dark)})
+	return plot.Plot(lines...)
+}
+
+// plot is the chart below the legend and its lines.
+func (c *Curves) plot(spec Spec, style Style, w, h int) (plot render.Chart, lines []render.Line, empty bool) {
+	plot = render.Chart{
+		Cols: w, Rows: h - 1, XMin: c.Window.Lo, XMax: c.Window.Hi, LogY: style.LogY || spec.log, Profile: style.Profile,
+		Axis: style.Styles.Rule, Guides: true, XLabel: c.Axis.Label(),
+	}
+	if !math.IsNaN(style.Hairline) {
+		plot.Rules = []float64{style.Hairline}
+	}
+	for _, l := range spec.Lines { // raw curves, pale; of many curves only the chosen one
+		if line := c.line(l); line.Smoothing > 0 && (len(spec.Lines) <= 2 || l.Column == style.Row) {
+			lines = append(lines, render.Line{Series: &line.Raw, Color: ghost(style.Styles.Curve(l.Color), style.Styles.Dark)})
 		}
 	}
-	empty := true
+	empty = true
 	for i := len(spec.Lines) - 1; i >= 0; i-- { // the first is painted last
 		l := spec.Lines[i]
 		s := c.line(l).Shown()
 		empty = empty && s.Len() == 0
-		lines = append(lines, render.Line{Series: s, Color: look.Styles.Curve(l.Color), Dashed: l.Dashed})
+		lines = append(lines, render.Line{Series: s, Color: style.Styles.Curve(l.Color), Dashed: l.Dashed})
 	}
-	head := c.legend(spec, look, w)
-	if empty {
-		return head + "\n" + widget.Message(w, h-1, look.Styles.FaintText.Render("no values yet")), render.Plot{}
-	}
-	drawn := plot.Draw(lines...)
-	return head + "\n" + widget.FitBlock(drawn.Lines, w, h-1), drawn
+	return plot, lines, empty
 }
 
-// ghost is a curve's colour nearly lost in the background.
+// ghost is a curve's color nearly lost in the background.
 func ghost(c color.RGBA, dark bool) color.RGBA {
 	to := 255
 	if dark {
@@ -190,13 +213,13 @@ func ghost(c color.RGBA, dark bool) color.RGBA {
 }
 
 // legend is the title and each line's value: the newest, or that at the hairline.
-func (c *Curves) legend(spec Spec, look Style, w int) string {
-	title := look.Styles.FaintText.Render(spec.Title)
-	if look.Chosen {
-		title = look.Styles.Bold.Render(spec.Title)
+func (c *Curves) legend(spec Spec, style Style, w int) string {
+	title := style.Styles.FaintText.Render(spec.Title)
+	if style.Chosen {
+		title = style.Styles.Bold.Render(spec.Title)
 	}
-	if look.Hairline == look.Hairline {
-		title += look.Styles.AccentText.Render(" " + c.Axis.Describe(look.Hairline))
+	if style.Hairline == style.Hairline {
+		title += style.Styles.AccentText.Render(" " + c.Axis.Describe(style.Hairline))
 	}
 	used := ansi.StringWidth(title)
 	var b strings.Builder
@@ -207,8 +230,8 @@ func (c *Curves) legend(spec Spec, look Style, w int) string {
 			continue
 		}
 		v := line.Near(math.Inf(1))
-		if look.Hairline == look.Hairline {
-			v = line.Near(look.Hairline)
+		if style.Hairline == style.Hairline {
+			v = line.Near(style.Hairline)
 		}
 		mark := "━"
 		if l.Dashed {
@@ -221,7 +244,7 @@ func (c *Curves) legend(spec Spec, look Style, w int) string {
 		if used += ansi.StringWidth(text) + 4; used > w {
 			break
 		}
-		b.WriteString("   " + look.Styles.Text.Foreground(look.Styles.Curve(l.Color)).Render(mark) + text)
+		b.WriteString("   " + style.Styles.Text.Foreground(style.Styles.Curve(l.Color)).Render(mark) + text)
 	}
 	return widget.FitLine(b.String(), w)
 }

@@ -13,7 +13,7 @@ import (
 	"focusnfix/core/run"
 )
 
-// cachePixels bounds the decoded pictures that are kept: 64 of 512x512.
+// cachePixels bounds the decoded images that are kept: 64 of 512x512.
 const cachePixels = 16 << 20
 
 // Cache keeps the decoded files that were read last. It is for any number of goroutines.
@@ -34,7 +34,7 @@ type cachedImage struct {
 // NewCache returns an empty cache.
 func NewCache() *Cache { return &Cache{files: map[string]*cachedImage{}} }
 
-// Read is a picture file of a run folder. A file that was written anew is read anew.
+// Read is an image file of a run folder. A file that was written anew is read anew.
 func (c *Cache) Read(f run.Folder, path string) (image.Image, error) {
 	key := filepath.Join(f.Dir, filepath.FromSlash(path))
 	if img := c.find(key); img != nil {
@@ -92,7 +92,7 @@ func (c *Cache) drop(key string) {
 
 func pixelsOf(img image.Image) int { return img.Bounds().Dx() * img.Bounds().Dy() }
 
-// noPicture says in few words why a picture file cannot be read.
+// noPicture says in few words why an image file cannot be read.
 func noPicture(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -103,10 +103,10 @@ func noPicture(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// missingError is the error of a picture file that is not there.
+// missingError is the error of an image file that is not there.
 type missingError string
 
-func (e missingError) Error() string { return "no picture " + string(e) }
+func (e missingError) Error() string { return "no image " + string(e) }
 
 // Is makes it an fs.ErrNotExist.
 func (e missingError) Is(target error) bool { return target == fs.ErrNotExist }

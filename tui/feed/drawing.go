@@ -14,20 +14,20 @@ import (
 	"focusnfix/tui/picture"
 )
 
-// Drawing is a picture file of a run folder and what is laid over it. Paths are from the folder.
+// Drawing is an image file of a run folder and what is laid over it. Paths are from the folder.
 type Drawing struct {
 	Folder run.Folder
 	Path   string
 	Heat   string  // heatmap files, one a line; those that are not there do not count
 	Mask   string  // file of a mask that is outlined; "" is none
-	Minus  string  // picture file: the absolute difference from it is shown, times diffGain; "" is none
+	Minus  string  // image file: the absolute difference from it is shown, times diffGain; "" is none
 	Box    run.Box // outlined; the zero box is none
 
 	Version int // changes when a file was replaced
 }
 
 // Draw reads the files and blends them, at the size of the screen so that outlines are sharp: in pixels, or
-// in blocks where the terminal shows pictures by characters.
+// in blocks where the terminal shows images by characters.
 func (d Drawing) Draw(files *Cache, box render.Box, blocks bool) (image.Image, error) {
 	img, err := files.Read(d.Folder, d.Path)
 	if err != nil {
@@ -45,10 +45,10 @@ func (d Drawing) Draw(files *Cache, box render.Box, blocks bool) (image.Image, e
 	return enlarged(small, image.Pt(cols*box.Cell.X, rows*box.Cell.Y)), nil
 }
 
-// plain says whether nothing is laid over the picture.
+// plain reports whether nothing is laid over the image.
 func (d Drawing) plain() bool { return d.Heat == "" && d.Mask == "" && d.Box == (run.Box{}) }
 
-// enlarged is a picture in large pixels, so that the encoder finds its aspect and leaves its pixels.
+// enlarged is an image in large pixels, so that the encoder finds its aspect and leaves its pixels.
 func enlarged(img image.Image, size image.Point) image.Image {
 	from, out := render.RGBA(img), image.NewRGBA(image.Rectangle{Max: size})
 	for y := range size.Y {
@@ -59,7 +59,7 @@ func enlarged(img image.Image, size image.Point) image.Image {
 	return out
 }
 
-// drawAt is the drawing in a size in pixels; where nothing is laid over the picture it keeps its own.
+// drawAt is the drawing in a size in pixels; where nothing is laid over the image it keeps its own.
 func (d Drawing) drawAt(files *Cache, size image.Point) (image.Image, error) {
 	img, err := files.Read(d.Folder, d.Path)
 	if err != nil {
@@ -81,14 +81,15 @@ func (d Drawing) drawAt(files *Cache, size image.Point) (image.Image, error) {
 			return nil, err
 		}
 	}
-	if err := d.lay(files, d.Mask, scaled, func(o *render.Overlay, v []float32) { o.Mask = v }); err != nil {
+	err = d.lay(files, d.Mask, scaled, func(o *render.Overlay, v []float32) { o.Mask = v })
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	outline(scaled, d.Box)
 	return scaled, nil
 }
 
-// lay lays one file over the picture.
+// lay lays one file over the image.
 func (d Drawing) lay(files *Cache, path string, on *image.RGBA, as func(*render.Overlay, []float32)) error {
 	if path == "" {
 		return nil
@@ -98,7 +99,7 @@ func (d Drawing) lay(files *Cache, path string, on *image.RGBA, as func(*render.
 		return err
 	}
 	size := img.Bounds().Size()
-	o := render.Overlay{Width: size.X, Height: size.Y, Alpha: 0.65, Contour: color.RGBA{255, 255, 255, 255}}
+	o := render.Overlay{Width: size.X, Height: size.Y, Alpha: 0.5, Contour: color.RGBA{255, 255, 255, 255}}
 	as(&o, render.Gray(img))
 	o.Draw(on)
 	return nil
@@ -116,7 +117,7 @@ func (d Drawing) difference(files *Cache, img image.Image) (image.Image, error) 
 	return render.Difference(nil, render.RGBA(img), render.RGBA(other), picture.DiffGain), nil
 }
 
-// outline draws a box, white on black, so that it is seen on every picture.
+// outline draws a box, white on black, so that it is seen on every image.
 func outline(img *image.RGBA, b run.Box) {
 	if b == (run.Box{}) {
 		return
@@ -140,7 +141,7 @@ func outline(img *image.RGBA, b run.Box) {
 	}
 }
 
-// readRunImage reads a picture of a run folder; info tells when it was written.
+// readRunImage reads an image of a run folder; info tells when it was written.
 func readRunImage(f run.Folder, path string) (img image.Image, info os.FileInfo, err error) {
 	file, err := f.Open(path)
 	if err != nil {
@@ -154,7 +155,7 @@ func readRunImage(f run.Folder, path string) (img image.Image, info os.FileInfo,
 	return img, info, err
 }
 
-// Native is the drawing at the size of its picture.
+// Native is the drawing at the size of its image.
 func (d Drawing) Native(cache *Cache) (image.Image, error) {
 	img, err := cache.Read(d.Folder, d.Path)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"focusnfix/tui/picture"
 )
 
-// A box is as wide as a character's half where pictures are characters, and the picture keeps its size.
+// A box is as wide as a character's half where images are characters, and the image keeps its size.
 func TestOutlineInBlocks(t *testing.T) {
 	f := run.Folder{Dir: t.TempDir()}
 	if err := writeGray(filepath.Join(f.Dir, "a.png"), 90); err != nil {
@@ -44,12 +44,12 @@ func TestOutlineInBlocks(t *testing.T) {
 			t.Errorf("cell %v: the upper side is %v, want white", cell, c)
 		}
 		if c := small.RGBAAt(with.Cols/2, with.Rows); c.R > 120 {
-			t.Errorf("cell %v: the middle is %v, want the picture", cell, c)
+			t.Errorf("cell %v: the middle is %v, want the image", cell, c)
 		}
 	}
 }
 
-// What is laid over a picture has its own size; the picture saved has its own too.
+// What is laid over an image has its own size; the image saved has its own too.
 func TestNativeSize(t *testing.T) {
 	f := run.Folder{Dir: t.TempDir()}
 	if err := writeGray(filepath.Join(f.Dir, "a.png"), 90); err != nil {

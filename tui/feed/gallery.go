@@ -8,22 +8,22 @@ import (
 	"focusnfix/core"
 )
 
-// Gallery is what there is of a run's kept pictures: which prompt and seed at which step.
+// Gallery is what there is of a run's kept images: which prompt and seed at which step.
 type Gallery struct {
-	Steps      []int    // with pictures, ascending
+	Steps      []int    // with images, ascending
 	Samples    []Sample // in the order of prompts and seeds
 	Images     map[Place]core.Picture
 	Texts      map[int]string    // of the prompts, by index
-	References map[Sample]string // folders with base picture, heatmaps and mask
+	References map[Sample]string // folders with base image, heatmaps and mask
 }
 
-// Sample is a prompt of the run's list and a seed: what one picture comes from.
+// Sample is a prompt of the run's list and a seed: what one image comes from.
 type Sample struct {
 	Index int
 	Seed  uint64
 }
 
-// Place is where a picture stands in a run.
+// Place is where an image stands in a run.
 type Place struct {
 	Step   int
 	Sample Sample
@@ -34,7 +34,7 @@ func NewGallery() *Gallery {
 	return &Gallery{Images: map[Place]core.Picture{}, Texts: map[int]string{}, References: map[Sample]string{}}
 }
 
-// Add takes pictures by step. What is known of a picture already is kept: events, which are added first,
+// Add takes images by step. What is known of an image already is kept: events, which are added first,
 // know texts and scores, and a folder does not.
 func (g *Gallery) Add(pictures map[int][]core.Picture) {
 	for step, list := range pictures {
@@ -68,7 +68,7 @@ func comparePairs(a, b Sample) int {
 	return cmp.Or(cmp.Compare(a.Index, b.Index), cmp.Compare(a.Seed, b.Seed))
 }
 
-// Aspects are those that the newest pictures were judged by, in the order they came.
+// Aspects are those that the newest images were judged by, in the order they came.
 func (g *Gallery) Aspects() []string {
 	var names []string
 	for _, step := range slices.Backward(g.Steps) {
@@ -86,10 +86,10 @@ func (g *Gallery) Aspects() []string {
 	return names
 }
 
-// Files are a picture's files, from the run folder; what there is not is "".
-type Files struct{ Base, tuned, Heat, Mask string }
+// Files are the files of a base and a tuned image, from the run folder; "" is a file that is not there.
+type Files struct{ Base, tuned, Heat, TunedHeat, Mask string }
 
-// Files are those of the picture at a place, with the heatmap of an aspect.
+// Files are those of the image at a place, with the heatmap of an aspect.
 func (g *Gallery) Files(at Place, aspect string) Files {
 	f := Files{tuned: g.Images[at].Path}
 	dir := g.References[at.Sample]
@@ -100,7 +100,7 @@ func (g *Gallery) Files(at Place, aspect string) Files {
 	return f.WithHeat(aspect)
 }
 
-// WithHeat are the files with the heatmap of a judge, which lies beside the base picture.
+// WithHeat are the files with the heatmap of a judge, which lies beside the base image.
 func (f Files) WithHeat(judge string) Files {
 	f.Heat = ""
 	if dir, found := strings.CutSuffix(f.Base, "base.png"); found && judge != "" {

@@ -26,35 +26,36 @@ func TestGallery(t *testing.T) {
 		t.Errorf("aspects %v, texts %v: what the folder has hides what the event said", g.Aspects(), g.Texts)
 	}
 	f := g.Files(Place{10, Sample{1, 9}}, "violence")
-	want := Files{"reference/ab/base.png", known.Path, "reference/ab/heat-violence.png", "reference/ab/mask.png"}
+	want := Files{"reference/ab/base.png", known.Path, "reference/ab/heat-violence.png", "", "reference/ab/mask.png"}
 	if f != want {
 		t.Errorf("files %+v, want %+v", f, want)
 	}
-	// The picture has no reference at a step that no event tells of, but its pair has.
+	// The image has no reference at a step that no event tells of, but its pair has.
 	if f := g.Files(Place{5, Sample{1, 9}}, ""); f.tuned != "" || f.Base != want.Base || f.Missing(Layers{}) == "" || f.Missing(Layers{IsBase: true}) != "" {
 		t.Errorf("at another step: %+v", f)
 	}
 	none := g.Files(Place{5, Sample{2, 1}}, "violence")
-	for _, l := range []Layers{{IsBase: true}, {Difference: true}, {Heatmap: true}, {Contour: true}} {
-		if none.Missing(l) == "" {
-			t.Errorf("%+v: nothing is missing for a picture without reference", l)
+	for _, l := range []Layers{{IsBase: true, Over: Nothing}, {Difference: true}, {Over: Heat}, {Over: Outline}} {
+		if none.Missing(l)+none.Without(l) == "" {
+			t.Errorf("%+v: nothing is missing for an image without reference", l)
 		}
 	}
 	if missing := none.Missing(Layers{}); missing != "" {
-		t.Errorf("the picture alone: %s", missing)
+		t.Errorf("the image alone: %s", missing)
 	}
 }
 
 func TestDrawingOfLayers(t *testing.T) {
-	f := Files{"base", "tuned", "heat", "mask"}
+	f := Files{"base", "tuned", "heat", "tuned heat", "mask"}
 	for _, c := range []struct {
 		Layers
 		want Drawing
 	}{
-		{Layers{}, Drawing{Path: "tuned"}},
-		{Layers{IsBase: true, Heatmap: true}, Drawing{Path: "base", Heat: "heat"}},
-		{Layers{Contour: true}, Drawing{Path: "tuned", Mask: "mask"}},
-		{Layers{Difference: true, IsBase: true}, Drawing{Path: "tuned", Minus: "base"}},
+		{Layers{Over: Nothing}, Drawing{Path: "tuned"}},
+		{Layers{IsBase: true, Over: Heat}, Drawing{Path: "base", Heat: "heat"}},
+		{Layers{Over: Heat}, Drawing{Path: "tuned", Heat: "tuned heat"}}, // each image has its own
+		{Layers{}, Drawing{Path: "tuned", Mask: "mask"}},
+		{Layers{Difference: true, IsBase: true, Over: Heat}, Drawing{Path: "tuned", Minus: "base"}},
 	} {
 		if got := f.Drawing(c.want.Folder, c.Layers); got != c.want {
 			t.Errorf("%+v: %+v, want %+v", c.Layers, got, c.want)

@@ -8,43 +8,77 @@ import (
 	"focusnfix/render"
 )
 
-// Layers are the ways of looking at a pair of pictures.
+// Overlay is what lies over an image.
+type Overlay uint8
+
+// The overlays, in the order in which a key goes through them.
+const (
+	Outline Overlay = iota // of the mask: where training may change the image
+	Heat                   // the heatmap of the image's own faults
+	Nothing
+	overlays
+)
+
+// Next is the overlay that follows.
+func (o Overlay) Next() Overlay { return (o + 1) % overlays }
+
+func (o Overlay) String() string { return [...]string{"mask", "heatmap", ""}[o] }
+
+// Layers are the ways of showing a base and a tuned image in one place.
 type Layers struct {
-	IsBase     bool // the base picture, not the tuned one
+	IsBase     bool // the base image, not the tuned one
 	Difference bool // of the two
-	Heatmap    bool
-	Contour    bool // of the mask
+	Over       Overlay
 }
 
-// Drawing is the picture as the layers say.
+// heat is the heatmap that the layers show, which is the shown image's own; "" is none.
+func (f Files) heat(l Layers) string {
+	switch {
+	case l.Over != Heat || l.Difference:
+		return ""
+	case l.IsBase:
+		return f.Heat
+	}
+	return f.TunedHeat
+}
+
+// Drawing is the image as the layers say.
 func (f Files) Drawing(folder run.Folder, l Layers) Drawing {
-	d := Drawing{Folder: folder, Path: f.tuned}
+	d := Drawing{Folder: folder, Path: f.tuned, Heat: f.heat(l)}
 	switch {
 	case l.Difference:
 		d.Minus = f.Base
 	case l.IsBase:
 		d.Path = f.Base
 	}
-	if l.Heatmap {
-		d.Heat = f.Heat
-	}
-	if l.Contour {
+	if l.Over == Outline {
 		d.Mask = f.Mask
 	}
 	return d
 }
 
-// Missing says what the layers need and the run does not have; "" is nothing.
+// Missing says which image the layers need and the run does not have; "" is none.
 func (f Files) Missing(l Layers) string {
 	switch {
 	case f.tuned == "" && (l.Difference || !l.IsBase):
-		return "no picture at this step"
+		return "no image at this step"
 	case f.Base == "" && (l.IsBase || l.Difference):
-		return "no base picture is known for this one"
-	case f.Heat == "" && l.Heatmap:
-		return "no heatmap is known for this picture"
-	case f.Mask == "" && l.Contour:
-		return "no mask is known for this picture"
+		return "no base image is known for this one"
+	}
+	return ""
+}
+
+// Without says what is to lie over the image and is not known; "" is nothing.
+func (f Files) Without(l Layers) string {
+	switch {
+	case l.Over == Outline && f.Mask == "":
+		return "no mask is known for this image"
+	case l.Over == Heat && l.Difference:
+		return "a difference has no heatmap"
+	case l.Over == Heat && !l.IsBase && f.TunedHeat == "" && f.Heat != "":
+		return "the base image alone has a heatmap"
+	case l.Over == Heat && f.heat(l) == "":
+		return "no heatmap is known for this image"
 	}
 	return ""
 }
@@ -58,16 +92,16 @@ func (l Layers) Words(aspect string) []string {
 	case l.IsBase:
 		parts[0] = "base"
 	}
-	if l.Heatmap {
+	switch l.Over {
+	case Heat:
 		parts = append(parts, "heatmap", aspect)
-	}
-	if l.Contour {
+	case Outline:
 		parts = append(parts, "mask")
 	}
 	return parts
 }
 
-// OutsidePSNR is how like the base picture the tuned one is outside the mask, in dB; +Inf is equal. It
+// OutsidePSNR is how like the base image the tuned one is outside the mask, in dB; +Inf is equal. It
 // is NaN where files are missing or do not fit together, or nothing is left to compare.
 func (f Files) OutsidePSNR(folder run.Folder, cache *Cache) float64 {
 	base, err := cache.Read(folder, f.Base)
@@ -85,7 +119,7 @@ func (f Files) OutsidePSNR(folder run.Folder, cache *Cache) float64 {
 	return psnrOutside(render.RGBA(base), render.RGBA(tuned), render.Gray(mask))
 }
 
-// psnrOutside compares two pictures of one size where the mask is below 0.5.
+// psnrOutside compares two images of one size where the mask is below 0.5.
 func psnrOutside(a, b *image.RGBA, mask []float32) float64 {
 	var sum, n float64
 	for i, m := range mask {

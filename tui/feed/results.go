@@ -82,19 +82,13 @@ func (r *Results) Current() (core.PromptResult, bool) {
 	return r.List[r.At], true
 }
 
-// ResultFiles are a result's files, with the heatmap that a judge makes of the base picture.
+// ResultFiles are a result's files, with the heatmaps that a judge makes of both images.
 func ResultFiles(r core.PromptResult, judge string) Files {
-	f := Files{Base: r.Path + "/base.png", tuned: r.Path + "/tuned.png", Mask: r.Path + "/mask.png"}
-	return f.WithHeat(judge)
-}
-
-// TunedHeat is the heatmap that the judge makes of the tuned picture.
-func (f Files) TunedHeat() string {
-	name, isPNG := strings.CutSuffix(f.Heat, ".png")
-	if !isPNG {
-		return ""
+	f := Files{Base: r.Path + "/base.png", tuned: r.Path + "/tuned.png", Mask: r.Path + "/mask.png"}.WithHeat(judge)
+	if name, isPNG := strings.CutSuffix(f.Heat, ".png"); isPNG {
+		f.TunedHeat = name + "-tuned.png"
 	}
-	return name + "-tuned.png"
+	return f
 }
 
 // Judges are the names that a result's heatmaps are kept under.

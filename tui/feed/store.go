@@ -12,7 +12,7 @@ import (
 const (
 	maxLog      = 4000
 	maxPrompts  = 1000
-	maxPictures = 20000 // pictures: their names, not their pixels
+	maxPictures = 20000 // images: their names, not their pixels
 )
 
 // Store is what the screen keeps of a run's events. Its memory has a bound however long the run is.
@@ -20,7 +20,7 @@ type Store struct {
 	Steps       *table // of training steps; columns: see addStep
 	Evaluations *table // columns as in steps: "reward/ASPECT", "held_out/ASPECT", ...
 	Aspects     []string
-	Log         []core.Event // all but steps and pictures, the oldest first
+	Log         []core.Event // all but steps and images, the oldest first
 
 	Step           int // of the newest event
 	Train          *core.TrainStep
@@ -28,9 +28,9 @@ type Store struct {
 	evaluation     *core.Evaluation
 	Alarms         []core.Event           // since the run last began or went on
 	Pictures       map[int][]core.Picture // by step
-	PictureSteps   []int                  // steps that have pictures, rising
-	kept           int                    // pictures in all
-	PictureChanges int                    // grows when pictures come or go
+	PictureSteps   []int                  // steps that have images, rising
+	kept           int                    // images in all
+	PictureChanges int                    // grows when images come or go
 	Prompts        []core.Event           // results of quick prompts and of repairs, the oldest first
 
 	state, Doing string // the newest state event's state and message
@@ -82,7 +82,7 @@ func (s *Store) Add(e *core.Event) {
 	}
 }
 
-// isProgress says whether an event only counts on what the one before has said: "picture 3 of 48".
+// isProgress reports whether an event only counts on what the one before has said: "image 3 of 48".
 func isProgress(before, e *core.Event) bool {
 	return e.Kind == "state" && before.Kind == "state" && e.State == before.State && e.Message != "" &&
 		withoutDigits(e.Message) == withoutDigits(before.Message)
@@ -142,7 +142,7 @@ func (s *Store) addPictures(step int, pictures []core.Picture) {
 	}
 }
 
-// dropPictures forgets the pictures from a step on: training has gone back and makes them anew.
+// dropPictures forgets the images from a step on: training has gone back and makes them anew.
 func (s *Store) dropPictures(step int) {
 	i, _ := slices.BinarySearch(s.PictureSteps, step)
 	s.PictureChanges++
@@ -153,7 +153,7 @@ func (s *Store) dropPictures(step int) {
 	s.PictureSteps = s.PictureSteps[:i]
 }
 
-// NewestPictures is the step whose pictures are the newest; ok is false while there are none.
+// NewestPictures is the step whose images are the newest; ok is false while there are none.
 func (s *Store) NewestPictures() (step int, ok bool) {
 	if len(s.PictureSteps) == 0 {
 		return 0, false

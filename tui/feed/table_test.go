@@ -58,7 +58,7 @@ func TestTableGoesBack(t *testing.T) {
 	}
 }
 
-// Training that goes back drops the pictures after that step; kinds that are not known are kept as they are.
+// Training that goes back drops the images after that step; kinds that are not known are kept as they are.
 func TestStore(t *testing.T) {
 	s := newStore()
 	step := func(i int) { s.Add(&core.Event{Kind: "step", Step: i, Train: &core.TrainStep{Reward: float64(i)}}) }
@@ -71,18 +71,18 @@ func TestStore(t *testing.T) {
 	}
 	step(6)
 	if !slices.Equal(s.PictureSteps, []int{1, 2, 3, 4, 5}) || s.kept != 10 {
-		t.Errorf("after going back to 6: pictures of %v, %d kept", s.PictureSteps, s.kept)
+		t.Errorf("after going back to 6: images of %v, %d kept", s.PictureSteps, s.kept)
 	}
-	s.Add(&core.Event{Kind: "state", State: "running", Message: "picture 1 of 48"})
-	s.Add(&core.Event{Kind: "state", State: "running", Message: "picture 2 of 48"})
+	s.Add(&core.Event{Kind: "state", State: "running", Message: "image 1 of 48"})
+	s.Add(&core.Event{Kind: "state", State: "running", Message: "image 2 of 48"})
 	s.Add(&core.Event{Kind: "something new", Message: "hello"})
-	if n := len(s.Log); n != 2 || s.Log[0].Message != "picture 2 of 48" {
+	if n := len(s.Log); n != 2 || s.Log[0].Message != "image 2 of 48" {
 		t.Errorf("log %+v, want the newest progress and the unknown event", s.Log)
 	}
 	for i := range 3 * maxPictures {
 		pics(100 + i)
 	}
 	if s.kept > maxPictures+2 || s.PictureSteps[0] != 1 || s.PictureSteps[len(s.PictureSteps)-1] != 100+3*maxPictures-1 {
-		t.Errorf("%d pictures kept, first of step %d", s.kept, s.PictureSteps[0])
+		t.Errorf("%d images kept, first of step %d", s.kept, s.PictureSteps[0])
 	}
 }

@@ -13,7 +13,7 @@ import (
 // cells: the renderer's part and the filter's.
 func BenchmarkFrame(b *testing.B) {
 	const w, h = 200, 60
-	for _, name := range []string{"renderer", "filter", "filter without a picture"} {
+	for _, name := range []string{"renderer", "filter", "filter without an image"} {
 		b.Run(name, func(b *testing.B) {
 			var frame, out bytes.Buffer
 			p := NewShelf(Terminal{Protocol: Sixel})

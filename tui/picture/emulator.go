@@ -41,7 +41,7 @@ func (m *model) blank() *uv.Cell {
 	return &uv.Cell{Content: " ", Width: 1, Style: uv.Style{Bg: m.pen.Bg}}
 }
 
-// isScreen says whether the token only changes cells, the cursor or the pen, so that the filter may
+// isScreen reports whether the token only changes cells, the cursor or the pen, so that the filter may
 // keep it and draw the outcome itself.
 func (t token) isScreen() bool {
 	switch t.kind {

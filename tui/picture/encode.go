@@ -20,7 +20,7 @@ type Encoded struct {
 	scaled     bool        // kitty: the terminal stretches it over its cells
 }
 
-// pixels says whether the picture is drawn by a graphics protocol and not as text.
+// pixels reports whether the picture is drawn by a graphics protocol and not as text.
 func (p Encoded) pixels() bool { return p.protocol >= Sixel }
 
 // kittyNumbers counts the pictures that were encoded for kitty. The first number is any, so that

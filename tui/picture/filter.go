@@ -235,12 +235,12 @@ func (s *Screen) step(t token) {
 	}
 }
 
-// isMode says whether the token sets or resets a private mode.
+// isMode reports whether the token sets or resets a private mode.
 func (t token) isMode() bool {
 	return t.kind == tokenCSI && t.prefix == '?' && t.inter == 0 && (t.final == 'h' || t.final == 'l')
 }
 
-// erasesAll says whether the token is ED 2.
+// erasesAll reports whether the token is ED 2.
 func (t token) erasesAll() bool { return t.kind == tokenCSI && t.final == 'J' && t.param(0, 0) == 2 }
 
 // mode follows the modes that matter here. It returns true when nothing is left to do with the token.

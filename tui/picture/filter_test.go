@@ -61,7 +61,7 @@ func (r *stage) pixels(data []byte) {
 	}
 	at := r.emu.CursorPosition()
 	if at.Y+rows >= r.h {
-		r.t.Errorf("picture %d in the last row would scroll the terminal", n)
+		r.t.Errorf("image %d in the last row would scroll the terminal", n)
 	}
 	for i := range cols * rows {
 		r.emu.SetCell(at.X+i%cols, at.Y+i/cols, &uv.Cell{Content: mark(n, i), Width: 1})
@@ -81,7 +81,7 @@ func (r *stage) Write(p []byte) (int, error) {
 		b = b[len(t.raw):]
 		for at, want := range r.kept {
 			if got := r.emu.CellAt(at.X, at.Y).Content; got != want {
-				r.t.Fatalf("cell %v of a picture that stays: %q after %q", at, got, t.raw)
+				r.t.Fatalf("cell %v of an image that stays: %q after %q", at, got, t.raw)
 			}
 		}
 	}
@@ -222,7 +222,7 @@ func (s *scene) view(p *Shelf) string {
 	return cells.Render()
 }
 
-// overlap says whether pictures cover each other: the lower one is drawn over the upper one then.
+// overlap reports whether pictures cover each other: the lower one is drawn over the upper one then.
 func (s *scene) overlap() bool {
 	for i, a := range s.where {
 		for _, b := range s.where[:i] {
@@ -285,7 +285,7 @@ func TestRandomFrames(t *testing.T) {
 				r.frame(s.view(r.pics), s.overlap())
 			}
 			if r.draws == 0 {
-				t.Error("no picture was drawn")
+				t.Error("no image was drawn")
 			}
 		})
 	}

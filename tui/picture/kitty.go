@@ -46,7 +46,7 @@ func (k *kittyState) transmit(b *bytes.Buffer, p spot) int {
 // rect is the picture's place in screen cells.
 func (p spot) rect() image.Rectangle { return image.Rect(p.x, p.y, p.x+p.Cols, p.y+p.Rows) }
 
-// differs says whether other parts of the picture are placed than the given ones.
+// differs reports whether other parts of the picture are placed than the given ones.
 func (k *kittyState) differs(p spot, rects []image.Rectangle) bool {
 	return !slices.Equal(k.placed[p.id], rects)
 }
@@ -126,7 +126,7 @@ func visibleRects(p spot, target *uv.Buffer) []image.Rectangle {
 	return rects
 }
 
-// sameColumns says whether the rectangles a end above row y and have the columns of b.
+// sameColumns reports whether the rectangles a end above row y and have the columns of b.
 func sameColumns(a, b []image.Rectangle, y int) bool {
 	return len(a) > 0 && a[0].Max.Y == y && slices.EqualFunc(a, b, func(a, b image.Rectangle) bool {
 		return a.Min.X == b.Min.X && a.Max.X == b.Max.X
@@ -134,8 +134,8 @@ func sameColumns(a, b []image.Rectangle, y int) bool {
 }
 
 // placeholderCell is the text cell that stands for one cell of a picture that was sent for placeholders:
-// U+10EEEE with its row and column as diacritics, its number as the foreground colour. It is made here,
-// behind the renderer, so that no colour profile can change the number.
+// U+10EEEE with its row and column as diacritics, its number as the foreground color. It is made here,
+// behind the renderer, so that no color profile can change the number.
 func placeholderCell(id uint32, col, row int) uv.Cell {
 	s := []rune{kitty.Placeholder, kitty.Diacritic(row), kitty.Diacritic(col), kitty.Diacritic(int(id >> 24))}
 	return uv.Cell{Content: string(s), Width: 1, Style: uv.Style{Fg: ansi.IndexedColor(id)}}

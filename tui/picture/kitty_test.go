@@ -41,7 +41,7 @@ func (k *kittyTerminal) command(s string, cursor image.Point) {
 	case "p":
 		whole, ok := k.images[id[0]]
 		if !ok {
-			k.t.Errorf("placement of picture %d, which was never sent", id[0])
+			k.t.Errorf("placement of image %d, which was never sent", id[0])
 		}
 		size := image.Pt(number("w"), number("h"))
 		if size == (image.Point{}) {
@@ -68,7 +68,7 @@ func (k *kittyTerminal) pixelAt(p image.Point) string {
 	for id, pl := range k.placed {
 		if p.In(image.Rectangle{pl.at, pl.at.Add(pl.size)}) {
 			if found != "" {
-				k.t.Errorf("two pictures at %v", p)
+				k.t.Errorf("two images at %v", p)
 			}
 			found = fmt.Sprint(id[0], p.Sub(pl.at).Add(pl.from))
 		}
@@ -114,7 +114,7 @@ func TestRandomFramesKitty(t *testing.T) {
 	}
 }
 
-// In tmux pictures are text: every cell is a placeholder whose colour is the picture's number.
+// In tmux pictures are text: every cell is a placeholder whose color is the picture's number.
 func TestKittyPlaceholders(t *testing.T) {
 	r := newStage(t, 20, 6)
 	sent := 0
@@ -126,18 +126,18 @@ func TestKittyPlaceholders(t *testing.T) {
 		r.frameWithoutCheck(fmt.Sprintf("line %d\n%s", i, r.pics.View("p", 4, 2)))
 	}
 	if sent != 1 {
-		t.Errorf("the picture was sent %d times", sent)
+		t.Errorf("the image was sent %d times", sent)
 	}
 	want := placeholderCell(pic.id, 3, 1)
 	if got := r.emu.CellAt(3, 2); got.Content != want.Content || !strings.HasPrefix(got.Content, "\U0010EEEE") {
 		t.Errorf("cell 3,2 is %q, want %q", got.Content, want.Content)
 	}
 	if got, want := fmt.Sprint(r.emu.CellAt(0, 1).Style.Fg), fmt.Sprint(want.Style.Fg); got != want {
-		t.Errorf("colour %v, want %v", got, want)
+		t.Errorf("color %v, want %v", got, want)
 	}
 	r.frameWithoutCheck("gone")
 	if sent != 2 {
-		t.Errorf("the picture was not deleted: %d commands", sent)
+		t.Errorf("the image was not deleted: %d commands", sent)
 	}
 	if c := r.emu.CellAt(0, 1); c.Content != " " {
 		t.Errorf("a placeholder stayed: %q", c.Content)
@@ -151,7 +151,7 @@ func TestVisibleRects(t *testing.T) {
 		target.SetCell(2+i%6, 1+i/6, &uv.Cell{Content: string(r), Width: 1})
 	}
 	if got := visibleRects(p, target); len(got) != 1 || got[0] != p.rect() {
-		t.Fatalf("whole picture: %v", got)
+		t.Fatalf("whole image: %v", got)
 	}
 	for _, at := range []image.Point{{4, 2}, {5, 2}, {4, 3}, {5, 3}} {
 		target.SetCell(at.X, at.Y, &uv.EmptyCell)

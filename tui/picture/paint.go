@@ -20,7 +20,7 @@ type spot struct {
 	x, y int
 }
 
-// isPicture says whether a cell holds a picture's rune: part of a picture in a frame, pixels in shown.
+// isPicture reports whether a cell holds a picture's rune: part of a picture in a frame, pixels in shown.
 func isPicture(c *uv.Cell) bool {
 	return len(c.Content) > 1 && c.Content[0] == leadByte && c.Content[1] <= lastSecond
 }
@@ -115,7 +115,7 @@ func (s *Screen) drawable(visible map[spot]int, w, h int) map[spot]bool {
 	return spots
 }
 
-// leavesPixels says whether a cell with pixels becomes text.
+// leavesPixels reports whether a cell with pixels becomes text.
 func leavesPixels(shown, target *uv.Buffer) bool {
 	for y, line := range shown.Lines {
 		for x := range line {
@@ -188,7 +188,7 @@ func (s *Screen) drawPicture(p spot, target *uv.Buffer) int {
 	return s.pending.Len() - before
 }
 
-// damaged says whether a visible cell of the picture lacks its pixels on the terminal, or, for kitty,
+// damaged reports whether a visible cell of the picture lacks its pixels on the terminal, or, for kitty,
 // whether the visible part has changed.
 func (s *Screen) damaged(p spot, target *uv.Buffer) bool {
 	damaged := false
@@ -199,7 +199,7 @@ func (s *Screen) damaged(p spot, target *uv.Buffer) bool {
 	return damaged || p.protocol == Kitty && s.kitty.differs(p, visibleRects(p, target))
 }
 
-// owns says whether a cell at x, y belongs to the picture.
+// owns reports whether a cell at x, y belongs to the picture.
 func (p spot) owns(c *uv.Cell, x, y int) bool {
 	if !isPicture(c) {
 		return false
@@ -229,7 +229,7 @@ func (s *Screen) clearUnder(p spot, target *uv.Buffer) {
 	})
 }
 
-// halfCovers says whether the picture's pixels end within the cell.
+// halfCovers reports whether the picture's pixels end within the cell.
 func (p spot) halfCovers(x, y int) bool {
 	return x == p.x+p.Cols-1 && p.size.X < p.Cols*p.cell.X || y == p.y+p.Rows-1 && p.size.Y < p.Rows*p.cell.Y
 }

@@ -21,7 +21,7 @@ type Printer struct {
 	Cols, Rows int  // the largest picture in cells; 0 cols is 80, 0 rows is as high as it takes
 	Enlarge    bool // also beyond a screen pixel for a pixel
 	Inline     bool // w is a terminal: the cursor is put below the picture, whatever the terminal does
-	// Heat and Mask are picture files, read as grey values, that are laid over every picture; white is
+	// Heat and Mask are picture files, read as gray values, that are laid over every picture; white is
 	// faulty. Diff is a picture file of the same size: the absolute difference is shown, times diffGain.
 	Heat, Mask, Diff string
 }
@@ -110,7 +110,7 @@ func (v Printer) show(img image.Image, overlay render.Overlay) string {
 		rows = min(rows, (size.Y+cell.Y-1)/cell.Y)
 	}
 	if v.Terminal.Protocol == Off {
-		return fmt.Sprintf("[picture of %dx%d pixels]\n", size.X, size.Y)
+		return fmt.Sprintf("[image of %dx%d pixels]\n", size.X, size.Y)
 	}
 	if overlay.Width > 0 {
 		fit := render.Box{Cols: cols, Rows: rows, Cell: cell}.Fit(size, 6)
@@ -164,7 +164,7 @@ func Decode(name string, f io.ReadSeeker) (image.Image, error) {
 	config, format, err := image.DecodeConfig(io.LimitReader(f, maxFileSize))
 	switch {
 	case errors.Is(err, image.ErrFormat):
-		return nil, fmt.Errorf("%s: neither a PNG nor a JPEG picture", name)
+		return nil, fmt.Errorf("%s: neither a PNG nor a JPEG image", name)
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", name, err)
 	case config.Width <= 0 || config.Height <= 0 || config.Width > maxPixels/config.Height:
@@ -175,7 +175,7 @@ func Decode(name string, f io.ReadSeeker) (image.Image, error) {
 	}
 	img, _, err := image.Decode(io.LimitReader(f, maxFileSize))
 	if err != nil {
-		return nil, fmt.Errorf("%s: broken %s picture: %w", name, format, err)
+		return nil, fmt.Errorf("%s: broken %s image: %w", name, format, err)
 	}
 	return img, nil
 }

@@ -77,8 +77,8 @@ func TestView(t *testing.T) {
 	}
 	off := blocks
 	off.Terminal.Protocol = Off
-	if got := show(t, off, pic); got != "[picture of 80x60 pixels]\n" {
-		t.Errorf("no pictures: %q", got)
+	if got := show(t, off, pic); got != "[image of 80x60 pixels]\n" {
+		t.Errorf("no images: %q", got)
 	}
 	cells := blocks
 	cells.Terminal.Protocol = KittyCells
@@ -103,7 +103,7 @@ func TestViewOverlayAndDifference(t *testing.T) {
 	v.Heat, v.Mask, v.Diff = "", "", same
 	black := show(t, v, pic)
 	if strings.Contains(black, "200") {
-		t.Errorf("equal pictures differ: %q", black)
+		t.Errorf("equal images differ: %q", black)
 	}
 	if v.Diff = other; !strings.Contains(show(t, v, pic), "40;40;40") {
 		t.Errorf("10 levels times 4 are 40: %q", show(t, v, pic))
@@ -123,7 +123,7 @@ func TestViewErrors(t *testing.T) {
 	for name, c := range map[string]struct{ file, diff, heat, mask, want string }{
 		"none":      {filepath.Join(dir, "none"), "", "", "", "no such file"},
 		"text":      {writeFile(t, dir, "text", []byte("hello")), "", "", "", "neither a PNG nor a JPEG"},
-		"cut":       {writeFile(t, dir, "cut", whole[:len(whole)-20]), "", "", "", "broken png picture"},
+		"cut":       {writeFile(t, dir, "cut", whole[:len(whole)-20]), "", "", "", "broken png image"},
 		"huge":      {writeFile(t, dir, "huge", huge), "", "", "", "65535x65535 pixels, want 1 to"},
 		"diff size": {pic, writePNG(t, dir, "small.png", 4, 4, 1), "", "", "4x4 pixels, want 8x6"},
 		"mask size": {pic, "", pic, writePNG(t, dir, "mask.png", 4, 4, 1), "4x4 pixels, want 8x6"},
@@ -152,7 +152,7 @@ func FuzzReadImage(f *testing.F) {
 		}
 		img, err := readImage(path)
 		if err == nil && img.Bounds().Empty() {
-			t.Error("an empty picture was read")
+			t.Error("an empty image was read")
 		}
 	})
 }

@@ -189,7 +189,7 @@ func windowSize(tty *os.File) (w, h int, ok bool) {
 	return w, h, err == nil
 }
 
-// IsTerminal says whether f is a terminal.
+// IsTerminal reports whether f is a terminal.
 func IsTerminal(f *os.File) bool {
 	_, _, ok := windowSize(f)
 	return ok

@@ -126,7 +126,7 @@ func TestProbeNumbers(t *testing.T) {
 		t.Errorf("registers %d, sixel up to %v, mode 2026 %d", term.registers, term.maxSixel, term.sync)
 	}
 	if term.Profile != render.ANSI256 {
-		t.Errorf("profile %v, want 256 colours", term.Profile)
+		t.Errorf("profile %v, want 256 colors", term.Profile)
 	}
 	if kitty := replay(t, "kitty", "", env("TERM=xterm-kitty")).Terminal(); kitty.sync != 2 || kitty.Profile != render.TrueColor {
 		t.Errorf("kitty: mode 2026 %d, profile %v", kitty.sync, kitty.Profile)

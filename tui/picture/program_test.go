@@ -99,16 +99,16 @@ func TestProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r.draws == 0 {
-		t.Error("no picture was drawn")
+		t.Error("no image was drawn")
 	}
 	for i := range r.w * r.h {
 		if c := r.emu.CellAt(i%r.w, i/r.w); isMark(c) {
-			t.Fatalf("a picture stayed at %d,%d", i%r.w, i/r.w)
+			t.Fatalf("an image stayed at %d,%d", i%r.w, i/r.w)
 		}
 	}
 }
 
-// shows says whether the terminal shows the view.
+// shows reports whether the terminal shows the view.
 func (r *stage) shows(view string) bool {
 	r.draw(view)
 	for i := range r.w * r.h {

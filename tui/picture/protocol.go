@@ -8,7 +8,7 @@ type Protocol uint8
 // The protocols, those that draw pixels last.
 const (
 	Off        Protocol = iota // no pictures, a line of text in their place
-	Blocks                     // half block characters in two colours
+	Blocks                     // half block characters in two colors
 	Sixel                      // DEC sixel
 	ITerm2                     // OSC 1337 File
 	Kitty                      // kitty graphics, placed at the cursor
@@ -30,5 +30,5 @@ func ParseProtocol(s string) (Protocol, bool, error) {
 			return Protocol(i), true, nil
 		}
 	}
-	return Off, false, fmt.Errorf("picture protocol %q: want auto, kitty, sixel, iterm2, blocks or off", s)
+	return Off, false, fmt.Errorf("image protocol %q: want auto, kitty, sixel, iterm2, blocks or off", s)
 }

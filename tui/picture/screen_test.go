@@ -94,7 +94,7 @@ func TestCoversWhatWasThere(t *testing.T) {
 	write(t, s, "\x1b[H\x1b[J"+at(p, "a", 3, 2))
 	got, _, found := strings.Cut(out.String(), "\x1bPq2;")
 	if !found || !strings.Contains(got, "\x1b[3;7H ") || !strings.Contains(got, "\x1b[4;7H ") || strings.Contains(got, "\x1b[3;4H ") {
-		t.Errorf("got %q, then the picture; want its last column blank first, and nothing else", got)
+		t.Errorf("got %q, then the image; want its last column blank first, and nothing else", got)
 	}
 	again := fake(3, 4, 2)
 	again.cell, again.size = small.cell, small.size
@@ -102,7 +102,7 @@ func TestCoversWhatWasThere(t *testing.T) {
 	out.Reset()
 	write(t, s, at(p, "a", 3, 2))
 	if got, _, found := strings.Cut(out.String(), "\x1bPq3;"); !found || strings.Contains(got, " ") {
-		t.Errorf("a picture of the same size: %q before it, want nothing that could flicker", got)
+		t.Errorf("an image of the same size: %q before it, want nothing that could flicker", got)
 	}
 }
 
@@ -249,7 +249,7 @@ func TestBudget(t *testing.T) {
 		b.sent(n, time.Millisecond)
 	}
 	if b.at != 0 {
-		t.Errorf("level %d after one slow picture and %d fast ones, want 0", b.at, fastWrites)
+		t.Errorf("level %d after one slow image and %d fast ones, want 0", b.at, fastWrites)
 	}
 	b.sent(n, time.Second)
 	for range 10 * fastWrites {
@@ -278,14 +278,14 @@ func TestReserve(t *testing.T) {
 		}
 	}
 	if cols, rows := p.Shown("3"); cols == 0 || rows == 0 {
-		t.Error("picture 3 is not shown")
+		t.Error("image 3 is not shown")
 	}
 	p.Show("huge", fake(1, 1000, 1000))
 	if cols, _ := p.Shown("huge"); cols != 0 {
-		t.Error("a picture with more cells than runes was shown")
+		t.Error("an image with more cells than runes was shown")
 	}
 	if got, want := p.View("none", 3, 2), "   \n   "; got != want {
-		t.Errorf("no picture: %q", got)
+		t.Errorf("no image: %q", got)
 	}
 }
 

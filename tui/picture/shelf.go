@@ -61,7 +61,7 @@ func (p *Shelf) SetTerminal(term Terminal) {
 	p.term = term
 }
 
-// InBlocks says whether pictures are made of characters.
+// InBlocks reports whether pictures are made of characters.
 func (p *Shelf) InBlocks() bool {
 	term, level := p.state()
 	return term.Protocol <= Blocks || level.blocks

@@ -19,7 +19,7 @@ type Terminal struct {
 	name       string      // XTVERSION's answer
 	attributes []int       // DA1's answer; nil until it came
 	kitty      bool        // answers kitty's graphics query
-	registers  int         // sixel colours, from XTSMGRAPHICS
+	registers  int         // sixel colors, from XTSMGRAPHICS
 	maxSixel   image.Point // pixels, from XTSMGRAPHICS
 	sync       int         // DECRQM's value for mode 2026; -1 without an answer
 	cells      image.Point // columns and rows
@@ -52,7 +52,7 @@ func readEnvironment(getenv func(string) string) environment {
 	return e
 }
 
-// profile is the number of colours that the variables promise.
+// profile is the number of colors that the variables promise.
 func (e environment) profile(getenv func(string) string) render.Profile {
 	switch {
 	case getenv("NO_COLOR") != "" || e.term == "dumb" || e.term == "":
@@ -112,7 +112,7 @@ func (t *Terminal) mux() string {
 
 func (t *Terminal) sixel() bool { return slices.Contains(t.attributes, 4) }
 
-// is says whether the terminal calls itself by one of the names.
+// is reports whether the terminal calls itself by one of the names.
 func (t *Terminal) is(names ...string) bool {
 	s := strings.ToLower(t.name)
 	if s == "" {
@@ -121,7 +121,7 @@ func (t *Terminal) is(names ...string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(s, n) })
 }
 
-// keepsPixelsUnderText says whether text leaves pixels visible below it; only erasing the screen does not.
+// keepsPixelsUnderText reports whether text leaves pixels visible below it; only erasing the screen does not.
 func (t *Terminal) keepsPixelsUnderText() bool { return t.is("konsole") && t.Protocol != Kitty }
 
 // choose decides on the protocol. Forced is the user's.
@@ -135,7 +135,7 @@ func (t *Terminal) choose(forced Protocol, isForced bool) {
 	case t.attributes == nil && t.name == "":
 		t.set(Blocks, "the terminal has not answered")
 	case mux == "screen":
-		t.set(Blocks, "GNU screen passes no pictures on")
+		t.set(Blocks, "GNU screen passes no images on")
 	case mux == "tmux" && t.kitty && hasPlaceholders(t.outer):
 		t.set(KittyCells, t.outer+" around tmux has kitty graphics")
 	case mux == "tmux":
@@ -162,7 +162,7 @@ func (t *Terminal) chooseDirect() {
 	}
 }
 
-// hasPlaceholders says whether the terminal of that name draws kitty's placeholder characters; there is no
+// hasPlaceholders reports whether the terminal of that name draws kitty's placeholder characters; there is no
 // query for it. kitty does since 0.28.
 func hasPlaceholders(name string) bool {
 	if strings.HasPrefix(strings.ToLower(name), "ghostty") {
@@ -202,19 +202,19 @@ func (t *Terminal) Report() []Fact {
 		{"sixel", yesNo(t.sixel()), ""},
 		{"kitty graphics", yesNo(t.kitty), ""},
 		{"synchronized output", map[bool]string{true: "yes", false: "no"}[t.sync == 1 || t.sync == 2], ""},
-		{"colours", []string{"24 bit", "256", "16", "none"}[t.Profile], ""},
+		{"colors", []string{"24 bit", "256", "16", "none"}[t.Profile], ""},
 	}
 	if t.cellSource == "a guess" {
 		facts[2].Hint = "give the cell's size with --cell-size WxH"
 	}
 	if t.sixel() && t.registers > 0 {
-		facts[4].Value = fmt.Sprintf("yes, %d colours, up to %dx%d pixels", t.registers, t.maxSixel.X, t.maxSixel.Y)
+		facts[4].Value = fmt.Sprintf("yes, %d colors, up to %dx%d pixels", t.registers, t.maxSixel.X, t.maxSixel.Y)
 	}
 	if t.Profile > render.TrueColor && t.env.ssh {
-		facts[7].Hint = "ssh drops COLORTERM: run with COLORTERM=truecolor if your terminal has 24 bit colour"
+		facts[7].Hint = "ssh drops COLORTERM: run with COLORTERM=truecolor if your terminal has 24 bit color"
 	}
 	if t.env.ssh {
-		facts = append(facts, Fact{"connection", "ssh", "large pictures are slow on thin lines: they are made smaller when a picture takes over 250 ms"})
+		facts = append(facts, Fact{"connection", "ssh", "large images are slow on thin lines: they are made smaller when an image takes over 250 ms"})
 	}
 	if m := t.mux(); m != "" {
 		facts = append(facts, Fact{"multiplexer", m, ""})
@@ -237,19 +237,19 @@ func (t *Terminal) hint() string {
 	case t.Reason == "chosen by the user":
 		return ""
 	case t.attributes == nil && t.name == "":
-		return "the terminal answers no queries; if it can show pictures, say how: FNF_IMAGES=sixel, kitty or iterm2"
+		return "the terminal answers no queries; if it can show images, say how: FNF_IMAGES=sixel, kitty or iterm2"
 	case t.mux() == "tmux" && t.outer == "":
-		return "for pictures from kitty or Ghostty: tmux set -g allow-passthrough on; if tmux itself has sixel (3.4 and later): FNF_IMAGES=sixel"
+		return "for images from kitty or Ghostty: tmux set -g allow-passthrough on; if tmux itself has sixel (3.4 and later): FNF_IMAGES=sixel"
 	case t.mux() == "tmux" && t.sixel():
 		return "this tmux has sixel: try FNF_IMAGES=sixel"
 	case t.mux() == "tmux":
-		return "pictures inside tmux need kitty 0.28 or Ghostty around it, not " + t.outer
+		return "images inside tmux need kitty 0.28 or Ghostty around it, not " + t.outer
 	case t.mux() == "screen":
 		return "run without GNU screen, or in tmux"
 	case t.is("xterm"):
 		return "start it as: xterm -ti vt340"
 	}
-	return "terminals with pictures: kitty, Ghostty, WezTerm, foot, iTerm2, Konsole, mlterm, xterm -ti vt340"
+	return "terminals with images: kitty, Ghostty, WezTerm, foot, iTerm2, Konsole, mlterm, xterm -ti vt340"
 }
 
 func yesNo(b bool) string {

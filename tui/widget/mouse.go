@@ -24,10 +24,10 @@ type Mouse struct {
 	Button tea.MouseButton // wheel: tea.MouseWheelUp or tea.MouseWheelDown, also left and right
 }
 
-// In says whether the mouse is over a rectangle of the pane.
+// In reports whether the mouse is over a rectangle of the pane.
 func (m Mouse) In(r image.Rectangle) bool { return image.Pt(m.X, m.Y).In(r) }
 
-// Left says whether the left button was pressed.
+// Left reports whether the left button was pressed.
 func (m Mouse) Left() bool { return m.Action == Click && m.Button == tea.MouseLeft }
 
 // Lines is +1 or -1 for the wheel, else 0.

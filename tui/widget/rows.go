@@ -6,7 +6,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// Row is a line of a column beside a picture: text, or words that can be clicked.
+// Row is a line of a column beside an image: text, or words that can be clicked.
 type Row struct {
 	Text  string
 	Chips []Chip

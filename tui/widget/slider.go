@@ -53,7 +53,7 @@ func (s *Slider) Play() {
 	s.Follow = false
 }
 
-// Tick is the next picture of playing. Behind the last step it stops, and follows.
+// Tick is the next image of playing. Behind the last step it stops, and follows.
 func (s *Slider) Tick() {
 	if !s.Playing {
 		return
@@ -90,7 +90,7 @@ func (s *Slider) Click(x, w int, drag bool) {
 // place is the column of the track that step i is at.
 func (s *Slider) place(i, cells int) int { return i * (cells - 1) / max(len(s.steps)-1, 1) }
 
-// Row is the slider in w cells, in three parts for three colours: up to the knob, the knob, behind it.
+// Row is the slider in w cells, in three parts for three colors: up to the knob, the knob, behind it.
 func (s *Slider) Row(w int) (before, knob, after, label string) {
 	cells := s.track(w)
 	button := " ▶ "
@@ -107,7 +107,7 @@ func (s *Slider) Row(w int) (before, knob, after, label string) {
 	before, after = button+string(line[:at]), string(line[at+1:])
 	step, ok := s.Step()
 	if !ok {
-		return button + string(line), "", "", "  no pictures yet"
+		return button + string(line), "", "", "  no images yet"
 	}
 	label = fmt.Sprintf("  step %d", step)
 	if s.Follow {

@@ -6,9 +6,9 @@ import (
 	"charm.land/lipgloss/v2"
 )
 
-// palette is the colours of the screen, for dark or for light backgrounds. The series colours are those of
-// Okabe and Ito, made darker for light backgrounds: they can be told apart with every kind of colour
-// blindness. Text keeps the terminal's own colour.
+// palette is the colors of the screen, for dark or for light backgrounds. The series colors are those of
+// Okabe and Ito, made darker for light backgrounds: they can be told apart with every kind of color
+// blindness. Text keeps the terminal's own color.
 type palette struct {
 	accent, good, warn, bad color.RGBA
 	faint, Rule, Selected   color.RGBA
@@ -77,7 +77,7 @@ func NewStyles(dark bool) Styles {
 	}
 }
 
-// Curve is the colour of the i-th curve of a chart.
+// Curve is the color of the i-th curve of a chart.
 func (s Styles) Curve(i int) color.RGBA { return s.Series[i%len(s.Series)] }
 
 // State is the style of a run's state.

@@ -58,7 +58,7 @@ func events(t *testing.T, out, stage string) []map[string]any {
 func TestPretrain(t *testing.T) {
 	torchtest.Need(t)
 	out := t.TempDir()
-	o := PretrainOptions{Out: out, Device: torch.CPU, Threads: 2, sizes: tinySizes()}
+	o := PretrainOptions{Out: out, Device: torchtest.Device(), Threads: 2, sizes: tinySizes()}
 	o.sizes.every = 2
 	if err := Pretrain(t.Context(), "all", o); err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func TestPretrain(t *testing.T) {
 	if text, err := os.ReadFile(filepath.Join(out, "report.md")); err != nil || !strings.Contains(string(text), "drawn anew by the UNet | misalignment |") {
 		t.Errorf("report %q (%v), want a row for every source and aspect", text, err)
 	}
-	p, err := sd.Load(filepath.Join(out, "model"), sd.LoadOptions{Device: torch.CPU})
+	p, err := sd.Load(filepath.Join(out, "model"), sd.LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestPretrainResume(t *testing.T) {
 	learn := func(out string, stopAt int) error {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
-		o := PretrainOptions{Out: out, Device: torch.CPU, Threads: 1, Resume: true, sizes: tinySizes()}
+		o := PretrainOptions{Out: out, Device: torchtest.Device(), Threads: 1, Resume: true, sizes: tinySizes()}
 		o.sizes.every = 5
 		o.Report = func(_ string, done, _ int, _ string) {
 			if done == stopAt {
@@ -141,7 +141,7 @@ func TestPretrainResume(t *testing.T) {
 // TestPretrainKeepsCheckpoint refuses to overwrite a run that nobody asked to go on with.
 func TestPretrainKeepsCheckpoint(t *testing.T) {
 	torchtest.Need(t)
-	o := PretrainOptions{Out: t.TempDir(), Device: torch.CPU, Threads: 1, Steps: 2, sizes: tinySizes()}
+	o := PretrainOptions{Out: t.TempDir(), Device: torchtest.Device(), Threads: 1, Steps: 2, sizes: tinySizes()}
 	if err := Pretrain(t.Context(), "sight", o); err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestPretrainKeepsCheckpoint(t *testing.T) {
 // changes no decoded image, and leaves latents of mean 0 and variance 1.
 func TestFoldLatents(t *testing.T) {
 	torchtest.Run(t, func() {
-		o := PretrainOptions{Out: t.TempDir(), Device: torch.CPU, Threads: 1, sizes: tinySizes()}
+		o := PretrainOptions{Out: t.TempDir(), Device: torchtest.Device(), Threads: 1, sizes: tinySizes()}
 		p, err := o.start()
 		if err != nil {
 			t.Fatal(err)
@@ -172,7 +172,7 @@ func TestFoldLatents(t *testing.T) {
 				}
 				batch := make([]Scene, 2)
 				generator.Fill(batch, 0)
-				pictures = torch.Own(vae.Decode(vae.Encode(packScenes(batch).picture(torch.CPU, torch.Float32)).Mean))
+				pictures = torch.Own(vae.Decode(vae.Encode(packScenes(batch).picture(torchtest.Device(), torch.Float32)).Mean))
 				return nil
 			})
 			if err != nil {

@@ -70,8 +70,8 @@ const normGroups = 8
 func vaeConfig(latent int64, widths ...int64) sd.VAEConfig {
 	cfg := sd.DefaultVAE()
 	cfg.BlockOutChannels, cfg.LatentChannels, cfg.NormNumGroups, cfg.SampleSize = widths, latent, normGroups, scenes.Size
-	cfg.ScalingFactor = 1 // the latents' spread is folded into the 1x1 convolutions around them
-	cfg.ForceUpcast = false
+	cfg.ScalingFactor = 1       // the latents' spread is folded into the 1x1 convolutions around them
+	cfg.ForceUpcast = new(bool) // no: it does not overflow
 	return cfg
 }
 

@@ -39,7 +39,7 @@ char* fnf_info(uint64_t t, int64_t info[5 + FNF_MAX_DIMS]) {
     if (x.dim() > FNF_MAX_DIMS) throw std::runtime_error("more than 16 dimensions");
     bool channels_last = x.dim() == 4 && x.is_contiguous(at::MemoryFormat::ChannelsLast);
     info[0] = int64_t(x.scalar_type());
-    info[1] = int64_t(x.device().type());
+    info[1] = int64_t(fnf::is_gpu(x.device()) ? c10::DeviceType::CUDA : x.device().type());
     info[2] = x.device().index();
     info[3] = (x.requires_grad() ? 1 : 0) | (x.is_contiguous() ? 2 : 0) | (x.grad_fn() ? 4 : 0) |
               (channels_last ? 8 : 0);
@@ -98,7 +98,7 @@ char* fnf_grad(const uint64_t* outs, const uint64_t* grad_outs, int64_t n_outs, 
 
 char* fnf_generator(const char* device, uint64_t seed, uint64_t* gen) {
   return fnf::guard([&] {
-    at::Generator g = at::globalContext().defaultGenerator(c10::Device(device)).clone();
+    at::Generator g = at::globalContext().defaultGenerator(fnf::device(device)).clone();
     g.set_current_seed(seed);
     std::lock_guard<std::mutex> lock(generators().mutex);
     *gen = generators().next++;

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Compiles the shim against this machine's libtorch into build/libfnf_torch.so.
 #
-#   build.sh [--print] [--out DIR] [--system PREFIX]
+#   build.sh [--print] [--out DIR] [--system PREFIX] [--without FEATURE]...
 #
 #   --print    only say which libtorch and flags would be used
+#   --without  leave out nccl (several GPUs) or standin (GPU tests without a GPU, focusnfix plan)
 #   --out      where the library goes (default: build/ at the top of the repository)
 #   --system   where the distribution installs libraries (default: /usr)
 #
@@ -13,7 +14,8 @@
 #   2. $PYTHON         (default python3) the torch it would import; it is located, not imported
 #   3. PREFIX          the distribution's libtorch-dev
 #
-# CXX and CXXFLAGS are honoured; FNF_JOBS is the number of compilers at once (default 2).
+# CXX and CXXFLAGS are honored; FNF_JOBS is the number of compilers at once (default 2).
+# What not every run needs, NCCL and the stand-in device, is left out where it does not compile.
 # Objects are named by the hash of all that went into them, so that only what changed is compiled
 # again; shim.stamp beside the library holds what it was made from, and an equal stamp ends a second
 # call at once. Library and objects are renamed into place: an interrupted build leaves none behind.
@@ -22,7 +24,7 @@ set -eu
 shim=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 out=$shim/../../../build
 system=/usr
-print=
+print= without=
 
 die() {
   echo "build.sh: $1" >&2
@@ -34,7 +36,8 @@ while [ $# -gt 0 ]; do
     --print) print=yes ;;
     --out) out=${2:?--out needs a folder} && shift ;;
     --system) system=${2:?--system needs a folder} && shift ;;
-    *) die "unknown argument $1; usage: build.sh [--print] [--out DIR] [--system PREFIX]" 2 ;;
+    --without) without="$without ${2:?--without needs nccl or standin}" && shift ;;
+    *) die "unknown argument $1; usage: build.sh [--print] [--out DIR] [--system PREFIX] [--without FEATURE]" 2 ;;
   esac
   shift
 done
@@ -130,25 +133,75 @@ find_features() {
     libs="$libs -Wl,--no-as-needed -ltorch_cuda -lc10_cuda -Wl,--as-needed"
     find_nccl
   fi
-  if [ "$gloo$nccl" != nono ]; then defines="$defines -DUSE_DISTRIBUTED"; fi
+  # The stand-in device (standin/standin.h) needs libtorch's hooks for devices of one's own.
+  standin=no
+  case $version in
+    1.* | 2.[0-8] | 2.[0-8].* | 2.[0-8]+*) ;;
+    *) standin=yes ;;
+  esac
+}
+
+# use_features sets the flags of what is to be compiled in; --without NAME leaves a feature out.
+use_features() {
+  case " $without " in *" nccl "*) nccl=failed ;; esac
+  case " $without " in *" standin "*) standin=failed ;; esac
+  if [ "$nccl" = yes ]; then use_nccl; fi
+  if [ "$standin" = yes ]; then defines="$defines -DFNF_STAND_IN"; fi
+  if [ -f "$c10d/TCPStore.hpp" ]; then defines="$defines -DUSE_DISTRIBUTED"; fi
 }
 
 # find_nccl looks beside a pip torch and in the usual places of a CUDA toolkit. Only the process group
-# for several GPUs needs CUDA's headers; those of crt/ are not among what a pip torch installs, but
-# come with a toolkit or the package nvidia-cuda-crt.
+# for several GPUs needs CUDA's headers; those of crt/ and nv/ are not among what a pip torch installs,
+# but come with a toolkit or the packages nvidia-cuda-crt and nvidia-cuda-cccl.
 find_nccl() {
   pip=$home/../nvidia toolkit=${CUDA_HOME:-/usr/local/cuda}/include
   cuda_include=$(first_dir_with cuda_runtime_api.h "$pip"/cu*/include "$pip/cuda_runtime/include" "$toolkit" /usr/include)
   crt_include=$(first_dir_with crt/host_config.h "$cuda_include" "$pip/cuda_nvcc/include" "$toolkit")
+  nv_include=$(first_dir_with nv/target "$cuda_include" "$cuda_include/cccl" "$pip/cuda_cccl/include" "$toolkit" "$toolkit/cccl")
   nccl_include=$(first_dir_with nccl.h "$pip/nccl/include" "$toolkit" /usr/include)
   [ -f "$c10d/ProcessGroupNCCL.hpp" ] || return 0
-  if [ -z "$cuda_include" ] || [ -z "$crt_include" ] || [ -z "$nccl_include" ]; then return 0; fi
-  nccl=yes defines="$defines -DUSE_C10D_NCCL"
-  for dir in "$cuda_include" "$crt_include" "$nccl_include"; do
+  for dir in "$cuda_include" "$crt_include" "$nv_include" "$nccl_include"; do [ -n "$dir" ] || return 0; done
+  nccl=yes
+}
+
+# use_nccl sets its flags.
+use_nccl() {
+  defines="$defines -DUSE_C10D_NCCL"
+  for dir in "$cuda_include" "$crt_include" "$nv_include" "$nccl_include"; do
     case "$includes" in *"\"$dir\""*) continue ;; esac
     [ "$dir" = /usr/include ] || includes="$includes -isystem \"$dir\""
   done
 }
+
+# compile_failed builds without an optional feature where only that fails; else it ends with what the
+# compiler said.
+compile_failed() {
+  lost=
+  for feature in nccl:distributed standin:standin; do
+    name=${feature%%:*}
+    while read -r object source; do
+      if [ -f "$out/shim/$object" ]; then continue; fi
+      case $source in *"/${feature#*:}"*) ;; *) continue ;; esac
+      case $name:$nccl:$standin in nccl:yes:* | standin:*:yes) lost="$lost $name" && break ;; esac
+    done <"$work/objects"
+  done
+  if [ -z "$lost" ]; then
+    cat "$work"/*.log >&2
+    die "the shim does not compile against libtorch $version in $home (messages above)"
+  fi
+  {
+    echo "$failed_key"
+    for name in $lost $without; do echo "$name"; done
+  } >"$failed_note"
+  cat "$work"/*.log >"$out/shim/failed.log"
+  echo "build.sh: $(echo "$lost" | sed 's/^ //') does not compile here (see $out/shim/failed.log): going on without" >&2
+  rm -rf "$work"
+  set -- --out "$out" --system "$system"
+  for name in $lost $without; do set -- "$@" --without "$name"; done
+  exec "$0" "$@"
+}
+
+hash() { sha256sum | cut -c 1-16; }
 
 find_compiler() {
   for cxx in "${CXX:-}" g++ c++ clang++; do
@@ -169,17 +222,23 @@ c++11 abi: $abi
 cuda: $cuda
 gloo: $gloo
 nccl: $nccl
+stand-in: $standin
 compiler: $cxx $("${cxx%% *}" -dumpfullversion -dumpversion 2>/dev/null)
 flags: $cxxflags
 link: $libs
 END
 }
 
-hash() { sha256sum | cut -c 1-16; }
-
 find_torch
 find_features
 find_compiler
+# What failed before with the same libtorch and compiler fails again.
+failed_note=$out/shim/failed
+failed_key=$version@$home@$(cat "$shim"/*.cpp "$shim"/*.h "$shim"/standin/* | hash)
+if [ -f "$failed_note" ] && [ "$(head -n 1 "$failed_note")" = "$failed_key" ]; then
+  without="$without $(tail -n +2 "$failed_note" | tr '\n' ' ')"
+fi
+use_features
 cxxflags="-std=c++20 -O3 -fno-math-errno -fno-trapping-math -fPIC -Wall -Wextra -Wno-stringop-overflow -Wno-maybe-uninitialized -Wno-unused-parameter -Wno-psabi $defines $includes ${CXXFLAGS:-}"
 if [ -n "$print" ]; then
   facts
@@ -195,16 +254,17 @@ trap 'exit 130' INT TERM
 base=$({
   facts
   stat -L -c '%s %Y' "$lib/libtorch_cpu.so" "$lib/libc10.so"
-  cat "$shim"/*.h
+  cat "$shim"/*.h "$shim"/standin/*.h
 } | hash)
 stamp=$({
   facts
-  echo "made from: $(cat "$shim"/*.cpp | hash) $base"
+  echo "made from: $(cat "$shim"/*.cpp "$shim"/standin/*.cpp | hash) $base"
 })
 if [ -f "$out/libfnf_torch.so" ] && [ "$(cat "$out/shim.stamp" 2>/dev/null)" = "$stamp" ]; then exit 0; fi
 
 echo "compiling the shim for libtorch $version ($from: $home)" >&2
-for source in "$shim"/*.cpp; do
+for source in "$shim"/*.cpp "$shim"/standin/*.cpp; do
+  case $standin$source in failed*/standin/* | no*/standin/*) continue ;; esac
   echo "$(basename "$source" .cpp)-$({ echo "$base" && cat "$source"; } | hash).o $source"
 done >"$work/objects"
 while read -r object source; do
@@ -217,8 +277,9 @@ echo "$libs" >"$work/libs"
 # shellcheck disable=SC2016 # expanded by the inner shell
 xargs -r -d '\n' -n 1 -P "${FNF_JOBS:-2}" sh -c '
   object=${1%% *} source=${1#* }
-  $cxx @"$work/flags" -c "$source" -o "$work/$object" && mv "$work/$object" "$out/shim/$object"
-' compile <"$work/todo" || die "the shim does not compile against libtorch $version in $home (messages above)"
+  $cxx @"$work/flags" -c "$source" -o "$work/$object" 2>"$work/$object.log" && mv "$work/$object" "$out/shim/$object"
+' compile <"$work/todo" || compile_failed
+cat "$work"/*.log >&2 2>/dev/null || true # warnings
 
 cd "$out/shim"
 set -- # the objects in use; others are of older sources or another libtorch

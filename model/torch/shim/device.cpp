@@ -7,12 +7,15 @@
 #include <malloc.h>
 #include <torch/version.h>
 
-#define FNF_HAS_DEVICE_STATS (TORCH_VERSION_MAJOR * 100 + TORCH_VERSION_MINOR >= 209)
-#if FNF_HAS_DEVICE_STATS
+#define FNF_TORCH (TORCH_VERSION_MAJOR * 100 + TORCH_VERSION_MINOR)
+#if FNF_TORCH >= 209
 #include <ATen/DeviceAccelerator.h>
 #endif
 
 #include "shim.h"
+#ifdef FNF_STAND_IN
+#include "standin/standin.h"
+#endif
 
 namespace {
 
@@ -39,18 +42,82 @@ void check(int status, const char* what) {
     throw std::runtime_error(std::string(what) + ": CUDA driver error " + std::to_string(status));
 }
 
-void require_cuda(int64_t index) {
+void require_gpu(int64_t index) {
   if (index < 0 || index >= fnf_cuda_count())
     throw std::runtime_error("there is no CUDA device " + std::to_string(index));
 }
 
+// "compute", "shapes", "off", or "absent" where it was not compiled in.
+std::string stand_in_mode() {
+#ifdef FNF_STAND_IN
+  const auto& s = fnf::standin::settings();
+  return !s.on ? "off" : s.shapes ? "shapes" : "compute";
+#else
+  return "absent";
+#endif
+}
+
+// Reports whether the stand-in answers to "cuda".
+bool stand_in() {
+#ifdef FNF_STAND_IN
+  return fnf::standin::settings().on;
+#else
+  return false;
+#endif
+}
+
+// {free, total} in bytes. The driver answers for the context that is current on this thread, so the
+// device is made current for it.
+void driver_memory(c10::Device device, int64_t memory[2]) {
+  at::DeviceGuard guard(device);
+  at::empty({1}, at::TensorOptions(device));  // makes the device's context
+  size_t free = 0, total = 0;
+  check(driver<int(size_t*, size_t*)>("cuMemGetInfo_v2")(&free, &total), "cuMemGetInfo");
+  memory[0] = int64_t(free);
+  memory[1] = int64_t(total);
+}
+
+#if FNF_TORCH >= 209
+// libtorch's own answer, where this one has it, is of the device that is asked for.
+template <class Allocator>
+auto free_and_total(Allocator* a, c10::Device device, int64_t memory[2], int)
+    -> decltype(a->getMemoryInfo(device.index()), void()) {
+  auto [free, total] = a->getMemoryInfo(device.index());
+  memory[0] = int64_t(free);
+  memory[1] = int64_t(total);
+}
+template <class Allocator>
+void free_and_total(Allocator*, c10::Device device, int64_t memory[2], long) {
+  driver_memory(device, memory);
+}
+#endif
+
 }  // namespace
+
+c10::Device fnf::device(const std::string& name) {
+  c10::Device d(name);
+#ifdef FNF_STAND_IN
+  if (stand_in() && d.is_cuda()) {
+    if (d.has_index()) standin::require(d.index());
+    return c10::Device(standin::kType, d.has_index() ? d.index() : standin::current());
+  }
+#endif
+  return d;
+}
+
+bool fnf::is_gpu(c10::Device d) {
+  return d.is_cuda() || (stand_in() && d.type() == c10::DeviceType::PrivateUse1);
+}
 
 extern "C" {
 
 char* fnf_build_info(char** text) {
-  return fnf::guard(
-      [&] { *text = strdup((at::show_config() + "\n" + at::get_parallel_info()).c_str()); });
+  return fnf::guard([&] {
+    std::string info = at::show_config() + "\n" + at::get_parallel_info();
+    info += std::string("\nCUDA build: ") + (at::hasCUDA() ? "yes" : "no");
+    info += "\nStand-in: " + stand_in_mode() + "\n";
+    *text = strdup(info.c_str());
+  });
 }
 
 char* fnf_set_option(const char* name, int64_t on) {
@@ -78,6 +145,9 @@ char* fnf_set_option(const char* name, int64_t on) {
 int64_t fnf_threads(void) { return at::get_num_threads(); }
 
 int64_t fnf_cuda_count(void) {
+#ifdef FNF_STAND_IN
+  if (stand_in()) return fnf::standin::settings().devices;
+#endif
   try {
     return at::hasCUDA() ? at::detail::getCUDAHooks().getNumGPUs() : 0;
   } catch (...) {
@@ -87,7 +157,11 @@ int64_t fnf_cuda_count(void) {
 
 char* fnf_cuda_name(int64_t index, char** text) {
   return fnf::guard([&] {
-    require_cuda(index);
+    require_gpu(index);
+    if (stand_in()) {
+      *text = strdup("stand-in");
+      return;
+    }
     char name[256] = {};
     int device = 0;
     check(driver<int(int*, int)>("cuDeviceGet")(&device, int(index)), "cuDeviceGet");
@@ -100,7 +174,7 @@ char* fnf_cuda_name(int64_t index, char** text) {
 char* fnf_cuda_driver(char** text) {
   return fnf::guard([&] {
     int version = 0;
-    check(driver<int(int*)>("cuDriverGetVersion")(&version), "cuDriverGetVersion");
+    if (!stand_in()) check(driver<int(int*)>("cuDriverGetVersion")(&version), "cuDriverGetVersion");
     std::string s = std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
     *text = strdup(s.c_str());
   });
@@ -108,14 +182,16 @@ char* fnf_cuda_driver(char** text) {
 
 char* fnf_cuda_memory(int64_t index, int64_t memory[5]) {
   return fnf::guard([&] {
-    require_cuda(index);
-    at::empty({1}, at::Device(at::kCUDA, c10::DeviceIndex(index)));  // makes the device's context
-    size_t free = 0, total = 0;
-    check(driver<int(size_t*, size_t*)>("cuMemGetInfo_v2")(&free, &total), "cuMemGetInfo");
-    memory[0] = int64_t(free);
-    memory[1] = int64_t(total);
+    require_gpu(index);
+#ifdef FNF_STAND_IN
+    if (stand_in()) return fnf::standin::memory(index, memory);
+#endif
+    c10::Device device(at::kCUDA, c10::DeviceIndex(index));
     memory[2] = memory[3] = memory[4] = -1;
-#if FNF_HAS_DEVICE_STATS
+#if FNF_TORCH < 209
+    driver_memory(device, memory);
+#else
+    free_and_total(at::getDeviceAllocator(at::kCUDA), device, memory, 0);
     auto stats = at::accelerator::getDeviceStats(c10::DeviceIndex(index));
     memory[2] = stats.allocated_bytes[0].current;
     memory[3] = stats.reserved_bytes[0].current;
@@ -126,8 +202,11 @@ char* fnf_cuda_memory(int64_t index, int64_t memory[5]) {
 
 char* fnf_cuda_reset_peak(int64_t index) {
   return fnf::guard([&] {
-    require_cuda(index);
-#if FNF_HAS_DEVICE_STATS
+    require_gpu(index);
+#ifdef FNF_STAND_IN
+    if (stand_in()) return fnf::standin::reset_peak(index);
+#endif
+#if FNF_TORCH >= 209
     at::accelerator::resetPeakStats(c10::DeviceIndex(index));
 #endif
   });
@@ -136,7 +215,11 @@ char* fnf_cuda_reset_peak(int64_t index) {
 char* fnf_synchronize(const char* device) {
   return fnf::guard([&] {
     c10::Device d{std::string(device)};
-    if (d.is_cuda()) at::detail::getCUDAHooks().deviceSynchronize(d.has_index() ? d.index() : 0);
+    if (!d.is_cuda()) return;
+#ifdef FNF_STAND_IN
+    if (stand_in()) return fnf::standin::note("mark", "synchronize", 0, std::max(0, int(d.index())));
+#endif
+    at::detail::getCUDAHooks().deviceSynchronize(d.has_index() ? d.index() : 0);
   });
 }
 

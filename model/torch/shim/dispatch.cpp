@@ -162,7 +162,7 @@ IValue read(Reader& r, const Parameter& p) {
     case FNF_TENSORS:
       return read_tensors(r, n, p);
     case FNF_DEVICE:
-      return c10::Device(std::string(r.text(n)));
+      return fnf::device(std::string(r.text(n)));
     case FNF_GENERATOR:
       return fnf::generator(uint64_t(r.word()));
   }

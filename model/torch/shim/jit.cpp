@@ -16,7 +16,7 @@ extern "C" {
 
 char* fnf_jit_load(const char* path, const char* device, uint64_t* module) {
   return fnf::guard([&] {
-    auto m = std::make_unique<torch::jit::Module>(torch::jit::load(path, c10::Device(device)));
+    auto m = std::make_unique<torch::jit::Module>(torch::jit::load(path, fnf::device(device)));
     m->eval();
     for (at::Tensor p : m->parameters()) p.set_requires_grad(false);
     *module = reinterpret_cast<uint64_t>(m.release());

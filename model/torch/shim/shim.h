@@ -2,6 +2,7 @@
 #pragma once
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
 #include <c10/util/Exception.h>
 
 #include <cstdlib>
@@ -29,6 +30,12 @@ uint64_t put(at::Tensor tensor);
 void require_scope();
 
 at::Generator generator(uint64_t handle);
+
+// The device of that name; where the stand-in is on (standin/standin.h), it answers to "cuda".
+c10::Device device(const std::string& name);
+
+// Reports whether d is a GPU, or what stands in for one.
+bool is_gpu(c10::Device d);
 
 // Runs body and returns NULL, or what it threw as text.
 template <class Body>

@@ -33,6 +33,17 @@ func Need(t testing.TB) {
 	t.Skip(err)
 }
 
+// Device is what tests compute on: FNF_TEST_DEVICE, "cuda:0" say, or the CPU.
+func Device() torch.Device {
+	if name := os.Getenv("FNF_TEST_DEVICE"); name != "" {
+		return torch.Device(name)
+	}
+	return torch.CPU
+}
+
+// Place moves a tensor to the tests' device, in its own element type.
+func Place(t torch.Tensor) torch.Tensor { return t.ToDevice(Device(), t.DType()) }
+
 // SkipWithoutGroups skips the test if what a process said is that this libtorch cannot form process
 // groups: the wheels of pip have no Gloo, and on a machine without GPUs nothing else.
 func SkipWithoutGroups(t testing.TB, said string) {

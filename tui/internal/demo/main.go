@@ -1,7 +1,7 @@
-// Demo is the program of the terminal tests (termtest/run.sh): a picture between two scrolling logs that
+// Demo is the program of the terminal tests (termtest/run.sh): an image between two scrolling logs that
 // change ten times a second, with everything that could spoil it on keys.
 //
-//	tab other page · m modal · h hide · ←→ move · n next picture · 2 second picture · w wide glyphs
+//	tab other page · m modal · h hide · ←→ move · n next image · 2 second image · w wide glyphs
 //	ctrl+z suspend · q quit
 package main
 
@@ -23,7 +23,7 @@ import (
 	"focusnfix/tui/picture"
 )
 
-const cols, rows = 30, 10 // of the picture
+const cols, rows = 30, 10 // of the image
 
 type (
 	tick    time.Time
@@ -39,8 +39,8 @@ type model struct {
 	dump   string
 	w, h   int
 	n      int // ticks
-	dx     int // the picture's offset from the middle
-	number int // which picture
+	dx     int // the image's offset from the middle
+	number int // which image
 	other  bool
 	modal  bool
 	hidden bool
@@ -54,7 +54,7 @@ func next() tea.Cmd {
 	return tea.Tick(100*time.Millisecond, func(t time.Time) tea.Msg { return tick(t) })
 }
 
-// photo is a picture with soft and hard edges of exactly the size that Encode will not have to scale.
+// photo is an image with soft and hard edges of exactly the size that Encode will not have to scale.
 func photo(size image.Point, number int) *image.RGBA {
 	img := image.NewRGBA(image.Rectangle{Max: size})
 	for y := range size.Y {
@@ -70,7 +70,7 @@ func photo(size image.Point, number int) *image.RGBA {
 	return img
 }
 
-// encode makes the picture anew for the terminal as it is known now.
+// encode makes the image anew for the terminal as it is known now.
 func (m *model) encode() tea.Cmd {
 	number, cell, pics, dump := m.number, m.probe.Terminal().Cell, m.pics, m.dump
 	return func() tea.Msg {
@@ -211,7 +211,7 @@ func (m *model) page() string {
 
 func main() {
 	images := flag.String("images", "", "protocol")
-	dump := flag.String("dump", "", "write the picture here")
+	dump := flag.String("dump", "", "write the image here")
 	flag.Parse()
 	probe, err := picture.NewProbe(os.Stdout, *images, "", os.Getenv)
 	if err != nil {

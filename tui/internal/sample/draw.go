@@ -8,12 +8,12 @@ import (
 	"os"
 )
 
-const side = 128 // pixels of a picture
+const side = 128 // pixels of an image
 
-// spotOf is where the fault of a prompt's picture is, in parts of its sides.
+// spotOf is where the fault of a prompt's image is, in parts of its sides.
 func spotOf(i int) (x, y, r float64) { return 0.3 + 0.13*float64(i%4), 0.62, 0.12 }
 
-// scene is a plain picture: sky, ground, a sun, a figure, and a fault that is there by the given part.
+// scene is a plain image: sky, ground, a sun, a figure, and a fault that is there by the given part.
 func scene(i int, fault float64) *image.RGBA {
 	img := image.NewRGBA(image.Rect(0, 0, side, side))
 	fx, fy, fr := spotOf(i)

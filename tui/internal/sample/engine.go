@@ -143,7 +143,7 @@ func (e *Engine) Set(_ context.Context, key, value string) error {
 	return e.run.append(core.Event{Kind: "control", Step: e.step, Control: &core.Control{Key: key, From: from, To: value}})
 }
 
-// Generate takes a second and draws a picture with and without its fault.
+// Generate takes a second and draws an image with and without its fault.
 func (e *Engine) Generate(ctx context.Context, r run.GenerateRequest) (core.PromptResult, error) {
 	return e.prompt(ctx, r, false)
 }
@@ -201,7 +201,7 @@ func (e *Engine) prompt(ctx context.Context, r run.GenerateRequest, fix bool) (c
 	return *event.Prompt, e.run.append(event)
 }
 
-// heatmaps are every judge's of the base and of the tuned picture.
+// heatmaps are every judge's of the base and of the tuned image.
 func (e *Engine) heatmaps(dir string, i int) error {
 	var errs []error
 	for _, aspect := range e.run.o.Aspects {

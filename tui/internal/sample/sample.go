@@ -1,5 +1,5 @@
 // Package sample writes run folders for tests and for trying the screen without an engine: events, drawn
-// pictures, and an engine that only pretends to train. Numbers follow from the step, so that two runs of the
+// images, and an engine that only pretends to train. Numbers follow from the step, so that two runs of the
 // same options are the same.
 package sample
 
@@ -24,11 +24,11 @@ type Options struct {
 	State   string    // as run.Info has it
 	Created time.Time // of the first event; steps are two seconds apart
 	Seed    uint64
-	Every   int // steps between pictures; 0 is none
+	Every   int // steps between images; 0 is none
 	Alarm   bool
 }
 
-// Prompts are what the pictures of a sample run show.
+// Prompts are what the images of a sample run show.
 var Prompts = []string{"a pirate waving on a beach", "a chef in a kitchen", "two children in a park", "a knight by a castle"}
 
 // Run is a sample run that is being written.
@@ -72,7 +72,7 @@ func Open(f run.Folder, o Options) (*Run, error) {
 	return &Run{f, o, log, info}, nil
 }
 
-// Write writes a whole run: its events up to o.Done, pictures and the state.
+// Write writes a whole run: its events up to o.Done, images and the state.
 func Write(runs string, o Options) (run.Folder, error) {
 	r, err := Create(runs, o)
 	if err != nil {
@@ -94,7 +94,7 @@ func Write(runs string, o Options) (run.Folder, error) {
 	return r.Folder, r.End(o.State, o.Done)
 }
 
-// Begin writes the events and the reference pictures of a run's start.
+// Begin writes the events and the reference images of a run's start.
 func (r *Run) Begin() error {
 	if err := r.append(core.Event{Kind: "state", State: run.Running, Message: "training on cpu"}); err != nil {
 		return err
@@ -131,7 +131,7 @@ func (r *Run) Step(step int) error {
 	}
 	if r.o.Alarm && step == 30 {
 		return r.append(core.Event{
-			Kind: "alarm", Step: step, Message: "masks cover 61 % of the pictures",
+			Kind: "alarm", Step: step, Message: "masks cover 61 % of the images",
 			Alarm: &core.Alarm{Name: "coverage", Subject: "violence", Value: 0.61, Limit: 0.5, Action: "warn"},
 		})
 	}
