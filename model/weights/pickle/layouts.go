@@ -196,27 +196,34 @@ func readLegacy(data []byte, read func(func(tuple) (*storage, error)) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	keys, err := read(nil)
+	order, err := read(nil)
 	if err != nil {
 		return nil, err
 	}
+	return root, placeLegacy(data, at, order, known, counts)
+}
+
+// placeLegacy points the known storages, of counts elements each, at their bytes, in the order of a list of
+// their keys.
+func placeLegacy(data []byte, at *int, keys any, known map[string]*storage, counts map[string]int64) error {
 	order, ok := keys.(*list)
 	if !ok || len(order.items) != len(known) {
-		return nil, errors.New("truncated, or broken: no list of the storages that the objects have")
+		return errors.New("truncated, or broken: no list of the storages that the objects have")
 	}
 	placed := map[string]bool{}
 	for _, k := range order.items {
 		key, _ := k.(string)
 		s, ok := known[key]
 		if !ok || placed[key] {
-			return nil, errors.New("broken: a storage that nothing uses")
+			return errors.New("broken: a storage that nothing uses")
 		}
 		placed[key] = true
+		var err error
 		if s.data, err = legacyStorage(data, at, counts[key], widths[s.dtype]); err != nil {
-			return nil, fmt.Errorf("storage %s: %w", shortened(key), err)
+			return fmt.Errorf("storage %s: %w", shortened(key), err)
 		}
 	}
-	return root, nil
+	return nil
 }
 
 // legacyStorage is the next storage: a count of elements, and these.
