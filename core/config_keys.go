@@ -76,7 +76,7 @@ var rules = []rule{
 	{name: "train.checkpoint_every", doc: "Steps between checkpoints; the gate judges there.", min: 1, max: 1e7},
 	{name: "train.images_every", doc: "Steps between the images that are saved for the screen.", min: 1, max: 1e7},
 
-	{name: "gate.held_out_drop", doc: "How far a held-out judge may fall below its mean on base pictures, in standard\ndeviations of its scores there.", min: 0, max: 100},
+	{name: "gate.held_out_drop", doc: "How far a held-out judge may fall below its mean on base images, in standard\ndeviations of its scores there.", min: 0, max: 100},
 	{name: "gate.statistics_range", doc: "How far brightness, edges, colors and diversity may move from those of the base images, in\nstandard deviations.", min: 0, max: 100},
 	{name: "gate.action", doc: "When a judge falls or a statistic leaves its range: warn, stop, or go back to the last\ngood checkpoint and stop.", options: []string{"warn", "stop", "rollback"}},
 }
