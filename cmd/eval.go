@@ -21,42 +21,52 @@ type evalFlags struct {
 	against, out    string
 	checkpoint      int
 	pictures, shown int
+	strength        float64
 	asJSON          bool
 }
 
 func newEval() *cobra.Command {
 	var e evalFlags
 	c := &cobra.Command{
-		Use:   "eval RUN",
-		Short: "Compare a run's tuned model with the base model on prompts that it was not trained on",
-		Long: "Draw held-out prompts with the base model until there are enough faulty pictures, then with a run's\n" +
-			"newest checkpoint, and say what became of the fault and of the rest. It trains nothing. A table goes to\n" +
-			"the screen, the numbers as JSON and a sheet of pictures into the run's folder.\n\n" +
-			"--against compares with another run at an equal share of repaired faults: of its checkpoints, the one\n" +
-			"that repairs as much. \"draft\" is the newest run of the same preset without the region term.",
+		Use:   "eval RUN...",
+		Short: "Compare tuned models with the base model on held-out prompts",
+		Long: "Draw held-out prompts with the base model until there are enough faulty images, then with a run's newest\n" +
+			"checkpoint, and say what became of the faults and of the rest, with 95 % confidence intervals. It trains\n" +
+			"nothing. A table goes to the screen, the numbers as JSON and a labeled sheet of images into the first run's\n" +
+			"folder. Several runs, usually seeds of one training, are compared on the same images and summed up.\n\n" +
+			"--against compares with another run at an equal share of repaired faults, interpolated between its\n" +
+			"checkpoints. \"draft\" is the newest run of the same preset without the region term.",
 		Example: `  focusnfix eval violence
+  focusnfix eval violence-a violence-b violence-c
   focusnfix eval violence --against draft --pictures 50 -o results`,
-		Args: cobra.ExactArgs(1),
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if e.pictures < 1 || e.shown < 1 {
 				return usageError{fmt.Errorf("--pictures %d --show %d: want 1 or more", e.pictures, e.shown)}
 			}
-			return e.run(c, args[0])
+			if !(e.strength > 0 && e.strength <= maxStrength) {
+				return usageError{fmt.Errorf("--strength %g: want more than 0, at most %g", e.strength, float64(maxStrength))}
+			}
+			return e.run(c, args)
 		},
 	}
 	e.runs.add(c)
 	f := c.Flags()
 	f.StringVar(&e.against, "against", "", "another run to compare with, or draft")
 	f.IntVar(&e.checkpoint, "checkpoint", 0, "step of the checkpoint to look at (default: the newest)")
-	f.IntVar(&e.pictures, "pictures", 100, "faulty pictures of the base model to look at")
-	f.IntVar(&e.shown, "show", 8, "pictures on the sheet")
-	f.StringVarP(&e.out, "out", "o", "", "folder for the JSON file and the sheet (default: the run's)")
+	f.Float64Var(&e.strength, "strength", 1, "strength of the LoRA weights: 1 is as trained, less repairs and changes less")
+	f.IntVar(&e.pictures, "pictures", 100, "faulty images of the base model to look at")
+	f.IntVar(&e.shown, "show", 8, "images on the sheet")
+	f.StringVarP(&e.out, "out", "o", "", "folder for the JSON file and the sheet (default: the first run's)")
 	f.BoolVar(&e.asJSON, "json", false, "print the JSON instead of the table")
 	return c
 }
 
-func (e *evalFlags) run(c *cobra.Command, name string) error {
-	compare, err := e.prepare(name)
+// maxStrength is the largest strength of LoRA weights that a flag may ask for.
+const maxStrength = 4
+
+func (e *evalFlags) run(c *cobra.Command, names []string) error {
+	compare, err := e.prepare(names)
 	if err != nil {
 		return err
 	}
@@ -85,23 +95,28 @@ func (e *evalFlags) run(c *cobra.Command, name string) error {
 		return err
 	}
 	printComparison(c.OutOrStdout(), result)
-	fmt.Fprintf(c.OutOrStdout(), "\nnumbers: %s\nsheet:   %s\n         base, heat, mask; of each run its picture and the difference from base, times %d\n", saved[0], saved[1], sheetGain)
+	fmt.Fprintf(c.OutOrStdout(), "\nnumbers: %s\nsheet:   %s\n", saved[0], saved[1])
 	return nil
 }
 
 // prepare finds the runs and their checkpoints.
-func (e *evalFlags) prepare(name string) (c engine.Compare, err error) {
-	c.Pictures, c.Shown = e.pictures, e.shown
-	if c.Run, err = run.Find(e.runs.dir(), name); err != nil {
-		return c, err
-	}
-	if c.Checkpoint, err = chooseCheckpoint(c.Run, e.checkpoint); err != nil {
-		return c, err
+func (e *evalFlags) prepare(names []string) (c engine.Compare, err error) {
+	c.Pictures, c.Shown, c.Strength = e.pictures, e.shown, e.strength
+	for _, name := range names {
+		f, err := run.Find(e.runs.dir(), name)
+		if err != nil {
+			return c, err
+		}
+		checkpoint, err := chooseCheckpoint(f, e.checkpoint)
+		if err != nil {
+			return c, err
+		}
+		c.Runs = append(c.Runs, engine.Tuned{Run: f, Checkpoint: checkpoint})
 	}
 	if e.against == "" {
 		return c, nil
 	}
-	other, err := e.findOther(c.Run)
+	other, err := e.findOther(c.Runs[0].Run)
 	if err != nil {
 		return c, err
 	}
@@ -127,15 +142,22 @@ func (e *evalFlags) findOther(f run.Folder) (run.Folder, error) {
 
 // save writes the numbers and the sheet, and gives their files' names.
 func (e *evalFlags) save(c engine.Compare, result *eval.Comparison, text []byte) (saved []string, err error) {
+	first := c.Runs[0]
 	var picture bytes.Buffer
-	if err := core.WritePNG(&picture, sheet(result.Rows)); err != nil {
+	if err := core.WritePNG(&picture, sheet(result)); err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("evaluation-step-%06d", c.Checkpoint.Step)
+	name := fmt.Sprintf("evaluation-step-%06d", first.Checkpoint.Step)
+	if c.Strength != 1 && c.Strength != 0 {
+		name += fmt.Sprintf("-strength-%g", c.Strength)
+	}
+	for _, t := range c.Runs[1:] {
+		name += "-with-" + t.Run.Name()
+	}
 	if c.Against != nil {
 		name += "-against-" + c.Against.Name()
 	}
-	dir, write := c.Run.Dir, c.Run.WriteFile
+	dir, write := first.Run.Dir, first.Run.WriteFile
 	if e.out != "" {
 		dir = e.out
 		write = func(name string, data []byte) error { return os.WriteFile(filepath.Join(dir, name), data, 0o644) }

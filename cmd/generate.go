@@ -28,7 +28,8 @@ type generateFlags struct {
 	count             int
 	batch, clipSkip   int
 	size, out         string
-	ofRun             string // whose newest checkpoint and model to draw with
+	strength          float64 // of that run's LoRA weights
+	ofRun             string  // whose newest checkpoint and model to draw with
 	runs              runsFlag
 	protocol          string // how pictures are shown in a terminal
 	randomSeed, quiet bool
@@ -55,6 +56,7 @@ func newGenerate() *cobra.Command {
 	}
 	f := c.Flags()
 	g.model.add(c)
+	f.Float64Var(&g.strength, "strength", 1, "strength of the run's LoRA weights: 1 is as trained, less repairs and changes less")
 	f.StringVar(&g.ofRun, "run", "", "draw with the newest checkpoint of this run, and with its model and settings where no flag says otherwise")
 	g.runs.add(c)
 	f.StringVar(&g.negative, "negative", "", "what the picture should not show")
@@ -214,10 +216,10 @@ func (g *generateFlags) save(p *sd.Pipeline, picture image.Image, r sd.Request, 
 		Drawing: core.Drawing{Prompt: r.Prompts[i], Negative: r.Negative, Seed: r.Seeds[i], Sampling: g.sampling},
 		Sampler: samplerName(p.Scheduler), Model: p.Name, ClipSkip: r.ClipSkip, Version: "focusnfix " + version,
 	}
-	for _, l := range g.model.loras {
+	for i, l := range g.model.loras {
 		file, scale := splitLoRA(l)
 		name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
-		if g.ofRun != "" && file == g.model.loras[0] {
+		if g.ofRun != "" && i == 0 {
 			name = g.ofRun
 		}
 		how.LoRA = append(how.LoRA, core.LoRAUse{Name: name, Scale: scale})

@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"fmt"
+
 	"focusnfix/core/run"
 	"focusnfix/core/train"
 )
@@ -10,6 +12,9 @@ import (
 func (g *generateFlags) suitRun(chosen func(flag string) bool) error {
 	if g.ofRun == "" {
 		return nil
+	}
+	if !(g.strength > 0 && g.strength <= maxStrength) {
+		return usageError{fmt.Errorf("--strength %g: want more than 0, at most %g", g.strength, float64(maxStrength))}
 	}
 	f, err := run.Find(g.runs.dir(), g.ofRun)
 	if err != nil {
@@ -24,7 +29,7 @@ func (g *generateFlags) suitRun(chosen func(flag string) bool) error {
 		return err
 	}
 	g.ofRun = f.Name() + " " + checkpointName(checkpoint)
-	g.model.loras = append([]string{train.LoRAFile(checkpoint.Dir)}, g.model.loras...)
+	g.model.loras = append([]string{fmt.Sprintf("%s:%g", train.LoRAFile(checkpoint.Dir), g.strength)}, g.model.loras...)
 	for flag, set := range map[string]func(){
 		"model":     func() { g.model.path = c.Model.Path },
 		"config":    func() { g.model.config = c.Model.Config },

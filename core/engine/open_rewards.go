@@ -46,7 +46,7 @@ func sceneKinds(folder string) []reward.Kind {
 	return []reward.Kind{kind(scenesJudge, false), kind(scenesHeldOut, true)}
 }
 
-// openRewards loads each aspect's reward, augmented if training is to see it so, and its held-out judge.
+// openRewards loads each aspect's reward and its held-out judge.
 func (s *Session) openRewards(kinds []reward.Kind) error {
 	var heldOut []eval.Judge
 	for _, r := range s.Config.Reward {
@@ -54,12 +54,8 @@ func (s *Session) openRewards(kinds []reward.Kind) error {
 		if err != nil {
 			return err
 		}
-		trained := judge
-		if s.Config.Train.Augment {
-			trained = reward.NewAugmentation(judge, s.Random)
-		}
 		s.Options.Aspects = append(s.Options.Aspects, train.Aspect{
-			Name: r.Aspect, Model: r.Model + " " + r.Heatmap, Reward: trained, Weight: r.Weight,
+			Name: r.Aspect, Model: r.Model + " " + r.Heatmap, Reward: judge, Weight: r.Weight, Guard: !r.Mask,
 			Mask: train.MaskRule{Threshold: r.Threshold, Dilate: r.Dilate, MinArea: r.MinArea},
 		})
 		s.Judges = append(s.Judges, eval.Judge{Role: eval.Role{Aspect: r.Aspect}, Reward: judge})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -250,5 +251,23 @@ func TestReadOnlyFolder(t *testing.T) {
 	err = runTiny(t, f)
 	if err == nil || !strings.HasPrefix(err.Error(), "open run: ") || !strings.Contains(err.Error(), "read-only file system") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("ended with %v", err)
+	}
+}
+
+// A classifier that is held out stops a run by what it holds for probable, not by the size of its scores.
+func TestGateCatchesProbableFaults(t *testing.T) {
+	c := tinyConfig(t)
+	c.Reward[0].Model, c.Reward[0].HeldOut, c.Region.Weight, c.Train.Augment = "spot:bright", "lamp:x", 0, false
+	c.Train.LearningRate, c.Train.Schedule, c.Train.Steps = 0.1, "constant", 12
+	c.Gate.StatisticsRange = 0
+	f := newTinyRun(t, c)
+	err := Run(t.Context(), Options{Folder: f, Version: "test", Kinds: slices.Concat(tinyKinds, lampKinds)})
+	if err == nil || !strings.Contains(err.Error(), "the gate has ended the run (P(fault) by the held-out spot judge: ") {
+		t.Fatalf("ended with %v", err)
+	}
+	if !has(eventsOf(t, f), func(e core.Event) bool {
+		return e.Alarm != nil && e.Alarm.Name == "P(fault)" && e.Alarm.Subject == "spot" && e.Alarm.Value > e.Alarm.Limit
+	}) {
+		t.Error("no alarm of the held-out judge")
 	}
 }

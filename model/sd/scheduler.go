@@ -189,3 +189,15 @@ func sigmaAt(timestep float64, training []float64) float64 {
 	low := min(max(int(timestep), 0), len(training)-2)
 	return training[low] + (timestep-float64(low))*(training[low+1]-training[low])
 }
+
+// Coefficients are what each step's output counts in the finished latents: x_0 = c·x_T + Σ_i Coefficients[i]·output_i
+// + noise, for samplers that look back at no step before.
+func (s *Scheduler) Coefficients() []float64 {
+	c := make([]float64, len(s.table))
+	tail := 1.0
+	for i := len(s.table) - 1; i >= 0; i-- {
+		c[i] = s.table[i].output * tail
+		tail *= s.table[i].latents
+	}
+	return c
+}
