@@ -85,8 +85,8 @@ func one(f func(torch.Tensor) torch.Tensor) torch.Stage {
 	return func(xs []torch.Tensor) []torch.Tensor { return []torch.Tensor{f(xs[0])} }
 }
 
-// dtype is the element type that the VAE computes in.
-func (v *VAE) dtype() torch.DType { return v.decoder.convIn.Weight.DType() }
+// DType is the element type that the VAE computes in.
+func (v *VAE) DType() torch.DType { return v.decoder.convIn.Weight.DType() }
 
 func (v *VAE) moments(pixels torch.Tensor) torch.Tensor {
 	h := v.encoder.forward(laidOut(pixels))
