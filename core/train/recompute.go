@@ -47,8 +47,12 @@ func (s *sampler) outputStages(st start, i int, latents torch.Tensor) []torch.St
 	return append([]torch.Stage{scale}, s.pipeline.PredictStages(s.scheduler.Timesteps[i], st.conditioning)...)
 }
 
-// denoiseStages is denoise in stages. The state is the latents, then that of the network.
+// denoiseStages is denoise in stages: of a large model, one for each layer. The state is the latents, then that of
+// the network.
 func (s *sampler) denoiseStages(st start, i int, latents torch.Tensor) []torch.Stage {
+	if s.widest(latents) <= s.limits.layers {
+		return []torch.Stage{func(xs []torch.Tensor) []torch.Tensor { return []torch.Tensor{s.denoise(st, i, xs[0])} }}
+	}
 	split := func(xs []torch.Tensor) []torch.Tensor { return []torch.Tensor{xs[0], xs[0]} }
 	stages := []torch.Stage{split}
 	for _, stage := range s.outputStages(st, i, latents) {
