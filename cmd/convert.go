@@ -24,10 +24,14 @@ func newConvert() *cobra.Command {
 	var o sd.ConvertOptions
 	c := &cobra.Command{
 		Use:   "convert MODEL -o OUT",
-		Short: "Turn a diffusers folder into a single file or back, change element types, rewrite a LoRA file",
+		Short: "Convert models, LoRA files and PyTorch checkpoints",
+		Long: "Convert a diffusers folder into a single file or back, change element types, rewrite a LoRA file in another\n" +
+			"dialect, or make a safetensors file of a PyTorch checkpoint (.ckpt, .pt, .pth, .bin) or of pickled numpy arrays\n" +
+			"(.p). A checkpoint is a Python program; it is read without executing anything in it.",
 		Example: `  focusnfix convert stable-diffusion-v1-5 -o sd15.safetensors --dtype float16
   focusnfix convert sdxl.safetensors -o my-sdxl
-  focusnfix convert pytorch_lora_weights.safetensors --lora-format kohya -o lora.safetensors`,
+  focusnfix convert pytorch_lora_weights.safetensors --lora-format kohya -o lora.safetensors
+  focusnfix convert v1-5-pruned.ckpt -o v1-5-pruned.safetensors`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if out == "" {
@@ -36,6 +40,9 @@ func newConvert() *cobra.Command {
 			known := false
 			if o.DType, known = dtypeNames[dtype]; !known {
 				return usageError{fmt.Errorf("--dtype %s: want float32, bfloat16 or float16", dtype)}
+			}
+			if weights.IsPickle(args[0]) {
+				return convertPickle(c, args[0], out, dialect, o.DType)
 			}
 			if dialect != "" {
 				return convertLoRA(args[0], out, weights.Dialect(dialect), o.DType)
@@ -60,6 +67,23 @@ func newConvert() *cobra.Command {
 	f.Float64Var(&shard, "shard", 10, "gigabytes that one file of a folder holds at most")
 	f.StringVar(&dialect, "lora-format", "", "dialect to rewrite a LoRA file in: peft, diffusers or kohya")
 	return c
+}
+
+// convertPickle makes a safetensors file of a PyTorch checkpoint.
+func convertPickle(c *cobra.Command, from, to, dialect string, dtype weights.DType) error {
+	if dialect != "" || !strings.HasSuffix(to, ".safetensors") {
+		return usageError{fmt.Errorf("%s: is a Python pickle; convert it to a name that ends in .safetensors first, then that file", from)}
+	}
+	s, err := weights.ConvertPickle(from, to, dtype)
+	if err != nil {
+		return err
+	}
+	left := ""
+	if s.Others > 0 {
+		left = fmt.Sprintf("; %d entries that are not tensors left out", s.Others)
+	}
+	fmt.Fprintf(c.OutOrStdout(), "%s: %d tensors, %s%s\n", to, s.Tensors, byteCount(s.Bytes), left)
+	return nil
 }
 
 func convertLoRA(from, to string, dialect weights.Dialect, dtype weights.DType) error {

@@ -23,6 +23,7 @@ type evalFlags struct {
 	pictures, shown int
 	strength        float64
 	asJSON          bool
+	trust           trustFlag
 }
 
 func newEval() *cobra.Command {
@@ -51,6 +52,7 @@ func newEval() *cobra.Command {
 		},
 	}
 	e.runs.add(c)
+	e.trust.add(c)
 	f := c.Flags()
 	f.StringVar(&e.against, "against", "", "another run to compare with, or draft")
 	f.IntVar(&e.checkpoint, "checkpoint", 0, "step of the checkpoint to look at (default: the newest)")
@@ -67,6 +69,9 @@ const maxStrength = 4
 
 func (e *evalFlags) run(c *cobra.Command, names []string) error {
 	compare, err := e.prepare(names)
+	if err == nil { // of the others nothing but LoRA weights is opened
+		err = e.trust.opensRun(c, compare.Runs[0].Run)
+	}
 	if err != nil {
 		return err
 	}

@@ -42,8 +42,8 @@ func testComparison() *eval.Comparison {
 	return &eval.Comparison{
 		Run: "ours", Pictures: 12, Faulty: 10, Missed: 1, Diversity: 0.31, Tunings: []eval.Tuning{ours, draft},
 		Together: &eval.Together{Runs: 2, Fixed: 18, Faulty: 20, FixedShare: 0.9, FixedLow: 0.699, FixedHigh: 0.972, Least: 0.9, Most: 0.9, PSNR: 24.6, LowestPSNR: 18, TopPSNR: 31.24},
-		Equal: &eval.EqualShare{Run: "draft", Share: 0.9, PSNR: 31.24, Other: &other, Curve: make([]eval.Point, 3)},
-		Rows: []eval.Row{{Pair: core.Pair{Prompt: "a chef", Seed: 7}, Base: flat(100), Heat: heat, Mask: heat.Threshold(0.5), Tuned: []*image.RGBA{flat(110), flat(100)}}},
+		Equal:    &eval.EqualShare{Run: "draft", Share: 0.9, PSNR: 31.24, Other: &other, Curve: make([]eval.Point, 3)},
+		Rows:     []eval.Row{{Pair: core.Pair{Prompt: "a chef", Seed: 7}, Base: flat(100), Heat: heat, Mask: heat.Threshold(0.5), Tuned: []*image.RGBA{flat(110), flat(100)}}},
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 type modelFlags struct {
 	path, config, vae, variant, scheduler, prediction, dtype, device string
 	loras                                                            []string
+	convertPickles                                                   bool
 }
 
 // What flags of several commands do.
@@ -40,6 +41,7 @@ func (m *modelFlags) add(c *cobra.Command) {
 	f.StringVar(&m.scheduler, "scheduler", "", "sampler: "+strings.Join(sd.SchedulerNames(), ", ")+" (default: what the model says; ddim for PNDM)")
 	f.StringVar(&m.dtype, "dtype", "", "element type: float32, bfloat16 or float16 (default: float16 on a GPU, float32 on the CPU)")
 	f.StringVar(&m.device, "device", "", "where to compute: cpu, cuda or cuda:N (default: the first GPU, or the CPU)")
+	f.BoolVar(&m.convertPickles, "convert-pickles", false, "convert PyTorch checkpoints (.ckpt, .pt, .bin) among the files once, into the cache, without executing them")
 	f.StringArrayVar(&m.loras, "lora", nil, "file of low-rank updates to draw with, as FILE or FILE:SCALE; may be repeated")
 }
 
@@ -54,12 +56,22 @@ func (m *modelFlags) open(w io.Writer) (*sd.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
+	if path, err = m.unpickled(w, path); err != nil {
+		return nil, err
+	}
+	if options.VAE, err = m.unpickled(w, options.VAE); err != nil {
+		return nil, err
+	}
 	p, err := sd.Load(path, options)
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range m.loras {
 		file, scale := splitLoRA(l)
+		if file, err = m.unpickled(w, file); err != nil {
+			p.Close()
+			return nil, err
+		}
 		if _, err := p.AttachLoRA(file, scale); err != nil {
 			p.Close()
 			return nil, err

@@ -24,7 +24,8 @@ var mayImport = map[string][]string{
 	"core/engine":           {"core", "core/eval", "core/run", "core/train", "model/...", "presets"},
 	"model/torch":           {},
 	"model/torch/torchtest": {"model/torch"}, // for tests only
-	"model/weights":         {"model/torch"},
+	"model/weights":         {"model/torch", "model/weights/pickle"},
+	"model/weights/pickle":  nil,
 	"model/nn":              {"model/torch", "model/weights"},
 	"model/nn/nntest":       {"model/torch/...", "model/weights", "model/nn"}, // for tests only
 	"model/tokenizer":       {},

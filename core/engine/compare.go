@@ -49,6 +49,10 @@ func (c Compare) Do(ctx context.Context) (*eval.Comparison, error) {
 	if c.Strength == 0 {
 		c.Strength = 1
 	}
+	info, err := c.Runs[0].Run.Info()
+	if err != nil {
+		return nil, err
+	}
 	config, err := c.Runs[0].Run.Config()
 	if err == nil {
 		err = c.fit(config)
@@ -61,7 +65,7 @@ func (c Compare) Do(ctx context.Context) (*eval.Comparison, error) {
 		return nil, err
 	}
 	defer drop()
-	s, err := Open(config, Settings{References: references, Warn: c.Warn, Kinds: c.Kinds})
+	s, err := Open(Resolve(config, info.Start), Settings{References: references, Warn: c.Warn, Kinds: c.Kinds})
 	if err != nil {
 		return nil, err
 	}

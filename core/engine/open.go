@@ -26,6 +26,8 @@ type Session struct {
 	// Judges are the rewards that are trained on, as they are without augmentation, then the held-out ones.
 	Judges  []eval.Judge
 	HeldOut []string // prompts that are never trained on
+	// PromptsHash is the fingerprint of a prompts file; empty of a list that comes with the program.
+	PromptsHash string
 
 	loaded []reward.Reward
 }
@@ -67,6 +69,9 @@ func (s *Session) open(o Settings) (err error) {
 	s.Options.ReferenceDir = o.References
 	if s.Options.Prompts, s.HeldOut, err = readPrompts(s.Config.Train.Prompts); err != nil {
 		return err
+	}
+	if !slices.Contains(presets.PromptLists(), s.Config.Train.Prompts) {
+		s.PromptsHash = promptsHash(s.Options.Prompts, s.HeldOut)
 	}
 	folder, err := modelFolder(s.Config.Model.Path)
 	if err != nil {

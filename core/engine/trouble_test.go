@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -257,12 +256,17 @@ func TestReadOnlyFolder(t *testing.T) {
 // A classifier that is held out stops a run by what it holds for probable, not by the size of its scores.
 func TestGateCatchesProbableFaults(t *testing.T) {
 	c := tinyConfig(t)
-	c.Reward[0].Model, c.Reward[0].HeldOut, c.Region.Weight, c.Train.Augment = "spot:bright", "lamp:x", 0, false
+	c.Reward[0].Model, c.Reward[0].HeldOut, c.Region.Weight, c.Train.Augment = "spot:bright", "spot:glow", 0, false
 	c.Train.LearningRate, c.Train.Schedule, c.Train.Steps = 0.1, "constant", 12
 	c.Gate.StatisticsRange = 0
 	f := newTinyRun(t, c)
-	err := Run(t.Context(), Options{Folder: f, Version: "test", Kinds: slices.Concat(tinyKinds, lampKinds)})
+	err := runTiny(t, f)
 	if err == nil || !strings.Contains(err.Error(), "the gate has ended the run (P(fault) by the held-out spot judge: ") {
+		for _, e := range eventsOf(t, f) {
+			if e.Evaluation != nil {
+				t.Logf("step %d: %+v", e.Step, e.Evaluation.Aspects)
+			}
+		}
 		t.Fatalf("ended with %v", err)
 	}
 	if !has(eventsOf(t, f), func(e core.Event) bool {

@@ -140,3 +140,27 @@ func (k Kind) open(rest string, device torch.Device) (Reward, error) {
 	}
 	return r, nil
 }
+
+// MapPaths returns a spec of Open's with every file and folder in it as change says; one of a kind that
+// is not known here, or that comes with the program, as it is. code reports that the file is a program,
+// which runs when it is loaded.
+func MapPaths(spec string, change func(path string, code bool) string) string {
+	name, rest, found := strings.Cut(spec, ":")
+	known := slices.IndexFunc(kinds, func(k Kind) bool { return k.Name == name })
+	if !found || known < 0 || name == "builtin" {
+		return spec
+	}
+	path, query, hasQuery := strings.Cut(rest, "?")
+	mapped := name + ":" + change(path, name == "torchscript")
+	if !hasQuery {
+		return mapped
+	}
+	options := strings.Split(query, "&")
+	for i, option := range options {
+		key, value, _ := strings.Cut(option, "=")
+		if plain, err := url.QueryUnescape(value); err == nil && (key == "clip" || key == "tokenizer") {
+			options[i] = key + "=" + url.QueryEscape(change(plain, false))
+		}
+	}
+	return mapped + "?" + strings.Join(options, "&")
+}

@@ -1,18 +1,12 @@
 package reward
 
 import (
-	"fmt"
 	"net/url"
-	"strings"
 
 	"focusnfix/model/nn"
 	"focusnfix/model/torch"
 	"focusnfix/model/weights"
 )
-
-// q16Conversion is the way from the published pickle to a file that can be read without running it.
-const q16Conversion = `python3 -c "import sys,pickle,torch;from safetensors.torch import save_file;` +
-	`save_file({'prompts':torch.FloatTensor(pickle.load(open(sys.argv[1],'rb')))},sys.argv[2])" prompts.p prompts.safetensors`
 
 // q16Scale multiplies the cosines, as in the original.
 const q16Scale = 100
@@ -31,10 +25,7 @@ type q16 struct {
 func openQ16(path string, options url.Values, at place) (Reward, error) {
 	file, err := weights.Open(path)
 	if err != nil {
-		if strings.Contains(err.Error(), "pickle") {
-			return nil, fmt.Errorf("%s: is a Python pickle, which is never read here; convert it once: %s", path, q16Conversion)
-		}
-		return nil, fmt.Errorf("%w; Q16's prompts.p converts so: %s", err, q16Conversion)
+		return nil, err
 	}
 	image, params, err := loadImageEncoder(clipDir(path, options), at)
 	if err != nil {
@@ -44,7 +35,7 @@ func openQ16(path string, options url.Values, at place) (Reward, error) {
 	q := &q16{image: image, params: []nn.Params{params}}
 	q.image.prepare.halfEven = true
 	head, err := build(file, file.Tensors, at, nil, func(p nn.Params) {
-		q.prompts = torch.Own(unit(p.Param("prompts", nn.Normal(1), 2, image.vision.Config.ProjectionDim)))
+		q.prompts = torch.Own(unit(p.Param(lone(file), nn.Normal(1), 2, image.vision.Config.ProjectionDim)))
 	})
 	if err != nil {
 		q.Close()
@@ -52,6 +43,15 @@ func openQ16(path string, options url.Values, at place) (Reward, error) {
 	}
 	q.params = append(q.params, head)
 	return q, nil
+}
+
+// lone is the name of the only tensor of a file, which conversion gives the name of the pickle: prompts, or
+// what it was called after.
+func lone(file *weights.File) string {
+	if len(file.Tensors) == 1 {
+		return file.Tensors[0].Name
+	}
+	return "prompts"
 }
 
 // Close frees the weights.

@@ -126,7 +126,7 @@ func TestLoadRefuses(t *testing.T) {
 			if err := os.Rename(filepath.Join(dir, unet), filepath.Join(dir, "unet", "diffusion_pytorch_model.bin")); err != nil {
 				t.Fatal(err)
 			}
-		}, []string{"diffusion_pytorch_model.bin: is a Python pickle", "convert it: python3 -c"}},
+		}, []string{"diffusion_pytorch_model.bin: is a Python pickle", "`focusnfix convert "}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := copyTiny(t, c.from)

@@ -15,8 +15,7 @@ func refuseForeign(path string, data []byte) error {
 	switch {
 	case beginsAsSafetensors(head):
 		return nil
-	case bytes.HasPrefix(head, []byte("PK\x03\x04")), // torch.save since 1.6
-		head[0] == 0x80 && head[1] >= 2 && head[1] <= 5: // pickle protocols 2 to 5
+	case beginsAsPickle(head):
 		return pickleError(path)
 	case bytes.HasPrefix(head, []byte("version https://git-lfs")):
 		return fmt.Errorf("%s: is a git LFS pointer, not the file; run git lfs pull", path)
@@ -34,27 +33,29 @@ func beginsAsSafetensors(head []byte) bool {
 	return len(head) > 8 && head[8] == '{' && string(head[4:8]) == "\x00\x00\x00\x00"
 }
 
+// beginsAsPickle reports the beginning of torch.save since 1.6, and of pickle protocols 2 to 5.
+func beginsAsPickle(head []byte) bool {
+	return !beginsAsSafetensors(head) &&
+		(bytes.HasPrefix(head, []byte("PK\x03\x04")) || len(head) > 1 && head[0] == 0x80 && head[1] >= 2 && head[1] <= 5)
+}
+
 // isPickleName reports the file names that PyTorch's pickles have.
 func isPickleName(name string) bool {
 	switch filepath.Ext(name) {
-	case ".bin", ".pt", ".pth", ".ckpt", ".pkl":
+	case ".bin", ".pt", ".pth", ".ckpt", ".pkl", ".p":
 		return true
 	}
 	return false
 }
 
-// pickleError refuses a pickle, which may run any code when it is read, with the
-// command that converts it where Python is at hand.
+// pickleError refuses a pickle as it is, with the command that makes a safetensors file of it.
 func pickleError(path string) error {
 	to := strings.TrimSuffix(path, filepath.Ext(path)) + ".safetensors"
 	if to == path {
 		to = path + ".converted.safetensors"
 	}
-	code := "import sys,torch;from safetensors.torch import save_file;" +
-		"d=torch.load(sys.argv[1],map_location='cpu',weights_only=True);d=d.get('state_dict',d);" +
-		"save_file({k:v.clone().contiguous() for k,v in d.items() if torch.is_tensor(v)},sys.argv[2],{'format':'pt'})"
-	return errors.New(path + ": is a Python pickle, which is never read here; convert it: " +
-		`python3 -c "` + code + `" ` + shellQuote(path) + " " + shellQuote(to))
+	return errors.New(path + ": is a Python pickle; `focusnfix convert " + shellQuote(path) + " -o " + shellQuote(to) +
+		"` makes a safetensors file of it, without executing anything in it")
 }
 
 // shellQuote makes s one word of a POSIX shell.
