@@ -11,6 +11,7 @@ ARGS ?=
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 TOOLS   := build/tools
 GOLANGCI_LINT := v2.15.0
+DEADCODE      := v0.52.0
 BENCHSTAT     := v0.0.0-20260908200009-22c9c6c9d4da
 CLANG_FORMAT  ?= clang-format
 
@@ -76,10 +77,11 @@ race: ## the same under the race detector
 	@go test -race $(PURE)
 
 .PHONY: lint
-lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) ## go vet, golangci-lint, shellcheck, and formats
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) $(TOOLS)/deadcode-$(DEADCODE) ## go vet, golangci-lint, dead code, shellcheck, and formats
 	@$< run --allow-parallel-runners
 	@$< fmt --diff
-	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run .ci/test-isa .ci/test-device); \
+	@.ci/dead $(TOOLS)/deadcode-$(DEADCODE)
+	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run .ci/test-isa .ci/test-device .ci/dead); \
 	else echo "skipped: shellcheck is not installed"; fi
 	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) --dry-run --Werror $$(git ls-files '*.c' '*.cpp' '*.h'); \
 	else echo "skipped: $(CLANG_FORMAT) is not installed"; fi
@@ -163,6 +165,10 @@ $(TOOLS)/golangci-lint-%:
 	@echo "building golangci-lint $* (some minutes the first time)"
 	@GOBIN=$(CURDIR)/$(TOOLS)/new go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$*
 	@mv $(TOOLS)/new/golangci-lint $@
+
+$(TOOLS)/deadcode-%:
+	@GOBIN=$(CURDIR)/$(TOOLS)/new go install golang.org/x/tools/cmd/deadcode@$*
+	@mv $(TOOLS)/new/deadcode $@
 
 $(TOOLS)/benchstat-%:
 	@GOBIN=$(CURDIR)/$(TOOLS)/new go install golang.org/x/perf/cmd/benchstat@$*

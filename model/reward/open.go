@@ -51,6 +51,10 @@ var kinds = []Kind{
 		Options: []string{"level", "clip"}, Open: inFloat32(openAesthetic),
 	},
 	{
+		Name: "imagereward", Use: "imagereward:FILE?tokenizer=DIR", Weights: "ImageReward.pt of huggingface.co/THUDM/ImageReward, converted to safetensors; tokenizer.json of google-bert/bert-base-uncased",
+		Options: []string{"level", "tokenizer"}, Open: inFloat32(openImageReward),
+	},
+	{
 		Name: "safety", Use: "safety:DIR", Weights: "the safety_checker folder of a Stable Diffusion 1.5",
 		Open: inFloat32(openSafetyChecker),
 	},
