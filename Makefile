@@ -49,6 +49,10 @@ shim: ## build/libfnf_torch.so, for the libtorch of this machine
 	@[[ -f build/shim.stamp ]] || echo "compiling build/libfnf_torch.so (half a minute, once)"
 	@model/torch/shim/build.sh
 
+.PHONY: man
+man: binary ## manual pages in build/man (man build/man/focusnfix.1)
+	@./build/focusnfix man build/man && echo "build/man: $$(ls build/man | wc -l) pages"
+
 .PHONY: setup
 setup: ## install libtorch, OpenBLAS and a C++ compiler if missing, and compile the shim
 	@model/torch/shim/setup.sh
@@ -97,7 +101,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 	@git grep -hno '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' >/dev/null || { echo "no fuzz targets"; exit; }; \
 	git grep -o '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | while IFS=: read -r file name; do \
 		echo "== $${name#func } in $$(dirname $$file)"; \
-		$(TEST_ENV) go test -run '^$$' -fuzz "^$${name#func }\$$" -fuzztime $(or $(FUZZTIME),10s) ./$$(dirname $$file); \
+		$(TEST_ENV) go test -run '^$$' -fuzz "^$${name#func }\$$" -fuzzminimizetime 100x -fuzztime $(or $(FUZZTIME),10s) ./$$(dirname $$file); \
 	done
 
 ##@ Work

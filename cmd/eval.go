@@ -29,6 +29,7 @@ type evalFlags struct {
 func newEval() *cobra.Command {
 	var e evalFlags
 	c := &cobra.Command{
+<<<<<<< HEAD
 		Use:   "eval RUN...",
 		Short: "Compare tuned models with the base model on held-out prompts",
 		Long: "Draw held-out prompts with the base model until there are enough faulty images, then with a run's newest\n" +
@@ -41,6 +42,18 @@ func newEval() *cobra.Command {
   focusnfix eval violence-a violence-b violence-c
   focusnfix eval violence --against draft --pictures 50 -o results`,
 		Args: cobra.MinimumNArgs(1),
+=======
+		Use:   "eval RUN",
+		Short: "Compare the tuned with the base model on held-out prompts",
+		Long: "Draw held-out prompts with the base model until there are enough faulty images, then with a run's newest " +
+			"checkpoint, and report what became of the faults and of the rest. Nothing is trained. The table goes to the " +
+			"terminal; the numbers as JSON and a sheet of images go to the run's folder. " + runHelp + "\n\n" +
+			"--against compares with another run at an equal share of fixed faults: with the one of its checkpoints that " +
+			"fixes as many. \"draft\" is the newest run of the same preset without the region term.",
+		Example: `  focusnfix eval 3aym
+  focusnfix eval 3aym --against draft --pictures 50 -o results`,
+		Args: takes("RUN"), ValidArgsFunction: completeRuns(&e.runs, 1),
+>>>>>>> main
 		RunE: func(c *cobra.Command, args []string) error {
 			if e.pictures < 1 || e.shown < 1 {
 				return usageError{fmt.Errorf("--pictures %d --show %d: want 1 or more", e.pictures, e.shown)}
@@ -54,6 +67,7 @@ func newEval() *cobra.Command {
 	e.runs.add(c)
 	e.trust.add(c)
 	f := c.Flags()
+<<<<<<< HEAD
 	f.StringVar(&e.against, "against", "", "another run to compare with, or draft")
 	f.IntVar(&e.checkpoint, "checkpoint", 0, "step of the checkpoint to look at (default: the newest)")
 	f.Float64Var(&e.strength, "strength", 1, "strength of the LoRA weights: 1 is as trained, less repairs and changes less")
@@ -61,6 +75,16 @@ func newEval() *cobra.Command {
 	f.IntVar(&e.shown, "show", 8, "images on the sheet")
 	f.StringVarP(&e.out, "out", "o", "", "folder for the JSON file and the sheet (default: the first run's)")
 	f.BoolVar(&e.asJSON, "json", false, "print the JSON instead of the table")
+=======
+	f.StringVar(&e.against, "against", "", "compare with another `RUN`, or with draft")
+	f.IntVar(&e.checkpoint, "checkpoint", 0, "evaluate the checkpoint of step `N` (default: the newest)")
+	f.IntVar(&e.pictures, "pictures", 100, "draw until `N` base images are faulty")
+	f.IntVar(&e.shown, "show", 8, "show `N` images on the sheet")
+	f.StringVarP(&e.out, "out", "o", "", "write the JSON file and the sheet to `DIR` (default: the run's folder)")
+	f.BoolVar(&e.asJSON, "json", false, "print JSON instead of the table")
+	completeFlag(c, "checkpoint", completeCheckpoints(&e.runs))
+	completeFlag(c, "against", completeRuns(&e.runs, 0))
+>>>>>>> main
 	return c
 }
 

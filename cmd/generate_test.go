@@ -52,7 +52,7 @@ func TestGenerateWritesPictures(t *testing.T) {
 
 func TestGenerateRefuses(t *testing.T) {
 	for want, args := range map[string]string{
-		"--model is missing":                         "generate x",
+		"PROMPT is missing":                          "generate",
 		`--size: "3x", want WIDTHxHEIGHT`:            "generate x -m m --size 3x",
 		`--size: "3x4x5", want`:                      "generate x -m m --size 3x4x5",
 		"--steps: 0, want 1 to 999":                  "generate x -m m --steps 0",

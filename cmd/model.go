@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -26,23 +25,30 @@ type modelFlags struct {
 
 // What flags of several commands do.
 const (
-	configHelp     = "diffusers folder that replaces a single file's built-in configuration and supplies parts that it lacks"
-	vaeHelp        = "another VAE than the model's own: folder, or .safetensors file"
-	predictionHelp = "what the UNet predicts: epsilon or v_prediction (default: what the model says; v_prediction of a single SD 2 file)"
+	deviceHelp     = "compute on `DEVICE`: cpu, cuda or cuda:N (default: the first GPU, or the CPU)"
+	dtypeHelp      = "compute in `TYPE`: float32, bfloat16 or float16"
+	variantHelp    = "use the folder's files of variant `NAME`, such as fp16"
+	configHelp     = "take a single file's configuration, and parts that it lacks, from the diffusers folder `DIR`"
+	vaeHelp        = "use the VAE in `PATH`, a folder or .safetensors file, instead of the model's own"
+	predictionHelp = "the UNet predicts `TYPE`: epsilon or v_prediction (default: what the model says; for a single SD 2 file, v_prediction)"
 )
 
 func (m *modelFlags) add(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVarP(&m.path, "model", "m", "", "diffusers folder, single .safetensors file, or "+scenes.BuiltinName)
+	f.StringVarP(&m.path, "model", "m", "", "draw with `MODEL`: a diffusers folder, .safetensors file or "+scenes.BuiltinName+" (default: the one in config.toml, or "+scenes.BuiltinName+")")
 	f.StringVar(&m.config, "config", "", configHelp)
 	f.StringVar(&m.vae, "vae", "", vaeHelp)
-	f.StringVar(&m.variant, "variant", "", "files of a folder to take, such as fp16")
+	f.StringVar(&m.variant, "variant", "", variantHelp)
 	f.StringVar(&m.prediction, "prediction", "", predictionHelp)
-	f.StringVar(&m.scheduler, "scheduler", "", "sampler: "+strings.Join(sd.SchedulerNames(), ", ")+" (default: what the model says; ddim for PNDM)")
-	f.StringVar(&m.dtype, "dtype", "", "element type: float32, bfloat16 or float16 (default: float16 on a GPU, float32 on the CPU)")
-	f.StringVar(&m.device, "device", "", "where to compute: cpu, cuda or cuda:N (default: the first GPU, or the CPU)")
+	f.StringVar(&m.scheduler, "scheduler", "", "draw with `SCHEDULER`: "+strings.Join(sd.SchedulerNames(), ", ")+" (default: what the model says)")
+	f.StringVar(&m.dtype, "dtype", "", dtypeHelp+" (default: float16 on a GPU, float32 on the CPU)")
+	f.StringVar(&m.device, "device", "", deviceHelp)
 	f.BoolVar(&m.convertPickles, "convert-pickles", false, "convert PyTorch checkpoints (.ckpt, .pt, .bin) among the files once, into the cache, without executing them")
-	f.StringArrayVar(&m.loras, "lora", nil, "file of low-rank updates to draw with, as FILE or FILE:SCALE; may be repeated")
+	f.StringArrayVar(&m.loras, "lora", nil, "apply the LoRA in `FILE[:STRENGTH]`; can be repeated")
+	completeFlag(c, "model", completeModels)
+	completeFlag(c, "scheduler", fixedWords(sd.SchedulerNames()...))
+	completeFlag(c, "dtype", fixedWords("float32", "bfloat16", "float16"))
+	completeFlag(c, "prediction", fixedWords("epsilon", "v_prediction"))
 }
 
 // open loads the model and attaches its LoRA files. Warnings go to w.
@@ -87,9 +93,6 @@ func warnTo(w io.Writer) func(string) {
 func (m *modelFlags) options() (sd.LoadOptions, error) {
 	o := sd.LoadOptions{
 		Device: torch.Device(m.device), Variant: m.variant, Scheduler: m.scheduler, Config: m.config, VAE: m.vae, Prediction: m.prediction,
-	}
-	if m.path == "" {
-		return o, usageError{errors.New("--model is missing: want a diffusers folder, a .safetensors file or " + scenes.BuiltinName)}
 	}
 	if m.scheduler != "" && !slices.Contains(sd.SchedulerNames(), m.scheduler) {
 		return o, usageError{fmt.Errorf("--scheduler %s: want one of %s", m.scheduler, strings.Join(sd.SchedulerNames(), ", "))}

@@ -15,14 +15,14 @@ func newPull() *cobra.Command {
 	var out string
 	var o weights.PullOptions
 	c := &cobra.Command{
-		Use:   "pull REPO",
-		Short: "Download a diffusers folder from a hub",
-		Long: "Download what Stable Diffusion needs of a diffusers folder: safetensors, configuration, tokenizer.\n" +
-			"Every file is checked against the hub's own sum; run it again to continue after a break.\n" +
+		Use:   "pull OWNER/NAME",
+		Short: "Download a model from a hub",
+		Long: "Download the parts of a diffusers folder that Stable Diffusion needs: safetensors, configuration, tokenizer. " +
+			"Each file is checked against the hub's checksum; run the command again to continue after an interruption. " +
 			"HF_ENDPOINT names another hub, HF_TOKEN opens private and gated repositories.",
 		Example: `  focusnfix pull stable-diffusion-v1-5/stable-diffusion-v1-5 --variant fp16
   focusnfix pull stabilityai/stable-diffusion-xl-base-1.0 --no-weights -o sdxl-config`,
-		Args: cobra.ExactArgs(1),
+		Args: takes("OWNER/NAME"), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, args []string) error {
 			if out == "" {
 				out = path.Base(args[0])
@@ -40,10 +40,10 @@ func newPull() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVarP(&out, "out", "o", "", "folder to write (default: the repository's name without its owner)")
-	f.StringVar(&o.Revision, "revision", "", "branch, tag or commit (default: main)")
-	f.StringVar(&o.Variant, "variant", "", "weights to take where there are several, such as fp16")
-	f.BoolVar(&o.NoWeights, "no-weights", false, "take only configuration and tokenizer, which --config of a single file wants")
-	f.IntVar(&o.Parallel, "parallel", 4, "files at a time")
+	f.StringVarP(&out, "out", "o", "", "write to `DIR` (default: NAME)")
+	f.StringVar(&o.Revision, "revision", "", "download `REV`: a branch, tag or commit (default: main)")
+	f.StringVar(&o.Variant, "variant", "", "download the weights of variant `NAME`, such as fp16")
+	f.BoolVar(&o.NoWeights, "no-weights", false, "download only configuration and tokenizer, for --config")
+	f.IntVar(&o.Parallel, "parallel", 4, "download `N` files at a time")
 	return c
 }

@@ -46,7 +46,7 @@ var mayImport = map[string][]string{
 	"presets":               {},
 	"render":                {},
 	"tui":                   {"core", "core/run", "core/words", "render", "presets", "tui/picture", "tui/feed", "tui/chart", "tui/widget"},
-	"tui/picture":           {"render"},
+	"tui/picture":           {"core", "render"},
 	"tui/feed":              {"core", "core/run", "core/words", "render", "tui/picture"},
 	"tui/chart":             {"core/words", "render", "tui/feed", "tui/widget"},
 	"tui/widget":            {"render"},
