@@ -57,18 +57,12 @@ func newExport() *cobra.Command {
 	}
 	runs.add(c)
 	f := c.Flags()
-<<<<<<< HEAD
-	f.StringVar(&format, "format", string(weights.PEFT), "names of the tensors: peft or kohya")
-	f.StringVarP(&out, "out", "o", "", "file to write, ending in .safetensors")
-	f.IntVar(&step, "checkpoint", 0, "step of the checkpoint to take (default: the newest)")
-	f.Float64Var(&strength, "strength", 1, "multiply the updates: 1 is as trained, less repairs and changes less")
-=======
 	f.StringVar(&format, "format", string(weights.PEFT), "use the tensor names of `FORMAT`: peft or kohya")
 	f.StringVarP(&out, "out", "o", "", "write `FILE`.safetensors")
 	f.IntVar(&step, "checkpoint", 0, "export the checkpoint of step `N` (default: the newest)")
+	f.Float64Var(&strength, "strength", 1, "scale the updates by `S`: 1 is as trained, less repairs and changes less")
 	completeFlag(c, "format", fixedWords("peft", "kohya"))
 	completeFlag(c, "checkpoint", completeCheckpoints(&runs))
->>>>>>> main
 	return c
 }
 

@@ -28,6 +28,7 @@ type generateFlags struct {
 	sampling          core.Sampling // its scheduler is the model's
 	count             int
 	batch, clipSkip   int
+	rescale           float64 // of guidance
 	size, out         string
 	strength          float64 // of that run's LoRA weights
 	ofRun             string  // whose newest checkpoint and model to draw with
@@ -72,6 +73,7 @@ func newGenerate() *cobra.Command {
 	f.IntVar(&g.sampling.NumSteps, "steps", 30, "denoise in `N` steps")
 	f.Float64Var(&g.sampling.GuidanceScale, "guidance", 7.5, "classifier-free guidance of scale `W`; 1 is none")
 	f.Float64Var(&g.sampling.Eta, "eta", 0, "noise `ETA` of DDIM: 0 is deterministic, 1 as noisy as DDPM")
+	f.Float64Var(&g.rescale, "guidance-rescale", 0, "restore the contrast of unguided images by the share `PHI`, 0 to 1; zero-SNR models like 0.7")
 	f.IntVar(&g.clipSkip, "clip-skip", 0, "leave out the last `N` layers of the text encoder")
 	f.StringVar(&g.size, "size", "", "draw `WxH` pixels (default: what the model was trained on)")
 	f.IntVarP(&g.count, "count", "n", 1, "draw `N` images")
@@ -228,7 +230,7 @@ func samplingFlag(key string) string {
 func (g *generateFlags) request(prompt string, first, n int) sd.Request {
 	r := sd.Request{
 		Wording: sd.Wording{
-			Negative: g.negative, GuidanceScale: g.sampling.GuidanceScale, ClipSkip: g.clipSkip,
+			Negative: g.negative, GuidanceScale: g.sampling.GuidanceScale, GuidanceRescale: g.rescale, ClipSkip: g.clipSkip,
 			Width: int64(g.sampling.Size.Width), Height: int64(g.sampling.Size.Height),
 		},
 		NumSteps: g.sampling.NumSteps, Eta: g.sampling.Eta,

@@ -61,7 +61,7 @@ func (s *sampler) denoiseStages(st start, i int, latents torch.Tensor) []torch.S
 		})
 	}
 	return append(stages, func(xs []torch.Tensor) []torch.Tensor {
-		next, _ := s.scheduler.Step(i, xs[0], xs[1], torch.Tensor{}, st.noise[i])
+		next, _ := s.scheduler.Step(i, xs[0], xs[1], nil, st.noise[i])
 		return []torch.Tensor{next}
 	})
 }

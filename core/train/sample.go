@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 
 	"focusnfix/core"
 	"focusnfix/model/sd"
@@ -44,7 +45,8 @@ func newSampler(p *sd.Pipeline, s core.Sampling, gradient Gradient, backpropStep
 		return nil, err
 	}
 	if scheduler.Multistep() {
-		return nil, fmt.Errorf("sample.scheduler: %s needs the step before, which training cuts off; want ddim or euler", p.Scheduler.Class)
+		return nil, fmt.Errorf("sample.scheduler: %s looks back at earlier steps, which gradients do not pass through; train with one of %s",
+			p.Scheduler.Class, strings.Join(sd.SingleStepSchedulers(), ", "))
 	}
 	if backpropSteps < 0 || backpropSteps > s.NumSteps {
 		return nil, fmt.Errorf("train.backprop_steps: %d, want 0 to sample.num_steps, %d", backpropSteps, s.NumSteps)
@@ -101,7 +103,7 @@ func (s *sampler) output(st start, i int, latents torch.Tensor) torch.Tensor {
 // denoise is step i: latents to latents, [B,4,h,w].
 func (s *sampler) denoise(st start, i int, latents torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		next, _ := s.scheduler.Step(i, latents, s.output(st, i, latents), torch.Tensor{}, st.noise[i])
+		next, _ := s.scheduler.Step(i, latents, s.output(st, i, latents), nil, st.noise[i])
 		return next
 	})
 }
