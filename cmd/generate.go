@@ -98,7 +98,7 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 	if err := prepareOut(g.out); err != nil {
 		return err
 	}
-	p, err := g.model.open(c.ErrOrStderr())
+	p, err := g.model.openPainter(c.ErrOrStderr())
 	if err != nil {
 		return err
 	}
@@ -243,10 +243,10 @@ func (g *generateFlags) request(prompt string, first, n int) sd.Request {
 }
 
 // save writes picture i of a request, with how it was drawn, and returns the name of its file.
-func (g *generateFlags) save(p *sd.Pipeline, picture image.Image, r sd.Request, i int) (string, error) {
+func (g *generateFlags) save(p painter, picture image.Image, r sd.Request, i int) (string, error) {
 	how := core.Parameters{
 		Drawing: core.Drawing{Prompt: r.Prompts[i], Negative: r.Negative, Seed: r.Seeds[i], Sampling: g.sampling},
-		Sampler: samplerName(p.Scheduler), Model: p.Name, ClipSkip: r.ClipSkip, Version: "focusnfix " + version,
+		Sampler: p.sampler, Model: p.name, ClipSkip: r.ClipSkip, Version: "focusnfix " + version,
 	}
 	for i, l := range g.model.loras {
 		file, scale := splitLoRA(l)
