@@ -63,6 +63,7 @@ func newConvert() *cobra.Command {
 	f.StringVar(&o.Config, "config", "", configHelp)
 	f.StringVar(&o.VAE, "vae", "", vaeHelp)
 	f.StringVar(&o.Prediction, "prediction", "", predictionHelp)
+	f.BoolFunc("zero-snr", zeroSNRHelp, optionalBool(&o.ZeroSNR))
 	f.StringVar(&o.Variant, "variant", "", variantHelp)
 	f.Float64Var(&shard, "shard", 10, "split files of a folder at `N` GB")
 	f.StringVar(&dialect, "lora-format", "", "rewrite a LoRA file with the tensor names of `FORMAT`: peft, diffusers or kohya")

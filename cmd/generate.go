@@ -28,6 +28,7 @@ type generateFlags struct {
 	sampling          core.Sampling // its scheduler is the model's
 	count             int
 	batch, clipSkip   int
+	rescale           float64 // of guidance
 	size, out         string
 	ofRun             string // whose newest checkpoint and model to draw with
 	runs              runsFlag
@@ -70,6 +71,7 @@ func newGenerate() *cobra.Command {
 	f.IntVar(&g.sampling.NumSteps, "steps", 30, "denoise in `N` steps")
 	f.Float64Var(&g.sampling.GuidanceScale, "guidance", 7.5, "classifier-free guidance of scale `W`; 1 is none")
 	f.Float64Var(&g.sampling.Eta, "eta", 0, "noise `ETA` of DDIM: 0 is deterministic, 1 as noisy as DDPM")
+	f.Float64Var(&g.rescale, "guidance-rescale", 0, "restore the contrast of unguided images by the share `PHI`, 0 to 1; zero-SNR models like 0.7")
 	f.IntVar(&g.clipSkip, "clip-skip", 0, "leave out the last `N` layers of the text encoder")
 	f.StringVar(&g.size, "size", "", "draw `WxH` pixels (default: what the model was trained on)")
 	f.IntVarP(&g.count, "count", "n", 1, "draw `N` images")
@@ -94,7 +96,7 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 	if err := prepareOut(g.out); err != nil {
 		return err
 	}
-	p, err := g.model.open(c.ErrOrStderr())
+	p, err := g.model.openPainter(c.ErrOrStderr())
 	if err != nil {
 		return err
 	}
@@ -226,7 +228,7 @@ func samplingFlag(key string) string {
 func (g *generateFlags) request(prompt string, first, n int) sd.Request {
 	r := sd.Request{
 		Wording: sd.Wording{
-			Negative: g.negative, GuidanceScale: g.sampling.GuidanceScale, ClipSkip: g.clipSkip,
+			Negative: g.negative, GuidanceScale: g.sampling.GuidanceScale, GuidanceRescale: g.rescale, ClipSkip: g.clipSkip,
 			Width: int64(g.sampling.Size.Width), Height: int64(g.sampling.Size.Height),
 		},
 		NumSteps: g.sampling.NumSteps, Eta: g.sampling.Eta,
@@ -239,10 +241,10 @@ func (g *generateFlags) request(prompt string, first, n int) sd.Request {
 }
 
 // save writes picture i of a request, with how it was drawn, and returns the name of its file.
-func (g *generateFlags) save(p *sd.Pipeline, picture image.Image, r sd.Request, i int) (string, error) {
+func (g *generateFlags) save(p painter, picture image.Image, r sd.Request, i int) (string, error) {
 	how := core.Parameters{
 		Drawing: core.Drawing{Prompt: r.Prompts[i], Negative: r.Negative, Seed: r.Seeds[i], Sampling: g.sampling},
-		Sampler: samplerName(p.Scheduler), Model: p.Name, ClipSkip: r.ClipSkip, Version: "focusnfix " + version,
+		Sampler: p.sampler, Model: p.name, ClipSkip: r.ClipSkip, Version: "focusnfix " + version,
 	}
 	for _, l := range g.model.loras {
 		file, scale := splitLoRA(l)

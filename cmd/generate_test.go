@@ -6,9 +6,11 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"focusnfix/model/flow/flowtest"
 	"focusnfix/model/torch/torchtest"
 )
 
@@ -33,8 +35,8 @@ func TestGenerateWritesPictures(t *testing.T) {
 	if got := strings.Fields(stdout); len(got) != 3 || filepath.Base(got[0]) != want[0] || filepath.Base(got[2]) != want[2] {
 		t.Errorf("printed %q, want %v", got, want)
 	}
-	if !strings.Contains(stderr, "draw 4/4") {
-		t.Errorf("progress %q, want it to end at 4/4: two batches of two steps", stderr)
+	if !strings.Contains(stderr, "draw 6/6") {
+		t.Errorf("progress %q, want it to end at 6/6: two batches of two steps, of which PNDM takes the second twice", stderr)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "new", "x-6.png"))
 	if err != nil {
@@ -44,9 +46,32 @@ func TestGenerateWritesPictures(t *testing.T) {
 	if err != nil || picture.Bounds().Dx() != 32 || picture.Bounds().Dy() != 24 {
 		t.Errorf("picture %v, %v", picture.Bounds(), err)
 	}
-	const how = "a chef <lora:sd1_lora:0.5>\nNegative prompt: blood\nSteps: 2, Sampler: DDIM, CFG scale: 7.5, Seed: 6, Size: 32x24, Model: sd1, Version: focusnfix "
+	const how = "a chef <lora:sd1_lora:0.5>\nNegative prompt: blood\nSteps: 2, Sampler: PLMS, CFG scale: 7.5, Seed: 6, Size: 32x24, Model: sd1, Version: focusnfix "
 	if text := pictureText(t, filepath.Join(dir, "new", "x-6.png")); !strings.HasPrefix(text, how) {
 		t.Errorf("text %q, want %q", text, how)
+	}
+}
+
+// A Stable Diffusion 3 and a Z-Image are drawn with the same command; what does not go with them is refused.
+func TestGenerateDrawsTransformers(t *testing.T) {
+	torchtest.Need(t)
+	for name, r := range flowtest.Read(t, "../model").Models {
+		out, folder := filepath.Join(t.TempDir(), "x.png"), r.WriteFolder(t)
+		args := []string{"generate", "a chef", "-m", folder, "--steps", "2", "--size", "32x24", "--seed", "5", "--device", "cpu", "-q", "-o", out}
+		if code, _, stderr := runCommand(args...); code != exitDone {
+			t.Errorf("%s: exit code %d: %s", name, code, stderr)
+			continue
+		}
+		if text := pictureText(t, out); !strings.Contains(text, "Sampler: Euler, CFG scale: 7.5, Seed: 5, Size: 32x24, Model: "+filepath.Base(folder)) {
+			t.Errorf("%s: text %q", name, text)
+		}
+		for want, flags := range map[string][]string{
+			"--lora: is for Stable Diffusion": {"--lora", "f:1"}, "takes no other VAE": {"--vae", "v"}, "eta and clip skip are for": {"--clip-skip", "1"},
+		} {
+			if code, _, stderr := runCommand(append(slices.Clone(args), flags...)...); code != exitFailed || !strings.Contains(stderr, want) {
+				t.Errorf("%s %v: exit code %d: %s, want %s", name, flags, code, stderr, want)
+			}
+		}
 	}
 }
 
@@ -60,7 +85,7 @@ func TestGenerateRefuses(t *testing.T) {
 		"strength +Inf of f, want a number":          "generate x -m m --lora f:Inf",
 		"-n 0 --batch 1: want 1 or more":             "generate x -m m -n 0",
 		"-o x.jpg: want a name that ends in .png":    "generate x -m m -o x.jpg",
-		"--scheduler pndm: want one of ddim":         "generate x -m m --scheduler pndm",
+		"--scheduler lms: want one of ddim":          "generate x -m m --scheduler lms",
 		"--dtype int8: want float32":                 "generate x -m m --dtype int8",
 		"--prediction v: want epsilon":               "generate x -m m --prediction v",
 		"--prediction x: want epsilon":               "convert m -o x --prediction x",

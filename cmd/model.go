@@ -19,6 +19,7 @@ import (
 // modelFlags choose a model and how it is loaded.
 type modelFlags struct {
 	path, config, vae, variant, scheduler, prediction, dtype, device string
+	zeroSNR                                                          *bool // nil is what the model says
 	loras                                                            []string
 	convertPickles                                                   bool
 }
@@ -30,7 +31,8 @@ const (
 	variantHelp    = "use the folder's files of variant `NAME`, such as fp16"
 	configHelp     = "take a single file's configuration, and parts that it lacks, from the diffusers folder `DIR`"
 	vaeHelp        = "use the VAE in `PATH`, a folder or .safetensors file, instead of the model's own"
-	predictionHelp = "the UNet predicts `TYPE`: epsilon or v_prediction (default: what the model says; for a single SD 2 file, v_prediction)"
+	predictionHelp = "the UNet predicts `TYPE`: epsilon, v_prediction or sample (default: what the model says)"
+	zeroSNRHelp    = "the noise ends at zero signal: rescaled betas and trailing timesteps; --zero-snr=false ends it before (default: what the model says)"
 )
 
 func (m *modelFlags) add(c *cobra.Command) {
@@ -41,6 +43,7 @@ func (m *modelFlags) add(c *cobra.Command) {
 	f.StringVar(&m.variant, "variant", "", variantHelp)
 	f.StringVar(&m.prediction, "prediction", "", predictionHelp)
 	f.StringVar(&m.scheduler, "scheduler", "", "draw with `SCHEDULER`: "+strings.Join(sd.SchedulerNames(), ", ")+" (default: what the model says)")
+	f.BoolFunc("zero-snr", zeroSNRHelp, optionalBool(&m.zeroSNR))
 	f.StringVar(&m.dtype, "dtype", "", dtypeHelp+" (default: float16 on a GPU, float32 on the CPU)")
 	f.StringVar(&m.device, "device", "", deviceHelp)
 	f.BoolVar(&m.convertPickles, "convert-pickles", false, "convert PyTorch checkpoints (.ckpt, .pt, .bin) among the files once, into the cache, without executing them")
@@ -48,7 +51,7 @@ func (m *modelFlags) add(c *cobra.Command) {
 	completeFlag(c, "model", completeModels)
 	completeFlag(c, "scheduler", fixedWords(sd.SchedulerNames()...))
 	completeFlag(c, "dtype", fixedWords("float32", "bfloat16", "float16"))
-	completeFlag(c, "prediction", fixedWords("epsilon", "v_prediction"))
+	completeFlag(c, "prediction", fixedWords("epsilon", "v_prediction", "sample"))
 }
 
 // open loads the model and attaches its LoRA files. Warnings go to w.
@@ -92,7 +95,7 @@ func warnTo(w io.Writer) func(string) {
 
 func (m *modelFlags) options() (sd.LoadOptions, error) {
 	o := sd.LoadOptions{
-		Device: torch.Device(m.device), Variant: m.variant, Scheduler: m.scheduler, Config: m.config, VAE: m.vae, Prediction: m.prediction,
+		Device: torch.Device(m.device), Variant: m.variant, Scheduler: m.scheduler, Config: m.config, VAE: m.vae, Prediction: m.prediction, ZeroSNR: m.zeroSNR,
 	}
 	if m.scheduler != "" && !slices.Contains(sd.SchedulerNames(), m.scheduler) {
 		return o, usageError{fmt.Errorf("--scheduler %s: want one of %s", m.scheduler, strings.Join(sd.SchedulerNames(), ", "))}
@@ -115,11 +118,20 @@ func (m *modelFlags) options() (sd.LoadOptions, error) {
 	return o, nil
 }
 
+// optionalBool is a flag that says true, false or nothing.
+func optionalBool(to **bool) func(string) error {
+	return func(text string) error {
+		on, err := strconv.ParseBool(text)
+		*to = &on
+		return err
+	}
+}
+
 func checkPrediction(name string) error {
-	if slices.Contains([]string{"", "epsilon", "v_prediction"}, name) {
+	if slices.Contains([]string{"", "epsilon", "v_prediction", "sample"}, name) {
 		return nil
 	}
-	return usageError{fmt.Errorf("--prediction %s: want epsilon or v_prediction", name)}
+	return usageError{fmt.Errorf("--prediction %s: want epsilon, v_prediction or sample", name)}
 }
 
 func parseDType(name string) (torch.DType, error) {
@@ -144,10 +156,22 @@ func splitLoRA(s string) (file string, scale float64) {
 // samplerName is what AUTOMATIC1111's web UI calls a scheduler.
 func samplerName(c sd.SchedulerConfig) string {
 	name := map[string]string{
-		sd.DDIM: "DDIM", sd.Euler: "Euler", sd.EulerAncestral: "Euler a", sd.DPMSolver: "DPM++ 2M",
+		sd.DDIM: "DDIM", sd.DDPM: "DDPM", sd.PNDM: "PLMS", sd.LCM: "LCM", sd.TCD: "TCD", sd.Euler: "Euler", sd.EulerAncestral: "Euler a",
+		sd.Heun: "Heun", sd.UniPC: "UniPC", sd.DEIS: "DEIS", sd.EDMEuler: "Euler EDM", sd.EDMDPMSolver: "DPM++ 2M EDM",
 	}[c.Class]
-	if c.UseKarrasSigmas {
+	if c.Class == sd.DPMSolver {
+		name = fmt.Sprintf("DPM++ %dM", c.SolverOrder)
+		if strings.HasPrefix(c.AlgorithmType, "sde-") {
+			name += " SDE"
+		}
+	}
+	switch {
+	case c.UseKarrasSigmas:
 		name += " Karras"
+	case c.UseExponentialSigmas:
+		name += " Exponential"
+	case c.UseBetaSigmas:
+		name += " Beta"
 	}
 	return name
 }

@@ -201,7 +201,7 @@ func TestValidateReportsAll(t *testing.T) {
 		{"model.path=", "model.path: empty"},
 		{"model.dtype=int8", "model.dtype: \"int8\", want auto, float32, bfloat16, float16"},
 		{"model.device=gpu", "model.device: \"gpu\", want auto, cpu, cuda or cuda:N"},
-		{"sample.scheduler=dpm++", "sample.scheduler: \"dpm++\", want ddim, euler"},
+		{"sample.scheduler=lms", "sample.scheduler: \"lms\", want ddim, ddim_trailing"},
 		{"sample.eta=2", "sample.eta: 2, want 0 to 1"},
 		{"sample.size=100x64", "sample.size: 100x64, want multiples of 8"},
 		{"lora.targets=time,time", "lora.targets: \"time\" twice"},

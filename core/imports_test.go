@@ -24,14 +24,17 @@ var mayImport = map[string][]string{
 	"core/engine":           {"core", "core/eval", "core/run", "core/train", "model/...", "presets"},
 	"model/torch":           {},
 	"model/torch/torchtest": {"model/torch"}, // for tests only
+	"model/config":          {},
 	"model/weights":         {"model/torch", "model/weights/pickle"},
 	"model/weights/pickle":  nil,
 	"model/nn":              {"model/torch", "model/weights"},
 	"model/nn/nntest":       {"model/torch/...", "model/weights", "model/nn"}, // for tests only
+	"model/clip":            {"model/torch", "model/weights", "model/nn", "model/tokenizer", "model/config"},
+	"model/sd":              {"model/torch", "model/weights", "model/nn", "model/clip", "model/config"},
 	"model/tokenizer":       {},
-	"model/clip":            {"model/torch", "model/weights", "model/nn", "model/tokenizer"},
-	"model/sd":              {"model/torch", "model/weights", "model/nn", "model/clip"},
 	"model/mmdit":           {"model/torch", "model/nn"},
+	"model/flow":            {"model/..."},
+	"model/flow/flowtest":   {"model/nn/nntest", "model/torch/torchtest", "model/weights"}, // for tests only
 	"model/zimage":          {"model/torch", "model/nn"},
 	"model/t5":              {"model/torch", "model/nn"},
 	"model/qwen":            {"model/torch", "model/nn"},

@@ -131,6 +131,7 @@ func (e *engine) take() (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	process.Idle = e.Idle
 	e.info.Engine, e.info.Version = process, e.Version
 	e.status = run.Status{Busy: "load", Steps: e.info.Steps, Step: e.info.Step, Version: e.Version}
 	if !e.Idle {

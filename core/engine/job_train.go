@@ -17,7 +17,9 @@ const maxSkipped = 10
 // train walks the steps that are left. Whatever ends it early, a checkpoint of now is written if the
 // weights are sound.
 func (e *engine) train() error {
-	e.began = true
+	e.mutex.Lock()
+	e.began, e.info.Engine.Idle = true, false
+	e.mutex.Unlock()
 	err := e.steps()
 	if here := e.Folder.Here(); here != nil { // perhaps the reason of err
 		return e.afterMove(here)
@@ -143,7 +145,7 @@ func (e *engine) reference(p core.Pair) error {
 	e.drawn++
 	e.busy("reference", e.drawn, pool)
 	defer e.busy("", 0, 0)
-	if err := e.say(fmt.Sprintf("reference %d of %d", e.drawn, pool)); err != nil {
+	if err := e.say(fmt.Sprintf("drawing base images: %d of %d", e.drawn, pool)); err != nil {
 		return err
 	}
 	var coverage float64
