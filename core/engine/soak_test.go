@@ -176,10 +176,10 @@ func (s *soak) fillDisk(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for err == nil {
-		_, err = file.Write(make([]byte, 64<<10))
-	}
-	for _, err = file.Write(make([]byte, 512)); err == nil; _, err = file.Write(make([]byte, 512)) {
+	for _, size := range []int{64 << 10, 512} {
+		for err = nil; err == nil; {
+			_, err = file.Write(make([]byte, size))
+		}
 	}
 	_ = file.Close()
 	paused := false

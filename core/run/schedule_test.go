@@ -244,7 +244,7 @@ func finished(f Folder) error {
 // same bytes as one that nothing disturbed, and no checkpoint that was complete is lost. FNF_SCHEDULES
 // says how many seeds; FNF_SEED is the first.
 func TestFaultSchedules(t *testing.T) {
-	schedules, first := 2000, uint64(1)
+	schedules, first := 600, uint64(1)
 	if testing.Short() {
 		schedules = 200
 	}
