@@ -40,9 +40,9 @@ func (t *Trainer) parts() []*part {
 	return parts
 }
 
-// cpuPart is the number of images in a part on a CPU. Single images keep more cores busy, but take 24 % more of each:
-// a step of the shipped model, batch 4, took 4.1 CPU seconds in parts of one, 3.5 in parts of two and 3.4 in one part
-// (medians of 5 in turn).
+// cpuPart is the number of images in a part on a CPU. Single images keep more cores busy, but cost more: a step of
+// the shipped model, batch 4, took 4.1 CPU seconds in parts of one, 3.6 in parts of two and 3.4 in one part (medians of
+// 5 in turn).
 const cpuPart = 2
 
 // partSize is the number of images in a part.
