@@ -35,10 +35,10 @@ func newEval() *cobra.Command {
 			"checkpoint, and report what became of the faults and of the rest, with 95 % confidence intervals. Nothing is " +
 			"trained. The table goes to the terminal; the numbers as JSON and a labeled sheet of images go to the first run's " +
 			"folder. Several runs, usually seeds of one training, are compared on the same images and summed up. " + runHelp + "\n\n" +
-			"--against compares with another run at an equal share of repaired faults, interpolated between its " +
-			"checkpoints. \"draft\" is the newest run of the same preset without the region term.",
+			"--against compares with another run at an equal share of fixed faults, interpolated between its checkpoints. " +
+			"\"draft\" is the newest run of the same preset without the region term.",
 		Example: `  focusnfix eval 3aym
-  focusnfix eval violence-a violence-b violence-c
+  focusnfix eval 3aym k2xv p71c
   focusnfix eval 3aym --against draft --pictures 50 -o results`,
 		Args: takes("RUN..."), ValidArgsFunction: completeRuns(&e.runs, 0),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -56,7 +56,7 @@ func newEval() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&e.against, "against", "", "compare with another `RUN`, or with draft")
 	f.IntVar(&e.checkpoint, "checkpoint", 0, "evaluate the checkpoint of step `N` (default: the newest)")
-	f.Float64Var(&e.strength, "strength", 1, "scale the LoRA weights by `S`: 1 is as trained, less repairs and changes less")
+	f.Float64Var(&e.strength, "strength", 1, strengthHelp)
 	f.IntVar(&e.pictures, "pictures", 100, "draw until `N` base images are faulty")
 	f.IntVar(&e.shown, "show", 8, "show `N` images on the sheet")
 	f.StringVarP(&e.out, "out", "o", "", "write the JSON file and the sheet to `DIR` (default: the first run's folder)")
@@ -68,6 +68,8 @@ func newEval() *cobra.Command {
 
 // maxStrength is the largest strength of LoRA weights that a flag may ask for.
 const maxStrength = 4
+
+const strengthHelp = "scale the run's LoRA weights by `S`: 1 is as trained, less fixes and changes less"
 
 func (e *evalFlags) run(c *cobra.Command, names []string) error {
 	compare, err := e.prepare(names)

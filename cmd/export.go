@@ -60,7 +60,7 @@ func newExport() *cobra.Command {
 	f.StringVar(&format, "format", string(weights.PEFT), "use the tensor names of `FORMAT`: peft or kohya")
 	f.StringVarP(&out, "out", "o", "", "write `FILE`.safetensors")
 	f.IntVar(&step, "checkpoint", 0, "export the checkpoint of step `N` (default: the newest)")
-	f.Float64Var(&strength, "strength", 1, "scale the updates by `S`: 1 is as trained, less repairs and changes less")
+	f.Float64Var(&strength, "strength", 1, strengthHelp)
 	completeFlag(c, "format", fixedWords("peft", "kohya"))
 	completeFlag(c, "checkpoint", completeCheckpoints(&runs))
 	return c

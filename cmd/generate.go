@@ -64,8 +64,8 @@ func newGenerate() *cobra.Command {
 	}
 	f := c.Flags()
 	g.model.add(c)
-	f.Float64Var(&g.strength, "strength", 1, "scale the run's LoRA weights by `S`: 1 is as trained, less repairs and changes less")
 	f.StringVar(&g.ofRun, "run", "", "draw with the model, settings and newest checkpoint of `RUN`; flags override its settings")
+	f.Float64Var(&g.strength, "strength", 1, strengthHelp)
 	g.runs.add(c)
 	g.trust.add(c)
 	f.StringVar(&g.negative, "negative", "", "keep `PROMPT` out of the images")

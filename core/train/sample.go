@@ -49,6 +49,9 @@ func newSampler(p *sd.Pipeline, s core.Sampling, gradient Gradient, backpropStep
 		return nil, fmt.Errorf("sample.scheduler: %s looks back at earlier steps, which gradients do not pass through; train with one of %s",
 			p.Scheduler.Class, strings.Join(sd.SingleStepSchedulers(), ", "))
 	}
+	if gradient == Sparse && !scheduler.Linear() {
+		return nil, errors.New("train.gradient: sparse needs a sampler that is linear in the model's outputs, and this model's scheduler bounds its estimate (clip_sample or thresholding); want chained")
+	}
 	if backpropSteps < 0 || backpropSteps > s.NumSteps {
 		return nil, fmt.Errorf("train.backprop_steps: %d, want 0 to sample.num_steps, %d", backpropSteps, s.NumSteps)
 	}
