@@ -179,7 +179,7 @@ if ((left > 60)) && [ -z "${FNF_STAND_IN:-}" ]; then
   call violence $((left < 150 ? left : 150)) train violence
 fi
 if (((left = deadline - SECONDS) > 60)) && [ -z "${FNF_STAND_IN:-}" ]; then
-  call pretrain "$left" env MINUTES=$((left / 60)) FNF="$fnf" OUT="$out/pretrain" bench/pretrain.sh
+  call pretrain "$left" env FNF="$fnf" OUT="$out/pretrain" bench/pretrain.sh all --minutes $((left / 60))
 fi
 command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader >"$out/gpu.txt"
 echo "gpu.sh: $SECONDS s, $(grep -c ^ok "$out/results.tsv") ok, $(grep -c ^FAILED "$out/results.tsv") failed, $(grep -c ^skipped "$out/results.tsv") skipped"
