@@ -165,13 +165,7 @@ func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case feed.Followed:
 		cmds = append(cmds, a.followed(msg))
 	case feed.Snapshot:
-		before := ""
-		if a.run != nil {
-			before = a.run.State
-		}
-		if a.looked(msg) {
-			cmds = append(cmds, a.tellEnd(before, a.run), a.all(stateMsg{}))
-		}
+		cmds = append(cmds, a.inspected(msg))
 	case drawnMsg:
 		cmds = append(cmds, a.drawn(msg))
 	case noticeMsg:
@@ -219,6 +213,18 @@ func (a *app) resize(w, h int) tea.Cmd {
 func (a *app) open(dir string) tea.Cmd {
 	cmd := a.openRun(run.Folder{Dir: dir})
 	return tea.Batch(cmd, a.all(openedMsg{}))
+}
+
+// inspected takes in how the run is now, and tells if it has ended.
+func (a *app) inspected(msg feed.Snapshot) tea.Cmd {
+	before := ""
+	if a.run != nil {
+		before = a.run.State
+	}
+	if !a.looked(msg) {
+		return nil
+	}
+	return tea.Batch(a.tellEnd(before, a.run), a.all(stateMsg{}))
 }
 
 // followed takes in a batch of events and waits for the next.

@@ -132,8 +132,11 @@ func (p *imagesPane) selected() []menuItem {
 	if !ok {
 		return nil
 	}
-	return []menuItem{{name: "prompt", note: p.gallery.Texts[at.Sample.Index]}, {name: "random seed", note: fmt.Sprint(at.Sample.Seed)},
-		{name: "image file", note: filepath.Join(p.run.Folder.Dir, p.gallery.Images[at].Path)}}
+	return []menuItem{
+		{name: "prompt", note: p.gallery.Texts[at.Sample.Index]},
+		{name: "random seed", note: fmt.Sprint(at.Sample.Seed)},
+		{name: "image file", note: filepath.Join(p.run.Folder.Dir, p.gallery.Images[at].Path)},
+	}
 }
 
 func (p *promptPane) selected() []menuItem {
@@ -141,6 +144,9 @@ func (p *promptPane) selected() []menuItem {
 	if !ok {
 		return nil
 	}
-	return []menuItem{{name: "prompt", note: r.Prompt}, {name: "random seed", note: fmt.Sprint(r.Seed)},
-		{name: "folder of the result", note: filepath.Join(p.run.Folder.Dir, r.Path)}}
+	return []menuItem{
+		{name: "prompt", note: r.Prompt},
+		{name: "random seed", note: fmt.Sprint(r.Seed)},
+		{name: "folder of the result", note: filepath.Join(p.run.Folder.Dir, r.Path)},
+	}
 }
