@@ -18,7 +18,16 @@ func TestMain(m *testing.M) {
 	if os.Getenv("FNF_TEST_AS_PROGRAM") != "" {
 		Main()
 	}
-	os.Exit(m.Run())
+	state, err := os.MkdirTemp("", "focusnfix-state-") // what tests agree to is not the user's
+	if err == nil {
+		err = os.Setenv("XDG_STATE_HOME", state)
+	}
+	if err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(state)
+	os.Exit(code)
 }
 
 func TestDoctorWithoutLibtorch(t *testing.T) {

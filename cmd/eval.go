@@ -22,6 +22,7 @@ type evalFlags struct {
 	checkpoint      int
 	pictures, shown int
 	asJSON          bool
+	trust           trustFlag
 }
 
 func newEval() *cobra.Command {
@@ -45,6 +46,7 @@ func newEval() *cobra.Command {
 		},
 	}
 	e.runs.add(c)
+	e.trust.add(c)
 	f := c.Flags()
 	f.StringVar(&e.against, "against", "", "another run to compare with, or draft")
 	f.IntVar(&e.checkpoint, "checkpoint", 0, "step of the checkpoint to look at (default: the newest)")
@@ -57,6 +59,9 @@ func newEval() *cobra.Command {
 
 func (e *evalFlags) run(c *cobra.Command, name string) error {
 	compare, err := e.prepare(name)
+	if err == nil {
+		err = e.trust.opensRun(c, compare.Run)
+	}
 	if err != nil {
 		return err
 	}

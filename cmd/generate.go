@@ -30,6 +30,7 @@ type generateFlags struct {
 	size, out         string
 	ofRun             string // whose newest checkpoint and model to draw with
 	runs              runsFlag
+	trust             trustFlag
 	protocol          string // how pictures are shown in a terminal
 	randomSeed, quiet bool
 }
@@ -45,7 +46,7 @@ func newGenerate() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			g.randomSeed = !c.Flags().Changed("seed")
-			if err := g.suitRun(c.Flags().Changed); err != nil {
+			if err := g.suitRun(c); err != nil {
 				return err
 			}
 			g.suitBuiltin(c.Flags().Changed)
@@ -57,6 +58,7 @@ func newGenerate() *cobra.Command {
 	g.model.add(c)
 	f.StringVar(&g.ofRun, "run", "", "draw with the newest checkpoint of this run, and with its model and settings where no flag says otherwise")
 	g.runs.add(c)
+	g.trust.add(c)
 	f.StringVar(&g.negative, "negative", "", "what the picture should not show")
 	f.Uint64Var(&g.seed, "seed", 0, "of the first picture; each next one has one more (default: random)")
 	f.IntVar(&g.sampling.NumSteps, "steps", 30, "denoising steps")

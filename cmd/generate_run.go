@@ -1,13 +1,16 @@
 package cmd
 
 import (
+	"github.com/spf13/cobra"
+
+	"focusnfix/core"
 	"focusnfix/core/run"
 	"focusnfix/core/train"
 )
 
 // suitRun draws with a run's newest checkpoint, and as the run draws where the user has no other wish. From
 // then on ofRun is the checkpoint's name, for the picture's text.
-func (g *generateFlags) suitRun(chosen func(flag string) bool) error {
+func (g *generateFlags) suitRun(command *cobra.Command) error {
 	if g.ofRun == "" {
 		return nil
 	}
@@ -19,9 +22,15 @@ func (g *generateFlags) suitRun(chosen func(flag string) bool) error {
 	if err != nil {
 		return err
 	}
-	c, err := f.Config()
+	c, err := resolvedConfig(f)
 	if err != nil {
 		return err
+	}
+	chosen := command.Flags().Changed
+	if !chosen("model") { // nothing else of what the run names is opened
+		if err := g.trust.opens(command, f, core.Config{Model: c.Model}); err != nil {
+			return err
+		}
 	}
 	g.ofRun = f.Name() + " " + checkpointName(checkpoint)
 	g.model.loras = append([]string{train.LoRAFile(checkpoint.Dir)}, g.model.loras...)

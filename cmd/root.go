@@ -30,7 +30,11 @@ var version = "unknown"
 // Main runs the program and ends it: 0 done, 1 failed, 2 usage.
 func Main() {
 	waitPassively()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	code := execute(ctx, newRoot(), os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -38,6 +38,10 @@ type testEngine struct {
 	deaf       bool
 }
 
+func (e *testEngine) Status(context.Context) (run.Status, error) {
+	return run.Status{State: run.Running}, nil
+}
+
 func (e *testEngine) Stop(context.Context) error {
 	info, err := e.folder.Info()
 	if err != nil || e.refuse != nil || e.deaf {

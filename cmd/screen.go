@@ -17,10 +17,12 @@ type screenFlags struct {
 	runs             runsFlag
 	images, cellSize string
 	plain            bool
+	trust            trustFlag
 }
 
 func (s *screenFlags) add(c *cobra.Command) {
 	s.runs.add(c)
+	s.trust.add(c)
 	f := c.Flags()
 	f.StringVar(&s.images, "images", "", "auto, kitty, sixel, iterm2, blocks or off (default what S in the screen has set, FNF_IMAGES, or auto)")
 	f.StringVar(&s.cellSize, "cell-size", "", "WxH of a character in pixels (default what the terminal says)")
@@ -87,6 +89,6 @@ func (s *screenFlags) show(c *cobra.Command, open string) error {
 		Start: func(ctx context.Context, preset string, set []string) (run.Folder, error) {
 			return startRun(ctx, runs, preset, set)
 		},
-		Resume: resumeRun, Wake: wakeRun,
+		Resume: s.trust.before(resumeRun), Wake: s.trust.before(wakeRun),
 	})
 }

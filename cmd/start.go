@@ -59,6 +59,9 @@ func newEngine() *cobra.Command {
 		Args:   cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Folder, o.Warn = run.Folder{Dir: dir}, warnTo(c.ErrOrStderr())
+			if err := trustFlag(false).opensRun(nil, o.Folder); err != nil {
+				return err
+			}
 			return engine.Run(c.Context(), o)
 		},
 	}
@@ -77,6 +80,7 @@ func startRun(ctx context.Context, runs, preset string, sets []string) (run.Fold
 	if err != nil {
 		return run.Folder{}, err
 	}
+	agree(engine.Names(config))
 	f, err := run.Create(runs, run.Info{Preset: name, Version: version, Model: config.Model.Path}, config)
 	if err != nil {
 		return f, err

@@ -42,13 +42,8 @@ func stopRun(c *cobra.Command, f run.Folder, wait time.Duration) error {
 		return err
 	}
 	defer engine.Close()
-	info, err := f.Info()
-	if err != nil {
-		return err
-	}
-	kill := fmt.Sprintf("kill %d ends the process; at most the steps since the last checkpoint are lost", info.Engine.PID)
 	if err := engine.Stop(c.Context()); err != nil {
-		return hintedError{err, kill}
+		return hintedError{err, killHint(engine)}
 	}
 	if wait == 0 {
 		fmt.Fprintf(c.OutOrStdout(), "%s: told to stop\n", f.Name())
@@ -58,13 +53,21 @@ func stopRun(c *cobra.Command, f run.Folder, wait time.Duration) error {
 	defer cancel()
 	state, step, err := ended(ctx, f)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return hintedError{fmt.Errorf("%s: has not ended after %s", f.Name(), wait), kill}
+		return hintedError{fmt.Errorf("%s: has not ended after %s", f.Name(), wait), killHint(engine)}
 	}
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(c.OutOrStdout(), "%s: %s at step %d\n", f.Name(), state, step)
 	return nil
+}
+
+// killHint says how to end an engine that does not: one that has answered for the run, and no other process.
+func killHint(engine *run.Client) string {
+	if pid := engine.PID(); pid > 0 {
+		return fmt.Sprintf("kill %d ends the process; at most the steps since the last checkpoint are lost", pid)
+	}
+	return "it did not answer as the engine of this run; nothing was sent to it"
 }
 
 // ended waits until no engine works on a run any more; the last one has written its state then.

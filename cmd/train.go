@@ -28,6 +28,7 @@ type trainFlags struct {
 	steps       int
 	sets        []string
 	tensorBoard bool
+	trust       trustFlag // of train, for --resume
 }
 
 func (t *trainFlags) add(c *cobra.Command) {
@@ -55,6 +56,7 @@ func (t *trainFlags) create(c *cobra.Command) (run.Folder, error) {
 	if err != nil {
 		return run.Folder{}, err
 	}
+	agree(engine.Names(config))
 	info := run.Info{Preset: name, Version: version, Model: config.Model.Path}
 	if t.dir == "" {
 		return run.Create(t.runs.dir(), info, config)
@@ -136,6 +138,7 @@ func newTrain() *cobra.Command {
 		},
 	}
 	t.add(c)
+	t.trust.add(c)
 	c.Flags().StringVar(&resume, "resume", "", "go on with a run: its name, a part of it that no other has, or its folder")
 	c.Flags().BoolVar(&asJSON, "json", false, "events on the standard output, one JSON object a line")
 	return c
@@ -150,7 +153,14 @@ func (t *trainFlags) folder(c *cobra.Command, resume string) (run.Folder, error)
 	if err != nil {
 		return f, err
 	}
-	if err := retire(c.Context(), f); err != nil {
+	config, err := t.resumed(c, f)
+	if err == nil {
+		err = t.trust.opens(c, f, config)
+	}
+	if err == nil {
+		err = retire(c.Context(), f)
+	}
+	if err != nil {
 		return f, err
 	}
 	return f, changeConfig(f, t.settings(c))
@@ -179,6 +189,16 @@ func retire(ctx context.Context, f run.Folder) error {
 	return err
 }
 
+// resumed is the configuration that a run is to go on with, with paths that lead from anywhere.
+func (t *trainFlags) resumed(c *cobra.Command, f run.Folder) (core.Config, error) {
+	info, err := f.Info()
+	if err != nil {
+		return core.Config{}, err
+	}
+	config, err := changedConfig(f, t.settings(c))
+	return engine.Resolve(config, info.Start), err
+}
+
 // changeConfig changes settings of a run that nobody works on.
 func changeConfig(f run.Folder, sets []string) error {
 	if len(sets) == 0 {
@@ -188,15 +208,27 @@ func changeConfig(f run.Folder, sets []string) error {
 	if err != nil {
 		return err
 	}
+	info, err := f.Info()
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(sets, func(set string) bool { return strings.HasPrefix(strings.TrimSpace(set), "train.prompts=") }) {
+		info.PromptsHash = "" // whatever the list is, it is wanted
+		if err := f.SetInfo(info); err != nil {
+			return err
+		}
+	}
 	return f.SetConfig(config)
 }
 
-// changedConfig is a run's configuration with settings changed.
+// changedConfig is a run's configuration with settings changed. What they name lies where the command is
+// given, and is agreed to.
 func changedConfig(f run.Folder, sets []string) (core.Config, error) {
 	config, err := f.Config()
 	if err != nil {
 		return config, err
 	}
+	before := engine.Names(config)
 	for _, set := range sets {
 		name, value, found := strings.Cut(set, "=")
 		if !found {
@@ -209,7 +241,15 @@ func changedConfig(f run.Folder, sets []string) (core.Config, error) {
 	if err := config.Validate(); err != nil {
 		return config, usageError{err}
 	}
-	return config, nil
+	return engine.Rename(config, func(n engine.Named) string {
+		if !slices.Contains(before, n) {
+			if path, err := filepath.Abs(n.Path); err == nil {
+				n.Path = path
+			}
+			agree([]engine.Named{n})
+		}
+		return n.Path
+	}), nil
 }
 
 // trainHere is the engine of a run in this process.

@@ -27,6 +27,15 @@ func (t *trainFlags) follow(c *cobra.Command, resume string, g *torch.Group) err
 	if err != nil {
 		return err
 	}
+	if resume != "" {
+		f, err := t.find(c, resume)
+		if err == nil {
+			err = t.trust.opens(nil, f, config)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return engine.Follow(config, g, engine.Options{Warn: warnTo(c.ErrOrStderr())})
 }
 
@@ -40,7 +49,7 @@ func (t *trainFlags) config(c *cobra.Command, resume string) (core.Config, error
 	if err != nil {
 		return core.Config{}, err
 	}
-	return changedConfig(f, t.settings(c))
+	return t.resumed(c, f)
 }
 
 // find finds the run to go on with.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -263,5 +265,49 @@ func TestReport(t *testing.T) {
 	}
 	if strings.Contains(out.String(), "reference") || strings.Count(events.String(), "\n") != 6 {
 		t.Errorf("told %q, events %q", out.String(), events.String())
+	}
+}
+
+// A terminal that closes ends a training as Ctrl-C does: with a checkpoint. One under nohup goes on.
+func TestHangup(t *testing.T) {
+	torchtest.Need(t)
+	for _, ignored := range []bool{false, true} {
+		dir := filepath.Join(t.TempDir(), "r")
+		args := []string{"train", "-p", tinyPreset(t), "--steps", "300", "--run", dir}
+		c := exec.Command(os.Args[0], args...)
+		if ignored {
+			c = exec.Command("sh", append([]string{"-c", `trap "" HUP; exec "$@"`, "sh", os.Args[0]}, args...)...)
+		}
+		c.Env = append(os.Environ(), "FNF_TEST_AS_PROGRAM=1")
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Process.Kill() })
+		f := run.Folder{Dir: dir}
+		for range 6000 {
+			if info, err := f.Info(); err == nil && info.Engine != nil {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		waitFor(t, f, "a step", func(s run.Status) bool { return s.Step > 0 })
+		if err := c.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		if ignored {
+			info, _ := f.Info()
+			waitFor(t, f, "another step", func(s run.Status) bool { return s.Step > info.Step+1 })
+			if err := c.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.Wait(); err != nil {
+			t.Errorf("ended with %v", err)
+		}
+		info, err := f.Info()
+		all, failed := f.Checkpoints()
+		if err != nil || failed != nil || info.State != run.Stopped || info.Step == 0 || all[len(all)-1].Step != info.Step {
+			t.Errorf("%s at step %d, checkpoints %v, %v %v", info.State, info.Step, all, err, failed)
+		}
 	}
 }

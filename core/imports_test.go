@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"model/zimage":          {"model/torch", "model/nn"},
 	"model/t5":              {"model/torch", "model/nn"},
 	"model/qwen":            {"model/torch", "model/nn"},
-	"model/reward":          {"model/torch", "model/weights", "model/nn", "model/clip"},
+	"model/reward":          {"model/torch", "model/weights", "model/nn", "model/clip", "model/tokenizer"},
 	"model/scenes":          {"model/torch", "model/weights", "model/nn"},
 	"model/scenes/workshop": {"model/..."}, // makes the shipped model; nothing that runs needs it
 	"bench/binding":         {"model/torch", "bench/peer"},

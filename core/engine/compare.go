@@ -39,6 +39,10 @@ const (
 
 // Do runs the comparison. When ctx ends, so does it.
 func (c Compare) Do(ctx context.Context) (*eval.Comparison, error) {
+	info, err := c.Run.Info()
+	if err != nil {
+		return nil, err
+	}
 	config, err := c.Run.Config()
 	if err == nil {
 		err = c.fits(config)
@@ -51,7 +55,7 @@ func (c Compare) Do(ctx context.Context) (*eval.Comparison, error) {
 		return nil, err
 	}
 	defer drop()
-	s, err := Open(config, Settings{References: references, Warn: c.Warn, Kinds: c.Kinds})
+	s, err := Open(Resolve(config, info.Start), Settings{References: references, Warn: c.Warn, Kinds: c.Kinds})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -165,6 +166,7 @@ func (e *engine) load() (err error) {
 	if err != nil {
 		return err
 	}
+	c = Resolve(c, e.info.Start)
 	all, err := e.Folder.Checkpoints()
 	if err != nil {
 		return err
@@ -196,13 +198,18 @@ func (e *engine) load() (err error) {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
 	e.info.Device, e.info.Libtorch, e.info.ModelHash = string(e.session.Pipeline.Device()), torch.Version(), e.session.Options.Model
+	e.info.PromptsHash = e.session.PromptsHash
 	e.info.Steps, e.status.Steps, e.status.Device = c.Train.Steps, c.Train.Steps, e.info.Device
 	e.status.Step, e.status.Busy = e.trainer.Done(), ""
 	return e.Folder.SetInfo(e.info)
 }
 
-// sameModel refuses to go on with other base weights than a run began with.
+// sameModel refuses to go on with other base weights or prompts than a run began with.
 func (e *engine) sameModel() error {
+	if was, now := e.info.PromptsHash, e.session.PromptsHash; was != "" && was != now {
+		return fmt.Errorf("%s is not the list of prompts that this run began with: its fingerprint is %s, was %s; "+
+			"train --resume with --set train.prompts=FILE takes another", e.session.Config.Train.Prompts, cmp.Or(now, "none"), was)
+	}
 	if was, now := e.info.ModelHash, e.session.Options.Model; was != "" && was != now {
 		return fmt.Errorf("%s is not the model that this run began with: its fingerprint is %s, was %s", e.info.Model, now, was)
 	}

@@ -66,3 +66,15 @@ func addFile(hash io.Writer, name, path string) (err error) {
 	}
 	return nil
 }
+
+// promptsHash tells lists of prompts apart, whatever comments and empty lines are between them.
+func promptsHash(training, heldOut []string) string {
+	hash := sha256.New()
+	for _, list := range [][]string{training, heldOut} {
+		for _, prompt := range list {
+			fmt.Fprintf(hash, "%q\n", prompt)
+		}
+		fmt.Fprintln(hash)
+	}
+	return hex.EncodeToString(hash.Sum(nil)[:16])
+}

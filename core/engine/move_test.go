@@ -84,3 +84,33 @@ func TestFolderIsDeleted(t *testing.T) {
 		t.Errorf("the folder is there again: %v", err)
 	}
 }
+
+// A prompts file that has changed since is told before anything is trained; comments do not count.
+func TestPromptsFileChanged(t *testing.T) {
+	c := tinyConfig(t)
+	c.Train.Steps = 1
+	f := newTinyRun(t, c)
+	if err := runTiny(t, f); err != nil {
+		t.Fatal(err)
+	}
+	info, err := f.Info()
+	if err != nil || len(info.PromptsHash) != 32 {
+		t.Fatalf("fingerprint %q, %v", info.PromptsHash, err)
+	}
+	c.Train.Steps = 2
+	if err := f.SetConfig(c); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(c.Train.Prompts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeText(t, c.Train.Prompts, strings.Replace(string(text), "a cat", "a cow", 1))
+	if err := runTiny(t, f); err == nil || !strings.Contains(err.Error(), "is not the list of prompts that this run began with") {
+		t.Errorf("resumed with %v", err)
+	}
+	writeText(t, c.Train.Prompts, "# mine\n\n"+string(text))
+	if err := runTiny(t, f); err != nil {
+		t.Error(err)
+	}
+}

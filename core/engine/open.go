@@ -25,8 +25,10 @@ type Session struct {
 	Options  train.Options
 	// Judges are the rewards that are trained on, as they are without augmentation, then the held-out ones.
 	Judges  []eval.Judge
-	HeldOut []string         // prompts that are never trained on
-	Random  *torch.Generator // what augmentation and noised copies draw from; part of a checkpoint
+	HeldOut []string // prompts that are never trained on
+	// PromptsHash is the fingerprint of a prompts file; empty of a list that comes with the program.
+	PromptsHash string
+	Random      *torch.Generator // what augmentation and noised copies draw from; part of a checkpoint
 
 	loaded []reward.Reward
 }
@@ -68,6 +70,9 @@ func (s *Session) open(o Settings) (err error) {
 	s.Options.ReferenceDir = o.References
 	if s.Options.Prompts, s.HeldOut, err = readPrompts(s.Config.Train.Prompts); err != nil {
 		return err
+	}
+	if !slices.Contains(presets.PromptLists(), s.Config.Train.Prompts) {
+		s.PromptsHash = promptsHash(s.Options.Prompts, s.HeldOut)
 	}
 	folder, err := modelFolder(s.Config.Model.Path)
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
+	"time"
 
 	"focusnfix/core"
 )
@@ -17,9 +19,18 @@ import (
 // Client is a run's engine at the other end of its socket. It is for any number of goroutines.
 type Client struct {
 	http http.Client
+	name string // of the run
+	id   string // of the run: the engine must answer with it
+
+	mutex sync.Mutex
+	known bool // the engine has answered with it
+	pid   int  // of the process at the other end, where the system tells
 }
 
 var _ Engine = (*Client)(nil)
+
+// answerTime is how long an engine may take to say which run it works on.
+const answerTime = 10 * time.Second
 
 // ErrNoEngine is the error of a run that no process works on.
 var ErrNoEngine = errors.New("no engine works on this run")
@@ -40,13 +51,62 @@ func (f Folder) Dial() (*Client, error) {
 	if !alive || !info.Engine.worksOn(f.Dir) {
 		return nil, fmt.Errorf("%s: %w", f.Name(), ErrNoEngine)
 	}
-	socket := info.Engine.Socket
-	return &Client{http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", socket)
-		},
-	}}}, nil
+	if err := ownSocket(info.Engine.Socket); err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	c := &Client{name: f.Name(), id: info.ID}
+	c.http.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return c.dial(ctx, info.Engine.Socket)
+	}}
+	return c, nil
+}
+
+// dial connects to a socket behind which a process of this user is.
+func (c *Client) dial(ctx context.Context, socket string) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, err
+	}
+	pid, err := ownPeer(conn.(*net.UnixConn))
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.pid = pid
+	return conn, nil
+}
+
+// PID is the engine's process, once it has answered for this run; 0 where the system does not tell.
+func (c *Client) PID() int {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if !c.known {
+		return 0
+	}
+	return c.pid
+}
+
+// ours sees to it that the engine of this run is at the other end, before anything is asked of it: the
+// run's folder may be a stranger's and name any socket.
+func (c *Client) ours(ctx context.Context) error {
+	c.mutex.Lock()
+	known := c.known
+	c.mutex.Unlock()
+	if known {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	status, err := c.Status(ctx)
+	if err == nil && status.Run != c.id {
+		err = fmt.Errorf("%s: what answers at its socket is not the engine of this run", c.name)
+	}
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	c.known = err == nil
+	return err
 }
 
 // Close ends idle connections.
@@ -113,6 +173,9 @@ func (c *Client) Evaluate(ctx context.Context, r EvaluateRequest) (core.Evaluati
 }
 
 func (c *Client) post(ctx context.Context, verb string, request, result any) error {
+	if err := c.ours(ctx); err != nil {
+		return err
+	}
 	return c.do(ctx, http.MethodPost, verb, request, result)
 }
 

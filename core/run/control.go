@@ -31,6 +31,7 @@ type Engine interface {
 
 // Status is what an engine is doing.
 type Status struct {
+	Run     string `json:"run,omitempty"` // id of the engine's run
 	State   string `json:"state"`
 	Step    int    `json:"step"`
 	Steps   int    `json:"steps"`

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"math"
@@ -98,9 +99,11 @@ func serve(t *testing.T, f Folder, e Engine) *Client {
 
 func TestEveryCommand(t *testing.T) {
 	r := new(recorder)
-	c, ctx := serve(t, newRun(t), r), t.Context()
+	f := newRun(t)
+	info, _ := f.Info()
+	c, ctx := serve(t, f, r), t.Context()
 	status, err := c.Status(ctx)
-	if err != nil || status != (Status{State: Running, Step: 3, Steps: 60, Busy: "step"}) {
+	if err != nil || status != (Status{Run: info.ID, State: Running, Step: 3, Steps: 60, Busy: "step"}) {
 		t.Errorf("status: %+v, %v", status, err)
 	}
 	path, err := c.Checkpoint(ctx)
@@ -110,7 +113,7 @@ func TestEveryCommand(t *testing.T) {
 	if err := errors.Join(c.Pause(ctx), c.Resume(ctx), c.Stop(ctx), c.Set(ctx, "region.weight", "20")); err != nil {
 		t.Error(err)
 	}
-	want := []string{"status", "checkpoint", "pause", "resume", "stop", "set region.weight=20"}
+	want := []string{"status", "status", "checkpoint", "pause", "resume", "stop", "set region.weight=20"}
 	if !reflect.DeepEqual(r.asked, want) {
 		t.Errorf("asked %v", r.asked)
 	}
@@ -140,7 +143,7 @@ func TestResults(t *testing.T) {
 // The requests that a person types with curl, good and bad.
 func TestHandler(t *testing.T) {
 	r := new(recorder)
-	h := handler(r)
+	h := handler(r, "")
 	for _, c := range []struct {
 		method, path, body string
 		status             int
@@ -280,6 +283,11 @@ func TestStrangeAnswers(t *testing.T) {
 	}
 	body := ""
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/status" {
+			info, _ := f.Info()
+			json.NewEncoder(w).Encode(Status{Run: info.ID})
+			return
+		}
 		if r.URL.Path == "/pause" {
 			w.WriteHeader(http.StatusTeapot)
 		}

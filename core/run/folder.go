@@ -42,7 +42,10 @@ type Info struct {
 	Device    string    `json:"device,omitempty"`
 	Model     string    `json:"model"`
 	ModelHash string    `json:"model_hash,omitempty"`
-	Steps     int       `json:"steps"` // of the whole training
+	// PromptsHash is of a prompts file's lines; empty of a list that comes with the program.
+	PromptsHash string `json:"prompts_hash,omitempty"`
+	Start       string `json:"start,omitempty"` // folder that relative paths in the configuration lead from
+	Steps       int    `json:"steps"`           // of the whole training
 
 	State   string `json:"state"`             // running, paused, done, stopped, failed
 	Message string `json:"message,omitempty"` // why, of a run that failed
@@ -101,6 +104,12 @@ func CreateAt(dir string, info Info, c core.Config) (Folder, error) {
 // fill writes what a new run has.
 func (f Folder) fill(info Info, c core.Config) error {
 	info.Format, info.Created, info.Steps = format, time.Now().UTC().Truncate(time.Second), c.Train.Steps
+	if info.Start == "" {
+		var err error
+		if info.Start, err = os.Getwd(); err != nil {
+			return fmt.Errorf("create run: %w", err)
+		}
+	}
 	if err := f.SetConfig(c); err != nil {
 		return err
 	}

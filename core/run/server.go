@@ -14,15 +14,19 @@ import (
 	"focusnfix/core"
 )
 
-const maxBody = 1 << 20 // bytes of a request
+const (
+	maxBody  = 1 << 20          // bytes of a request
+	bodyTime = 10 * time.Second // in which it must have come
+)
 
 // handler speaks for an engine: POST /pause, /resume, /stop, /checkpoint, /set, /generate, /fix,
 // /evaluate and GET /status, JSON in and out. Numbers that are none are left out of an answer. What the
 // engine refuses is status 409, a request that is no good 400, each with {"error": "..."}.
-func handler(e Engine) http.Handler {
+func handler(e Engine, id string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
 		status, err := e.Status(r.Context())
+		status.Run = id
 		answer(w, status, err)
 	})
 	handle(mux, "pause", func(ctx context.Context, _ struct{}) (any, error) { return reply{}, e.Pause(ctx) })
@@ -51,6 +55,8 @@ func handler(e Engine) http.Handler {
 // handle serves one command whose body is of type T; an empty body is T's zero value.
 func handle[T any](mux *http.ServeMux, verb string, do func(context.Context, T) (any, error)) {
 	mux.HandleFunc("POST /"+verb, func(w http.ResponseWriter, r *http.Request) {
+		deadline := http.NewResponseController(w)
+		_ = deadline.SetReadDeadline(time.Now().Add(bodyTime)) // a writer that has none needs none
 		body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 		body.DisallowUnknownFields()
 		var request T
@@ -59,6 +65,7 @@ func handle[T any](mux *http.ServeMux, verb string, do func(context.Context, T) 
 			answer(w, reply{Error: verb + ": " + err.Error()}, nil)
 			return
 		}
+		_ = deadline.SetReadDeadline(time.Time{}) // else it would end the request, however long its work
 		result, err := do(r.Context(), request)
 		answer(w, result, err)
 	})
@@ -78,7 +85,7 @@ func answer(w http.ResponseWriter, result any, err error) {
 	_ = json.NewEncoder(w).Encode(result)
 }
 
-// Listen opens the run's socket and names this process as its engine; the caller puts that into run.json
+// Listen opens the run's socket, for Serve, and names this process as its engine; the caller puts that into run.json
 // with SetInfo. The log must be open, so that no other engine listens.
 func (f Folder) Listen() (net.Listener, *Process, error) {
 	engine, err := f.thisProcess()
@@ -91,6 +98,10 @@ func (f Folder) Listen() (net.Listener, *Process, error) {
 	if err := os.RemoveAll(engine.Socket); err != nil { // of an engine that was killed
 		return nil, nil, err
 	}
+	info, err := f.Info()
+	if err != nil {
+		return nil, nil, err
+	}
 	listener, err := net.Listen("unix", engine.Socket)
 	if err != nil {
 		return nil, nil, err
@@ -98,13 +109,23 @@ func (f Folder) Listen() (net.Listener, *Process, error) {
 	if err := os.Chmod(engine.Socket, 0o600); err != nil {
 		return nil, nil, errors.Join(err, listener.Close())
 	}
-	return listener, engine, nil
+	return control{listener, info.ID}, engine, nil
+}
+
+// control is a run's socket, which knows whose it is.
+type control struct {
+	net.Listener
+	run string // its id
 }
 
 // Serve answers commands until ctx ends; those under way have two seconds to finish then. It closes the
 // listener, which removes the socket.
 func Serve(ctx context.Context, listener net.Listener, e Engine) error {
-	server := &http.Server{Handler: handler(e), ReadHeaderTimeout: 5 * time.Second}
+	id := ""
+	if c, ok := listener.(control); ok {
+		id = c.run
+	}
+	server := &http.Server{Handler: handler(e, id), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
 	select {

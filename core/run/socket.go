@@ -46,6 +46,21 @@ func socketFolders() []string {
 	return folders
 }
 
+// ownSocket refuses a path that is not a socket of this user's.
+func ownSocket(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // an engine that is about to end
+	}
+	if err != nil {
+		return fmt.Errorf("its control socket: %w", err)
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); !ok || int(stat.Uid) != os.Getuid() || info.Mode()&fs.ModeSocket == 0 {
+		return fmt.Errorf("its control socket %s is not a socket of yours; nothing is sent there", path)
+	}
+	return nil
+}
+
 // privateFolder sees to a folder that only this user can enter. In /tmp somebody else may have made it.
 func privateFolder(path string) error {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {

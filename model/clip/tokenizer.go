@@ -110,20 +110,8 @@ func (t *Tokenizer) decode(ids []int64) string {
 	return unspell(pieces)
 }
 
-// normalize is form C in lower case. 'İ' is the one letter whose lower case has two
-// code points in every language; unicode.ToLower knows only the first.
-func normalize(text string) string {
-	text = tokenizer.NFC(text)
-	var b strings.Builder
-	b.Grow(len(text))
-	for _, r := range text {
-		b.WriteRune(unicode.ToLower(r))
-		if r == 'İ' {
-			b.WriteRune('\u0307')
-		}
-	}
-	return b.String()
-}
+// normalize is form C in lower case.
+func normalize(text string) string { return tokenizer.Lower(tokenizer.NFC(text)) }
 
 // contractions are cut off as words of their own, in this order of preference.
 var contractions = []string{"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"}

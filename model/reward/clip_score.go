@@ -2,6 +2,7 @@ package reward
 
 import (
 	"fmt"
+	"math"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -89,7 +90,7 @@ func levelOption(options url.Values, level float64) (float64, error) {
 		return level, nil
 	}
 	level, err := strconv.ParseFloat(options.Get("level"), 64)
-	if err != nil {
+	if err != nil || math.IsNaN(level) || math.IsInf(level, 0) {
 		return 0, fmt.Errorf("level=%s, want a number: the score of a picture that is half faulty", options.Get("level"))
 	}
 	return level, nil

@@ -51,6 +51,10 @@ var kinds = []Kind{
 		Options: []string{"level", "clip"}, Open: inFloat32(openAesthetic),
 	},
 	{
+		Name: "imagereward", Use: "imagereward:FILE?tokenizer=DIR", Weights: "ImageReward.pt of huggingface.co/THUDM/ImageReward, converted to safetensors; tokenizer.json of google-bert/bert-base-uncased",
+		Options: []string{"level", "tokenizer"}, Open: inFloat32(openImageReward),
+	},
+	{
 		Name: "safety", Use: "safety:DIR", Weights: "the safety_checker folder of a Stable Diffusion 1.5",
 		Open: inFloat32(openSafetyChecker),
 	},
@@ -139,4 +143,28 @@ func (k Kind) open(rest string, device torch.Device) (Reward, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// MapPaths returns a spec of Open's with every file and folder in it as change says; one of a kind that
+// is not known here, or that comes with the program, as it is. code reports that the file is a program,
+// which runs when it is loaded.
+func MapPaths(spec string, change func(path string, code bool) string) string {
+	name, rest, found := strings.Cut(spec, ":")
+	known := slices.IndexFunc(kinds, func(k Kind) bool { return k.Name == name })
+	if !found || known < 0 || name == "builtin" {
+		return spec
+	}
+	path, query, hasQuery := strings.Cut(rest, "?")
+	mapped := name + ":" + change(path, name == "torchscript")
+	if !hasQuery {
+		return mapped
+	}
+	options := strings.Split(query, "&")
+	for i, option := range options {
+		key, value, _ := strings.Cut(option, "=")
+		if plain, err := url.QueryUnescape(value); err == nil && (key == "clip" || key == "tokenizer") {
+			options[i] = key + "=" + url.QueryEscape(change(plain, false))
+		}
+	}
+	return mapped + "?" + strings.Join(options, "&")
 }

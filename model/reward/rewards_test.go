@@ -103,6 +103,9 @@ var tinyRewards = []struct {
 	}, openQ16},
 	{"safety", "safety", plain("safety"), openSafetyChecker},
 	{"safety_pass", "safety", plain("safety"), openSafetyChecker},
+	{"imagereward", "imagereward", func(_ *testing.T, dir string, r reference) string {
+		return "imagereward:" + dir + "/model.safetensors?level=" + number(r.Level)
+	}, openImageReward},
 	{"multihead", "vision", func(t *testing.T, dir string, r reference) string {
 		return "multihead:" + head(t, r) + "?clip=" + dir
 	}, openMultiHead},

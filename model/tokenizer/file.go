@@ -141,8 +141,12 @@ func (t *Tokenizer) readModel(part json.RawMessage) (map[string]int64, error) {
 		b, ids, err := readBPE(part)
 		t.model = b
 		return ids, err
+	case "WordPiece":
+		w, ids, err := readWordPiece(part)
+		t.model = w
+		return ids, err
 	}
-	return nil, fmt.Errorf("type %q is not supported, want Unigram or BPE", k.Type)
+	return nil, fmt.Errorf("type %q is not supported, want Unigram, BPE or WordPiece", k.Type)
 }
 
 // readPostProcessor finds the special tokens that go around a prompt. ByteLevel as a post-processor

@@ -7,18 +7,26 @@ import (
 )
 
 // ByteRunes spells every byte as a visible character, as GPT-2 does: printable Latin-1 stands for
-// itself, the other 68 bytes for U+0100 and what follows. RuneBytes is the way back.
-var ByteRunes, RuneBytes = func() (to [256]rune, from map[rune]byte) {
-	from = make(map[rune]byte, 256)
+// itself, the other 68 bytes for U+0100 and what follows.
+var ByteRunes = func() (to [256]rune) {
 	next := rune(256)
 	for b := range 256 {
 		r := rune(b)
 		if r <= ' ' || r > '~' && r < '¡' || r == '\u00ad' { // soft hyphen
 			r, next = next, next+1
 		}
-		to[b], from[r] = r, byte(b)
+		to[b] = r
 	}
-	return to, from
+	return to
+}()
+
+// RuneBytes is the way back from ByteRunes.
+var RuneBytes = func() map[rune]byte {
+	from := make(map[rune]byte, 256)
+	for b, r := range ByteRunes {
+		from[r] = byte(b)
+	}
+	return from
 }()
 
 // Pair is two neighboring pieces of a word.

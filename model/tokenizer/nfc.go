@@ -74,16 +74,29 @@ const (
 // NFC normalizes s to form C: letters and their accents become one code point
 // where there is one.
 func NFC(s string) string {
-	if strings.IndexFunc(s, func(r rune) bool { return r >= 0x300 }) < 0 {
-		return s // below the combining marks everything is composed
+	if isComposed(s) {
+		return s
 	}
 	t := loadNFC()
+	return string(t.composed(t.decomposed(s)))
+}
+
+// nfd normalizes s to form D: letters first, then their accents.
+func nfd(s string) string { return string(loadNFC().decomposed(s)) }
+
+// isComposed reports whether s lies below the combining marks, where everything is composed.
+func isComposed(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= 0x300 }) < 0
+}
+
+// decomposed is s as letters and marks, in order.
+func (t *nfcTables) decomposed(s string) []rune {
 	runes := make([]rune, 0, len(s))
 	for _, r := range s {
 		runes = t.appendDecomposed(runes, r)
 	}
 	t.order(runes)
-	return string(t.composed(runes))
+	return runes
 }
 
 func (t *nfcTables) appendDecomposed(to []rune, r rune) []rune {

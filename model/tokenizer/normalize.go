@@ -40,6 +40,7 @@ func readOneNormalizer(element json.RawMessage) (normalizer, error) {
 		Content    string            `json:"content"`
 		StripLeft  bool              `json:"strip_left"`
 		StripRight bool              `json:"strip_right"`
+		bertNormalizer
 	}
 	if err := json.Unmarshal(element, &e); err != nil {
 		return nil, err
@@ -59,6 +60,8 @@ func readOneNormalizer(element json.RawMessage) (normalizer, error) {
 		}, nil
 	case "Replace":
 		return replacer(e.Pattern, e.Content)
+	case "BertNormalizer":
+		return e.bertNormalizer.normalize, nil
 	case "Precompiled":
 		m, err := readCharsmap(e.Charsmap)
 		if err != nil {
@@ -66,7 +69,7 @@ func readOneNormalizer(element json.RawMessage) (normalizer, error) {
 		}
 		return m.normalize, nil
 	}
-	return nil, fmt.Errorf("type %q is not supported, want NFC, Strip, Replace or Precompiled", e.Type)
+	return nil, fmt.Errorf("type %q is not supported, want NFC, Strip, Replace, Precompiled or BertNormalizer", e.Type)
 }
 
 // replacer writes content in place of every match.
@@ -77,7 +80,7 @@ func replacer(pattern map[string]string, content string) (normalizer, error) {
 	text := pattern["Regex"]
 	re, err := regexp.Compile(unicodeSpace(text))
 	if text == "" || err != nil {
-		return nil, fmt.Errorf("Replace by pattern %q is not supported", pattern)
+		return nil, fmt.Errorf("a Replace by pattern %q is not supported", pattern)
 	}
 	return func(s string) string { return re.ReplaceAllLiteralString(s, content) }, nil
 }

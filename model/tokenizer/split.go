@@ -29,48 +29,68 @@ func readPreTokenizer(part json.RawMessage) ([]splitter, error) {
 	return splitters, nil
 }
 
+// splitterFile is an element of a pre_tokenizer.
+type splitterFile struct {
+	kind
+	Pattern        map[string]string `json:"pattern"`
+	Behavior       string            `json:"behavior"`
+	Invert         bool              `json:"invert"`
+	AddPrefixSpace *bool             `json:"add_prefix_space"`
+	UseRegex       *bool             `json:"use_regex"`
+	Replacement    string            `json:"replacement"`
+	PrependScheme  string            `json:"prepend_scheme"`
+	Split          *bool             `json:"split"`
+}
+
 func readSplitter(element json.RawMessage) (splitter, error) {
-	var e struct {
-		kind
-		Pattern        map[string]string `json:"pattern"`
-		Behavior       string            `json:"behavior"`
-		Invert         bool              `json:"invert"`
-		AddPrefixSpace *bool             `json:"add_prefix_space"`
-		UseRegex       *bool             `json:"use_regex"`
-		Replacement    string            `json:"replacement"`
-		PrependScheme  string            `json:"prepend_scheme"`
-		Split          *bool             `json:"split"`
-	}
+	var e splitterFile
 	if err := json.Unmarshal(element, &e); err != nil {
 		return nil, err
 	}
 	switch e.Type {
 	case "WhitespaceSplit":
 		return func(text string, _ bool) []string { return strings.FieldsFunc(text, unicode.IsSpace) }, nil
+	case "BertPreTokenizer":
+		return splitBERT, nil
 	case "Metaspace":
-		if e.PrependScheme == "" {
-			e.PrependScheme = "always"
-			if e.AddPrefixSpace != nil && !*e.AddPrefixSpace {
-				e.PrependScheme = "never"
-			}
-		}
-		return metaspace(e.Replacement, e.PrependScheme, e.Split == nil || *e.Split)
+		return e.metaspace()
 	case "Split":
-		if e.Behavior != "Isolated" || e.Invert || e.Pattern["Regex"] == "" {
-			return nil, fmt.Errorf("Split with behavior %q, want Isolated, not inverted, by a Regex", e.Behavior)
-		}
-		p, err := compilePattern(e.Pattern["Regex"])
-		if err != nil {
-			return nil, err
-		}
-		return p.split, nil
+		return e.byPattern()
 	case "ByteLevel":
-		if e.UseRegex == nil || *e.UseRegex || e.AddPrefixSpace == nil || *e.AddPrefixSpace {
-			return nil, errors.New("ByteLevel with add_prefix_space or use_regex is not supported")
-		}
-		return spellBytes, nil
+		return e.byteLevel()
 	}
-	return nil, fmt.Errorf("type %q is not supported, want WhitespaceSplit, Metaspace, Split or ByteLevel", e.Type)
+	return nil, fmt.Errorf("type %q is not supported, want WhitespaceSplit, Metaspace, Split, ByteLevel or BertPreTokenizer", e.Type)
+}
+
+// byPattern sets what matches a pattern apart.
+func (e splitterFile) byPattern() (splitter, error) {
+	if e.Behavior != "Isolated" || e.Invert || e.Pattern["Regex"] == "" {
+		return nil, fmt.Errorf("a Split with behavior %q, want Isolated, not inverted, by a Regex", e.Behavior)
+	}
+	p, err := compilePattern(e.Pattern["Regex"])
+	if err != nil {
+		return nil, err
+	}
+	return p.split, nil
+}
+
+func (e splitterFile) byteLevel() (splitter, error) {
+	if e.UseRegex == nil || *e.UseRegex || e.AddPrefixSpace == nil || *e.AddPrefixSpace {
+		return nil, errors.New("a ByteLevel with add_prefix_space or use_regex is not supported")
+	}
+	return spellBytes, nil
+}
+
+// metaspace reads both ways to say whether a mark is put in front.
+func (e splitterFile) metaspace() (splitter, error) {
+	scheme := e.PrependScheme
+	if scheme == "" {
+		scheme = "always"
+		if e.AddPrefixSpace != nil && !*e.AddPrefixSpace {
+			scheme = "never"
+		}
+	}
+	return metaspace(e.Replacement, scheme, e.Split == nil || *e.Split)
 }
 
 // spellBytes writes every byte as a visible character.
@@ -85,7 +105,7 @@ func spellBytes(text string, _ bool) []string {
 // metaspace writes spaces as a visible mark, puts one in front, and cuts before every mark.
 func metaspace(mark, scheme string, split bool) (splitter, error) {
 	if utf8.RuneCountInString(mark) != 1 || scheme != "always" && scheme != "first" && scheme != "never" {
-		return nil, fmt.Errorf("Metaspace with replacement %q and prepend_scheme %q, want one character and always, first or never", mark, scheme)
+		return nil, fmt.Errorf("a Metaspace with replacement %q and prepend_scheme %q, want one character and always, first or never", mark, scheme)
 	}
 	return func(text string, atStart bool) []string {
 		text = strings.ReplaceAll(text, " ", mark)

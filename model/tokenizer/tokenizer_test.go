@@ -99,12 +99,13 @@ func TestParseRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"not JSON":         {`[`, "t.json: not a tokenizer.json"},
 		"no model":         {`{}`, "t.json: model: missing"},
-		"WordPiece":        {`{"model":{"type":"WordPiece"}}`, `model: type "WordPiece" is not supported, want Unigram or BPE`},
+		"WordPiece":        {`{"model":{"type":"WordPiece"}}`, `model: unk_token "[UNK]" is not in the vocabulary`},
+		"WordLevel":        {`{"model":{"type":"WordLevel"}}`, `model: type "WordLevel" is not supported, want Unigram, BPE or WordPiece`},
 		"no unknown":       {`{"model":{"type":"Unigram","vocab":[["a",0]]}}`, "unk_id is missing"},
 		"odd vocabulary":   {`{"model":{"type":"Unigram","unk_id":0,"vocab":[["a"]]}}`, "vocab[0]: want a piece and its score"},
 		"byte fallback":    {`{"model":{"type":"Unigram","unk_id":0,"vocab":[["a",0]],"byte_fallback":true}}`, "byte_fallback is not supported"},
 		"bytes":            {`{"model":{"type":"BPE","vocab":{"a":0},"merges":[]}}`, "the vocabulary lacks byte 0"},
-		"normalizer":       {unigram + `,"normalizer":{"type":"BertNormalizer"}}`, `normalizer: type "BertNormalizer" is not supported`},
+		"normalizer":       {unigram + `,"normalizer":{"type":"NFKC"}}`, `normalizer: type "NFKC" is not supported`},
 		"charsmap":         {unigram + `,"normalizer":{"type":"Precompiled","precompiled_charsmap":"/////wA="}}`, "a trie of 4294967295 bytes in a table of 5"},
 		"pre-tokenizer":    {unigram + `,"pre_tokenizer":{"type":"Digits"}}`, `pre_tokenizer: type "Digits" is not supported`},
 		"look-behind":      {unigram + `,"pre_tokenizer":{"type":"Split","behavior":"Isolated","pattern":{"Regex":"(?<=a)b"}}}`, `pattern "(?<=a)b" is not supported`},
@@ -127,7 +128,7 @@ func FuzzEncode(f *testing.F) {
 		f.Add(prompt, 16)
 	}
 	var all []*Tokenizer
-	for _, name := range []string{"unigram", "unigram_old", "bpe"} {
+	for _, name := range []string{"unigram", "unigram_old", "bpe", "wordpiece"} {
 		all = append(all, parse(f, name))
 	}
 	f.Fuzz(func(t *testing.T, prompt string, limit int) {

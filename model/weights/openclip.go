@@ -41,7 +41,7 @@ func (o openCLIPTower) tensors(t Tensor, name string) ([]Tensor, error) {
 		}
 		var three []Tensor
 		for i, proj := range []string{"q_proj", "k_proj", "v_proj"} {
-			cut := t.rows(int64(i)*t.Shape[0]/3, t.Shape[0]/3)
+			cut := t.Rows(int64(i)*t.Shape[0]/3, t.Shape[0]/3)
 			cut.Name = o.layers.diffusers + rest + ".self_attn." + proj + "." + suffix
 			three = append(three, cut)
 		}

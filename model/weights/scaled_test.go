@@ -40,7 +40,7 @@ func TestScaledFloats(t *testing.T) {
 			t.Errorf("%s: written as %s, %d bytes, %v", key, e.DType, written.Len(), err)
 		}
 	}
-	cut := f.Tensors[1].rows(1, 1)
+	cut := f.Tensors[1].Rows(1, 1)
 	if got, err := cut.Float32s(); err != nil || got[0] != 4 {
 		t.Errorf("row 1 of b is %v, %v, want 4", got, err)
 	}

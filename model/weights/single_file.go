@@ -157,8 +157,8 @@ func (c *Checkpoint) placeText(t Tensor) (part string, as []Tensor, err error) {
 	return openCLIPPart[c.Kind], as, nil
 }
 
-// rows is the window on n rows of t from row at.
-func (t Tensor) rows(at, n int64) Tensor {
+// Rows is the window on n rows of t from row at.
+func (t Tensor) Rows(at, n int64) Tensor {
 	size := int64(len(t.Bytes)) / max(1, t.Shape[0])
 	if len(t.Scales) > 1 {
 		t.Scales = t.Scales[at : at+n]

@@ -3,17 +3,13 @@ package nntest
 import (
 	"testing"
 
-	"focusnfix/model/nn"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
 	"focusnfix/model/weights"
 )
 
 // Golden is a file of reference outputs.
-type Golden struct {
-	file   *weights.File
-	params nn.Params
-}
+type Golden struct{ file *weights.File }
 
 // OpenGolden opens a safetensors file that a script beside it made; tests that need libtorch skip
 // without it.
@@ -24,14 +20,12 @@ func OpenGolden(t testing.TB, path string) *Golden {
 	if err != nil {
 		t.Fatal(err)
 	}
-	params := nn.FromWeights(weights.NewSource(path, file.Tensors), torch.Float32, torch.CPU)
 	t.Cleanup(func() {
-		params.Drop()
 		if err := file.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return &Golden{file, params}
+	return &Golden{file}
 }
 
 // Names lists the tensors of the file.
@@ -43,14 +37,23 @@ func (g *Golden) Names() []string {
 	return names
 }
 
-// Tensor is the reference output of that name, float32.
+// goldenTypes are those of reference outputs: ids and 8-bit images, too.
+var goldenTypes = map[weights.DType]torch.DType{
+	weights.F32: torch.Float32, weights.F64: torch.Float64, weights.I64: torch.Int64, weights.U8: torch.Uint8,
+}
+
+// Tensor is the reference output of that name, float32, in the open scope.
 func (g *Golden) Tensor(t testing.TB, name string) torch.Tensor {
 	t.Helper()
 	found, ok := g.file.Tensor(name)
 	if !ok {
 		t.Fatalf("%s: no tensor %s; run the script beside it again", g.file.Path, name)
 	}
-	return g.params.Param(name, nn.Zeros, found.Shape...)
+	dtype, ok := goldenTypes[found.DType]
+	if !ok {
+		t.Fatalf("%s: %s: element type %s, want float32, float64, int64 or uint8", g.file.Path, name, found.DType)
+	}
+	return torch.Scope(func() torch.Tensor { return torch.FromBytes(found.Bytes, dtype, found.Shape...).To(torch.Float32) })
 }
 
 // Check compares got with the reference output of that name; tolerance is relative to the largest

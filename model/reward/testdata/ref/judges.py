@@ -2,7 +2,7 @@
 scores and heat maps of the two pieces of photographs of rewards.py.
 
 Run:  python3 model/reward/testdata/ref/judges.py
-      (torch 2.11.0, transformers 5.24.0, timm 1.0.22, safetensors, pillow)
+      (torch 2.11.0, transformers 5.24.0, timm 1.0.22, tokenizers 0.23.3, image-reward 1.5, safetensors, pillow)
 """
 
 import json
@@ -60,8 +60,9 @@ def write_config(name, config):
     (here / name / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
 
 
-def cam(norm, fault):
-    """Grad-CAM at the output of a module [B,1+N,D], class token left out. fault() runs the model."""
+def cam(norm, fault, level=0):
+    """Grad-CAM at the output of a module [B,1+N,D], class token left out. fault() runs the model; level is the score of
+    an image that is faulty as probably as not."""
     kept = []
     handle = norm.register_forward_hook(lambda m, a, y: kept.append(y) or y.retain_grad())
     value = fault()
@@ -70,7 +71,7 @@ def cam(norm, fault):
     (y,) = kept
     weights = y.grad[:, 1:].mean(1, keepdim=True)
     heat = (weights * y[:, 1:]).sum(2).relu()
-    heat = heat / heat.amax(1, keepdim=True).clamp_min(1e-12) * value.sigmoid()[:, None]
+    heat = heat / heat.amax(1, keepdim=True).clamp_min(1e-12) * (value + level).sigmoid()[:, None]
     side = int(heat.shape[1] ** 0.5)
     return heat.reshape(len(heat), side, side).detach().tolist()
 
@@ -151,7 +152,72 @@ def reload_from(model, stored, config):
     model.load_state_dict(fresh.state_dict())
 
 
+def imagereward():
+    """ImageReward's own modules; what they import from transformers has moved since."""
+    import transformers.modeling_utils as old
+    import transformers.pytorch_utils as new
+    for name in ("apply_chunking_to_forward", "find_pruneable_heads_and_indices", "prune_linear_layer"):
+        setattr(old, name, getattr(new, name, None))
+    blip = pathlib.Path(sys.modules["timm"].__file__).parents[1] / "ImageReward/models/BLIP"
+    sys.path.insert(0, str(blip.parent))
+    package = type(sys)("BLIP")
+    package.__path__ = [str(blip)]
+    sys.modules["BLIP"] = package  # without its __init__, which imports what is not needed
+    import importlib
+    med, vit = importlib.import_module("BLIP.med"), importlib.import_module("BLIP.vit")
+    config = med.BertConfig(
+        vocab_size=300, hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=40,
+        encoder_width=32, add_cross_attention=True, hidden_act="gelu", layer_norm_eps=1e-12, pad_token_id=0)
+    config.chunk_size_feed_forward = 0
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.blip = torch.nn.Module()
+            self.blip.visual_encoder = vit.VisionTransformer(img_size=SIDE, patch_size=7, embed_dim=32, depth=2, num_heads=1)
+            text = self.blip.text_encoder = torch.nn.Module()  # the two parts of a BertModel without pooling
+            text.embeddings, text.encoder = med.BertEmbeddings(config), med.BertEncoder(config)
+            self.mlp = torch.nn.Module()
+            self.mlp.layers = torch.nn.Sequential(  # as in ImageReward.py
+                torch.nn.Linear(24, 1024), torch.nn.Dropout(0.2), torch.nn.Linear(1024, 128), torch.nn.Dropout(0.2),
+                torch.nn.Linear(128, 64), torch.nn.Dropout(0.1), torch.nn.Linear(64, 16), torch.nn.Linear(16, 1))
+
+    model = Model().eval()
+    shapes, _ = hash_weights(model)
+    shapes = {k: s for k, s in shapes.items() if not k.endswith("position_ids")}
+    model.blip.text_encoder.embeddings.position_ids.copy_(torch.arange(40)[None])
+    write_config("imagereward", {"note": "sizes are in med_config.json, as in the released files"})
+    keys = ["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings",
+            "encoder_width", "add_cross_attention", "hidden_act", "layer_norm_eps"]
+    (here / "imagereward/med_config.json").write_text(json.dumps({k: getattr(config, k) for k in keys}, indent=1, sort_keys=True) + "\n")
+    import gzip
+    from tokenizers import Tokenizer
+    words = here.parents[2] / "tokenizer/testdata/ref/wordpiece.json.gz"
+    text = gzip.decompress(words.read_bytes()).decode()
+    (here / "imagereward/tokenizer.json").write_text(text)
+    tokenizer = Tokenizer.from_str(text)
+    tokenizer.enable_padding(pad_id=tokenizer.token_to_id("[PAD]"), pad_token="[PAD]", length=35)
+    tokenizer.enable_truncation(35)
+    prompts = json.loads((here / "rewards.json").read_text())["prompts"]
+    encoded = tokenizer.encode_batch(prompts)
+    ids, mask = torch.tensor([e.ids for e in encoded]), torch.tensor([e.attention_mask for e in encoded])
+    extended = (1.0 - mask[:, None, None, :].float()) * -10000.0
+
+    def fault():
+        seen = model.blip.visual_encoder(normalized(CLIP_MEAN, CLIP_STD))
+        text = model.blip.text_encoder
+        x = text.embeddings(input_ids=ids)
+        for layer in text.encoder.layer:  # the encoder's own loop, without the caches of the version it was written for
+            x = layer(x, extended, encoder_hidden_states=seen, encoder_attention_mask=torch.zeros(2, 1, 1, seen.shape[1]), mode="multimodal")[0]
+        return -(model.mlp.layers(x[:, 0]).squeeze(1) - 0.16717362830052426) / 1.0333394966054072
+
+    level = 0.25
+    norm = model.blip.visual_encoder.blocks[-1].norm1
+    record("imagereward", shapes, {}, -fault(), cam(norm, fault, level), level=level)
+
+
 def main():
+    imagereward()
     multihead()
     eva()
     segformer("segformer", ["artifact"])

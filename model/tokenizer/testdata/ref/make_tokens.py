@@ -1,5 +1,5 @@
-"""Makes small tokenizers of the kinds that T5 and Qwen3 have, and the ids that the tokenizers library gives
-nasty prompts -> unigram.json.gz, bpe.json.gz, tokens.json.gz
+"""Makes small tokenizers of the kinds that T5, Qwen3 and BERT have, and the ids that the tokenizers library gives
+nasty prompts -> NAME.json.gz, tokens.json.gz
 
     python make_tokens.py        (tokenizers 0.23.3, sentencepiece 0.2.3, transformers 5.24.0)
 
@@ -74,6 +74,17 @@ def bpe():
     return t
 
 
+def wordpiece():
+    t = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=30))
+    t.normalizer = normalizers.BertNormalizer()
+    t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    t.train_from_iterator(CORPUS * 8, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special, show_progress=False))
+    t.post_processor = processors.TemplateProcessing(
+        "[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1", [(x, t.token_to_id(x)) for x in ("[CLS]", "[SEP]")])
+    return t
+
+
 PIECES = [
     "a chef", "in the park", "  ", " ", "\t", "\n", "\r\n", "\n\n  ", "It's", "it'S", "WE'LL", "don't", "x'd", "'", "’s", "123", "4", "½", "①", "Ⅷ", "٣",
     "Café", "Cafe\u0301", "e\u0301", "o\u0308\u0323", "ﬁ", "Ａｂｃ", "１２", "﻿", "\u200b", "\u200d", "\u00a0", "\u3000", "\u2028", "\u00ad", "\x00", "\x07", "\x7f",
@@ -101,7 +112,7 @@ def zipped(name, value):
 
 def main():
     texts = prompts()
-    made = {"unigram_old": unigram(True), "unigram": unigram(False), "bpe": bpe()}
+    made = {"unigram_old": unigram(True), "unigram": unigram(False), "bpe": bpe(), "wordpiece": wordpiece()}
     for name, t in made.items():
         zipped(f"{name}.json.gz", t.to_str())
     ids = {name: [t.encode(p).ids for p in texts] for name, t in made.items()}
