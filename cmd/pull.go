@@ -88,14 +88,7 @@ func (p *pullFlags) pullPreset(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	var wanted []weights.Supply
-	for _, name := range namedBy(config) {
-		if s, ok := supplyOf(name); ok {
-			wanted = append(wanted, s)
-		} else if _, err := os.Stat(filepath.Join(p.to, name)); err != nil {
-			fmt.Fprintf(c.ErrOrStderr(), "warning: %s is not known here; put it there yourself\n", core.Clean(name))
-		}
-	}
+	wanted := p.wanted(c.ErrOrStderr(), config)
 	if len(wanted) == 0 {
 		fmt.Fprintf(c.OutOrStdout(), "%s needs no files: all of it is part of the program\n", p.preset)
 		return nil
@@ -126,6 +119,18 @@ func (p *pullFlags) pullPreset(c *cobra.Command) error {
 	}
 	fmt.Fprintf(c.OutOrStdout(), "ready: %sfocusnfix start -p %s\n", where, p.preset)
 	return nil
+}
+
+// wanted are the supplies that a configuration names; it warns of what has no known source and is not there.
+func (p *pullFlags) wanted(w io.Writer, config core.Config) (supplies []weights.Supply) {
+	for _, name := range namedBy(config) {
+		if s, ok := supplyOf(name); ok {
+			supplies = append(supplies, s)
+		} else if _, err := os.Stat(filepath.Join(p.to, name)); err != nil {
+			fmt.Fprintf(w, "warning: no source is known for %s; put it there yourself\n", core.Clean(name))
+		}
+	}
+	return supplies
 }
 
 // printOrders shows a table of what is needed; the result is the bytes that are missing.

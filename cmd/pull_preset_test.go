@@ -32,11 +32,10 @@ type sources struct {
 	cdn   *httptest.Server
 	gated string // a repository that wants a token
 
-	mu      sync.Mutex
-	busy    map[string]bool // paths that were answered with 429 once
-	ranges  int             // requests that went on where one broke off
-	leaked  int             // requests to the storage that carried a token
-	pointer []byte
+	mu     sync.Mutex
+	busy   map[string]bool // paths that were answered with 429 once
+	ranges int             // requests that went on where one broke off
+	leaked int             // requests to the storage that carried a token
 }
 
 const token = "hf_secret"
