@@ -58,7 +58,7 @@ func newRoot() *cobra.Command {
 		Long: "Focus-N-Fix fine-tunes a text-to-image diffusion model with LoRA so that it repairs only the\n" +
 			"faulty region of its pictures, and shows the work in the terminal.",
 	}
-	root.AddCommand(newGenerate(), newView(), newPull(), newConvert(), newDoctor(), newScenes(), newPretrain(),
+	root.AddCommand(newGenerate(), newView(), newPull(), newConvert(), newCheck(), newDoctor(), newScenes(), newPretrain(),
 		newPresets(), newTrain(), newStart(), newEngine(), newAttach(), newLs(), newStop(), newEval(), newExport())
 	addScreen(root)
 	return root
