@@ -11,6 +11,7 @@ ARGS ?=
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 TOOLS   := build/tools
 GOLANGCI_LINT := v2.15.0
+DEADCODE      := v0.52.0
 BENCHSTAT     := v0.0.0-20260908200009-22c9c6c9d4da
 CLANG_FORMAT  ?= clang-format
 
@@ -48,6 +49,10 @@ shim: ## build/libfnf_torch.so, for the libtorch of this machine
 	@[[ -f build/shim.stamp ]] || echo "compiling build/libfnf_torch.so (half a minute, once)"
 	@model/torch/shim/build.sh
 
+.PHONY: man
+man: binary ## manual pages in build/man (man build/man/focusnfix.1)
+	@./build/focusnfix man build/man && echo "build/man: $$(ls build/man | wc -l) pages"
+
 .PHONY: setup
 setup: ## install libtorch, OpenBLAS and a C++ compiler if missing, and compile the shim
 	@model/torch/shim/setup.sh
@@ -76,10 +81,11 @@ race: ## the same under the race detector
 	@go test -race $(PURE)
 
 .PHONY: lint
-lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) ## go vet, golangci-lint, shellcheck, and formats
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) $(TOOLS)/deadcode-$(DEADCODE) ## go vet, golangci-lint, dead code, shellcheck, and formats
 	@$< run --allow-parallel-runners
 	@$< fmt --diff
-	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run .ci/test-isa .ci/test-device); \
+	@.ci/dead $(TOOLS)/deadcode-$(DEADCODE)
+	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run .ci/test-isa .ci/test-device .ci/dead); \
 	else echo "skipped: shellcheck is not installed"; fi
 	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) --dry-run --Werror $$(git ls-files '*.c' '*.cpp' '*.h'); \
 	else echo "skipped: $(CLANG_FORMAT) is not installed"; fi
@@ -95,7 +101,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 	@git grep -hno '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' >/dev/null || { echo "no fuzz targets"; exit; }; \
 	git grep -o '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | while IFS=: read -r file name; do \
 		echo "== $${name#func } in $$(dirname $$file)"; \
-		$(TEST_ENV) go test -run '^$$' -fuzz "^$${name#func }\$$" -fuzztime $(or $(FUZZTIME),10s) ./$$(dirname $$file); \
+		$(TEST_ENV) go test -run '^$$' -fuzz "^$${name#func }\$$" -fuzzminimizetime 100x -fuzztime $(or $(FUZZTIME),10s) ./$$(dirname $$file); \
 	done
 
 ##@ Work
@@ -163,6 +169,10 @@ $(TOOLS)/golangci-lint-%:
 	@echo "building golangci-lint $* (some minutes the first time)"
 	@GOBIN=$(CURDIR)/$(TOOLS)/new go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$*
 	@mv $(TOOLS)/new/golangci-lint $@
+
+$(TOOLS)/deadcode-%:
+	@GOBIN=$(CURDIR)/$(TOOLS)/new go install golang.org/x/tools/cmd/deadcode@$*
+	@mv $(TOOLS)/new/deadcode $@
 
 $(TOOLS)/benchstat-%:
 	@GOBIN=$(CURDIR)/$(TOOLS)/new go install golang.org/x/perf/cmd/benchstat@$*

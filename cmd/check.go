@@ -50,13 +50,13 @@ func newCheck() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check FILE | FOLDER | REWARD",
 		Short: "Tell what a model, LoRA file or reward is, and what is odd about it",
-		Long: "Tell what a file or folder is, for which family, in which element types and sizes, what would be used of it\n" +
-			"and what is odd: unknown keys, NaN, missing parts, methods that are not applied. A reward is named as in a\n" +
-			"configuration, and is opened on the CPU. The exit code is 1 for what cannot be used.",
+		Long: "Tell what a file or folder is, for which family, in which data types and sizes, what would be used of it and what " +
+			"is odd: unknown keys, NaN, missing parts, methods that are not applied. A reward is named as in a configuration, " +
+			"and is opened on the CPU. The exit code is 1 for what cannot be used.",
 		Example: `  focusnfix check v1-5-pruned.safetensors
   focusnfix check lora.safetensors --json
   focusnfix check "q16:q16.safetensors?clip=clip-vit-large-patch14"`,
-		Args: cobra.ExactArgs(1),
+		Args: takes("FILE"), ValidArgsFunction: completeModels,
 		RunE: func(c *cobra.Command, args []string) error {
 			found, err := check(args[0], o, !quick)
 			if asJSON {
@@ -72,10 +72,10 @@ func newCheck() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.BoolVar(&asJSON, "json", false, "print one JSON object")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
 	f.BoolVar(&quick, "quick", false, "do not read all weights in search of NaN and infinity")
 	f.StringVar(&o.Config, "config", "", configHelp)
-	f.StringVar(&o.Variant, "variant", "", "files of a folder to take, such as fp16")
+	f.StringVar(&o.Variant, "variant", "", variantHelp)
 	return c
 }
 

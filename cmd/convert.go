@@ -25,14 +25,14 @@ func newConvert() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "convert MODEL -o OUT",
 		Short: "Convert models, LoRA files and PyTorch checkpoints",
-		Long: "Convert a diffusers folder into a single file or back, change element types, rewrite a LoRA file in another\n" +
-			"dialect, or make a safetensors file of a PyTorch checkpoint (.ckpt, .pt, .pth, .bin) or of pickled numpy arrays\n" +
-			"(.p). A checkpoint is a Python program; it is read without executing anything in it.",
+		Long: "Convert a diffusers folder to a single file or back, change the data type of its weights, rewrite a LoRA file " +
+			"with other tensor names, or make a safetensors file of a PyTorch checkpoint (.ckpt, .pt, .pth, .bin) or of pickled " +
+			"numpy arrays (.p). A checkpoint is a Python program; it is read without executing anything in it.",
 		Example: `  focusnfix convert stable-diffusion-v1-5 -o sd15.safetensors --dtype float16
   focusnfix convert sdxl.safetensors -o my-sdxl
   focusnfix convert pytorch_lora_weights.safetensors --lora-format kohya -o lora.safetensors
   focusnfix convert v1-5-pruned.ckpt -o v1-5-pruned.safetensors`,
-		Args: cobra.ExactArgs(1),
+		Args: takes("MODEL"), ValidArgsFunction: completeModels,
 		RunE: func(c *cobra.Command, args []string) error {
 			if out == "" {
 				return usageError{errors.New("-o is missing: want a folder, or a file that ends in .safetensors")}
@@ -58,14 +58,15 @@ func newConvert() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVarP(&out, "out", "o", "", "folder to write, or file that ends in .safetensors")
-	f.StringVar(&dtype, "dtype", "", "element type of the weights: float32, bfloat16 or float16 (default: as they are)")
+	f.StringVarP(&out, "out", "o", "", "write to `OUT`: a folder, or a file that ends in .safetensors")
+	f.StringVar(&dtype, "dtype", "", "store weights in `TYPE`: float32, bfloat16 or float16 (default: unchanged)")
 	f.StringVar(&o.Config, "config", "", configHelp)
 	f.StringVar(&o.VAE, "vae", "", vaeHelp)
 	f.StringVar(&o.Prediction, "prediction", "", predictionHelp)
-	f.StringVar(&o.Variant, "variant", "", "files of a folder to take, such as fp16")
-	f.Float64Var(&shard, "shard", 10, "gigabytes that one file of a folder holds at most")
-	f.StringVar(&dialect, "lora-format", "", "dialect to rewrite a LoRA file in: peft, diffusers or kohya")
+	f.BoolFunc("zero-snr", zeroSNRHelp, optionalBool(&o.ZeroSNR))
+	f.StringVar(&o.Variant, "variant", "", variantHelp)
+	f.Float64Var(&shard, "shard", 10, "split files of a folder at `N` GB")
+	f.StringVar(&dialect, "lora-format", "", "rewrite a LoRA file with the tensor names of `FORMAT`: peft, diffusers or kohya")
 	return c
 }
 

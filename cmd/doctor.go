@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -66,19 +65,19 @@ func newDoctor() *cobra.Command {
 	asJSON := false
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what this machine has: libtorch, devices, their speed, and what to install",
-		Args:  cobra.NoArgs,
+		Short: "Check libtorch, devices and terminal",
+		Long: "Check which libtorch and devices are used and how fast they are, what this terminal can show, and what to install " +
+			"or change.",
+		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			report, err := examine()
 			if asJSON {
-				out := json.NewEncoder(c.OutOrStdout())
-				out.SetIndent("", "  ")
-				return cmp.Or(out.Encode(report), err)
+				return cmp.Or(printJSON(c.OutOrStdout(), report), err)
 			}
 			return cmp.Or(printReport(c.OutOrStdout(), report), err)
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON for programs")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 

@@ -29,15 +29,15 @@ func newEval() *cobra.Command {
 	var e evalFlags
 	c := &cobra.Command{
 		Use:   "eval RUN",
-		Short: "Compare a run's tuned model with the base model on prompts that it was not trained on",
-		Long: "Draw held-out prompts with the base model until there are enough faulty pictures, then with a run's\n" +
-			"newest checkpoint, and say what became of the fault and of the rest. It trains nothing. A table goes to\n" +
-			"the screen, the numbers as JSON and a sheet of pictures into the run's folder.\n\n" +
-			"--against compares with another run at an equal share of repaired faults: of its checkpoints, the one\n" +
-			"that repairs as much. \"draft\" is the newest run of the same preset without the region term.",
-		Example: `  focusnfix eval violence
-  focusnfix eval violence --against draft --pictures 50 -o results`,
-		Args: cobra.ExactArgs(1),
+		Short: "Compare the tuned with the base model on held-out prompts",
+		Long: "Draw held-out prompts with the base model until there are enough faulty images, then with a run's newest " +
+			"checkpoint, and report what became of the faults and of the rest. Nothing is trained. The table goes to the " +
+			"terminal; the numbers as JSON and a sheet of images go to the run's folder. " + runHelp + "\n\n" +
+			"--against compares with another run at an equal share of fixed faults: with the one of its checkpoints that " +
+			"fixes as many. \"draft\" is the newest run of the same preset without the region term.",
+		Example: `  focusnfix eval 3aym
+  focusnfix eval 3aym --against draft --pictures 50 -o results`,
+		Args: takes("RUN"), ValidArgsFunction: completeRuns(&e.runs, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if e.pictures < 1 || e.shown < 1 {
 				return usageError{fmt.Errorf("--pictures %d --show %d: want 1 or more", e.pictures, e.shown)}
@@ -48,12 +48,14 @@ func newEval() *cobra.Command {
 	e.runs.add(c)
 	e.trust.add(c)
 	f := c.Flags()
-	f.StringVar(&e.against, "against", "", "another run to compare with, or draft")
-	f.IntVar(&e.checkpoint, "checkpoint", 0, "step of the checkpoint to look at (default: the newest)")
-	f.IntVar(&e.pictures, "pictures", 100, "faulty pictures of the base model to look at")
-	f.IntVar(&e.shown, "show", 8, "pictures on the sheet")
-	f.StringVarP(&e.out, "out", "o", "", "folder for the JSON file and the sheet (default: the run's)")
-	f.BoolVar(&e.asJSON, "json", false, "print the JSON instead of the table")
+	f.StringVar(&e.against, "against", "", "compare with another `RUN`, or with draft")
+	f.IntVar(&e.checkpoint, "checkpoint", 0, "evaluate the checkpoint of step `N` (default: the newest)")
+	f.IntVar(&e.pictures, "pictures", 100, "draw until `N` base images are faulty")
+	f.IntVar(&e.shown, "show", 8, "show `N` images on the sheet")
+	f.StringVarP(&e.out, "out", "o", "", "write the JSON file and the sheet to `DIR` (default: the run's folder)")
+	f.BoolVar(&e.asJSON, "json", false, "print JSON instead of the table")
+	completeFlag(c, "checkpoint", completeCheckpoints(&e.runs))
+	completeFlag(c, "against", completeRuns(&e.runs, 0))
 	return c
 }
 

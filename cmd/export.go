@@ -21,13 +21,13 @@ func newExport() *cobra.Command {
 	var step int
 	c := &cobra.Command{
 		Use:   "export RUN -o FILE",
-		Short: "Write a run's LoRA weights to a file that other programs load",
-		Long: "Write the LoRA weights of a run's newest checkpoint, or a chosen one, to a file: in diffusers' and\n" +
-			"peft's names, or in kohya's, which web user interfaces and ComfyUI read. The file says in its header\n" +
-			"what it was made from, and is read again to see that it is whole.",
-		Example: `  focusnfix export violence -o fix.safetensors
-  focusnfix export violence --format kohya --checkpoint 40 -o fix.safetensors`,
-		Args: cobra.ExactArgs(1),
+		Short: "Write a run's LoRA weights for other programs",
+		Long: "Write the LoRA weights of a run's newest checkpoint to a file: with the names of diffusers and peft, or with " +
+			"those of kohya, which web interfaces and ComfyUI read. The header says what they were trained from, and the file is " +
+			"read back and compared. " + runHelp,
+		Example: `  focusnfix export 3aym -o fix.safetensors
+  focusnfix export 3aym --format kohya --checkpoint 40 -o fix.safetensors`,
+		Args: takes("RUN"), ValidArgsFunction: completeRuns(&runs, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			dialect := weights.Dialect(format)
 			if !slices.Contains([]weights.Dialect{weights.PEFT, weights.Kohya}, dialect) {
@@ -53,9 +53,11 @@ func newExport() *cobra.Command {
 	}
 	runs.add(c)
 	f := c.Flags()
-	f.StringVar(&format, "format", string(weights.PEFT), "names of the tensors: peft or kohya")
-	f.StringVarP(&out, "out", "o", "", "file to write, ending in .safetensors")
-	f.IntVar(&step, "checkpoint", 0, "step of the checkpoint to take (default: the newest)")
+	f.StringVar(&format, "format", string(weights.PEFT), "use the tensor names of `FORMAT`: peft or kohya")
+	f.StringVarP(&out, "out", "o", "", "write `FILE`.safetensors")
+	f.IntVar(&step, "checkpoint", 0, "export the checkpoint of step `N` (default: the newest)")
+	completeFlag(c, "format", fixedWords("peft", "kohya"))
+	completeFlag(c, "checkpoint", completeCheckpoints(&runs))
 	return c
 }
 
@@ -89,7 +91,7 @@ func chooseCheckpoint(f run.Folder, step int) (run.Checkpoint, error) {
 	if len(all) == 0 {
 		return run.Checkpoint{}, hintedError{
 			errors.New(f.Name() + ": no checkpoint yet"),
-			"train.checkpoint_every says how often there is one; focusnfix stop writes one at once",
+			"train.checkpoint_every says how often one is saved; focusnfix stop saves one now",
 		}
 	}
 	if step == 0 {

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"image"
@@ -27,6 +28,7 @@ type generateFlags struct {
 	sampling          core.Sampling // its scheduler is the model's
 	count             int
 	batch, clipSkip   int
+	rescale           float64 // of guidance
 	size, out         string
 	ofRun             string // whose newest checkpoint and model to draw with
 	runs              runsFlag
@@ -39,14 +41,19 @@ func newGenerate() *cobra.Command {
 	g := new(generateFlags)
 	c := &cobra.Command{
 		Use:   "generate PROMPT",
-		Short: "Draw a picture from a prompt",
-		Example: `  focusnfix generate "a chef in the park" --model stable-diffusion-v1-5
-  focusnfix generate "a chef in the park" --model sdxl.safetensors --lora fix.safetensors:0.8 -n 4
-  focusnfix generate "a chef in the park" --run violence --seed 7`,
-		Args: cobra.ExactArgs(1),
+		Short: "Draw images from a prompt",
+		Long: "Draw images from a prompt and write them as PNG files, whose text says how they were drawn. In a terminal, " +
+			"show them, too. With --run, draw with a run's model, settings and newest checkpoint.",
+		Example: `  focusnfix generate "a chef in the park"
+  focusnfix generate "a chef in the park" --run 3aym --seed 7
+  focusnfix generate "a chef" -m sdxl.safetensors --lora fix.safetensors:0.8 -n 4`,
+		Args: takes("PROMPT"), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, args []string) error {
 			g.randomSeed = !c.Flags().Changed("seed")
 			if err := g.suitRun(c); err != nil {
+				return err
+			}
+			if err := g.suitConfig(); err != nil {
 				return err
 			}
 			g.suitBuiltin(c.Flags().Changed)
@@ -56,21 +63,24 @@ func newGenerate() *cobra.Command {
 	}
 	f := c.Flags()
 	g.model.add(c)
-	f.StringVar(&g.ofRun, "run", "", "draw with the newest checkpoint of this run, and with its model and settings where no flag says otherwise")
+	f.StringVar(&g.ofRun, "run", "", "draw with the model, settings and newest checkpoint of `RUN`; flags override its settings")
 	g.runs.add(c)
 	g.trust.add(c)
-	f.StringVar(&g.negative, "negative", "", "what the picture should not show")
-	f.Uint64Var(&g.seed, "seed", 0, "of the first picture; each next one has one more (default: random)")
-	f.IntVar(&g.sampling.NumSteps, "steps", 30, "denoising steps")
-	f.Float64Var(&g.sampling.GuidanceScale, "guidance", 7.5, "scale of classifier-free guidance; 1 is none")
-	f.Float64Var(&g.sampling.Eta, "eta", 0, "noise of DDIM: 0 deterministic, 1 as noisy as DDPM")
-	f.IntVar(&g.clipSkip, "clip-skip", 0, "last layers of the text encoder to leave out")
-	f.StringVar(&g.size, "size", "", "pixels, as 512x768 (default: what the model was trained on)")
-	f.IntVarP(&g.count, "count", "n", 1, "number of pictures")
-	f.IntVar(&g.batch, "batch", 1, "pictures drawn at once; more is faster on a GPU and takes more memory")
-	f.StringVarP(&g.out, "out", "o", "", "picture to write, ending in .png; of several, the seed goes before that (default: SEED.png)")
-	f.StringVar(&g.protocol, "protocol", "", "shows pictures in the terminal: auto, kitty, sixel, iterm2, blocks or off (default FNF_IMAGES, or auto)")
-	f.BoolVarP(&g.quiet, "quiet", "q", false, "no progress bar")
+	f.StringVar(&g.negative, "negative", "", "keep `PROMPT` out of the images")
+	f.Uint64Var(&g.seed, "seed", 0, "random seed `N` of the first image; increments by one (default: random)")
+	f.IntVar(&g.sampling.NumSteps, "steps", 30, "denoise in `N` steps")
+	f.Float64Var(&g.sampling.GuidanceScale, "guidance", 7.5, "classifier-free guidance of scale `W`; 1 is none")
+	f.Float64Var(&g.sampling.Eta, "eta", 0, "noise `ETA` of DDIM: 0 is deterministic, 1 as noisy as DDPM")
+	f.Float64Var(&g.rescale, "guidance-rescale", 0, "restore the contrast of unguided images by the share `PHI`, 0 to 1; zero-SNR models like 0.7")
+	f.IntVar(&g.clipSkip, "clip-skip", 0, "leave out the last `N` layers of the text encoder")
+	f.StringVar(&g.size, "size", "", "draw `WxH` pixels (default: what the model was trained on)")
+	f.IntVarP(&g.count, "count", "n", 1, "draw `N` images")
+	f.IntVar(&g.batch, "batch", 1, "draw `N` images at once: faster on a GPU, and takes more memory")
+	f.StringVarP(&g.out, "out", "o", "", "write `FILE`.png; of several images, FILE-SEED.png (default: SEED.png)")
+	f.StringVar(&g.protocol, "images", "", imagesHelp+" (default: $FNF_IMAGES, or auto)")
+	f.BoolVarP(&g.quiet, "quiet", "q", false, "show no progress bar")
+	completeFlag(c, "images", fixedWords(imageProtocols...))
+	completeFlag(c, "run", completeRuns(&g.runs, 0))
 	return c
 }
 
@@ -152,6 +162,26 @@ func show(c *cobra.Command, probe *picture.Probe, path string) error {
 	return view(c.Context(), os.Stdout, probe, picture.Printer{}, []string{path})
 }
 
+// suitConfig draws with the model of config.toml in this folder, else with the shipped one, where no flag names one.
+func (g *generateFlags) suitConfig() error {
+	if g.model.path != "" {
+		return nil
+	}
+	own, err := ownConfig()
+	if err != nil {
+		return err
+	}
+	c, err := core.Load(own, nil)
+	if err != nil {
+		return usageError{err}
+	}
+	g.model.path = c.Model.Path
+	g.model.config = cmp.Or(g.model.config, c.Model.Config)
+	g.model.dtype = cmp.Or(g.model.dtype, unlessAuto(c.Model.DType))
+	g.model.device = cmp.Or(g.model.device, unlessAuto(c.Model.Device))
+	return nil
+}
+
 // suitBuiltin draws with the shipped model as it draws best, where the user has no wish.
 func (g *generateFlags) suitBuiltin(chosen func(flag string) bool) {
 	if g.model.path != scenes.BuiltinName || g.ofRun != "" {
@@ -198,7 +228,7 @@ func samplingFlag(key string) string {
 func (g *generateFlags) request(prompt string, first, n int) sd.Request {
 	r := sd.Request{
 		Wording: sd.Wording{
-			Negative: g.negative, GuidanceScale: g.sampling.GuidanceScale, ClipSkip: g.clipSkip,
+			Negative: g.negative, GuidanceScale: g.sampling.GuidanceScale, GuidanceRescale: g.rescale, ClipSkip: g.clipSkip,
 			Width: int64(g.sampling.Size.Width), Height: int64(g.sampling.Size.Height),
 		},
 		NumSteps: g.sampling.NumSteps, Eta: g.sampling.Eta,

@@ -1,15 +1,13 @@
 package cmd
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
-	"strconv"
+	"strings"
 	"time"
 
-	"charm.land/lipgloss/v2"
-	"charm.land/lipgloss/v2/table"
+	"github.com/charmbracelet/x/ansi"
 	"github.com/spf13/cobra"
 
 	"focusnfix/core"
@@ -21,8 +19,8 @@ func newLs() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "ls",
-		Short: "List the runs and how they are",
-		Args:  cobra.NoArgs,
+		Short: "List runs and their status",
+		Args:  takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			list, err := run.List(runs.dir())
 			if err != nil {
@@ -35,31 +33,60 @@ func newLs() *cobra.Command {
 				fmt.Fprintf(c.OutOrStdout(), "no runs in %s\n", core.Clean(runs.dir()))
 				return nil
 			}
-			fmt.Fprintln(c.OutOrStdout(), runsTable(list, time.Now()))
+			printRuns(c.OutOrStdout(), list, time.Now())
 			return nil
 		},
 	}
 	runs.add(c)
-	c.Flags().BoolVar(&asJSON, "json", false, "one JSON list, for programs")
+	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON list")
 	return c
 }
 
-// runsTable has one line for each run. What cannot be read says why.
-func runsTable(list []run.Run, now time.Time) string {
-	t := table.New().Border(lipgloss.HiddenBorder()).BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).
-		BorderHeader(false).Headers("RUN", "STATE", "STEP", "REWARD", "MODEL", "AGE")
+// printRuns writes a line for each run, or why it cannot be read. In a terminal no line is wider than that:
+// the model's name gives way, then the run's.
+func printRuns(w io.Writer, list []run.Run, now time.Time) {
+	rows := [][]string{{"RUN", "STATE", "STEP", "REWARD", "AGE", "MODEL"}}
 	for _, r := range list {
 		if r.Err != nil {
-			t.Row(r.Name(), "unreadable", "", "", core.Clean(r.Err.Error()), "")
+			rows = append(rows, []string{r.Name(), "unreadable", "", "", "", core.Clean(r.Err.Error())})
 			continue
 		}
 		reward := ""
-		if r.Last.Train != nil && !math.IsNaN(r.Last.Train.Reward) {
-			reward = strconv.FormatFloat(r.Last.Train.Reward, 'f', 3, 64)
+		if r.Last.Train != nil {
+			reward = core.StepMetric("reward").Number(r.Last.Train.Reward)
 		}
-		t.Row(r.Name(), stateOf(r), fmt.Sprintf("%d/%d", stepOf(r), r.Info.Steps), reward, r.Info.Model, r.Info.Age(now))
+		rows = append(rows, []string{r.Name(), stateOf(r), fmt.Sprintf("%d/%d", stepOf(r), r.Info.Steps), reward, r.Info.Age(now), r.Info.Model})
 	}
-	return t.String()
+	printColumns(w, rows, 5, 0)
+}
+
+// printColumns writes rows in columns. In a terminal that is too narrow, columns are cut short in the order given.
+func printColumns(w io.Writer, rows [][]string, give ...int) {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, text := range row {
+			widths[i] = max(widths[i], ansi.StringWidth(text))
+		}
+	}
+	over := -1 << 20
+	if cols, ok := terminalWidth(w); ok {
+		over = 2*(len(widths)-1) - cols
+		for _, width := range widths {
+			over += width
+		}
+	}
+	for _, i := range give {
+		cut := min(max(over, 0), max(widths[i]-8, 0))
+		widths[i], over = widths[i]-cut, over-cut
+	}
+	for _, row := range rows {
+		line := ""
+		for i, text := range row {
+			text = ansi.Truncate(text, widths[i], "…")
+			line += text + strings.Repeat(" ", widths[i]-ansi.StringWidth(text)+2)
+		}
+		fmt.Fprintln(w, strings.TrimRight(line, " "))
+	}
 }
 
 // stateOf is the run's state, "new" where no engine has begun.
@@ -102,7 +129,5 @@ func writeRunsJSON(w io.Writer, list []run.Run) error {
 		}
 		listed = append(listed, l)
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(listed)
+	return printJSON(w, listed)
 }

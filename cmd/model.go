@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -20,29 +19,39 @@ import (
 // modelFlags choose a model and how it is loaded.
 type modelFlags struct {
 	path, config, vae, variant, scheduler, prediction, dtype, device string
+	zeroSNR                                                          *bool // nil is what the model says
 	loras                                                            []string
 	convertPickles                                                   bool
 }
 
 // What flags of several commands do.
 const (
-	configHelp     = "diffusers folder that replaces a single file's built-in configuration and supplies parts that it lacks"
-	vaeHelp        = "another VAE than the model's own: folder, or .safetensors file"
-	predictionHelp = "what the UNet predicts: epsilon or v_prediction (default: what the model says; v_prediction of a single SD 2 file)"
+	deviceHelp     = "compute on `DEVICE`: cpu, cuda or cuda:N (default: the first GPU, or the CPU)"
+	dtypeHelp      = "compute in `TYPE`: float32, bfloat16 or float16"
+	variantHelp    = "use the folder's files of variant `NAME`, such as fp16"
+	configHelp     = "take a single file's configuration, and parts that it lacks, from the diffusers folder `DIR`"
+	vaeHelp        = "use the VAE in `PATH`, a folder or .safetensors file, instead of the model's own"
+	predictionHelp = "the UNet predicts `TYPE`: epsilon, v_prediction or sample (default: what the model says)"
+	zeroSNRHelp    = "the noise ends at zero signal: rescaled betas and trailing timesteps; --zero-snr=false ends it before (default: what the model says)"
 )
 
 func (m *modelFlags) add(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVarP(&m.path, "model", "m", "", "diffusers folder, single .safetensors file, or "+scenes.BuiltinName)
+	f.StringVarP(&m.path, "model", "m", "", "draw with `MODEL`: a diffusers folder, .safetensors file or "+scenes.BuiltinName+" (default: the one in config.toml, or "+scenes.BuiltinName+")")
 	f.StringVar(&m.config, "config", "", configHelp)
 	f.StringVar(&m.vae, "vae", "", vaeHelp)
-	f.StringVar(&m.variant, "variant", "", "files of a folder to take, such as fp16")
+	f.StringVar(&m.variant, "variant", "", variantHelp)
 	f.StringVar(&m.prediction, "prediction", "", predictionHelp)
-	f.StringVar(&m.scheduler, "scheduler", "", "sampler: "+strings.Join(sd.SchedulerNames(), ", ")+" (default: what the model says; ddim for PNDM)")
-	f.StringVar(&m.dtype, "dtype", "", "element type: float32, bfloat16 or float16 (default: float16 on a GPU, float32 on the CPU)")
-	f.StringVar(&m.device, "device", "", "where to compute: cpu, cuda or cuda:N (default: the first GPU, or the CPU)")
+	f.StringVar(&m.scheduler, "scheduler", "", "draw with `SCHEDULER`: "+strings.Join(sd.SchedulerNames(), ", ")+" (default: what the model says)")
+	f.BoolFunc("zero-snr", zeroSNRHelp, optionalBool(&m.zeroSNR))
+	f.StringVar(&m.dtype, "dtype", "", dtypeHelp+" (default: float16 on a GPU, float32 on the CPU)")
+	f.StringVar(&m.device, "device", "", deviceHelp)
 	f.BoolVar(&m.convertPickles, "convert-pickles", false, "convert PyTorch checkpoints (.ckpt, .pt, .bin) among the files once, into the cache, without executing them")
-	f.StringArrayVar(&m.loras, "lora", nil, "file of low-rank updates to draw with, as FILE or FILE:SCALE; may be repeated")
+	f.StringArrayVar(&m.loras, "lora", nil, "apply the LoRA in `FILE[:STRENGTH]`; can be repeated")
+	completeFlag(c, "model", completeModels)
+	completeFlag(c, "scheduler", fixedWords(sd.SchedulerNames()...))
+	completeFlag(c, "dtype", fixedWords("float32", "bfloat16", "float16"))
+	completeFlag(c, "prediction", fixedWords("epsilon", "v_prediction", "sample"))
 }
 
 // open loads the model and attaches its LoRA files. Warnings go to w.
@@ -86,10 +95,7 @@ func warnTo(w io.Writer) func(string) {
 
 func (m *modelFlags) options() (sd.LoadOptions, error) {
 	o := sd.LoadOptions{
-		Device: torch.Device(m.device), Variant: m.variant, Scheduler: m.scheduler, Config: m.config, VAE: m.vae, Prediction: m.prediction,
-	}
-	if m.path == "" {
-		return o, usageError{errors.New("--model is missing: want a diffusers folder, a .safetensors file or " + scenes.BuiltinName)}
+		Device: torch.Device(m.device), Variant: m.variant, Scheduler: m.scheduler, Config: m.config, VAE: m.vae, Prediction: m.prediction, ZeroSNR: m.zeroSNR,
 	}
 	if m.scheduler != "" && !slices.Contains(sd.SchedulerNames(), m.scheduler) {
 		return o, usageError{fmt.Errorf("--scheduler %s: want one of %s", m.scheduler, strings.Join(sd.SchedulerNames(), ", "))}
@@ -112,11 +118,20 @@ func (m *modelFlags) options() (sd.LoadOptions, error) {
 	return o, nil
 }
 
+// optionalBool is a flag that says true, false or nothing.
+func optionalBool(to **bool) func(string) error {
+	return func(text string) error {
+		on, err := strconv.ParseBool(text)
+		*to = &on
+		return err
+	}
+}
+
 func checkPrediction(name string) error {
-	if slices.Contains([]string{"", "epsilon", "v_prediction"}, name) {
+	if slices.Contains([]string{"", "epsilon", "v_prediction", "sample"}, name) {
 		return nil
 	}
-	return usageError{fmt.Errorf("--prediction %s: want epsilon or v_prediction", name)}
+	return usageError{fmt.Errorf("--prediction %s: want epsilon, v_prediction or sample", name)}
 }
 
 func parseDType(name string) (torch.DType, error) {
@@ -141,10 +156,22 @@ func splitLoRA(s string) (file string, scale float64) {
 // samplerName is what AUTOMATIC1111's web UI calls a scheduler.
 func samplerName(c sd.SchedulerConfig) string {
 	name := map[string]string{
-		sd.DDIM: "DDIM", sd.Euler: "Euler", sd.EulerAncestral: "Euler a", sd.DPMSolver: "DPM++ 2M",
+		sd.DDIM: "DDIM", sd.DDPM: "DDPM", sd.PNDM: "PLMS", sd.LCM: "LCM", sd.TCD: "TCD", sd.Euler: "Euler", sd.EulerAncestral: "Euler a",
+		sd.Heun: "Heun", sd.UniPC: "UniPC", sd.DEIS: "DEIS", sd.EDMEuler: "Euler EDM", sd.EDMDPMSolver: "DPM++ 2M EDM",
 	}[c.Class]
-	if c.UseKarrasSigmas {
+	if c.Class == sd.DPMSolver {
+		name = fmt.Sprintf("DPM++ %dM", c.SolverOrder)
+		if strings.HasPrefix(c.AlgorithmType, "sde-") {
+			name += " SDE"
+		}
+	}
+	switch {
+	case c.UseKarrasSigmas:
 		name += " Karras"
+	case c.UseExponentialSigmas:
+		name += " Exponential"
+	case c.UseBetaSigmas:
+		name += " Beta"
 	}
 	return name
 }

@@ -2,35 +2,46 @@ package cmd
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"focusnfix/core"
 	"focusnfix/presets"
 )
 
 func newPresets() *cobra.Command {
 	return &cobra.Command{
-		Use:   "presets [NAME]",
-		Short: "List the presets, or print one",
-		Long: "List what comes with the program to train on, or print the TOML of one. A preset states what differs\n" +
-			"from the defaults; copy it, change it, and give the file's name to train and start.",
+		Use:   "presets [PRESET]",
+		Short: "List presets, or print one",
+		Long: "List the presets, or print the TOML of one. A preset says what differs from the defaults; copy it, change it, " +
+			"and give the file to start or train.",
 		Example: `  focusnfix presets
   focusnfix presets artifacts >mine.toml`,
-		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: cobra.FixedCompletions(presets.Names(), cobra.ShellCompDirectiveNoFileComp),
+		Args: takes("[PRESET]"), ValidArgsFunction: completePresets,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				text, err := presets.Read(args[0])
+				text, err := readPreset(args[0])
 				if err != nil {
-					return usageError{err}
+					return err
 				}
 				_, err = c.OutOrStdout().Write(text)
 				return err
 			}
+			var rows [][]string
 			for _, name := range presets.Names() {
-				fmt.Fprintf(c.OutOrStdout(), "%-24s %s\n", name, presets.Summary(name))
+				rows = append(rows, []string{name, presets.Summary(name)})
 			}
+			printColumns(c.OutOrStdout(), rows, 1)
 			return nil
 		},
 	}
+}
+
+// readPreset returns the TOML of a preset that comes with the program.
+func readPreset(name string) ([]byte, error) {
+	if !slices.Contains(presets.Names(), name) {
+		return nil, usageError{fmt.Errorf("no preset %q%s; focusnfix presets lists them", name, core.DidYouMean(name, presets.Names()))}
+	}
+	return presets.Read(name)
 }

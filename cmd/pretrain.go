@@ -27,7 +27,7 @@ func newPretrain() *cobra.Command {
 		Use:    "pretrain " + strings.Join(workshop.PretrainStages(), "|") + "|report",
 		Short:  "Make the shipped model from its scenes",
 		Hidden: true, // a workshop of ours; the weights are in the program
-		Long: "Makes one stage of the shipped model, or all: the network whose features the autoencoder's loss compares\n" +
+		Long: "Make one stage of the shipped model, or all: the network whose features the autoencoder's loss compares\n" +
 			"(sight), the autoencoder (vae), text encoder and UNet (unet), the judges of visible faults (judge) and of\n" +
 			"missing or wrong things (alignment). A stage needs those before it.\n" +
 			"The folder OUT/model is then a diffusers folder with the judges beside it, and report measures it.",
@@ -39,9 +39,9 @@ func newPretrain() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&flags.options.Out, "out", "build/pretrain", "folder for the model, checkpoints, events and sheets")
-	f.StringVar(&flags.device, "device", "", "where to compute: cpu, cuda or cuda:N (default: the first GPU, or the CPU)")
-	f.StringVar(&flags.dtype, "dtype", "", "element type: float32 or bfloat16 (default: bfloat16 on a GPU, float32 on the CPU)")
-	f.Uint64Var(&flags.options.Seed, "seed", 0, "of weights, scenes and chance; 0 is the shipped model's")
+	f.StringVar(&flags.device, "device", "", deviceHelp)
+	f.StringVar(&flags.dtype, "dtype", "", "compute in `TYPE`: float32 or bfloat16 (default: bfloat16 on a GPU, float32 on the CPU)")
+	f.Uint64Var(&flags.options.Seed, "seed", 0, "random seed; 0 is the shipped model's")
 	f.IntVar(&flags.options.Threads, "threads", 0, "threads on the CPU (default: one a processor)")
 	f.IntVar(&flags.options.Steps, "steps", 0, "steps of every network (default: each its own)")
 	f.IntVar(&flags.options.Batch, "batch", 0, "scenes a step (default: each network its own)")

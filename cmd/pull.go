@@ -31,16 +31,17 @@ type pullFlags struct {
 func newPull() *cobra.Command {
 	p := new(pullFlags)
 	c := &cobra.Command{
-		Use:   "pull REPO | -p PRESET",
+		Use:   "pull OWNER/NAME | -p PRESET",
 		Short: "Download a model from a hub, or all that a preset needs",
-		Long: "Download what Stable Diffusion needs of a diffusers folder: safetensors, configuration, tokenizer. With -p,\n" +
-			"download all that a preset names, from the hub and from GitHub, and convert what exists as PyTorch checkpoints\n" +
-			"only; sizes and licenses are shown first. Every file is checked against the sum that its source states; run it\n" +
-			"again to continue after a break. HF_ENDPOINT names another hub, HF_TOKEN opens private and gated repositories.",
+		Long: "Download the parts of a diffusers folder that Stable Diffusion needs: safetensors, configuration, tokenizer. " +
+			"With -p, download all that a preset names, from the hub and from GitHub, and convert what exists as PyTorch " +
+			"checkpoints only; sizes and licenses are shown first. Each file is checked against the checksum that its " +
+			"source states; run the command again to continue after an interruption. " +
+			"HF_ENDPOINT names another hub, HF_TOKEN opens private and gated repositories.",
 		Example: `  focusnfix pull -p sd1-violence --dry-run
   focusnfix pull stable-diffusion-v1-5/stable-diffusion-v1-5 --variant fp16
   focusnfix pull stabilityai/stable-diffusion-xl-base-1.0 --no-weights -o sdxl-config`,
-		Args: cobra.MaximumNArgs(1),
+		Args: cobra.MaximumNArgs(1), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, args []string) error {
 			p.Waiting = func(why string, wait time.Duration) {
 				fmt.Fprintf(c.ErrOrStderr(), "%s; trying again in %s\n", core.Clean(why), wait.Round(time.Second))
@@ -59,15 +60,15 @@ func newPull() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVarP(&p.out, "out", "o", "", "folder to write (default: the repository's name without its owner)")
-	f.StringVarP(&p.preset, "preset", "p", "", "download all that this preset names: base model, CLIP, judges")
-	f.StringVar(&p.to, "to", "", "folder for what the preset names (default: this one, where training looks)")
+	f.StringVarP(&p.out, "out", "o", "", "write to `DIR` (default: NAME)")
+	f.StringVarP(&p.preset, "preset", "p", "", "download all that `PRESET` names: base model, CLIP, judges")
+	f.StringVar(&p.to, "to", "", "download what the preset names to `DIR` (default: this one, where training looks)")
 	f.BoolVar(&p.dryRun, "dry-run", false, "show what the preset needs and what is here, and stop")
-	f.BoolVarP(&p.yes, "yes", "y", false, "do not ask before downloading")
-	f.StringVar(&p.Revision, "revision", "", "branch, tag or commit (default: main)")
-	f.StringVar(&p.Variant, "variant", "", "weights to take where there are several, such as fp16")
-	f.BoolVar(&p.NoWeights, "no-weights", false, "take only configuration and tokenizer, which --config of a single file wants")
-	f.IntVar(&p.Parallel, "parallel", 4, "files at a time")
+	f.BoolVarP(&p.yes, "yes", "y", false, "download without asking")
+	f.StringVar(&p.Revision, "revision", "", "download `REV`: a branch, tag or commit (default: main)")
+	f.StringVar(&p.Variant, "variant", "", "download the weights of variant `NAME`, such as fp16")
+	f.BoolVar(&p.NoWeights, "no-weights", false, "download only configuration and tokenizer, for --config")
+	f.IntVar(&p.Parallel, "parallel", 4, "download `N` files at a time")
 	return c
 }
 

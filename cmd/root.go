@@ -1,4 +1,6 @@
-// Package cmd holds one file per subcommand: it turns flags into configuration and nothing else.
+// Package cmd is the command line: one file for each subcommand. It turns flags into a configuration or a request,
+// hands that to the package that does the work, and prints what comes back. It starts engines and names files;
+// models, training and the screen are elsewhere.
 package cmd
 
 import (
@@ -7,10 +9,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
-	"charm.land/fang/v2"
 	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
 
@@ -54,13 +54,30 @@ func waitPassively() {
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "focusnfix",
-		Short: "Repair the faulty region of a text-to-image model's pictures, and only that",
-		Long: "Focus-N-Fix fine-tunes a text-to-image diffusion model with LoRA so that it repairs only the\n" +
-			"faulty region of its pictures, and shows the work in the terminal.",
+		Short: "Repair only the faulty region of a text-to-image model's images",
+		Long: "Focus-N-Fix fine-tunes a text-to-image diffusion model with LoRA so that it repairs only the faulty region " +
+			"of its images, and shows the work in the terminal.\n\n" +
+			"Without a command it opens the screen: runs, presets, and everything that the commands do.",
 	}
-	root.AddCommand(newGenerate(), newView(), newPull(), newConvert(), newCheck(), newDoctor(), newScenes(), newPretrain(),
-		newPresets(), newTrain(), newStart(), newEngine(), newAttach(), newLs(), newStop(), newEval(), newExport())
+	addGroups(root)
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+		}
+		root.AddCommand(commands...)
+	}
+	add(groupTrain, newStart(), newTrain(), newAttach(), newLs(), newStop(), newEval(), newMetrics(), newCompare(), newPresets())
+	add(groupImages, newGenerate(), newView())
+	add(groupModels, newPull(), newCheck(), newConvert(), newExport())
+	add(groupMachine, newDoctor())
+	add("", newEngine(), newScenes(), newPretrain(), newMan())
 	addScreen(root)
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Short, c.GroupID = "Print a script that lets a shell complete commands", groupMachine
+		}
+	}
 	return root
 }
 
@@ -74,29 +91,22 @@ func execute(ctx context.Context, root *cobra.Command, args []string, stdout, st
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.SetHelpFunc(styledHelp)
+	root.SetHelpFunc(writeHelp)
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(&cobra.Command{Use: "no-help", Hidden: true}) // --help does it
 	onRun(root, func() { started = true })
-	err := root.ExecuteContext(ctx)
+	command, err := root.ExecuteContextC(ctx)
 	var usage usageError
 	switch {
 	case err == nil:
 		return exitDone
 	case !started || errors.As(err, &usage):
-		printError(stderr, err, "focusnfix --help shows the commands, focusnfix COMMAND --help their flags")
+		printError(stderr, err, command.CommandPath()+" --help explains its use")
 		return exitUsage
 	default:
 		printError(stderr, err, "")
 		return exitFailed
 	}
-}
-
-// styledHelp prints help through fang. Nothing else does: fang asks the terminal for its background
-// before it prints an error, which takes seconds where the terminal does not answer.
-func styledHelp(c *cobra.Command, _ []string) {
-	path := strings.Fields(c.CommandPath())
-	root := c.Root()
-	root.SetArgs(append(path[1:], "--help"))
-	_ = fang.Execute(c.Context(), root, fang.WithVersion(version), fang.WithoutManpage())
 }
 
 // onRun calls f when a command of the tree begins its own work.

@@ -28,7 +28,7 @@ func testRoot() *cobra.Command {
 }
 
 func TestExitCodes(t *testing.T) {
-	const usageHint = "hint:  focusnfix --help"
+	const usageHint = "hint:  focusnfix"
 	for _, c := range []struct {
 		args   string
 		code   int
@@ -40,7 +40,11 @@ func TestExitCodes(t *testing.T) {
 		{"fail", exitFailed, "error: conv_in.weight: shape"},
 		{"fail-with-hint", exitFailed, "error: load unet: conv_in.weight|hint:  this is an inpainting model"},
 		{"misuse", exitUsage, "error: --steps -1: want 1 or more|" + usageHint},
-		{"unheard-of", exitUsage, `error: unknown command "unheard-of" for "focusnfix"|` + usageHint},
+		{"unheard-of", exitUsage, `error: no command "unheard-of"|` + usageHint},
+		{"statr", exitUsage, `error: no command "statr"; did you mean start?|` + usageHint + " --help explains its use"},
+		{"stop", exitUsage, "error: RUN is missing|hint:  focusnfix stop --help explains its use"},
+		{"compare a", exitUsage, "error: RUN is missing|" + usageHint},
+		{"generate a b", exitUsage, `error: unexpected argument "b" after PROMPT|` + usageHint},
 		{"succeed --loud", exitUsage, "error: unknown flag: --loud|" + usageHint},
 		{"succeed surplus", exitUsage, `error: unknown command "surplus" for "focusnfix succeed"|` + usageHint},
 		{"--loud", exitUsage, "error: unknown flag: --loud|" + usageHint},

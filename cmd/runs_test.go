@@ -128,9 +128,9 @@ func TestStop(t *testing.T) {
 		stdout, stderr string
 	}{
 		"ends":    {&testEngine{}, "", exitDone, ": stopped at step 42", ""},
-		"no wait": {&testEngine{}, "--wait 0", exitDone, ": told to stop", ""},
+		"no wait": {&testEngine{}, "--wait 0", exitDone, ": stopping", ""},
 		"refuses": {&testEngine{refuse: errors.New("it is loading a model")}, "", exitFailed, "", "error: it is loading a model\nhint:  kill "},
-		"is deaf": {&testEngine{deaf: true}, "--wait 100ms", exitFailed, "", "has not ended after 100ms\nhint:  kill "},
+		"is deaf": {&testEngine{deaf: true}, "--wait 100ms", exitFailed, "", "still running after 100ms\nhint:  kill "},
 		"is gone": {nil, "", exitFailed, "", "no engine works on this run\nhint:  nothing to stop"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -30,7 +30,7 @@ func newScenes() *cobra.Command {
 	var flags sheetFlags
 	c := &cobra.Command{
 		Use:    "scenes --sheet FILE.png",
-		Short:  "Draw a contact sheet of the scenes that the shipped model learns from",
+		Short:  "Draw a contact sheet of training scenes of the shipped model",
 		Hidden: true, // as pretrain
 		Example: "focusnfix scenes --sheet scenes.png --faults decorrelated --masks\n" +
 			`focusnfix scenes --sheet chefs.png --prompt "a chef in the park" --always violence`,

@@ -3,13 +3,25 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"focusnfix/core/run"
 	"focusnfix/tui"
 	"focusnfix/tui/picture"
+)
+
+// imageProtocols are the ways to show an image in a terminal.
+var imageProtocols = []string{"auto", "kitty", "sixel", "iterm2", "blocks", "off"}
+
+// What flags about images in the terminal do.
+const (
+	imagesHelp   = "show images with `PROTOCOL`: auto, kitty, sixel, iterm2, blocks or off"
+	cellSizeHelp = "a character is `WxH` pixels (default: ask the terminal)"
 )
 
 // screenFlags are those of the commands that show the screen.
@@ -24,16 +36,17 @@ func (s *screenFlags) add(c *cobra.Command) {
 	s.runs.add(c)
 	s.trust.add(c)
 	f := c.Flags()
-	f.StringVar(&s.images, "images", "", "auto, kitty, sixel, iterm2, blocks or off (default what S in the screen has set, FNF_IMAGES, or auto)")
-	f.StringVar(&s.cellSize, "cell-size", "", "WxH of a character in pixels (default what the terminal says)")
-	f.BoolVar(&s.plain, "plain", false, "print lines instead of a screen: for screen readers, logs and pipes")
+	f.StringVar(&s.images, "images", "", imagesHelp+" (default: the screen's setting, $FNF_IMAGES, or auto)")
+	f.StringVar(&s.cellSize, "cell-size", "", cellSizeHelp)
+	f.BoolVar(&s.plain, "plain", false, "print lines instead of opening the screen: for screen readers, logs and pipes")
+	completeFlag(c, "images", fixedWords(imageProtocols...))
 }
 
 // addScreen makes the root command without arguments the screen.
 func addScreen(root *cobra.Command) {
 	s := new(screenFlags)
 	s.add(root)
-	root.Args = cobra.NoArgs
+	root.Args = commandExists
 	root.RunE = func(c *cobra.Command, _ []string) error {
 		if s.isPlain(c) {
 			list, err := run.List(s.runs.dir())
@@ -50,10 +63,13 @@ func newAttach() *cobra.Command {
 	s := new(screenFlags)
 	c := &cobra.Command{
 		Use:   "attach [RUN]",
-		Short: "Watch a run: its curves, pictures and numbers",
-		Long: "Show the dashboard of a run, the newest without a name. RUN is a name that ls shows, a part of it that no other\n" +
-			"has, or a folder, also one copied from another machine. Leaving the screen does not stop the run.",
-		Args: cobra.MaximumNArgs(1),
+		Short: "Watch a run: curves, images and numbers",
+		Long: "Open the dashboard of a run, or of the newest one. " + runHelp + " A folder may be copied from another machine. " +
+			"Leaving the screen does not stop the run.",
+		Example: `  focusnfix attach
+  focusnfix attach 3aym
+  focusnfix attach 3aym --plain | tee run.log`,
+		Args: takes("[RUN]"), ValidArgsFunction: completeRuns(&s.runs, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			name := ""
 			if len(args) > 0 {
@@ -77,18 +93,41 @@ func newAttach() *cobra.Command {
 	return c
 }
 
-// isPlain says whether lines are wanted, or all that can be had.
+// isPlain reports whether to print lines: on request, or where there is no terminal.
 func (s *screenFlags) isPlain(c *cobra.Command) bool {
 	return s.plain || c.OutOrStdout() != os.Stdout || !picture.IsTerminal(os.Stdout) || !picture.IsTerminal(os.Stdin)
 }
 
 func (s *screenFlags) show(c *cobra.Command, open string) error {
 	runs := s.runs.dir()
-	return tui.Run(c.Context(), tui.Options{
+	err := tui.Run(c.Context(), tui.Options{
 		Runs: runs, Open: open, Images: s.images, CellSize: s.cellSize, Version: version,
 		Start: func(ctx context.Context, preset string, set []string) (run.Folder, error) {
 			return startRun(ctx, runs, preset, set)
 		},
 		Resume: s.trust.before(resumeRun), Wake: s.trust.before(wakeRun),
 	})
+	if err == nil {
+		tellRunning(c.OutOrStdout(), runs)
+	}
+	return err
 }
+
+// tellRunning says which runs go on after the screen has closed, and how to come back.
+func tellRunning(w io.Writer, dir string) {
+	list, err := run.List(dir)
+	if err != nil {
+		return // the screen has said so
+	}
+	for _, r := range list {
+		switch r.State {
+		case run.Running:
+			fmt.Fprintf(w, "%s is still running; focusnfix attach %s returns to it\n", r.Name(), shortID(r.Name()))
+		case run.Paused:
+			fmt.Fprintf(w, "%s is paused; focusnfix attach %s returns to it\n", r.Name(), shortID(r.Name()))
+		}
+	}
+}
+
+// shortID is the end of a run's name, which every command takes for it: 3aym.
+func shortID(name string) string { return name[strings.LastIndexByte(name, '-')+1:] }

@@ -41,7 +41,7 @@ func TestScreenWithoutTerminal(t *testing.T) {
 	if _, text, code := call("attach", "--runs", dir, "nothing"); code != exitFailed || !strings.Contains(text, "no run \"nothing\"") {
 		t.Errorf("attach to nothing: %q, %d", text, code)
 	}
-	if _, text, code := call("nonsense"); code != exitUsage || !strings.Contains(text, "unknown command") {
+	if _, text, code := call("nonsense"); code != exitUsage || !strings.Contains(text, "no command") {
 		t.Errorf("an unknown command: %q, %d", text, code)
 	}
 }

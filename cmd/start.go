@@ -21,15 +21,19 @@ import (
 func newStart() *cobra.Command {
 	t := new(trainFlags)
 	c := &cobra.Command{
-		Use:   "start",
-		Short: "Train in the background; prints the run's name",
-		Long: "Start a run that goes on when the terminal closes. The command returns when the model is loaded and training\n" +
-			"has begun, or with the reason why not.",
-		Example: `  focusnfix start -p violence
-  focusnfix stop "$(focusnfix start -p artifacts --steps 200)"`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			f, err := t.create(c)
+		Use:   "start [PRESET]",
+		Short: "Train in the background and print the run's name",
+		Long: "Start a run that continues when the terminal closes. " + presetArg + " The command returns when the model is " +
+			"loaded and training has begun, or with the reason why it has not.",
+		Example: `  focusnfix start violence
+  focusnfix start mine.toml --steps 200 --set lora.rank=8`,
+		Args: takes("[PRESET]"), ValidArgsFunction: completePresets,
+		RunE: func(c *cobra.Command, args []string) error {
+			w, err := t.plan(c, args, "")
+			if err != nil {
+				return err
+			}
+			f, err := t.folder(c, w)
 			if err != nil {
 				return err
 			}
@@ -56,7 +60,7 @@ func newEngine() *cobra.Command {
 		Use:    "engine",
 		Short:  "Work on a run in this process",
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Folder, o.Warn = run.Folder{Dir: dir}, warnTo(c.ErrOrStderr())
 			if err := trustFlag(false).opensRun(nil, o.Folder); err != nil {
@@ -66,10 +70,10 @@ func newEngine() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&dir, "run", "", "the run's folder")
-	f.BoolVar(&o.Idle, "idle", false, "serve prompts, repairs and evaluations without training")
-	f.DurationVar(&o.IdleTime, "idle-time", 0, "end after this long without a request (default 10m)")
-	f.BoolVar(&o.TensorBoard, "tensorboard", false, "write event files for TensorBoard too")
+	f.StringVar(&dir, "run", "", "folder of the run, `DIR`")
+	f.BoolVar(&o.Idle, "idle", false, "answer prompts, repairs and evaluations without training")
+	f.DurationVar(&o.IdleTime, "idle-time", 0, "exit after `DURATION` without a request (default 10m)")
+	f.BoolVar(&o.TensorBoard, "tensorboard", false, "write TensorBoard event files, too")
 	return c
 }
 
@@ -152,7 +156,7 @@ func launch(ctx context.Context, f run.Folder, more ...string) (err error) {
 	}
 }
 
-// loaded tells whether the process of that number answers for a run and has its model.
+// loaded reports whether the process of that number answers for a run and has its model.
 func loaded(ctx context.Context, f run.Folder, pid int) bool {
 	info, err := f.Info()
 	if err != nil || info.Engine == nil || info.Engine.PID != pid {

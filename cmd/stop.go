@@ -16,10 +16,11 @@ func newStop() *cobra.Command {
 	var wait time.Duration
 	c := &cobra.Command{
 		Use:   "stop RUN",
-		Short: "End a run in the background, with a checkpoint",
-		Long: "End a run in the background. Its engine finishes the step, writes a checkpoint and ends; train\n" +
-			"--resume goes on from there. RUN is a name that ls shows, a part of it that no other has, or a folder.",
-		Args: cobra.ExactArgs(1),
+		Short: "Stop a run in the background, with a checkpoint",
+		Long: "Stop a run in the background. Its engine finishes the step, saves a checkpoint and exits; " +
+			"focusnfix train --resume RUN resumes it. " + runHelp,
+		Example: "  focusnfix stop 3aym",
+		Args:    takes("RUN"), ValidArgsFunction: completeRuns(&runs, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			f, err := run.Find(runs.dir(), args[0])
 			if err != nil {
@@ -29,14 +30,14 @@ func newStop() *cobra.Command {
 		},
 	}
 	runs.add(c)
-	c.Flags().DurationVar(&wait, "wait", time.Minute, "how long to wait for the engine's end; 0 does not")
+	c.Flags().DurationVar(&wait, "wait", time.Minute, "wait up to `DURATION` for the engine to exit; 0 returns at once")
 	return c
 }
 
 func stopRun(c *cobra.Command, f run.Folder, wait time.Duration) error {
 	engine, err := f.Dial()
 	if errors.Is(err, run.ErrNoEngine) {
-		return hintedError{err, "nothing to stop; focusnfix train --resume " + f.Dir + " goes on with it"}
+		return hintedError{err, "nothing to stop; focusnfix train --resume " + f.Dir + " resumes it"}
 	}
 	if err != nil {
 		return err
@@ -46,14 +47,14 @@ func stopRun(c *cobra.Command, f run.Folder, wait time.Duration) error {
 		return hintedError{err, killHint(engine)}
 	}
 	if wait == 0 {
-		fmt.Fprintf(c.OutOrStdout(), "%s: told to stop\n", f.Name())
+		fmt.Fprintf(c.OutOrStdout(), "%s: stopping\n", f.Name())
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(c.Context(), wait)
 	defer cancel()
 	state, step, err := ended(ctx, f)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return hintedError{fmt.Errorf("%s: has not ended after %s", f.Name(), wait), killHint(engine)}
+		return hintedError{fmt.Errorf("%s: still running after %s", f.Name(), wait), killHint(engine)}
 	}
 	if err != nil {
 		return err

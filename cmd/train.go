@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,14 +32,27 @@ type trainFlags struct {
 	trust       trustFlag // of train, for --resume
 }
 
+// presetArg says what the argument of train and start may be.
+const presetArg = "PRESET is a name that focusnfix presets lists, or a TOML file like one; without it, " + presets.Default + "."
+
 func (t *trainFlags) add(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVarP(&t.preset, "preset", "p", presets.Default, "a preset's name, or a TOML file like one")
-	f.IntVar(&t.steps, "steps", 0, "updates of the weights, as --set train.steps=N")
-	f.StringArrayVar(&t.sets, "set", nil, "a setting as key=value; may be repeated")
-	f.StringVar(&t.dir, "run", "", "the run's folder, new or empty (default: a new one in --runs)")
-	f.BoolVar(&t.tensorBoard, "tensorboard", false, "write event files for TensorBoard too")
+	f.StringVarP(&t.preset, "preset", "p", "", "the same as the argument `PRESET`")
+	f.IntVar(&t.steps, "steps", 0, "train for `N` steps; the same as --set train.steps=N")
+	f.StringArrayVar(&t.sets, "set", nil, "set `KEY=VALUE`; can be repeated")
+	f.StringVar(&t.dir, "run", "", "put the run in `DIR`, new or empty (default: a new folder in --runs)")
+	f.BoolVar(&t.tensorBoard, "tensorboard", false, "write TensorBoard event files, too")
 	t.runs.add(c)
+	completeFlag(c, "preset", completePresets)
+	completeFlag(c, "set", t.completeSettings)
+}
+
+// chosen is the preset: the argument, --preset, or the default.
+func (t *trainFlags) chosen(args []string) string {
+	if len(args) > 0 {
+		return args[0]
+	}
+	return cmp.Or(t.preset, presets.Default)
 }
 
 // settings are --set and what other flags stand for.
@@ -50,20 +64,61 @@ func (t *trainFlags) settings(c *cobra.Command) []string {
 	return sets
 }
 
-// create makes the folder of a new run.
-func (t *trainFlags) create(c *cobra.Command) (run.Folder, error) {
-	config, name, err := runConfig(t.preset, t.settings(c))
-	if err != nil {
-		return run.Folder{}, err
+// training is a run to train: its configuration, and the folder it has already if it is resumed.
+type training struct {
+	config  core.Config // as the run's folder keeps it
+	opens   core.Config // the same, with paths that lead from anywhere
+	preset  string
+	resumed *run.Folder
+}
+
+// plan reads the configuration of a new run, or of the one to resume, without making or changing a folder.
+func (t *trainFlags) plan(c *cobra.Command, args []string, resume string) (w training, err error) {
+	if len(args) > 0 && t.preset != "" {
+		return w, usageError{fmt.Errorf("%s and --preset %s: want one preset", args[0], t.preset)}
 	}
-	agree(engine.Names(config))
-	info := run.Info{Preset: name, Version: version, Model: config.Model.Path}
+	if resume == "" {
+		w.config, w.preset, err = runConfig(t.chosen(args), t.settings(c))
+		w.opens = w.config
+		return w, err
+	}
+	if len(args) > 0 || t.preset != "" || t.dir != "" {
+		return w, usageError{errors.New("--resume takes the run's own preset and folder; leave out PRESET, --preset and --run")}
+	}
+	f, err := run.Find(t.runs.dir(), resume)
+	if err != nil {
+		return w, err
+	}
+	info, err := f.Info()
+	if err != nil {
+		return w, err
+	}
+	w.resumed = &f
+	w.config, err = changedConfig(f, t.settings(c))
+	w.opens = engine.Resolve(w.config, info.Start)
+	return w, err
+}
+
+// folder makes the folder of a new run, or takes over the one to resume and changes its settings.
+func (t *trainFlags) folder(c *cobra.Command, w training) (run.Folder, error) {
+	if w.resumed != nil {
+		err := t.trust.opens(c, *w.resumed, w.opens)
+		if err == nil {
+			err = retire(c.Context(), *w.resumed)
+		}
+		if err == nil {
+			err = keepSettings(*w.resumed, w.config, t.settings(c))
+		}
+		return *w.resumed, err
+	}
+	agree(engine.Names(w.config))
+	info := run.Info{Preset: w.preset, Version: version, Model: w.config.Model.Path}
 	if t.dir == "" {
-		return run.Create(t.runs.dir(), info, config)
+		return run.Create(t.runs.dir(), info, w.config)
 	}
-	f, err := run.CreateAt(t.dir, info, config)
+	f, err := run.CreateAt(t.dir, info, w.config)
 	if err != nil {
-		err = hintedError{err, "--resume goes on with a run"}
+		err = hintedError{err, "--resume resumes a run"}
 	}
 	return f, err
 }
@@ -86,24 +141,32 @@ func loadConfig(preset string, sets []string) (c core.Config, name string, err e
 	name = strings.TrimSuffix(filepath.Base(preset), ".toml")
 	if strings.HasSuffix(preset, ".toml") {
 		layer.Name = preset
-		layer.Text, err = os.ReadFile(preset)
+		if layer.Text, err = os.ReadFile(preset); err != nil {
+			err = usageError{err}
+		}
 	} else {
-		layer.Text, err = presets.Read(preset)
+		layer.Text, err = readPreset(preset)
 	}
 	if err != nil {
-		return c, name, usageError{err}
-	}
-	layers := []core.Layer{layer}
-	switch text, err := os.ReadFile(configFile); {
-	case err == nil:
-		layers = append(layers, core.Layer{Name: configFile, Text: text})
-	case !errors.Is(err, os.ErrNotExist):
 		return c, name, err
 	}
-	if c, err = core.Load(layers, sets); err != nil {
+	own, err := ownConfig()
+	if err != nil {
+		return c, name, err
+	}
+	if c, err = core.Load(append([]core.Layer{layer}, own...), sets); err != nil {
 		return c, name, usageError{err}
 	}
 	return c, name, nil
+}
+
+// ownConfig is config.toml in this folder, if there is one.
+func ownConfig() ([]core.Layer, error) {
+	text, err := os.ReadFile(configFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return []core.Layer{{Name: configFile, Text: text}}, err
 }
 
 func newTrain() *cobra.Command {
@@ -111,62 +174,50 @@ func newTrain() *cobra.Command {
 	var resume string
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "train",
-		Short: "Train a model to repair a fault, here and now",
-		Long: "Train in the foreground. Ctrl-C writes a checkpoint and ends; a second one ends at once. Everything is kept\n" +
-			"in the run's folder: attach, ls, stop and the screen work on it meanwhile.",
-		Example: `  focusnfix train -p violence
-  focusnfix train -p mine.toml --steps 100 --set region.weight=20
-  focusnfix train --resume 2026-11-23-violence-k3f9`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			group, err := t.join(c, resume)
+		Use:   "train [PRESET]",
+		Short: "Train in the foreground",
+		Long: "Train in the foreground. " + presetArg + " Ctrl-C saves a checkpoint and exits; a second Ctrl-C exits at once. " +
+			"Everything is kept in the run's folder: attach, ls, stop and the screen work on it meanwhile.",
+		Example: `  focusnfix train violence
+  focusnfix train mine.toml --steps 100 --set region.weight=20
+  focusnfix train --resume 3aym`,
+		Args: takes("[PRESET]"), ValidArgsFunction: completePresets,
+		RunE: func(c *cobra.Command, args []string) error {
+			w, err := t.plan(c, args, resume)
+			if err != nil {
+				return err
+			}
+			group, err := engine.JoinGroup(w.opens)
 			if err != nil {
 				return err
 			}
 			if group != nil {
 				defer group.Close()
 			}
-			if group != nil && group.Rank > 0 {
-				return t.follow(c, resume, group)
+			if group != nil && group.Rank > 0 { // only the first process has the run's folder
+				if w.resumed != nil {
+					if err := t.trust.opens(nil, *w.resumed, w.opens); err != nil {
+						return err
+					}
+				}
+				return engine.Follow(w.opens, group, engine.Options{Warn: warnTo(c.ErrOrStderr())})
 			}
-			f, err := t.folder(c, resume)
+			f, err := t.folder(c, w)
 			if err != nil {
 				return err
 			}
-			return trainHere(c, f, engine.Options{Group: group, TensorBoard: t.tensorBoard}, asJSON)
+			return trainHere(c, f, w.config.Train.Steps, engine.Options{Group: group, TensorBoard: t.tensorBoard}, asJSON)
 		},
 	}
 	t.add(c)
 	t.trust.add(c)
-	c.Flags().StringVar(&resume, "resume", "", "go on with a run: its name, a part of it that no other has, or its folder")
-	c.Flags().BoolVar(&asJSON, "json", false, "events on the standard output, one JSON object a line")
+	c.Flags().StringVar(&resume, "resume", "", "resume `RUN`, with the settings that --set changes")
+	c.Flags().BoolVar(&asJSON, "json", false, "print events, one JSON object a line")
+	completeFlag(c, "resume", completeRuns(&t.runs, 0))
 	return c
 }
 
-// folder is that of a new run, or of one to go on with, whose settings are changed as flags say.
-func (t *trainFlags) folder(c *cobra.Command, resume string) (run.Folder, error) {
-	if resume == "" {
-		return t.create(c)
-	}
-	f, err := t.find(c, resume)
-	if err != nil {
-		return f, err
-	}
-	config, err := t.resumed(c, f)
-	if err == nil {
-		err = t.trust.opens(c, f, config)
-	}
-	if err == nil {
-		err = retire(c.Context(), f)
-	}
-	if err != nil {
-		return f, err
-	}
-	return f, changeConfig(f, t.settings(c))
-}
-
-// retire ends an engine that only answers for a run, so that its training can go on elsewhere.
+// retire ends an engine that only answers for a run, so that its training can be resumed elsewhere.
 func retire(ctx context.Context, f run.Folder) error {
 	client, err := f.Dial()
 	if errors.Is(err, run.ErrNoEngine) {
@@ -178,7 +229,7 @@ func retire(ctx context.Context, f run.Folder) error {
 	defer client.Close()
 	status, err := client.Status(ctx)
 	if err != nil || status.State == run.Running || status.State == run.Paused {
-		return errors.Join(err, fmt.Errorf("%s: another engine works on this run; focusnfix stop ends it", f.Name()))
+		return errors.Join(err, fmt.Errorf("%s: another engine works on this run; focusnfix stop %s stops it", f.Name(), shortID(f.Name())))
 	}
 	if err := client.Stop(ctx); err != nil {
 		return err
@@ -189,30 +240,16 @@ func retire(ctx context.Context, f run.Folder) error {
 	return err
 }
 
-// resumed is the configuration that a run is to go on with, with paths that lead from anywhere.
-func (t *trainFlags) resumed(c *cobra.Command, f run.Folder) (core.Config, error) {
-	info, err := f.Info()
-	if err != nil {
-		return core.Config{}, err
-	}
-	config, err := changedConfig(f, t.settings(c))
-	return engine.Resolve(config, info.Start), err
-}
-
-// changeConfig changes settings of a run that nobody works on.
-func changeConfig(f run.Folder, sets []string) error {
+// keepSettings writes a run's configuration after settings of it were changed, while nobody works on it.
+func keepSettings(f run.Folder, config core.Config, sets []string) error {
 	if len(sets) == 0 {
 		return nil
 	}
-	config, err := changedConfig(f, sets)
-	if err != nil {
-		return err
-	}
-	info, err := f.Info()
-	if err != nil {
-		return err
-	}
 	if slices.ContainsFunc(sets, func(set string) bool { return strings.HasPrefix(strings.TrimSpace(set), "train.prompts=") }) {
+		info, err := f.Info()
+		if err != nil {
+			return err
+		}
 		info.PromptsHash = "" // whatever the list is, it is wanted
 		if err := f.SetInfo(info); err != nil {
 			return err
@@ -238,8 +275,10 @@ func changedConfig(f run.Folder, sets []string) (core.Config, error) {
 			return config, usageError{fmt.Errorf("--set %w", err)}
 		}
 	}
-	if err := config.Validate(); err != nil {
-		return config, usageError{err}
+	if len(sets) > 0 { // else the folder's own has been validated
+		if err := config.Validate(); err != nil {
+			return config, usageError{err}
+		}
 	}
 	return engine.Rename(config, func(n engine.Named) string {
 		if !slices.Contains(before, n) {
@@ -253,18 +292,14 @@ func changedConfig(f run.Folder, sets []string) (core.Config, error) {
 }
 
 // trainHere is the engine of a run in this process.
-func trainHere(c *cobra.Command, f run.Folder, o engine.Options, asJSON bool) error {
-	config, err := f.Config()
-	if err != nil {
-		return err
-	}
-	report := newReport(c.ErrOrStderr(), config.Train.Steps)
+func trainHere(c *cobra.Command, f run.Folder, steps int, o engine.Options, asJSON bool) error {
+	report := newReport(c.ErrOrStderr(), steps)
 	if asJSON {
 		report.events = c.OutOrStdout()
 	}
 	fmt.Fprintln(c.ErrOrStderr(), core.Clean(f.Dir))
 	o.Folder, o.Version, o.OnEvent, o.Warn = f, version, report.event, report.warn
-	err = engine.Run(c.Context(), o)
+	err := engine.Run(c.Context(), o)
 	report.end()
 	if err != nil {
 		return err
@@ -275,7 +310,7 @@ func trainHere(c *cobra.Command, f run.Folder, o engine.Options, asJSON bool) er
 	}
 	fmt.Fprintf(c.ErrOrStderr(), "%s: %s at step %d of %d\n", f.Name(), info.State, info.Step, info.Steps)
 	if info.State == run.Stopped {
-		fmt.Fprintf(c.ErrOrStderr(), "hint:  focusnfix train --resume %s goes on\n", core.Clean(f.Dir))
+		fmt.Fprintf(c.ErrOrStderr(), "hint:  focusnfix train --resume %s resumes it\n", core.Clean(f.Dir))
 	}
 	return nil
 }

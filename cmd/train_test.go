@@ -103,7 +103,12 @@ func TestTrainRefuses(t *testing.T) {
 		"train -p nowhere.toml":                            "nowhere.toml: no such file",
 		"train --set region.wieght=3":                      "did you mean region.weight?",
 		"train --steps 0":                                  "train.steps: 0, want 1 to",
-		"train --resume x -p violence":                     "leave out --preset",
+		"train --resume x -p violence":                     "leave out PRESET, --preset",
+		"train --resume x violence":                        "leave out PRESET, --preset",
+		"train violence -p artifacts":                      "want one preset",
+		"train violense":                                   `no preset "violense"; did you mean violence?`,
+		"start a b":                                        `unexpected argument "b" after [PRESET]`,
+		"train --stpes 3":                                  "unknown flag: --stpes; did you mean --steps?",
 		"train --resume there --set region.weight":         "no value, want key=value",
 		"train --resume there --set region.weight=-1":      "region.weight: -1, want 0 to",
 		"train --resume there --set reward.a.weight=1":     `no aspect "a" here`,
@@ -159,7 +164,11 @@ func TestStart(t *testing.T) {
 	if code, _, stderr := inRuns(t, runs, "train --steps 1 --resume "+f.Name()); code != exitDone || !strings.Contains(stderr, "done at step") {
 		t.Errorf("train in place of an idle engine: %d %s", code, stderr)
 	}
-	if err := changeConfig(f, []string{"train.steps=100000"}); err != nil {
+	longer, err := changedConfig(f, []string{"train.steps=100000"})
+	if err == nil {
+		err = f.SetConfig(longer)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := wakeRun(ctx, f); err != nil {

@@ -15,10 +15,12 @@ func newView() *cobra.Command {
 	var protocol, cellSize string
 	c := &cobra.Command{
 		Use:   "view FILE...",
-		Short: "Show images in the terminal, with a heatmap, a mask or a difference",
-		Long: "Show PNG and JPEG images in the terminal, by the best protocol it has.\n" +
-			"Into a pipe it writes half blocks, which every pager shows, or what --protocol says.",
-		Args: cobra.MinimumNArgs(1),
+		Short: "Show images in the terminal, with a heatmap, mask or difference",
+		Long: "Show PNG and JPEG images in the terminal, with the best protocol it supports. Into a pipe, write half blocks, " +
+			"which every pager shows, or what --images says.",
+		Example: `  focusnfix view chef.png
+  focusnfix view chef.png --heat heat.png --width 60`,
+		Args: takes("FILE..."),
 		RunE: func(c *cobra.Command, files []string) error {
 			probe, err := picture.NewProbe(os.Stdout, protocol, cellSize, os.Getenv)
 			if err != nil {
@@ -28,12 +30,13 @@ func newView() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&v.Heat, "heat", "", "lay this heatmap over the image: a PNG, white is faulty")
-	f.StringVar(&v.Mask, "mask", "", "outline this mask: a PNG, white is faulty")
-	f.StringVar(&v.Diff, "diff", "", "show how the image differs from this one, times 4")
-	f.StringVar(&protocol, "protocol", "", "auto, kitty, sixel, iterm2, blocks or off (default FNF_IMAGES, or auto)")
-	f.IntVar(&v.Cols, "width", 0, "width in columns (default as wide as the image, at most the terminal)")
-	f.StringVar(&cellSize, "cell-size", "", "WxH of a character in pixels (default what the terminal says)")
+	f.StringVar(&v.Heat, "heat", "", "overlay the heatmap in `FILE`, a PNG; white is faulty")
+	f.StringVar(&v.Mask, "mask", "", "outline the mask in `FILE`, a PNG; white is faulty")
+	f.StringVar(&v.Diff, "diff", "", "show the difference from the image in `FILE`, times 4")
+	f.StringVar(&protocol, "images", "", imagesHelp+" (default: $FNF_IMAGES, or auto)")
+	f.IntVar(&v.Cols, "width", 0, "show images `COLUMNS` wide (default: their own width, at most the terminal's)")
+	f.StringVar(&cellSize, "cell-size", "", cellSizeHelp)
+	completeFlag(c, "images", fixedWords(imageProtocols...))
 	return c
 }
 

@@ -29,7 +29,11 @@ var rules = []rule{
 	{name: "model.dtype", doc: "Of the weights that stay as they are; LoRA is float32 always. Auto is float16 on a GPU,\nfloat32 on the CPU.", options: []string{"auto", "float32", "bfloat16", "float16"}},
 	{name: "model.device", doc: `"auto" (the first GPU, or the CPU), "cpu", "cuda" or "cuda:1".`},
 
-	{name: "sample.scheduler", doc: "Order and size of the denoising steps. Training needs one that does not look back.", options: []string{"ddim", "euler"}},
+	{name: "sample.scheduler", doc: "Order and size of the denoising steps. Training needs a single-step sampler: ddim, ddpm,\neuler, euler_a, lcm, tcd, dpm++_1, or their other spacings. Turbo and Lightning models want\neuler_trailing.", options: []string{
+		"ddim", "ddim_trailing", "ddpm", "pndm", "euler", "euler_karras", "euler_exponential", "euler_beta", "euler_trailing",
+		"euler_a", "euler_a_trailing", "heun", "heun_karras", "lcm", "tcd", "dpm++", "dpm++_karras", "dpm++_exponential",
+		"dpm++_beta", "dpm++_1", "dpm++_3", "dpm++_3_karras", "dpm++_sde", "dpm++_sde_karras", "unipc", "unipc_karras", "deis",
+	}},
 	{name: "sample.num_steps", doc: "Denoising steps of one picture: more is finer, and slower in proportion.", min: 1, max: 999},
 	{name: "sample.guidance_scale", doc: "How closely pictures follow the prompt. Above 1 each denoising step costs two passes.", min: 0, max: 50},
 	{name: "sample.eta", doc: "DDIM's noise: 0 is deterministic, 1 as noisy as DDPM.", min: 0, max: 1},

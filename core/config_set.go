@@ -35,16 +35,14 @@ func (c *Config) unknown(name string) string {
 			return fmt.Sprintf("%s: no aspect %q here, want %s", name, aspect, strings.Join(c.aspects(), ", "))
 		}
 	}
-	best, distance := "", 4
+	var names []string
 	for _, f := range c.fields() {
-		if d := editDistance(name, f.name); d < distance {
-			best, distance = f.name, d
-		}
+		names = append(names, f.name)
 	}
-	if best == "" {
-		return name + ": no such key"
+	if best := Closest(name, names); best != "" {
+		return fmt.Sprintf("%s: no such key, did you mean %s?", name, best)
 	}
-	return fmt.Sprintf("%s: no such key, did you mean %s?", name, best)
+	return name + ": no such key"
 }
 
 func (c *Config) aspects() []string {
@@ -161,24 +159,4 @@ func kindName(field reflect.Value) string {
 		return "a list of words"
 	}
 	return "text in quotes"
-}
-
-// editDistance is Levenshtein's.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }

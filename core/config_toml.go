@@ -33,6 +33,18 @@ func (c *Config) TOML() []byte {
 	return out.Bytes()
 }
 
+// wrap breaks text at spaces into lines of at most width bytes.
+func wrap(text string, width int) (lines []string) {
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		line = strings.TrimSpace(line + " " + word)
+	}
+	return append(lines, line)
+}
+
 // comment is the key's documentation with what it may be.
 func (r rule) comment() []string {
 	limits := ""
@@ -51,7 +63,7 @@ func (r rule) comment() []string {
 	case len(last)+len(limits) < 90:
 		lines[len(lines)-1] = last + " " + limits
 	default:
-		lines = append(lines, limits)
+		lines = append(lines, wrap(limits, 90)...)
 	}
 	return lines
 }

@@ -3,7 +3,6 @@ package core
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"image"
@@ -96,49 +95,4 @@ func toLatin1(s string) ([]byte, bool) {
 		out = append(out, byte(r))
 	}
 	return out, utf8.ValidString(s)
-}
-
-// ReadPNGText returns the tEXt and uncompressed iTXt entries of a PNG file, in file order. Broken
-// chunks are an error, never a panic; picture data is not decoded.
-func ReadPNGText(data []byte) ([]PNGText, error) {
-	if !bytes.HasPrefix(data, []byte("\x89PNG\r\n\x1a\n")) {
-		return nil, errors.New("not a png file")
-	}
-	var texts []PNGText
-	for data = data[8:]; len(data) >= 12; {
-		n := int(binary.BigEndian.Uint32(data))
-		if n < 0 || n > len(data)-12 {
-			return texts, fmt.Errorf("png chunk %q: %d bytes, but only %d are left", data[4:8], n, len(data)-12)
-		}
-		if t, ok := parseText(string(data[4:8]), data[8:8+n]); ok {
-			texts = append(texts, t)
-		}
-		data = data[12+n:]
-	}
-	return texts, nil
-}
-
-func parseText(kind string, body []byte) (PNGText, bool) {
-	key, rest, found := bytes.Cut(body, []byte{0})
-	if !found {
-		return PNGText{}, false
-	}
-	switch kind {
-	case "tEXt":
-		runes := make([]rune, len(rest))
-		for i, b := range rest {
-			runes[i] = rune(b)
-		}
-		return PNGText{string(key), string(runes)}, true
-	case "iTXt":
-		if len(rest) < 2 || rest[0] != 0 { // compressed
-			return PNGText{}, false
-		}
-		_, rest, found = bytes.Cut(rest[2:], []byte{0}) // language
-		if found {
-			_, rest, found = bytes.Cut(rest, []byte{0}) // translated keyword
-		}
-		return PNGText{string(key), string(rest)}, found
-	}
-	return PNGText{}, false
 }

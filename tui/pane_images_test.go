@@ -10,7 +10,6 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"focusnfix/core"
 	"focusnfix/core/run"
 	"focusnfix/render"
 	"focusnfix/tui/feed"
@@ -241,8 +240,8 @@ func TestImagesSave(t *testing.T) {
 	if a, b := mustDecode(t, got), mustDecode(t, want); !bytes.Equal(render.RGBA(a).Pix, render.RGBA(b).Pix) {
 		t.Error("the saved image is another")
 	}
-	if texts, err := core.ReadPNGText(got); err != nil || len(texts) != 1 || !strings.Contains(texts[0].Text, "a pirate waving on a beach; seed 7; step 10") {
-		t.Errorf("texts %v, %v", texts, err)
+	if !bytes.Contains(got, []byte("a pirate waving on a beach; seed 7; step 10")) {
+		t.Error("the file does not say what its image is")
 	}
 	over, err := os.ReadFile(outlined)
 	if err != nil {

@@ -50,15 +50,8 @@ func Plain(ctx context.Context, w io.Writer, f run.Folder) error {
 	if _, err := fmt.Fprintf(w, "%s: %s, %s, %s\n", f.Name(), words.State(f.State(info)), info.Preset, info.Model); err != nil {
 		return err
 	}
-	before, err := f.Tail(plainTail)
-	if err != nil {
-		return err
-	}
 	p := plainWriter{w: w, steps: info.Steps}
-	if len(before) > 0 {
-		p.after = before[0].Time
-	}
-	follower, err := f.Follow()
+	follower, err := f.FollowLast(plainTail)
 	if err != nil {
 		return err
 	}
@@ -71,10 +64,9 @@ func Plain(ctx context.Context, w io.Writer, f run.Folder) error {
 	}
 }
 
-// plainWriter writes events that are not older than after.
+// plainWriter writes events as lines.
 type plainWriter struct {
 	w     io.Writer
-	after time.Time
 	steps int
 }
 
@@ -90,10 +82,8 @@ func (p *plainWriter) read(ctx context.Context, f run.Folder, follower *run.Foll
 		return false, err
 	}
 	for i := range batch.Events {
-		if e := &batch.Events[i]; !e.Time.Before(p.after) {
-			if err := p.event(e); err != nil {
-				return false, err
-			}
+		if err := p.event(&batch.Events[i]); err != nil {
+			return false, err
 		}
 	}
 	if err == nil { // there may be more

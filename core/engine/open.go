@@ -51,11 +51,8 @@ func Open(c core.Config, o Settings) (*Session, error) {
 	return s, nil
 }
 
-// Check finds out, without loading anything, whether a configuration's model and prompts are there.
+// Check finds out, without loading anything, whether the model and prompts of a valid configuration are there.
 func Check(c core.Config) error {
-	if err := c.Validate(); err != nil {
-		return err
-	}
 	if _, _, err := readPrompts(c.Train.Prompts); err != nil {
 		return err
 	}
@@ -64,9 +61,7 @@ func Check(c core.Config) error {
 }
 
 func (s *Session) open(o Settings) (err error) {
-	if s.Options, err = trainOptions(s.Config); err != nil {
-		return err
-	}
+	s.Options = trainOptions(s.Config)
 	s.Options.ReferenceDir = o.References
 	if s.Options.Prompts, s.HeldOut, err = readPrompts(s.Config.Train.Prompts); err != nil {
 		return err
@@ -142,7 +137,7 @@ func (s *Session) HeldOutPairs(n int) []core.Pair {
 const warmupSteps = 10
 
 // trainOptions are the settings that need nothing to be loaded.
-func trainOptions(c core.Config) (train.Options, error) {
+func trainOptions(c core.Config) train.Options {
 	o := train.Options{
 		Sampling:      c.Sample,
 		BackpropSteps: c.Train.BackpropSteps, NoisedCopies: c.Train.NoisedCopies,
@@ -156,7 +151,7 @@ func trainOptions(c core.Config) (train.Options, error) {
 	if c.Train.Schedule != "constant" {
 		o.Warmup = warmupSteps
 	}
-	return o, c.Validate()
+	return o
 }
 
 // readPrompts finds a list that comes with the program, or reads a text file.

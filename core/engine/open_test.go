@@ -94,7 +94,6 @@ func TestOpenRefuses(t *testing.T) {
 		"cam":         {func(c *core.Config) { c.Reward[0].Model, c.Reward[0].Heatmap = "torchscript:/nowhere", "cam" }, `reward.spot.heatmap: "cam", but torchscript says itself`},
 		"prompts":     {func(c *core.Config) { c.Train.Prompts = "zebra" }, `train.prompts: no file "zebra"; want a text file or one of`},
 		"no held out": {func(c *core.Config) { writeText(t, c.Train.Prompts, "a\n[held out]\n") }, "no prompt after"},
-		"range":       {func(c *core.Config) { c.LoRA.Rank = 0 }, "lora.rank: 0, want 1 to 1024"},
 	} {
 		config := tinyConfig(t)
 		c.change(&config)
@@ -115,7 +114,6 @@ func TestCheck(t *testing.T) {
 		t.Error(err)
 	}
 	for want, change := range map[string]func(*core.Config){
-		"lora.rank: 0": func(c *core.Config) { c.LoRA.Rank = 0 },
 		`no file "x"`:  func(c *core.Config) { c.Train.Prompts = "x" },
 		"is not there": func(c *core.Config) { c.Model.Path = "/nowhere" },
 	} {

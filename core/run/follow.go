@@ -57,6 +57,42 @@ func (f Folder) Follow() (*Follower, error) {
 	return w, nil
 }
 
+// FollowLast is Follow from the last lines of the log on, whatever their times are.
+func (f Folder) FollowLast(lines int) (*Follower, error) {
+	w, err := f.Follow()
+	if err != nil {
+		return nil, err
+	}
+	if _, err = w.reopen(); err == nil && w.file != nil {
+		w.at, err = lastLines(w.file, lines)
+	}
+	if err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return w, nil
+}
+
+// lastLines is where the last whole lines of a log begin, as far back as Tail reads.
+func lastLines(log file, lines int) (int64, error) {
+	end, err := wholeLines(log, maxTail)
+	block := make([]byte, 64<<10)
+	for at := end; err == nil && at > max(0, end-maxTail); {
+		start := max(0, at-int64(len(block)))
+		if _, err := log.ReadAt(block[:at-start], start); err != nil {
+			return 0, err
+		}
+		for i := int(at-start) - 1; i >= 0; i-- {
+			if block[i] == '\n' && start+int64(i)+1 < end {
+				if lines--; lines == 0 {
+					return start + int64(i) + 1, nil
+				}
+			}
+		}
+		at = start
+	}
+	return max(0, end-maxTail), err
+}
+
 // Close ends following.
 func (w *Follower) Close() error {
 	var errs []error

@@ -244,3 +244,49 @@ func FuzzFollow(f *testing.F) {
 		}
 	})
 }
+
+// The last lines are followed from their first on, and what comes after.
+func TestFollowLast(t *testing.T) {
+	f := newRun(t)
+	read := func(w *Follower) (steps []int) {
+		b, err := w.read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range b.Events {
+			steps = append(steps, e.Step)
+		}
+		return steps
+	}
+	early, err := f.FollowLast(3) // before there is a log
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer early.Close()
+	log := openLog(t, f)
+	defer log.Close()
+	for n := range 300 {
+		e := stepEvent(n)
+		e.Message = strings.Repeat("x", 600) // so that they fill several blocks
+		if err := log.Append(e); err != nil {
+			t.Fatal(err)
+		}
+		for _, lines := range []int{1, 3, 200} {
+			if n > 5 && n < 290 {
+				continue
+			}
+			w, err := f.FollowLast(lines)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first := max(0, n+1-lines)
+			if got := read(w); len(got) != n+1-first || got[0] != first {
+				t.Errorf("the last %d of %d lines: %v", lines, n+1, got)
+			}
+			w.Close()
+		}
+	}
+	if got := read(early); len(got) != 300 {
+		t.Errorf("%d events, want all that came after", len(got))
+	}
+}

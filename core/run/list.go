@@ -148,7 +148,12 @@ func Find(runs, name string) (Folder, error) {
 	}
 	switch len(found) {
 	case 0:
-		return Folder{}, fmt.Errorf("%s: no run %q; focusnfix ls lists them", runs, name)
+		var names []string
+		for _, r := range list {
+			id := r.Name()[strings.LastIndexByte(r.Name(), '-')+1:]
+			names = append(names, r.Name(), id)
+		}
+		return Folder{}, fmt.Errorf("%s: no run %q%s; focusnfix ls lists them", runs, name, core.DidYouMean(name, names))
 	case 1:
 		return last, nil
 	}

@@ -3,6 +3,7 @@ package train
 import (
 	"fmt"
 	"iter"
+	"strings"
 
 	"focusnfix/core"
 	"focusnfix/model/nn"
@@ -35,7 +36,8 @@ func newSampler(p *sd.Pipeline, s core.Sampling, backpropSteps int) (*sampler, e
 		return nil, err
 	}
 	if scheduler.Multistep() {
-		return nil, fmt.Errorf("sample.scheduler: %s uses the step before, which training cuts off; want ddim or euler", p.Scheduler.Class)
+		return nil, fmt.Errorf("sample.scheduler: %s looks back at earlier steps, which gradients do not pass through; train with one of %s",
+			p.Scheduler.Class, strings.Join(sd.SingleStepSchedulers(), ", "))
 	}
 	if backpropSteps < 0 || backpropSteps > s.NumSteps {
 		return nil, fmt.Errorf("train.backprop_steps: %d, want 0 to sample.num_steps, %d", backpropSteps, s.NumSteps)
@@ -74,7 +76,7 @@ func (s *sampler) begin(pairs []core.Pair) (st start, err error) {
 func (s *sampler) denoise(st start, i int, latents torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		output := s.pipeline.Predict(s.scheduler.ScaleInput(i, latents), s.scheduler.Timesteps[i], st.conditioning)
-		next, _ := s.scheduler.Step(i, latents, output, torch.Tensor{}, st.noise[i])
+		next, _ := s.scheduler.Step(i, latents, output, nil, st.noise[i])
 		return next
 	})
 }

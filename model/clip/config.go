@@ -4,9 +4,11 @@
 package clip
 
 import (
-	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+
+	"focusnfix/model/config"
 )
 
 // TextConfig is a text encoder's config.json. The zero value of a field that the file leaves out is
@@ -22,12 +24,14 @@ type TextConfig struct {
 	LayerNormEps          float64 `json:"layer_norm_eps"`
 	EOSTokenID            int64   `json:"eos_token_id"` // 2 in files older than the fix: see pooled
 	ProjectionDim         int64   `json:"projection_dim"`
+	// UseAttentionMask hides padding from every token; diffusers reads it for SD 1 and 2.
+	UseAttentionMask bool `json:"use_attention_mask,omitempty"`
 
 	Architectures []string `json:"architectures"`
 	ModelType     string   `json:"model_type"`
 }
 
-// Projected tells whether the pooled output goes through text_projection. Only the class knows:
+// Projected reports whether the pooled output goes through text_projection. Only the class knows:
 // every text config.json carries a projection_dim.
 func (c TextConfig) Projected() bool {
 	for _, a := range c.Architectures {
@@ -54,10 +58,10 @@ type VisionConfig struct {
 
 // Config is the config.json of a whole CLIP: both encoders into one space of ProjectionDim.
 type Config struct {
-	Text   TextConfig   `json:"text_config"`
-	Vision VisionConfig `json:"vision_config"`
+	Text   TextConfig
+	Vision VisionConfig
 
-	ProjectionDim int64 `json:"projection_dim"`
+	ProjectionDim int64
 }
 
 // defaultText is what transformers' CLIPTextConfig assumes for a key that a file leaves out.
@@ -85,36 +89,90 @@ func LoadTextConfig(path string) (TextConfig, error) {
 	return ParseTextConfig(path, data)
 }
 
-// ParseTextConfig is LoadTextConfig of the file's text; file is what errors call it.
+// ParseTextConfig is LoadTextConfig of the file's text; file is what errors call it. Of a whole CLIP's
+// file it takes the text encoder's part, as transformers does.
 func ParseTextConfig(file string, data []byte) (TextConfig, error) {
+	values, err := config.Object(file, data)
+	if err != nil {
+		return TextConfig{}, err
+	}
+	if part, ok := nested(values, "text_config"); ok {
+		values = part
+	}
+	return fillText(file, values)
+}
+
+func fillText(file string, values map[string]any) (TextConfig, error) {
 	cfg := defaultText()
-	if err := json.Unmarshal(data, &cfg); err != nil {
-		return TextConfig{}, fmt.Errorf("%s: %w", file, err)
+	if err := config.Fill(file, values, &cfg, textKeys); err != nil {
+		return TextConfig{}, err
 	}
 	return cfg, cfg.validate(file)
 }
 
+// nested is the part of one encoder in a whole CLIP's configuration. Old files have a second one, whose
+// name ends in _dict, which counts where the two differ.
+func nested(values map[string]any, key string) (map[string]any, bool) {
+	part, ok := values[key].(map[string]any)
+	old, isOld := values[key+"_dict"].(map[string]any)
+	if !ok && !isOld {
+		return nil, false
+	}
+	both := map[string]any{}
+	maps.Copy(both, part)
+	maps.Copy(both, old)
+	return both, true
+}
+
 // LoadVisionConfig reads a vision encoder's config.json; that of a whole CLIP works too.
 func LoadVisionConfig(path string) (VisionConfig, error) {
-	cfg := struct {
-		VisionConfig
-		Nested *VisionConfig `json:"vision_config"`
-	}{VisionConfig: defaultVision(), Nested: nil}
-	if err := readJSON(path, &cfg); err != nil {
+	values, err := readConfig(path)
+	if err != nil {
 		return VisionConfig{}, err
 	}
-	if cfg.Nested != nil {
+	if _, ok := nested(values, "vision_config"); ok {
 		whole, err := LoadConfig(path)
 		return whole.Vision, err
 	}
-	return cfg.VisionConfig, cfg.validate(path)
+	return fillVision(path, values)
+}
+
+func fillVision(path string, values map[string]any) (VisionConfig, error) {
+	cfg := defaultVision()
+	if err := config.Fill(path, values, &cfg, visionKeys); err != nil {
+		return VisionConfig{}, err
+	}
+	return cfg, cfg.validate(path)
+}
+
+func readConfig(path string) (map[string]any, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return config.Object(path, text)
 }
 
 // LoadConfig reads the config.json of a whole CLIP. Both encoders project to its projection_dim,
 // whatever the nested configurations say.
 func LoadConfig(path string) (Config, error) {
-	cfg := Config{Text: defaultText(), Vision: defaultVision(), ProjectionDim: 512}
-	if err := readJSON(path, &cfg); err != nil {
+	values, err := readConfig(path)
+	if err != nil {
+		return Config{}, err
+	}
+	whole := struct {
+		ProjectionDim int64 `json:"projection_dim"`
+	}{512}
+	if err := config.Fill(path, values, &whole, wholeKeys); err != nil {
+		return Config{}, err
+	}
+	cfg := Config{ProjectionDim: whole.ProjectionDim}
+	text, _ := nested(values, "text_config")
+	if cfg.Text, err = fillText(path+": text_config", text); err != nil {
+		return Config{}, err
+	}
+	vision, _ := nested(values, "vision_config")
+	if cfg.Vision, err = fillVision(path+": vision_config", vision); err != nil {
 		return Config{}, err
 	}
 	cfg.Text.ProjectionDim, cfg.Vision.ProjectionDim = cfg.ProjectionDim, cfg.ProjectionDim

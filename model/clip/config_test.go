@@ -9,11 +9,13 @@ import (
 
 func TestConfigRefuses(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
-		"not json":   {"{", "unexpected end"},
+		"not json":   {"{", "not JSON: the file is cut off"},
 		"other kind": {`{"model_type": "t5"}`, `model_type "t5", want clip_text_model`},
 		"heads":      {`{"hidden_size": 100, "num_attention_heads": 3}`, "hidden_size 100 with num_attention_heads 3"},
 		"act":        {`{"hidden_act": "relu"}`, `hidden_act "relu", want quick_gelu or gelu`},
 		"layers":     {`{"num_hidden_layers": 0}`, "num_hidden_layers 0, want 1 or more"},
+		"tomorrow":   {`{"use_quantum": true}`, "use_quantum: unknown key"},
+		"pruned":     {`{"pruned_heads": {"1": [0]}}`, "pruned_heads: an object is not supported"},
 		"vocabulary": {`{"vocab_size": -1}`, "vocab_size -1, want 1 or more"},
 	} {
 		path := filepath.Join(t.TempDir(), "config.json")

@@ -28,10 +28,13 @@ func NewEncoder(cfg EncoderConfig, p nn.Params) *Encoder {
 }
 
 // Forward applies the layers to x [B,N,D] and keeps every state: x first, then each layer's output.
-func (e *Encoder) Forward(x torch.Tensor) []torch.Tensor {
+func (e *Encoder) Forward(x torch.Tensor) []torch.Tensor { return e.forwardMasked(x, torch.Tensor{}) }
+
+// forwardMasked is Forward with a mask that is added to the scores, [B,1,1,N]; no tensor is none.
+func (e *Encoder) forwardMasked(x, mask torch.Tensor) []torch.Tensor {
 	states := []torch.Tensor{x}
 	for _, l := range e.layers {
-		states = append(states, l.forward(states[len(states)-1]))
+		states = append(states, l.forward(states[len(states)-1], mask))
 	}
 	return states
 }
@@ -44,7 +47,7 @@ func (e *Encoder) LastNorm(state torch.Tensor) torch.Tensor {
 
 // FromLastNorm is the output of the last layer [B,N,D], given its input and LastNorm of it.
 func (e *Encoder) FromLastNorm(state, normed torch.Tensor) torch.Tensor {
-	return e.layers[len(e.layers)-1].finish(state, normed)
+	return e.layers[len(e.layers)-1].finish(state, normed, torch.Tensor{})
 }
 
 // layer is one pre-norm transformer block; text and vision share it.
@@ -81,23 +84,23 @@ func newLayer(cfg EncoderConfig, p nn.Params) *layer {
 func quickGELU(x torch.Tensor) torch.Tensor { return x.Mul(x.MulScalar(1.702).Sigmoid()) }
 
 // forward maps x [B,N,D] to [B,N,D].
-func (l *layer) forward(x torch.Tensor) torch.Tensor {
-	return torch.Scope(func() torch.Tensor { return l.finish(x, l.norm1.Forward(x)) })
+func (l *layer) forward(x, mask torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor { return l.finish(x, l.norm1.Forward(x), mask) })
 }
 
 // finish is the layer but for its first norm.
-func (l *layer) finish(x, normed torch.Tensor) torch.Tensor {
+func (l *layer) finish(x, normed, mask torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		x := x.Add(l.attend(normed))
+		x := x.Add(l.attend(normed, mask))
 		return x.Add(l.fc2.Forward(l.act(l.fc1.Forward(l.norm2.Forward(x)))))
 	})
 }
 
-func (l *layer) attend(x torch.Tensor) torch.Tensor {
+func (l *layer) attend(x, mask torch.Tensor) torch.Tensor {
 	B, N, D := x.Size(0), x.Size(1), x.Size(2)
 	split := func(p *nn.Linear) torch.Tensor { // [B,heads,N,D/heads]
 		return p.Forward(x).Reshape(B, N, l.heads, D/l.heads).Transpose(1, 2)
 	}
-	out := nn.Attention(split(l.qProj), split(l.kProj), split(l.vProj), torch.Tensor{}, l.causal)
+	out := nn.Attention(split(l.qProj), split(l.kProj), split(l.vProj), mask, l.causal)
 	return l.oProj.Forward(out.Transpose(1, 2).Reshape(B, N, D))
 }

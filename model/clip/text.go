@@ -49,7 +49,11 @@ func NewText(cfg TextConfig, p nn.Params) *Text {
 }
 
 // Forward encodes B prompts of N token ids each; N is at most MaxPositionEmbeddings.
-func (t *Text) Forward(ids [][]int64) TextOutput {
+func (t *Text) Forward(ids [][]int64) TextOutput { return t.ForwardMasked(ids, nil) }
+
+// ForwardMasked is Forward where no token sees the padding, if counts says how many tokens of each prompt
+// are none. As every token sees only those before it, that changes the states at the padding alone.
+func (t *Text) ForwardMasked(ids [][]int64, counts []int) TextOutput {
 	flat, err := t.flatten(ids)
 	if err != nil {
 		panic(&torch.Error{Op: "text encoder", Message: err.Error()})
@@ -61,7 +65,7 @@ func (t *Text) Forward(ids [][]int64) TextOutput {
 		}
 		tokens := t.tokenEmbedding.Forward(place(torch.From(flat, B, N))) // [B,N,D]
 		positions := t.positionEmbedding.Weight.Narrow(0, 0, N)           // [N,D]
-		states := t.encoder.Forward(tokens.Add(positions))
+		states := t.encoder.forwardMasked(tokens.Add(positions), t.padding(counts, B, N, tokens))
 		last := t.FinalNorm(states[len(states)-1])
 		pooled := last.Reshape(B*N, t.Config.HiddenSize).IndexSelect(0, place(torch.From(t.ends(ids)))) // [B,D]
 		if t.textProjection != nil {
@@ -71,6 +75,20 @@ func (t *Text) Forward(ids [][]int64) TextOutput {
 	})
 	n := len(out)
 	return TextOutput{States: out[:n-2], Last: out[n-2], Pooled: out[n-1]}
+}
+
+// padding is the mask that hides the padding, [B,1,1,N], or no tensor.
+func (t *Text) padding(counts []int, B, N int64, like torch.Tensor) torch.Tensor {
+	if counts == nil {
+		return torch.Tensor{}
+	}
+	mask := make([]float32, B*N)
+	for b, count := range counts {
+		for n := int64(count); n < N; n++ {
+			mask[int64(b)*N+n] = -1e4 // far below any score, and in the range of float16
+		}
+	}
+	return torch.From(mask, B, 1, 1, N).ToDevice(like.Device(), like.DType())
 }
 
 // FinalNorm is the norm that follows the last layer; clip_skip applies it to an earlier state.

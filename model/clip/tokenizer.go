@@ -27,7 +27,9 @@ type Tokenizer struct {
 type special struct {
 	text       string
 	id         int64
-	normalized bool // found in the normalised text, else in the text as typed
+	normalized bool // found in the normalized text, else in the text as typed
+	// Takes white space on its left or right with it; is only found between what are no letters or numbers.
+	lstrip, rstrip, singleWord bool
 }
 
 // Tokens is an encoded prompt.
@@ -62,7 +64,7 @@ func (t *Tokenizer) Encode(prompt string) Tokens {
 }
 
 // encode is the ids of prompt alone. Specials that stand in the typed text come
-// first, the rest is normalised and searched for the others.
+// first, the rest is normalized and searched for the others.
 func (t *Tokenizer) encode(prompt string) []int64 {
 	var ids []int64
 	prompt = strings.ToValidUTF8(prompt, "\uFFFD")
@@ -76,7 +78,8 @@ func (t *Tokenizer) encode(prompt string) []int64 {
 	return ids
 }
 
-// cut hands the specials in text to found and what lies between them to rest.
+// cut hands the specials in text to found and what lies between them to rest: the leftmost first, the longest
+// of several.
 func (t *Tokenizer) cut(text string, normalized bool, rest func(string), found func(int64)) {
 	from := 0
 	for at := 0; at < len(text); {
@@ -90,12 +93,38 @@ func (t *Tokenizer) cut(text string, normalized bool, rest func(string), found f
 			at++
 			continue
 		}
-		rest(text[from:at])
+		end := at + len(best.text)
+		if best.singleWord && (endsInWord(text[:at]) || beginsInWord(text[end:])) {
+			at = end
+			continue
+		}
+		before := text[from:at]
+		if best.lstrip {
+			before = strings.TrimRightFunc(before, unicode.IsSpace)
+		}
+		if best.rstrip {
+			end = len(text) - len(strings.TrimLeftFunc(text[end:], unicode.IsSpace))
+		}
+		rest(before)
 		found(best.id)
-		at += len(best.text)
-		from = at
+		at, from = end, end
 	}
 	rest(text[from:])
+}
+
+func endsInWord(text string) bool {
+	r, n := utf8.DecodeLastRuneInString(text)
+	return n > 0 && isWord(r)
+}
+
+func beginsInWord(text string) bool {
+	r, n := utf8.DecodeRuneInString(text)
+	return n > 0 && isWord(r)
+}
+
+// isWord is \w of the reference.
+func isWord(r rune) bool {
+	return unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsDigit(r) || unicode.Is(unicode.Nl, r) || unicode.Is(unicode.Pc, r)
 }
 
 // decode is the text of ids, for people.

@@ -1,7 +1,6 @@
 package clip
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
+	"focusnfix/model/config"
 	"focusnfix/model/tokenizer"
 )
 
@@ -31,6 +32,9 @@ func LoadTokenizer(dir string) (*Tokenizer, error) {
 	}
 	cfg, err := readTokenizerConfig(os.DirFS(dir), dir)
 	if err != nil {
+		return nil, err
+	}
+	if err := cfg.readAdded(dir, vocab); err != nil {
 		return nil, err
 	}
 	t, err := newTokenizer(vocab, merges, cfg)
@@ -54,16 +58,9 @@ func newTokenizer(vocab map[string]int64, merges []tokenizer.Pair, cfg *tokenize
 		return nil, fmt.Errorf("tokenizer_config.json: model_max_length %d, want 3 or more", t.length)
 	}
 	for piece, id := range vocab {
-		if id < 0 || id >= maxVocabulary {
-			return nil, fmt.Errorf("vocab.json: %q: id %d, want 0 to %d", piece, id, maxVocabulary-1)
+		if err := t.name(id, piece); err != nil {
+			return nil, err
 		}
-		if id >= int64(len(t.pieces)) {
-			t.pieces = append(t.pieces, make([]string, id+1-int64(len(t.pieces)))...)
-		}
-		if t.pieces[id] != "" {
-			return nil, fmt.Errorf("vocab.json: %q and %q: both have id %d", piece, t.pieces[id], id)
-		}
-		t.pieces[id] = piece
 	}
 	tokens, err := cfg.specials()
 	if err != nil {
@@ -72,13 +69,37 @@ func newTokenizer(vocab map[string]int64, merges []tokenizer.Pair, cfg *tokenize
 	for _, token := range tokens {
 		id, ok := vocab[token.Content]
 		if !ok {
-			return nil, fmt.Errorf("special token %q is not in the vocabulary", token.Content)
+			if id, ok = cfg.idOf(token.Content); !ok {
+				return nil, fmt.Errorf("special token %q is not in the vocabulary", token.Content)
+			}
+			if err := t.name(id, token.Content); err != nil {
+				return nil, err
+			}
 		}
-		t.specials = append(t.specials, special{token.Content, id, token.Normalized})
+		s := special{token.Content, id, token.Normalized, token.LStrip, token.RStrip, token.SingleWord}
+		if s.normalized {
+			s.text = normalize(s.text)
+		}
+		t.specials = append(t.specials, s)
 	}
 	t.start, t.end = vocab[cfg.Start.Content], vocab[cfg.End.Content]
 	t.pad, t.unknown = vocab[cfg.Pad.Content], vocab[cfg.Unknown.Content]
 	return t, nil
+}
+
+// name gives an id its text.
+func (t *Tokenizer) name(id int64, piece string) error {
+	if id < 0 || id >= maxVocabulary {
+		return fmt.Errorf("vocabulary: %.40q: id %d, want 0 to %d", piece, id, maxVocabulary-1)
+	}
+	if id >= int64(len(t.pieces)) {
+		t.pieces = append(t.pieces, make([]string, id+1-int64(len(t.pieces)))...)
+	}
+	if t.pieces[id] != "" {
+		return fmt.Errorf("vocabulary: %.40q and %.40q: both have id %d", piece, t.pieces[id], id)
+	}
+	t.pieces[id] = piece
+	return nil
 }
 
 // specialToken is a token as config files write it: its text, or an object.
@@ -91,29 +112,73 @@ type specialToken struct {
 	object     bool
 }
 
-func (s *specialToken) UnmarshalJSON(raw []byte) error {
-	if bytes.HasPrefix(raw, []byte(`"`)) {
-		*s = specialToken{}
-		return json.Unmarshal(raw, &s.Content)
-	}
-	type plain specialToken
+// SetConfig reads both forms.
+func (s *specialToken) SetConfig(value any) error {
 	*s = specialToken{}
-	if err := json.Unmarshal(raw, (*plain)(s)); err != nil {
-		return err
+	switch v := value.(type) {
+	case string:
+		s.Content = v
+		return nil
+	case map[string]any:
+		s.object = true
+		return config.Fill("token", v, s, config.Keys{Irrelevant: map[string]string{"special": "whether decoding may skip it", "id": "the key's"}})
 	}
-	s.object = true
+	return errors.New("want a token as text, or an object with its content")
+}
+
+// SetConfig reads an object of tokens by their ids.
+func (a *addedTokens) SetConfig(value any) error {
+	tokens, ok := value.(map[string]any)
+	if !ok {
+		return errors.New("want an object of tokens by their ids")
+	}
+	*a = addedTokens{}
+	for key, v := range tokens {
+		id, err := strconv.ParseInt(key, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%.40q: want an id", key)
+		}
+		var token specialToken
+		if err := token.SetConfig(v); err != nil {
+			return err
+		}
+		(*a)[id] = token
+	}
 	return nil
+}
+
+// tokenizerKeys are the keys of a tokenizer's configuration beside those that are used.
+var tokenizerKeys = config.Keys{
+	Plain: map[string][]any{
+		"padding_side": {"right"}, "truncation_side": {"right"}, "split_special_tokens": {false},
+		"add_bos_token": {true}, "add_eos_token": {true},
+		"tokenizer_class": {"CLIPTokenizer", "CLIPTokenizerFast", "TokenizersBackend", "PreTrainedTokenizerFast"},
+	},
+	Irrelevant: map[string]string{
+		"add_prefix_space": "CLIP begins with none", "do_lower_case": "CLIP lowers always", "errors": "for decoding",
+		"name_or_path": aboutFile, "special_tokens_map_file": aboutFile, "tokenizer_file": aboutFile, "processor_class": aboutFile,
+		"backend": aboutFile, "is_local": aboutFile, "local_files_only": aboutFile, "use_fast": aboutFile, "trust_remote_code": aboutFile,
+		"clean_up_tokenization_spaces": "for decoding", "additional_special_tokens": "listed in added_tokens_decoder, too",
+		"extra_special_tokens": "listed in added_tokens_decoder, too", "model_input_names": aboutCall, "max_length": aboutCall, "stride": aboutCall,
+		"truncation_strategy": aboutCall, "truncation": aboutCall, "padding": aboutCall, "pad_to_multiple_of": aboutCall, "pad_token_id": aboutCall,
+		"pad_token_type_id": aboutCall, "legacy": "of other tokenizers", "mask_token": "of other models", "cls_token": "of other models", "sep_token": "of other models",
+		"vocab": aboutFile, "merges": aboutFile, "vocab_file": aboutFile, "merges_file": aboutFile, "add_special_tokens": aboutCall, "tokenizer_type": aboutFile,
+		"auto_map": aboutFile, "chat_template": "of other models",
+	},
 }
 
 // tokenizerConfig is what we need of tokenizer_config.json and special_tokens_map.json.
 type tokenizerConfig struct {
-	MaxLength float64              `json:"model_max_length"` // 1e30 means none was set
-	Added     map[int]specialToken `json:"added_tokens_decoder"`
-	Start     specialToken         `json:"bos_token"`
-	End       specialToken         `json:"eos_token"`
-	Unknown   specialToken         `json:"unk_token"`
-	Pad       specialToken         `json:"pad_token"`
+	MaxLength float64      `json:"model_max_length"` // 1e30 means none was set
+	Added     addedTokens  `json:"added_tokens_decoder"`
+	Start     specialToken `json:"bos_token"`
+	End       specialToken `json:"eos_token"`
+	Unknown   specialToken `json:"unk_token"`
+	Pad       specialToken `json:"pad_token"`
 }
+
+// addedTokens are tokens by their ids.
+type addedTokens map[int64]specialToken
 
 // readTokenizerConfig reads both files of a folder, which errors call dir; neither has to be there. As
 // in the reference, special_tokens_map.json counts only without added_tokens_decoder.
@@ -130,13 +195,58 @@ func readTokenizerConfig(files fs.FS, dir string) (*tokenizerConfig, error) {
 		}
 		raw, err := fs.ReadFile(files, name)
 		if err == nil {
-			err = json.Unmarshal(raw, cfg)
+			err = config.Parse(filepath.Join(dir, name), raw, cfg, tokenizerKeys)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, name), err)
+			return nil, err
 		}
 	}
 	return cfg, nil
+}
+
+// readAdded takes in the tokens that were added to a vocabulary, by training of single words say, from the
+// two other files that may list them: tokenizer.json, and added_tokens.json of older programs.
+func (c *tokenizerConfig) readAdded(dir string, vocab map[string]int64) error {
+	add := func(id int64, token specialToken) {
+		_, known := c.idOf(token.Content)
+		if _, inVocabulary := vocab[token.Content]; known || inVocabulary {
+			return
+		}
+		if c.Added == nil {
+			c.Added = addedTokens{}
+		}
+		c.Added[id] = token
+	}
+	var whole struct {
+		Added []struct {
+			ID int64 `json:"id"`
+			specialToken
+		} `json:"added_tokens"`
+	}
+	if err := readJSON(filepath.Join(dir, "tokenizer.json"), &whole); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, t := range whole.Added {
+		add(t.ID, t.specialToken)
+	}
+	old := map[string]int64{}
+	if err := readJSON(filepath.Join(dir, "added_tokens.json"), &old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for content, id := range old {
+		add(id, specialToken{Content: content, Normalized: true})
+	}
+	return nil
+}
+
+// idOf is the id of an added token.
+func (c *tokenizerConfig) idOf(content string) (int64, bool) {
+	for id, token := range c.Added {
+		if token.Content == content {
+			return id, true
+		}
+	}
+	return 0, false
 }
 
 // length is the number of ids of a prompt; absurd values mean that none was set.
@@ -165,8 +275,8 @@ func (c *tokenizerConfig) specials() ([]specialToken, error) {
 		}
 	}
 	for _, token := range list {
-		if token.Content == "" || token.LStrip || token.RStrip || token.SingleWord {
-			return nil, fmt.Errorf("special token %q: empty, lstrip, rstrip and single_word are not supported", token.Content)
+		if token.Content == "" {
+			return nil, errors.New("tokenizer_config.json: a special token without content")
 		}
 	}
 	return list, nil

@@ -171,9 +171,14 @@ func TestLoadTokenizerErrors(t *testing.T) {
 		{"merges.txt", "a\n", `merges.txt: line 1: "a", want two pieces with a space between`},
 		{"merges.txt", "a c\n", `merge 1: "a", "c" or the two as one is not in the vocabulary`},
 		{"tokenizer_config.json", `{"model_max_length":2}`, "model_max_length 2, want 3 or more"},
-		{"tokenizer_config.json", `{"pad_token":{"content":"a","lstrip":true}}`, `special token "a": empty, lstrip`},
+		{"tokenizer_config.json", `{"pad_token":{"content":""}}`, `a special token without content`},
+		{"tokenizer_config.json", `{"truncation_side":"left"}`, `truncation_side: "left" is not supported, want "right"`},
+		{"tokenizer_config.json", `{"use_quantum":true}`, `use_quantum: unknown key`},
+		{"tokenizer_config.json", `{"added_tokens_decoder":{"x":"a"}}`, `added_tokens_decoder: "x": want an id`},
+		{"tokenizer_config.json", `{"added_tokens_decoder":{"1":"<new>"}}`, `"<new>" and "b</w>": both have id 1`},
+		{"added_tokens.json", `{"<new>":-1}`, `"<new>": id -1, want 0 to`},
 		{"special_tokens_map.json", `{"pad_token":"?"}`, `special token "?" is not in the vocabulary`},
-		{"special_tokens_map.json", `[`, "special_tokens_map.json: unexpected end"},
+		{"special_tokens_map.json", `[`, "special_tokens_map.json: not JSON: the file is cut off"},
 	} {
 		dir := t.TempDir()
 		for name, text := range good {

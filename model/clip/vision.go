@@ -26,14 +26,8 @@ type Vision struct {
 type VisionOutput struct {
 	States []torch.Tensor // [B,1+N,D] each: after the first norm, then the output of every layer
 	Pooled torch.Tensor   // [B,D] the class token of the last state after the last norm
-	Embeds torch.Tensor   // [B,ProjectionDim] Pooled in the shared space, not normalised
+	Embeds torch.Tensor   // [B,ProjectionDim] Pooled in the shared space, not normalized
 }
-
-// Mean and standard deviation of RGB in [0,1] that every CLIP was trained with.
-var (
-	pixelMean = []float32{0.48145466, 0.4578275, 0.40821073}
-	pixelStd  = []float32{0.26862954, 0.26130258, 0.27577711}
-)
 
 // NewVision builds a vision encoder from keys under "vision_model." and "visual_projection".
 func NewVision(cfg VisionConfig, p nn.Params) *Vision {
@@ -55,17 +49,7 @@ func NewVision(cfg VisionConfig, p nn.Params) *Vision {
 	}
 }
 
-// Normalize maps an image [B,3,H,W] in [0,1] to what Forward takes.
-func Normalize(image torch.Tensor) torch.Tensor {
-	return torch.Scope(func() torch.Tensor {
-		like := func(v []float32) torch.Tensor {
-			return torch.From(v, 3, 1, 1).ToDevice(image.Device(), image.DType())
-		}
-		return image.Sub(like(pixelMean)).Div(like(pixelStd))
-	})
-}
-
-// Forward encodes normalised pixels [B,3,ImageSize,ImageSize].
+// Forward encodes pixels [B,3,ImageSize,ImageSize], normalized as the model's preprocessor_config.json says.
 func (v *Vision) Forward(pixels torch.Tensor) VisionOutput {
 	if s := v.Config.ImageSize; pixels.Size(-1) != s || pixels.Size(-2) != s {
 		panic(&torch.Error{Op: "vision encoder", Message: fmt.Sprintf("pixels %v, want [B,3,%d,%d]", pixels, s, s)})

@@ -10,14 +10,16 @@ import (
 	"slices"
 	"strings"
 
+	"focusnfix/model/config"
 	"focusnfix/model/weights"
 )
 
 // modelIndex is what we read of model_index.json.
 type modelIndex struct {
-	ClassName     string `json:"_class_name"`
-	TextEncoder2  []any  `json:"text_encoder_2"`
-	ZerosForEmpty *bool  `json:"force_zeros_for_empty_prompt"`
+	className     string
+	scheduler     string // class; "" is what the scheduler's own file says
+	encoders      []string
+	zerosForEmpty bool
 }
 
 // checkpoint is where a model's parts lie: configurations in a folder or built in, weights in that
@@ -28,6 +30,8 @@ type checkpoint struct {
 	index   modelIndex
 	whole   weights.Kind          // of a single file; "" for a folder
 	single  map[string]partOfFile // parts that come out of single files
+	marks   marks                 // of a single file, and what the user says
+	warn    func(string)
 	variant string
 	files   []*weights.File
 }
@@ -42,7 +46,13 @@ type partOfFile struct {
 var modelParts = []string{"unet", "vae", "text_encoder", "text_encoder_2"}
 
 func openCheckpoint(path string, o LoadOptions) (*checkpoint, error) {
-	c := &checkpoint{configs: diskFolder(path), single: map[string]partOfFile{}, variant: o.Variant}
+	c := &checkpoint{configs: diskFolder(path), single: map[string]partOfFile{}, variant: o.Variant, warn: o.Warn}
+	if c.warn == nil {
+		c.warn = func(string) {}
+	}
+	if err := checkPrediction(o.Prediction, o.ZeroSNR); err != nil {
+		return nil, err
+	}
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: no such file or folder, want a diffusers folder or a .safetensors file; `focusnfix pull` fetches one", path)
@@ -51,6 +61,7 @@ func openCheckpoint(path string, o LoadOptions) (*checkpoint, error) {
 		return nil, err
 	}
 	if info.IsDir() {
+		c.marks = c.marks.overrule(o.Prediction, o.ZeroSNR)
 		err = checkVariant(path, o.Variant)
 	} else {
 		err = c.openSingle(path, o)
@@ -108,30 +119,64 @@ func (c *checkpoint) openSingle(path string, o LoadOptions) error {
 	if len(split.Unknown) > 0 {
 		return fmt.Errorf("%s: no use for %s", path, strings.Join(split.Unknown[:min(8, len(split.Unknown))], ", "))
 	}
+	if err := checkChannels(path, split.Parts["unet"]); err != nil {
+		return err
+	}
 	c.whole = split.Kind
 	for part, tensors := range split.Parts {
 		if len(tensors) > 0 {
 			c.single[part] = partOfFile{path + " (" + part + ")", tensors}
 		}
 	}
+	said, err := readMarks(file, split.Kind, split.Parts["unet"])
+	if err != nil && o.Prediction == "" {
+		return err
+	}
+	if said.guess && o.Config != "" { // whose word counts more
+		said.prediction, said.guess = "", false
+	}
+	c.marks = said.overrule(o.Prediction, o.ZeroSNR)
 	if o.Config != "" {
 		c.configs = diskFolder(o.Config)
 		return nil
 	}
-	c.configs = builtInFolder(split.Kind, o.Prediction)
-	if split.Kind == weights.SD2 && o.Prediction == "" && o.Warn != nil {
-		o.Warn(path + ": no file of SD 2 tells what it predicts; taken as v_prediction, like the models for 768 pixels; for those for 512, say --prediction epsilon")
+	c.configs = builtInFolder(split.Kind, c.marks.prediction)
+	if split.Kind == weights.SD2 && c.marks.prediction == "" {
+		c.warn(path + ": nothing in this file of SD 2 says what it predicts; taken as v_prediction, like the models for 768 pixels; for those for 512, use --prediction epsilon")
+	} else if c.marks.guess {
+		c.warn(fmt.Sprintf("%s: taken as %s, by the spread of a norm's biases; --prediction overrides it", path, c.marks.prediction))
 	}
 	return nil
 }
 
+// checkChannels refuses UNets that want more than latents.
+func checkChannels(path string, unet []weights.Tensor) error {
+	i := slices.IndexFunc(unet, func(t weights.Tensor) bool { return t.Name == "conv_in.weight" })
+	if i < 0 || len(unet[i].Shape) != 4 {
+		return nil
+	}
+	if what := channelsOf[unet[i].Shape[1]]; what != "" {
+		return fmt.Errorf("%s: the unet takes %d channels: %s, which cannot be drawn with", path, unet[i].Shape[1], what)
+	}
+	return nil
+}
+
+// channelsOf says what UNets want beside latents of four channels.
+var channelsOf = map[int64]string{
+	5: "a model that is told depth", 7: "an upscaler", 8: "an editing model (InstructPix2Pix)", 9: "an inpainting model",
+}
+
 func (c *checkpoint) readIndex() error {
-	err := c.configs.readJSON("model_index.json", &c.index)
+	name, text, err := c.configs.read("model_index.json")
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s: no model_index.json in it, want a diffusers folder", c.configs.name)
 	}
-	if err == nil && !strings.HasPrefix(c.index.ClassName, "StableDiffusion") {
-		return fmt.Errorf("%s: _class_name %q, want StableDiffusionPipeline or StableDiffusionXLPipeline", filepath.Join(c.configs.name, "model_index.json"), c.index.ClassName)
+	if err != nil {
+		return err
+	}
+	values, err := config.Object(name, text)
+	if err == nil {
+		c.index, err = readIndex(name, values, c.warn)
 	}
 	return err
 }

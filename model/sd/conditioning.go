@@ -2,8 +2,10 @@ package sd
 
 import (
 	"fmt"
+	"math"
 
 	"focusnfix/model/clip"
+	"focusnfix/model/nn"
 	"focusnfix/model/torch"
 )
 
@@ -16,22 +18,48 @@ type Encoder struct {
 // Conditioning is what the UNet is told about B pictures beside latents and timestep. With guidance
 // there are 2B rows: those of the negative prompt first.
 type Conditioning struct {
-	Context       torch.Tensor // [B or 2B,N,D] the text encoders' states
-	Pooled        torch.Tensor // [B or 2B,P] SDXL: the second encoder's projected state
-	TimeIDs       torch.Tensor // [B or 2B,6] SDXL: original size, crop, target size in pixels
-	GuidanceScale float64      // 1 or less is no guidance
+	Context torch.Tensor // [B or 2B,N,D] the text encoders' states
+	Pooled  torch.Tensor // [B or 2B,P] SDXL: the second encoder's projected state
+	TimeIDs torch.Tensor // [B or 2B,6] SDXL: original size, crop, target size in pixels
+	// Guidance is the embedded guidance scale of distilled models, [B,D], which are told it and need no
+	// negative prompt.
+	Guidance      torch.Tensor
+	GuidanceScale float64 // 1 or less is no guidance
+	// GuidanceRescale is how far guided outputs are brought back to the spread of unguided ones, from 0,
+	// not at all, to 1 (Lin et al., arXiv 2305.08891, section 3.4).
+	GuidanceRescale float64
+
+	distilled bool
 }
 
-// Guided tells whether the conditioning has rows of the negative prompt.
-func (c Conditioning) Guided() bool { return c.GuidanceScale > 1 }
+// Guided reports whether the conditioning has rows of the negative prompt.
+func (c Conditioning) Guided() bool { return c.GuidanceScale > 1 && !c.distilled }
+
+// guided combines the outputs [2B,C,h,w] of negative prompts and prompts by classifier-free guidance (Ho &
+// Salimans, arXiv 2207.12598): [B,C,h,w].
+func (c Conditioning) guided(out torch.Tensor) torch.Tensor {
+	if !c.Guided() {
+		return out
+	}
+	halves := out.Chunk(2, 0)
+	guided := halves[0].Add(halves[1].Sub(halves[0]).MulScalar(c.GuidanceScale))
+	if c.GuidanceRescale == 0 {
+		return guided
+	}
+	spread := func(t torch.Tensor) torch.Tensor { return t.Var(1, 1, 2, 3).Sqrt().Reshape(t.Size(0), 1, 1, 1) }
+	rescaled := guided.Mul(spread(halves[1]).Div(spread(guided)))
+	return rescaled.MulScalar(c.GuidanceRescale).Add(guided.MulScalar(1 - c.GuidanceRescale))
+}
 
 // Wording is how prompts are put to the model.
 type Wording struct {
 	Prompts       []string // one per picture
 	Negative      string   // of all pictures; "" is none
 	GuidanceScale float64  // 1 or less is no guidance
-	ClipSkip      int      // layers of the text encoder to leave out before its end
-	Width, Height int64    // pixels; only SDXL is told
+	// GuidanceRescale is as in Conditioning.
+	GuidanceRescale float64
+	ClipSkip        int   // layers of the text encoder to leave out before its end
+	Width, Height   int64 // pixels; only SDXL is told
 
 	// Lost, if set, is called for a prompt that does not fit into the model's context, with the words
 	// that are cut off.
@@ -47,7 +75,11 @@ func (p *Pipeline) Condition(w Wording) (Conditioning, error) {
 	if w.ClipSkip < 0 || w.ClipSkip >= layers {
 		return Conditioning{}, fmt.Errorf("clip skip %d, want 0 to %d", w.ClipSkip, layers-1)
 	}
-	c := Conditioning{GuidanceScale: w.GuidanceScale}
+	if err := w.validate(); err != nil {
+		return Conditioning{}, err
+	}
+	embedded := p.UNet.Config.TimeCondProjDim
+	c := Conditioning{GuidanceScale: w.GuidanceScale, GuidanceRescale: w.GuidanceRescale, distilled: embedded > 0}
 	kept := torch.Scopes(func() []torch.Tensor {
 		context, pooled := p.encode(w.Prompts, w.ClipSkip, w.Lost)
 		if c.Guided() {
@@ -58,14 +90,35 @@ func (p *Pipeline) Condition(w Wording) (Conditioning, error) {
 		if pooled.Defined() && p.XL() {
 			kept = append(kept, pooled.To(p.dtype), p.timeIDs(context.Size(0), w))
 		}
+		if embedded > 0 {
+			scale := torch.From([]float64{1000 * (w.GuidanceScale - 1)}).ToDevice(p.device, torch.Float32)
+			kept = append(kept, nn.Sinusoids(scale, embedded, false, 1).Expand(context.Size(0), embedded))
+		}
 		return kept
 	})
-	c.Context = kept[0]
-	if len(kept) > 1 {
-		c.Pooled, c.TimeIDs = kept[1], kept[2]
+	c.Context, kept = kept[0], kept[1:]
+	if len(kept) >= 2 {
+		c.Pooled, c.TimeIDs, kept = kept[0], kept[1], kept[2:]
+	}
+	if len(kept) == 1 {
+		c.Guidance = kept[0]
 	}
 	return c, nil
 }
+
+// validate refuses numbers that make every image NaN.
+func (w Wording) validate() error {
+	if math.IsNaN(w.GuidanceScale) || math.Abs(w.GuidanceScale) > maxGuidance {
+		return fmt.Errorf("guidance %g, want a number up to %d", w.GuidanceScale, maxGuidance)
+	}
+	if !(w.GuidanceRescale >= 0 && w.GuidanceRescale <= 1) {
+		return fmt.Errorf("guidance rescale %g, want 0 to 1", w.GuidanceRescale)
+	}
+	return nil
+}
+
+// maxGuidance is far beyond what any model bears.
+const maxGuidance = 1000
 
 func (p *Pipeline) encodeNegative(w Wording, context, pooled torch.Tensor) (no, noPooled torch.Tensor) {
 	if p.zerosForEmpty && w.Negative == "" {
@@ -86,14 +139,17 @@ func (p *Pipeline) encode(prompts []string, skip int, lost func(prompt, words st
 	var states []torch.Tensor
 	for _, e := range p.Encoders {
 		ids := make([][]int64, len(prompts))
+		var counts []int
 		for i, prompt := range prompts {
 			tokens := e.Tokenizer.Encode(prompt)
-			ids[i] = tokens.IDs
+			if ids[i] = tokens.IDs; e.Text.Config.UseAttentionMask && !p.XL() { // diffusers does not read it for SDXL
+				counts = append(counts, tokens.Count)
+			}
 			if tokens.Lost != "" && lost != nil && len(states) == 0 {
 				lost(prompt, tokens.Lost)
 			}
 		}
-		out := e.Text.Forward(ids)
+		out := e.Text.ForwardMasked(ids, counts)
 		last := len(out.States) - 1
 		switch {
 		case p.XL():

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"focusnfix/model/config"
 	"focusnfix/model/weights"
 )
 
@@ -19,7 +21,8 @@ type ConvertOptions struct {
 	Variant    string        // of a source folder's files, as in LoadOptions
 	Config     string        // as in LoadOptions
 	VAE        string        // as in LoadOptions
-	Prediction string        // as in LoadOptions; goes into the scheduler_config.json of a folder
+	Prediction string        // as in LoadOptions; goes into the scheduler_config.json of a folder, or a single file's marks
+	ZeroSNR    *bool         // as Prediction
 	ShardBytes uint64        // the most that one file of a folder holds
 
 	Warn func(line string) // as in LoadOptions
@@ -32,11 +35,8 @@ func Convert(from, to string, o ConvertOptions) error {
 	if _, err := os.Stat(to); err == nil {
 		return fmt.Errorf("%s: is there already", to)
 	}
-	if o.Prediction != "" && o.Prediction != "epsilon" && o.Prediction != "v_prediction" {
-		return fmt.Errorf("prediction %q, want epsilon or v_prediction", o.Prediction)
-	}
 	c, err := openCheckpoint(from, LoadOptions{
-		Config: o.Config, Variant: o.Variant, VAE: o.VAE, Prediction: o.Prediction, Warn: o.Warn,
+		Config: o.Config, Variant: o.Variant, VAE: o.VAE, Prediction: o.Prediction, ZeroSNR: o.ZeroSNR, Warn: o.Warn,
 	})
 	if err != nil {
 		return err
@@ -106,7 +106,13 @@ func (c *checkpoint) writeSingle(to string, o ConvertOptions) error {
 	if entries, err = cast(entries, o.DType); err != nil {
 		return err
 	}
-	return weights.Write(to, map[string]string{"format": "pt"}, entries)
+	scheduler, err := c.schedulerConfig("")
+	if err != nil {
+		return err
+	}
+	tensors, header := marksOf(scheduler).entries()
+	header["format"] = "pt"
+	return weights.Write(to, header, append(entries, tensors...))
 }
 
 // kind is the family, by what the configuration says. The layouts of single files number blocks as if
@@ -182,7 +188,7 @@ func (c *checkpoint) writePart(part, dir string, o ConvertOptions) (bool, error)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return false, err
 	}
-	if err := c.writeConfigs(part, dir, o); err != nil || len(tensors) == 0 {
+	if err := c.writeConfigs(part, dir); err != nil || len(tensors) == 0 {
 		return err == nil, err
 	}
 	entries := make([]weights.Entry, len(tensors))
@@ -201,7 +207,7 @@ func (c *checkpoint) writePart(part, dir string, o ConvertOptions) (bool, error)
 }
 
 // writeConfigs writes what a part has beside weights: a tokenizer's vocabulary and the small files.
-func (c *checkpoint) writeConfigs(part, dir string, o ConvertOptions) error {
+func (c *checkpoint) writeConfigs(part, dir string) error {
 	source := c.folder(part)
 	if strings.HasPrefix(part, "tokenizer") && source.disk == "" {
 		tokenizer, err := source.tokenizer()
@@ -212,14 +218,26 @@ func (c *checkpoint) writeConfigs(part, dir string, o ConvertOptions) error {
 			return err
 		}
 	}
-	if err := copyConfigs(source.files, dir); err != nil || part != "scheduler" || o.Prediction == "" {
+	if err := copyConfigs(source.files, dir); err != nil || part != "scheduler" || c.marks == (marks{}) {
 		return err
 	}
-	keys := map[string]any{}
-	if err := source.readJSON("scheduler_config.json", &keys); err != nil {
+	file, text, err := source.read("scheduler_config.json")
+	if err != nil {
 		return err
 	}
-	keys["prediction_type"] = o.Prediction
+	keys, err := config.Object(file, text)
+	if err != nil {
+		return err
+	}
+	scheduler, err := c.schedulerConfig("")
+	if err != nil {
+		return err
+	}
+	keys["prediction_type"], keys["rescale_betas_zero_snr"] = scheduler.PredictionType, scheduler.RescaleBetasToZero
+	keys["timestep_spacing"] = scheduler.TimestepSpacing
+	if lambda, ok := keys["lambda_min_clipped"].(float64); ok && math.IsInf(lambda, 0) { // JSON has no word for it; it is the default
+		delete(keys, "lambda_min_clipped")
+	}
 	return writeJSON(filepath.Join(dir, "scheduler_config.json"), keys)
 }
 

@@ -50,8 +50,8 @@ func narrow(t *testing.T, kind weights.Kind) string {
 		"up_block_types":   []string{plainUp, crossAttnUp, crossAttnUp, crossAttnUp},
 	}
 	vae := map[string]any{"block_out_channels": []int{4, 4, 8, 8}, "layers_per_block": 2, "norm_num_groups": 2}
-	for _, key := range []string{"down_block_types", "up_block_types"} {
-		vae[key] = []string{key, key, key, key}
+	for key, block := range map[string]string{"down_block_types": "DownEncoderBlock2D", "up_block_types": "UpDecoderBlock2D"} {
+		vae[key] = []string{block, block, block, block}
 	}
 	if kind == weights.SDXL {
 		unet["block_out_channels"], unet["transformer_layers_per_block"] = []int{8, 8, 16}, []int{1, 2, 2}

@@ -2,73 +2,106 @@ package sd
 
 import "math"
 
-// DPM-Solver++ 2M (Lu et al., arXiv 2211.01095, algorithm 2): an exponential integrator that also uses
-// the estimate of the step before to follow the curve. With lambda = -log sigma the formulas need only
-// ratios of neighbouring sigmas.
+// DPM-Solver and DPM-Solver++ (Lu et al., arXiv 2206.00927 and 2211.01095), multistep, of order 1 to 3, and
+// their stochastic kinds: exponential integrators in lambda = log alpha/sigma that also use what was found
+// at the steps before to follow the curve. The ++ ones integrate the estimate x̂0, the others the noise.
 
-func newDPMSolver(cfg SchedulerConfig, numSteps int) *Scheduler {
-	training := NewNoiseSchedule(cfg).sigmas()
-	timesteps := dpmTimesteps(cfg, numSteps)
-	sigmas := make([]float64, numSteps)
-	for i, t := range timesteps {
-		sigmas[i] = sigmaAt(t, training)
-	}
-	if cfg.UseKarrasSigmas {
-		sigmas = karrasSigmas(training[0], training[len(training)-1], numSteps)
-		for i, sigma := range sigmas {
-			timesteps[i] = timestepOf(sigma, training)
-			if cfg.BetaSchedule != "squaredcos_cap_v2" {
-				timesteps[i] = math.RoundToEven(timesteps[i])
-			}
-			timesteps[i] = math.Trunc(timesteps[i])
-		}
-	}
-	sigmas = append(sigmas, finalSigma(cfg, training))
-	for i := range sigmas {
-		sigmas[i] = round32(sigmas[i])
-	}
-	s := &Scheduler{Timesteps: timesteps, InitNoiseSigma: 1, table: make([]stepWeights, numSteps)}
-	for i := range s.table {
-		before := 0.0 // no second order
-		if i > 0 && !dpmFirstOrder(cfg, i, numSteps) {
-			before = sigmas[i-1]
-		}
-		s.table[i] = dpmStep(cfg.PredictionType, before, sigmas[i], sigmas[i+1])
-	}
-	return s
+// solverLevel is a noise level of the variance-preserving view.
+type solverLevel struct{ alpha, sigma, lambda float64 }
+
+func vpLevel(sigma float64) solverLevel {
+	alpha := 1 / math.Hypot(sigma, 1)
+	return solverLevel{alpha, sigma * alpha, -math.Log(sigma)}
 }
 
-// dpmTimesteps leaves the lowest level out: it spaces one timestep more than it takes.
-func dpmTimesteps(cfg SchedulerConfig, numSteps int) []float64 {
-	if cfg.TimestepSpacing == "trailing" {
-		return spacedTimesteps(cfg.TimestepSpacing, cfg.NumTrainTimesteps, numSteps, 0)
+func (w *walk) dpmSolver(numSteps int, _ float64) {
+	timesteps, sigmas := w.cfg.multistepLevels(numSteps)
+	levels := make([]solverLevel, len(sigmas))
+	for i, sigma := range sigmas {
+		levels[i] = vpLevel(sigma)
 	}
-	timesteps := spacedTimesteps(cfg.TimestepSpacing, cfg.NumTrainTimesteps, numSteps+1, cfg.StepsOffset)[:numSteps]
+	plus := w.cfg.AlgorithmType == "dpmsolver++" || w.cfg.AlgorithmType == "sde-dpmsolver++"
+	w.dpmSteps(timesteps, levels, func(i int) (x, m form) {
+		f := w.read(timesteps[i], levels[i].alpha, levels[i].sigma, 1)
+		switch {
+		case plus:
+			return f.x, f.x0
+		case w.s.bound != nil:
+			return f.x, f.x.minus(f.x0.times(levels[i].alpha)).times(1 / levels[i].sigma)
+		}
+		return f.x, f.noise
+	})
+}
+
+// dpmSteps integrates m, which read gives, over the levels.
+func (w *walk) dpmSteps(timesteps []float64, levels []solverLevel, read func(i int) (x, m form)) {
+	var ms []form // latest last
+	n := len(timesteps)
 	for i := range timesteps {
-		timesteps[i] = math.RoundToEven(timesteps[i])
+		x, m := read(i)
+		ms = append(ms, m)
+		order := min(w.cfg.SolverOrder, i+1)
+		short := w.cfg.LowerOrderFinal && n < 15
+		if i == n-1 && (short || w.cfg.EulerAtFinal || w.cfg.FinalSigmasType == "zero") {
+			order = 1
+		} else if i == n-2 && short {
+			order = min(order, 2)
+		}
+		next, noise := w.dpmStep(levels[max(i-2, 0):i+2], x, ms, order)
+		w.to(next, noise)
 	}
-	return timesteps
 }
 
-// dpmFirstOrder tells whether step i does without the estimate before it, for stability at the end.
-func dpmFirstOrder(cfg SchedulerConfig, i, numSteps int) bool {
-	return i == numSteps-1 &&
-		(cfg.EulerAtFinal || cfg.LowerOrderFinal && numSteps < 15 || cfg.FinalSigmasType == "zero")
+// dpmStep is one step of an order; the last two levels are where it begins and ends.
+func (w *walk) dpmStep(levels []solverLevel, x form, ms []form, order int) (next form, noise float64) {
+	last := len(levels) - 1
+	from, to := levels[last-1], levels[last]
+	h := to.lambda - from.lambda
+	d := dpmDifferences(levels, ms, h, order)
+	var weights [3]float64 // of d
+	switch w.cfg.AlgorithmType {
+	case "dpmsolver++":
+		e := math.Expm1(-h)
+		x = x.times(to.sigma / from.sigma)
+		weights = [3]float64{-to.alpha * e, to.alpha * (e/h + 1), -to.alpha * ((e+h)/(h*h) - 0.5)}
+	case "dpmsolver":
+		e := math.Expm1(h)
+		x = x.times(to.alpha / from.alpha)
+		weights = [3]float64{-to.sigma * e, -to.sigma * (e/h - 1), -to.sigma * ((e-h)/(h*h) - 0.5)}
+	case "sde-dpmsolver++":
+		e := -math.Expm1(-2 * h)
+		x = x.times(to.sigma / from.sigma * math.Exp(-h))
+		weights = [3]float64{to.alpha * e, to.alpha * (e/(-2*h) + 1), to.alpha * ((e-2*h)/(4*h*h) - 0.5)}
+		noise = to.sigma * math.Sqrt(e)
+	case "sde-dpmsolver":
+		e := math.Expm1(h)
+		x = x.times(to.alpha / from.alpha)
+		weights = [3]float64{-2 * to.sigma * e, -2 * to.sigma * (e/h - 1), 0}
+		noise = to.sigma * math.Sqrt(math.Expm1(2*h))
+	}
+	if order == 2 && w.cfg.SolverType == "midpoint" {
+		weights[1] = weights[0] / 2
+	}
+	for i, difference := range d {
+		x = x.plus(difference.times(weights[i]))
+	}
+	return x, noise
 }
 
-// dpmStep goes from sigma to next; before is the sigma of the step before, 0 for a first-order step.
-// Latents are alpha·x0 + alpha·sigma·noise with alpha = 1/sqrt(sigma²+1).
-func dpmStep(prediction string, before, sigma, next float64) stepWeights {
-	norm, nextNorm := math.Hypot(sigma, 1), math.Hypot(next, 1)
-	w := stepWeights{input: 1}
-	w.estimateFrom(prediction, 1/norm, sigma/norm, 1)
-	toLatents := (next / nextNorm) / (sigma / norm)
-	toEstimate := (1 - next/sigma) / nextNorm // -alpha·(exp(-h) - 1), h = log(sigma/next)
-	if before > 0 {
-		ratio := math.Log(before/sigma) / math.Log(sigma/next) // r0
-		w.previous = -toEstimate / (2 * ratio)
-		toEstimate -= w.previous
+// dpmDifferences are m at the step's beginning and its first and second derivative, times h and h², as far
+// as the order has them.
+func dpmDifferences(levels []solverLevel, ms []form, h float64, order int) []form {
+	last, newest := len(levels)-1, len(ms)-1
+	d := []form{ms[newest]}
+	if order == 1 {
+		return d
 	}
-	w.through(toLatents, toEstimate)
-	return w
+	r0 := (levels[last-1].lambda - levels[last-2].lambda) / h
+	first := ms[newest].minus(ms[newest-1]).times(1 / r0)
+	if order == 2 {
+		return append(d, first)
+	}
+	r1 := (levels[last-2].lambda - levels[last-3].lambda) / h
+	bend := first.minus(ms[newest-1].minus(ms[newest-2]).times(1 / r1))
+	return append(d, first.plus(bend.times(r0/(r0+r1))), bend.times(1/(r0+r1)))
 }

@@ -4,51 +4,53 @@ import "math"
 
 // Euler and Euler ancestral in the variance-exploding view (Karras et al., arXiv 2206.00364,
 // algorithm 2 without churn; k-diffusion's sample_euler and sample_euler_ancestral): latents are the
-// picture plus sigma times noise, and a step follows the line to the estimate down to the next sigma.
+// image plus sigma times noise, and a step follows the line to the estimate down to the next sigma.
 // The ancestral kind goes further down and adds fresh noise.
-
-func newEuler(cfg SchedulerConfig, numSteps int) *Scheduler {
-	training := NewNoiseSchedule(cfg).sigmas()
-	timesteps := spacedTimesteps(cfg.TimestepSpacing, cfg.NumTrainTimesteps, numSteps, cfg.StepsOffset)
-	sigmas := make([]float64, numSteps)
-	for i, t := range timesteps {
-		timesteps[i] = round32(t)
-		sigmas[i] = sigmaAt(timesteps[i], training)
+func (w *walk) euler(numSteps int, _ float64) {
+	training := NewNoiseSchedule(w.cfg).sigmas()
+	cfg := w.cfg
+	if cfg.Class == EulerAncestral { // which has none of the other spacings
+		cfg.FinalSigmasType, cfg.InterpolationType, cfg.TimestepType = "zero", "linear", "discrete"
+		cfg.UseKarrasSigmas, cfg.UseExponentialSigmas, cfg.UseBetaSigmas = false, false, false
 	}
-	if cfg.UseKarrasSigmas && cfg.Class == Euler {
-		sigmas = karrasSigmas(sigmas[numSteps-1], sigmas[0], numSteps)
-		for i, sigma := range sigmas {
-			timesteps[i] = round32(timestepOf(sigma, training))
+	timesteps, sigmas := cfg.exactLevels(numSteps, training)
+	last := 0.0
+	if cfg.FinalSigmasType == "sigma_min" {
+		last = training[0]
+	}
+	sigmas = append(sigmas, last)
+	if cfg.TimestepType == "continuous" && cfg.PredictionType == "v_prediction" {
+		for i := range timesteps {
+			timesteps[i] = round32(0.25 * math.Log(sigmas[i]))
 		}
 	}
-	sigmas = append(sigmas, finalSigma(cfg, training))
-	s := &Scheduler{Timesteps: timesteps, InitNoiseSigma: sigmas[0], table: make([]stepWeights, numSteps)}
-	if cfg.TimestepSpacing == "leading" { // which does not start at the highest level
-		s.InitNoiseSigma = math.Hypot(sigmas[0], 1)
+	w.s.InitNoiseSigma = cfg.firstSigma(sigmas)
+	for i, timestep := range timesteps {
+		w.eulerStep(timestep, round32(sigmas[i]), round32(sigmas[i+1]))
 	}
-	for i := range s.table {
-		s.table[i] = eulerStep(cfg, round32(sigmas[i]), round32(sigmas[i+1]))
-	}
-	return s
 }
 
-// finalSigma is the level behind the last step.
-func finalSigma(cfg SchedulerConfig, training []float64) float64 {
-	if cfg.FinalSigmasType == "sigma_min" && cfg.Class != EulerAncestral {
-		return training[0]
+// firstSigma is the size of the first latents.
+func (c SchedulerConfig) firstSigma(sigmas []float64) float64 {
+	highest := round32(sigmas[0])
+	if c.TimestepSpacing == "leading" { // which does not start at the highest level
+		return math.Hypot(highest, 1)
 	}
-	return 0
+	return highest
 }
 
-func eulerStep(cfg SchedulerConfig, sigma, next float64) stepWeights {
+// readExploding is read at latents x0 + sigma·noise.
+func (w *walk) readExploding(timestep, sigma float64) found {
 	norm := math.Hypot(sigma, 1)
-	w := stepWeights{input: 1 / norm}
-	w.estimateFrom(cfg.PredictionType, 1/norm, sigma/norm, norm)
-	down := next
-	if cfg.Class == EulerAncestral {
-		w.noise = next * math.Sqrt(max(1-next*next/(sigma*sigma), 0))
-		down = next * next / sigma // sqrt(next² - noise²)
+	return w.read(timestep, 1/norm, sigma/norm, norm)
+}
+
+func (w *walk) eulerStep(timestep, sigma, next float64) {
+	f := w.readExploding(timestep, sigma)
+	down, fresh := next, 0.0
+	if w.cfg.Class == EulerAncestral {
+		fresh = next * math.Sqrt(max(1-next*next/(sigma*sigma), 0))
+		down = next * next / sigma // sqrt(next² - fresh²)
 	}
-	w.through(down/sigma, 1-down/sigma)
-	return w
+	w.to(f.x0.times(1-down/sigma).plus(f.x.times(down/sigma)), fresh)
 }

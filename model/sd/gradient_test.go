@@ -17,7 +17,7 @@ func gradientUNet() UNetConfig {
 		InChannels: 4, OutChannels: 4, SampleSize: 4, BlockOutChannels: []int64{8, 16},
 		DownBlockTypes: []string{crossAttnDown, plainDown}, UpBlockTypes: []string{plainUp, crossAttnUp},
 		LayersPerBlock: PerLevel{1}, NormNumGroups: 4, NormEps: 1e-5, CrossAttentionDim: 6,
-		AttentionHeadDim: PerLevel{2}, TransformerLayers: PerLevel{1}, FlipSinToCos: true,
+		AttentionHeadDim: PerLevel{2}, TransformerLayers: PerLayer{{1}}, MidBlockType: crossAttnMid, FlipSinToCos: true,
 		AdditionEmbedType: "text_time", AdditionTimeEmbedDim: 2, AdditionInputDim: 15,
 	}
 }
@@ -102,7 +102,7 @@ func double(t *torch.Tensor) {
 func pixelLoss(t testing.TB, u *UNet, vae *VAE) func() torch.Tensor {
 	t.Helper()
 	schedule := schedulerDefaults(DDIM)
-	schedule.BetaStart, schedule.BetaEnd, schedule.BetaSchedule = 0.00085, 0.012, "scaled_linear"
+	schedule.BetaStart, schedule.BetaEnd, schedule.BetaSchedule, schedule.ClipSample = 0.00085, 0.012, "scaled_linear", false
 	s, err := NewScheduler(schedule, 4, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -112,11 +112,12 @@ func pixelLoss(t testing.TB, u *UNet, vae *VAE) func() torch.Tensor {
 	noise := nntest.Uniform("noise", 1, 4, 4, 4).To(torch.Float64)
 	weight := nntest.Uniform("weight", 1, 3, 8, 8).To(torch.Float64)
 	return func() torch.Tensor {
-		latents, estimate := start, torch.Tensor{}
+		latents, past := start, []Point(nil)
 		for i := s.Len() - 2; i < s.Len(); i++ {
 			rows := u.Forward(latents.Expand(2, -1, -1, -1), s.Timesteps[i], in.text, in.pooled, in.timeIDs).Chunk(2, 0)
 			output := rows[0].Add(rows[1].Sub(rows[0]).MulScalar(3))
-			latents, estimate = s.Step(i, latents, output, estimate, noise)
+			next, now := s.Step(i, latents, output, past, noise)
+			latents, past = next, append(past, now)
 		}
 		return vae.Decode(latents).Sin().Mul(weight).Sum()
 	}

@@ -38,7 +38,7 @@ func Inspect(path string, o LoadOptions, every bool) (Facts, error) {
 	if err != nil {
 		return f, err
 	}
-	f.Pipeline = c.index.ClassName
+	f.Pipeline = c.index.className
 	if c.whole != "" {
 		f.Layout = "single file"
 	}
@@ -69,18 +69,11 @@ func (f *Facts) read(c *checkpoint, o LoadOptions) error {
 	if err != nil {
 		return err
 	}
-	name, text, err := c.folder("scheduler").read("scheduler_config.json")
-	if err != nil {
-		return err
-	}
-	scheduler, err := ParseSchedulerConfig(name, text, o.Scheduler)
+	scheduler, err := c.schedulerConfig(o.Scheduler)
 	if err != nil {
 		return err
 	}
 	f.Scheduler, f.Prediction = scheduler.Class, scheduler.PredictionType
-	if o.Prediction != "" {
-		f.Prediction = o.Prediction
-	}
 	f.Pixels = unet.SampleSize << (len(vae.BlockOutChannels) - 1)
 	if f.Kind = string(c.whole); f.Kind == "" {
 		f.Kind = map[int64]string{768: string(weights.SD1), 1024: string(weights.SD2), 2048: string(weights.SDXL)}[unet.CrossAttentionDim]

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"focusnfix/model/clip"
@@ -24,9 +25,11 @@ type LoadOptions struct {
 	// file. Its weights are read only for parts that the file lacks.
 	Config string
 	VAE    string // taken in place of the model's own: a folder, or a .safetensors file
-	// Prediction replaces the scheduler's prediction_type: "epsilon" or "v_prediction", which no single
-	// file tells.
+	// Prediction replaces the scheduler's prediction_type, and what a single file says: "epsilon",
+	// "v_prediction" or "sample".
 	Prediction string
+	// ZeroSNR, if set, says whether the last timestep is pure noise (arXiv 2305.08891).
+	ZeroSNR *bool
 	// Warn, if set, is called with one line for everything that is taken for granted.
 	Warn func(line string)
 }
@@ -124,16 +127,12 @@ func (c *checkpoint) load(o LoadOptions) (p *Pipeline, err error) {
 	if err = c.loadScheduler(p, o); err != nil {
 		return p, err
 	}
-	p.zerosForEmpty = p.XL() && (c.index.ZerosForEmpty == nil || *c.index.ZerosForEmpty)
+	p.zerosForEmpty = p.XL() && c.index.zerosForEmpty
 	return p, p.fits(c.configs.name)
 }
 
 func (c *checkpoint) loadEncoders(p *Pipeline) error {
-	names := []string{""}
-	if len(c.index.TextEncoder2) == 2 && c.index.TextEncoder2[0] != nil {
-		names = append(names, "_2")
-	}
-	for _, suffix := range names {
+	for _, suffix := range c.index.encoders {
 		config, err := c.folder("text_encoder" + suffix).textConfig()
 		if err != nil {
 			return err
@@ -173,21 +172,35 @@ func (c *checkpoint) loadVAE(p *Pipeline) error {
 	return err
 }
 
-func (c *checkpoint) loadScheduler(p *Pipeline, o LoadOptions) error {
-	name, text, err := c.folder("scheduler").read("scheduler_config.json")
-	if err != nil {
-		return err
-	}
-	if p.Scheduler, err = ParseSchedulerConfig(name, text, o.Scheduler); err != nil {
+func (c *checkpoint) loadScheduler(p *Pipeline, o LoadOptions) (err error) {
+	if p.Scheduler, err = c.schedulerConfig(o.Scheduler); err != nil {
 		return err
 	}
 	if !p.XL() { // as diffusers' StableDiffusionPipeline does, whatever an old file says or leaves out
-		p.Scheduler.StepsOffset = 1
+		p.Scheduler.StepsOffset, p.Scheduler.ClipSample = 1, false
+		p.Scheduler.clear()
 	}
-	if o.Prediction != "" {
-		p.Scheduler.PredictionType = o.Prediction
+	return nil
+}
+
+// schedulerConfig is that of the model, with what the marks say; name replaces its class.
+func (c *checkpoint) schedulerConfig(name string) (SchedulerConfig, error) {
+	file, text, err := c.folder("scheduler").read("scheduler_config.json")
+	if err != nil {
+		return SchedulerConfig{}, err
 	}
-	return p.Scheduler.Validate()
+	cfg, err := parseScheduler(file, text, c.index.scheduler, name)
+	if err != nil {
+		return cfg, err
+	}
+	c.marks.apply(&cfg)
+	if c.marks.zeroSNR && !slices.Contains(schedulerKeys[cfg.Class], "rescale_betas_zero_snr") {
+		return cfg, fmt.Errorf("%s has no zero terminal SNR, which the model wants; choose another scheduler, such as ddim, euler or dpm++", cfg.Class)
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, fmt.Errorf("%s: %w", file, err)
+	}
+	return cfg, nil
 }
 
 // fits checks that the parts belong together.
@@ -199,11 +212,18 @@ func (p *Pipeline) fits(path string) error {
 			return fmt.Errorf("%s: tokenizer %d gives %d tokens, its text encoder takes %d", path, i+1, n, e.Text.Config.MaxPositionEmbeddings)
 		}
 	}
+	if p.VAE.Config.LatentsMean != nil && !p.XL() {
+		return fmt.Errorf("%s: vae: latents_mean and latents_std, which diffusers reads for SDXL only", path)
+	}
 	if want := p.UNet.Config.CrossAttentionDim; width != want {
 		return fmt.Errorf("%s: text encoders of width %d, the unet's cross_attention_dim wants %d", path, width, want)
 	}
 	if c := p.UNet.Config; c.InChannels != p.VAE.Config.LatentChannels {
-		return fmt.Errorf("%s: unet takes %d channels, the vae has %d: an inpainting or editing model cannot be drawn with", path, c.InChannels, p.VAE.Config.LatentChannels)
+		what := channelsOf[c.InChannels]
+		if what == "" {
+			what = "an inpainting or editing model"
+		}
+		return fmt.Errorf("%s: unet takes %d channels, the vae has %d: %s cannot be drawn with", path, c.InChannels, p.VAE.Config.LatentChannels, what)
 	}
 	return nil
 }

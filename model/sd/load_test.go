@@ -90,8 +90,10 @@ func TestLoadRefuses(t *testing.T) {
 			[]string{"conv_in.weight: shape [16,4,3,3], want [16,9,3,3]"},
 		},
 		{
-			"unknown scheduler", "sd1", func(dir string) { edit(t, "PNDMScheduler", "LCMScheduler", dir, "scheduler", "scheduler_config.json") },
-			[]string{"scheduler_config.json", `"LCMScheduler" is not supported`},
+			"unknown scheduler", "sd1", func(dir string) {
+				edit(t, "PNDMScheduler", "LMSDiscreteScheduler", dir, "model_index.json") // which counts
+			},
+			[]string{"scheduler_config.json", `"LMSDiscreteScheduler" is not supported`},
 		},
 		{"truncated shard", "sdxl", func(dir string) {
 			shard := filepath.Join(dir, "unet", "diffusion_pytorch_model-00002-of-00003.safetensors")
@@ -115,7 +117,7 @@ func TestLoadRefuses(t *testing.T) {
 		}, []string{"attn2.to_k.weight: shape [16,16], want [16,24]"}},
 		{
 			"not a pipeline", "sd1", func(dir string) { edit(t, `"StableDiffusionPipeline"`, `"FluxPipeline"`, dir, "model_index.json") },
-			[]string{`model_index.json: _class_name "FluxPipeline", want StableDiffusionPipeline`},
+			[]string{`model_index.json: _class_name: "FluxPipeline" is not supported, want StableDiffusionPipeline`},
 		},
 		{"no encoder", "sd1", func(dir string) {
 			if err := os.RemoveAll(filepath.Join(dir, "text_encoder")); err != nil {
@@ -154,8 +156,8 @@ func TestLoadOptionsRefuse(t *testing.T) {
 	ref := filepath.Join("testdata", "ref", "sd1")
 	for want, o := range map[string]LoadOptions{
 		"float16 does not run on the CPU":   {Device: torch.CPU, DType: torch.Float16},
-		`scheduler "pndm" is unknown`:       {Device: torch.CPU, Scheduler: "pndm"},
-		`prediction_type: "x"`:              {Device: torch.CPU, Prediction: "x"},
+		`scheduler "lms" is unknown`:        {Device: torch.CPU, Scheduler: "lms"},
+		`prediction "x", want`:              {Device: torch.CPU, Prediction: "x"},
 		`device "tpu": want cpu, or cuda:0`: {Device: "tpu"},
 	} {
 		p, err := Load(ref, o)

@@ -3,6 +3,7 @@ package sd
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 
@@ -14,6 +15,9 @@ import (
 // AttachLoRA reads a LoRA file of any dialect and adds its updates, at the given strength, to the
 // model's UNet and text encoders. It returns one adapter for every part that the file updates.
 func (p *Pipeline) AttachLoRA(path string, scale float64) ([]*nn.Adapter, error) {
+	if math.IsNaN(scale) || math.IsInf(scale, 0) {
+		return nil, fmt.Errorf("%s: strength %g, want a number", path, scale)
+	}
 	file, err := weights.Open(path)
 	if err != nil {
 		return nil, err

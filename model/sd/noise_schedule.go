@@ -34,6 +34,12 @@ func round32(x float64) float64 { return float64(float32(x)) }
 func trainBetas(cfg SchedulerConfig) []float64 {
 	n := cfg.NumTrainTimesteps
 	betas := make([]float64, n)
+	if len(cfg.TrainedBetas) > 0 {
+		for i, beta := range cfg.TrainedBetas {
+			betas[i] = round32(beta)
+		}
+		return betas
+	}
 	switch cfg.BetaSchedule {
 	case "squaredcos_cap_v2": // Nichol & Dhariwal, arXiv 2102.09672, eq. 17
 		alphaBar := func(t float64) float64 { return math.Pow(math.Cos((t+0.008)/1.008*math.Pi/2), 2) }

@@ -18,7 +18,10 @@ func (p *Pipeline) Generate(ctx context.Context, r Request) ([]*image.RGBA, erro
 				failed = err
 				return
 			}
-			pictures = Pictures(p.Decode(latents))
+			images := p.Decode(latents)
+			if failed = finiteTensor(images, "image"); failed == nil {
+				pictures = Pictures(images)
+			}
 		})
 	})
 	if err != nil {

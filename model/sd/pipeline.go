@@ -42,11 +42,16 @@ func (p *Pipeline) Close() {
 // NaturalSize is the size of the pictures that the model was trained on, in pixels.
 func (p *Pipeline) NaturalSize() (width, height int64) {
 	side := p.UNet.Config.SampleSize * p.VAE.Config.Factor()
+	if side == 0 { // as diffusers' pipelines take it
+		if side = 512; p.XL() {
+			side = 1024
+		}
+	}
 	return side, side
 }
 
-// Predict is the UNet's output for latents [B,4,h,w] at a timestep, with classifier-free guidance
-// (Ho & Salimans, arXiv 2207.12598) in one batched call if the conditioning has it. Latents and
+// Predict is the UNet's output for latents [B,4,h,w] at a timestep, with classifier-free guidance in one
+// batched call if the conditioning has it. Latents and
 // output are float32 whatever the UNet computes in.
 func (p *Pipeline) Predict(latents torch.Tensor, timestep float64, c Conditioning) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
@@ -63,13 +68,9 @@ func (p *Pipeline) PredictStages(timestep float64, c Conditioning) []torch.Stage
 		}
 		return x
 	})}
-	stages = append(stages, p.UNet.Stages([]float64{timestep}, c.Context, c.Pooled, c.TimeIDs)...)
+	stages = append(stages, p.UNet.Stages([]float64{timestep}, c.Context, Added{c.Pooled, c.TimeIDs, c.Guidance})...)
 	return append(stages, one(func(out torch.Tensor) torch.Tensor {
-		if out = out.To(torch.Float32); !c.Guided() {
-			return out
-		}
-		halves := out.Chunk(2, 0)
-		return halves[0].Add(halves[1].Sub(halves[0]).MulScalar(c.GuidanceScale))
+		return c.guided(out.To(torch.Float32))
 	}))
 }
 
@@ -107,6 +108,10 @@ type Request struct {
 	Progress func(step, of int, latents torch.Tensor)
 }
 
+// maxSide is the longest side of an image, in pixels: far beyond what any model draws well, and short enough
+// that the sizes of tensors can be counted.
+const maxSide = 16384
+
 func (p *Pipeline) validate(r Request) error {
 	side := p.VAE.Config.Factor()
 	var errs []error
@@ -115,6 +120,8 @@ func (p *Pipeline) validate(r Request) error {
 	}
 	if r.Width <= 0 || r.Height <= 0 || r.Width%side != 0 || r.Height%side != 0 {
 		errs = append(errs, fmt.Errorf("size %dx%d, want multiples of %d", r.Width, r.Height, side))
+	} else if max(r.Width, r.Height) > maxSide {
+		errs = append(errs, fmt.Errorf("size %dx%d, want at most %d on either side", r.Width, r.Height, maxSide))
 	}
 	return errors.Join(errs...)
 }
@@ -140,26 +147,42 @@ func (p *Pipeline) Sample(ctx context.Context, r Request) (torch.Tensor, error) 
 		return torch.Tensor{}, err
 	}
 	latents := noise.draw().MulScalar(scheduler.InitNoiseSigma)
-	var estimate, fresh torch.Tensor
+	var past []Point
+	var fresh torch.Tensor
 	for i, timestep := range scheduler.Timesteps {
 		if err := ctx.Err(); err != nil {
 			return torch.Tensor{}, err
 		}
-		both := torch.Scopes(func() []torch.Tensor {
+		three := torch.Scopes(func() []torch.Tensor {
 			output := p.Predict(scheduler.ScaleInput(i, latents), timestep, c)
 			if fresh = (torch.Tensor{}); scheduler.NeedsNoise(i) {
 				fresh = noise.draw()
 			}
-			next, estimate := scheduler.Step(i, latents, output, estimate, fresh)
-			return []torch.Tensor{next, estimate}
+			next, now := scheduler.Step(i, latents, output, past, fresh)
+			return []torch.Tensor{next, now.Output, now.Estimate}
 		})
-		torch.Drop(latents, estimate)
-		latents, estimate = both[0], both[1]
+		past = append(past, Point{latents, three[1], three[2]})
+		latents = three[0]
+		for len(past) > scheduler.Reach() {
+			torch.Drop(past[0].Latents, past[0].Output, past[0].Estimate)
+			past = past[1:]
+		}
 		if r.Progress != nil {
 			r.Progress(i+1, scheduler.Len(), latents)
 		}
 	}
-	return latents, nil
+	return latents, finiteTensor(latents, "latents")
+}
+
+// finiteTensor refuses numbers that would be drawn black.
+func finiteTensor(t torch.Tensor, what string) (err error) {
+	torch.Scope(func() torch.Tensor {
+		if t.IsFinite().All().To(torch.Float32).Item() == 0 {
+			err = fmt.Errorf("%s: NaN or infinity came out of the model; weights or LoRA may be broken, or float16 too narrow: try bfloat16 or float32", what)
+		}
+		return torch.Tensor{}
+	})
+	return err
 }
 
 // noise draws for every picture from a generator of its own.

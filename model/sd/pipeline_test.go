@@ -282,9 +282,10 @@ func TestPipelineGradient(t *testing.T) {
 		}
 		start := torchtest.Place(g.Randn(torch.Float32, 1, 4, 8, 8))
 		brightness := func() torch.Tensor {
-			latents, estimate := start, torch.Tensor{}
+			latents, past := start, []Point(nil)
 			for i, timestep := range scheduler.Timesteps {
-				latents, estimate = scheduler.Step(i, latents, p.Predict(scheduler.ScaleInput(i, latents), timestep, c), estimate, torch.Tensor{})
+				next, now := scheduler.Step(i, latents, p.Predict(scheduler.ScaleInput(i, latents), timestep, c), past, torch.Tensor{})
+				latents, past = next, append(past, now)
 			}
 			return p.Decode(latents).Mean()
 		}

@@ -16,6 +16,7 @@ type UNet struct {
 	convIn        *nn.Conv2d
 	timeEmbedding *nn.TimeEmbedding
 	addEmbedding  *nn.TimeEmbedding // nil but for SDXL
+	condProj      *nn.Linear        // of the embedded guidance scale, time_embedding.cond_proj; nil but for distilled models
 	downBlocks    []*unetBlock
 	midBlock      *unetBlock
 	upBlocks      []*unetBlock
@@ -31,6 +32,9 @@ func NewUNet(cfg UNetConfig, p nn.Params) *UNet {
 		Config:        cfg,
 		convIn:        nn.NewConv2d(cfg.InChannels, widths[0], 3, torch.Conv{Padding: 1}, p.Sub("conv_in")),
 		timeEmbedding: nn.NewTimeEmbedding(widths[0], time, p.Sub("time_embedding")),
+	}
+	if cfg.TimeCondProjDim > 0 {
+		u.condProj = nn.NewLinearNoBias(cfg.TimeCondProjDim, widths[0], p.Sub("time_embedding").Sub("cond_proj"))
 	}
 	if cfg.AdditionEmbedType != "" {
 		u.addEmbedding = nn.NewTimeEmbedding(cfg.AdditionInputDim, time, p.Sub("add_embedding"))
@@ -59,20 +63,31 @@ func (u *UNet) Forward(latents torch.Tensor, timestep float64, context, pooled, 
 	return u.ForwardEach(latents, []float64{timestep}, context, pooled, timeIDs)
 }
 
-// ForwardEach is Forward with a timestep of its own for every picture.
+// ForwardEach is Forward with a timestep of its own for every image.
 func (u *UNet) ForwardEach(latents torch.Tensor, timesteps []float64, context, pooled, timeIDs torch.Tensor) torch.Tensor {
+	return u.ForwardWith(latents, timesteps, context, Added{Pooled: pooled, TimeIDs: timeIDs})
+}
+
+// Added is what joins the time embedding of some UNets; no tensors for others.
+type Added struct {
+	Pooled, TimeIDs torch.Tensor // SDXL: [B,P] and [B,6]
+	Guidance        torch.Tensor // distilled models: the embedded guidance scale, [B,TimeCondProjDim]
+}
+
+// ForwardWith is ForwardEach for all kinds of UNets.
+func (u *UNet) ForwardWith(latents torch.Tensor, timesteps []float64, context torch.Tensor, added Added) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		return torch.RunStages(u.Stages(timesteps, context, pooled, timeIDs), []torch.Tensor{latents})[0]
+		return torch.RunStages(u.Stages(timesteps, context, added), []torch.Tensor{latents})[0]
 	})
 }
 
-// Stages is ForwardEach in stages, one for each layer, for torch.BackwardStages: from latents to what it
+// Stages is ForwardWith in stages, one for each layer, for torch.BackwardStages: from latents to what it
 // predicts. They live in the open scope.
-func (u *UNet) Stages(timesteps []float64, context, pooled, timeIDs torch.Tensor) []torch.Stage {
+func (u *UNet) Stages(timesteps []float64, context torch.Tensor, added Added) []torch.Stage {
 	dtype := u.convIn.Weight.DType()
 	context = context.To(dtype)
 	stages := []torch.Stage{func(xs []torch.Tensor) []torch.Tensor {
-		timeAct := u.embedTime(xs[0], timesteps, pooled, timeIDs).SiLU() // [B,T]
+		timeAct := u.embedTime(xs[0], timesteps, added).SiLU() // [B,T]
 		x := u.convIn.Forward(laidOut(xs[0].To(dtype)))
 		return []torch.Tensor{x, timeAct, x}
 	}}
@@ -87,13 +102,17 @@ func (u *UNet) Stages(timesteps []float64, context, pooled, timeIDs torch.Tensor
 }
 
 // embedTime is [B,T]; for SDXL it says pooled text and picture sizes, too (arXiv 2307.01952, 2.2).
-func (u *UNet) embedTime(latents torch.Tensor, timesteps []float64, pooled, timeIDs torch.Tensor) torch.Tensor {
+func (u *UNet) embedTime(latents torch.Tensor, timesteps []float64, added Added) torch.Tensor {
+	pooled, timeIDs := added.Pooled, added.TimeIDs
 	B := latents.Size(0)
 	if n := int64(len(timesteps)); n != 1 && n != B {
-		panic(&torch.Error{Op: "unet", Message: fmt.Sprintf("%d timesteps for %d pictures", n, B)})
+		panic(&torch.Error{Op: "unet", Message: fmt.Sprintf("%d timesteps for %d images", n, B)})
 	}
 	if (u.addEmbedding != nil) != (pooled.Defined() && timeIDs.Defined()) {
 		panic(&torch.Error{Op: "unet", Message: "pooled text and time ids go to SDXL, and only there"})
+	}
+	if (u.condProj != nil) != added.Guidance.Defined() {
+		panic(&torch.Error{Op: "unet", Message: "an embedded guidance scale goes to distilled models, and only there"})
 	}
 	return torch.Scope(func() torch.Tensor {
 		cfg := u.Config
@@ -103,7 +122,12 @@ func (u *UNet) embedTime(latents torch.Tensor, timesteps []float64, pooled, time
 		} else {
 			t = torch.From(timesteps).ToDevice(latents.Device(), torch.Float32)
 		}
-		embedded := u.timeEmbedding.Forward(nn.Sinusoids(t, cfg.BlockOutChannels[0], cfg.FlipSinToCos, cfg.FreqShift))
+		time := nn.Sinusoids(t, cfg.BlockOutChannels[0], cfg.FlipSinToCos, cfg.FreqShift)
+		if u.condProj != nil {
+			dtype := u.condProj.Weight.DType()
+			time = time.To(dtype).Add(u.condProj.Forward(added.Guidance.To(dtype)))
+		}
+		embedded := u.timeEmbedding.Forward(time)
 		if u.addEmbedding == nil {
 			return embedded
 		}

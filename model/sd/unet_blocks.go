@@ -30,8 +30,9 @@ func (l level) resnet(i int, in int64) *resnet {
 	return newResnet(in, l.channels, l.time, l.cfg.NormNumGroups, l.cfg.NormEps, l.p.Sub("resnets").At(i))
 }
 
-func (l level) transformer(i int) *transformer {
-	return newTransformer(l.channels, l.cfg.AttentionHeadDim.At(l.index), l.cfg.TransformerLayers.At(l.index),
+// transformer makes that of layer i, depth transformer blocks.
+func (l level) transformer(i int, depth int64) *transformer {
+	return newTransformer(l.channels, l.cfg.AttentionHeadDim.At(l.index), depth,
 		l.cfg.CrossAttentionDim, l.cfg.NormNumGroups, l.cfg.LinearProjection, l.p.Sub("attentions").At(i))
 }
 
@@ -42,7 +43,7 @@ func newDownBlock(l level, in int64, last bool) *unetBlock {
 		b.resnets = append(b.resnets, l.resnet(i, in))
 		in = l.channels
 		if l.attends {
-			b.attentions = append(b.attentions, l.transformer(i))
+			b.attentions = append(b.attentions, l.transformer(i, l.cfg.TransformerLayers.At(l.index, i)))
 		}
 	}
 	if !last {
@@ -51,11 +52,17 @@ func newDownBlock(l level, in int64, last bool) *unetBlock {
 	return b
 }
 
-// newMidBlock makes the middle, a transformer between two resnets.
+// newMidBlock makes the middle, a transformer between two resnets, or one resnet, or nothing.
 func newMidBlock(l level) *unetBlock {
 	b := new(unetBlock)
+	if l.cfg.MidBlockType == "" {
+		return b
+	}
 	b.resnets = append(b.resnets, l.resnet(0, l.channels))
-	b.attentions = append(b.attentions, l.transformer(0))
+	if l.cfg.MidBlockType == plainMid {
+		return b
+	}
+	b.attentions = append(b.attentions, l.transformer(0, l.cfg.TransformerLayers.At(l.index, 0)))
 	b.resnets = append(b.resnets, l.resnet(1, l.channels))
 	return b
 }
@@ -73,7 +80,7 @@ func newUpBlock(l level, in, skip int64, last bool) *unetBlock {
 		b.resnets = append(b.resnets, l.resnet(i, in+beside))
 		in = l.channels
 		if l.attends {
-			b.attentions = append(b.attentions, l.transformer(i))
+			b.attentions = append(b.attentions, l.transformer(i, l.cfg.upTransformers(l.index, i)))
 		}
 	}
 	if !last {
@@ -119,10 +126,18 @@ func (b *unetBlock) down(context torch.Tensor) (stages []torch.Stage) {
 }
 
 func (b *unetBlock) middle(context torch.Tensor) []torch.Stage {
+	if len(b.resnets) == 0 {
+		return nil
+	}
 	return []torch.Stage{func(xs []torch.Tensor) []torch.Tensor {
 		x := torch.Scope(func() torch.Tensor {
-			h := b.attentions[0].forward(b.resnets[0].forward(xs[stateX], xs[stateTime]), context)
-			return b.resnets[1].forward(h, xs[stateTime])
+			h := xs[stateX]
+			for i, r := range b.resnets {
+				if h = r.forward(h, xs[stateTime]); i < len(b.attentions) {
+					h = b.attentions[i].forward(h, context)
+				}
+			}
+			return h
 		})
 		return slices.Concat([]torch.Tensor{x}, xs[stateTime:])
 	}}

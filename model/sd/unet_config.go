@@ -2,11 +2,12 @@ package sd
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
-	"strings"
+
+	"focusnfix/model/config"
 )
 
 // UNetConfig is what the config.json of a diffusers unet folder says of a UNet2DConditionModel, as far
@@ -25,10 +26,15 @@ type UNetConfig struct {
 	// AttentionHeadDim is the number of heads, not their width: diffusers' name is a mistake that too
 	// many files repeat to be put right.
 	AttentionHeadDim  PerLevel `json:"attention_head_dim"`
-	TransformerLayers PerLevel `json:"transformer_layers_per_block"`
-	LinearProjection  bool     `json:"use_linear_projection"` // into and out of transformers: linear, or 1x1 convolution
-	FlipSinToCos      bool     `json:"flip_sin_to_cos"`
-	FreqShift         float64  `json:"freq_shift"`
+	TransformerLayers PerLayer `json:"transformer_layers_per_block"`
+	// UpTransformerLayers are those of the way up, from the narrowest image to the widest; nil mirrors
+	// TransformerLayers.
+	UpTransformerLayers PerLayer `json:"reverse_transformer_layers_per_block,omitempty"`
+	LinearProjection    bool     `json:"use_linear_projection"` // into and out of transformers: linear, or 1x1 convolution
+	MidBlockType        string   `json:"mid_block_type"`        // "" is none
+	FlipSinToCos        bool     `json:"flip_sin_to_cos"`
+	FreqShift           float64  `json:"freq_shift"`
+	TimeCondProjDim     int64    `json:"time_cond_proj_dim,omitempty"` // distilled models are told the guidance scale; 0 are not
 
 	// SDXL: pooled text and picture sizes join the time embedding.
 	AdditionEmbedType    string `json:"addition_embed_type"` // "" or "text_time"
@@ -40,20 +46,29 @@ type UNetConfig struct {
 // it is a list, or one number for all.
 type PerLevel []int64
 
-// UnmarshalJSON reads 2 or [1, 2, 10].
-func (p *PerLevel) UnmarshalJSON(data []byte) error {
-	var one int64
-	if string(data) == "null" { // as if the key were not there
-		return nil
+// SetConfig reads 2 or [1, 2, 10].
+func (p *PerLevel) SetConfig(value any) error {
+	list, isList := value.([]any)
+	if !isList {
+		list = []any{value}
 	}
-	if json.Unmarshal(data, &one) == nil {
-		*p = PerLevel{one}
-		return nil
-	}
-	if err := json.Unmarshal(data, (*[]int64)(p)); err != nil {
-		return fmt.Errorf("%s is not supported for a level, want a number or a list of numbers", data)
+	*p = nil
+	for _, v := range list {
+		n, err := wholeNumber(v)
+		if err != nil {
+			return err
+		}
+		*p = append(*p, n)
 	}
 	return nil
+}
+
+func wholeNumber(value any) (int64, error) {
+	n, ok := value.(float64)
+	if !ok || n != math.Trunc(n) || math.Abs(n) > 1<<53 {
+		return 0, fmt.Errorf("%s, want a whole number, or a list of them", config.Show(value))
+	}
+	return int64(n), nil
 }
 
 // MarshalJSON writes one number where that is all.
@@ -72,6 +87,54 @@ func (p PerLevel) At(level int) int64 {
 	return p[level]
 }
 
+// PerLayer is a number for every layer of every level: in JSON one for all, or a list with one number, or
+// a list of one for each layer, for every level.
+type PerLayer []PerLevel
+
+// SetConfig reads 2, [1, 2, 10] or [1, [2, 2], [4, 4]].
+func (p *PerLayer) SetConfig(value any) error {
+	list, isList := value.([]any)
+	if !isList {
+		list = []any{value}
+	}
+	*p = make(PerLayer, len(list))
+	for i, v := range list {
+		if err := (*p)[i].SetConfig(v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// MarshalJSON writes one number where that is all.
+func (p PerLayer) MarshalJSON() ([]byte, error) {
+	if len(p) == 1 && len(p[0]) == 1 {
+		return json.Marshal(p[0])
+	}
+	return json.Marshal([]PerLevel(p))
+}
+
+// At is the number of a layer.
+func (p PerLayer) At(level, layer int) int64 {
+	if len(p) == 1 {
+		level = 0
+	}
+	return p[level].At(layer)
+}
+
+// nested reports whether layers of one level differ.
+func (p PerLayer) nested() bool {
+	return slices.ContainsFunc(p, func(l PerLevel) bool { return len(l) > 1 })
+}
+
+// upTransformers are how many transformers a layer of the way up has; level counts as on the way down.
+func (c UNetConfig) upTransformers(level, layer int) int64 {
+	if c.UpTransformerLayers == nil {
+		return c.TransformerLayers.At(level, layer)
+	}
+	return c.UpTransformerLayers.At(len(c.BlockOutChannels)-1-level, layer)
+}
+
 // What no UNet exceeds; a configuration that does is broken.
 const (
 	maxLevels = 16
@@ -81,6 +144,8 @@ const (
 
 // Block types.
 const (
+	crossAttnMid  = "UNetMidBlock2DCrossAttn"
+	plainMid      = "UNetMidBlock2D" // one resnet
 	crossAttnDown = "CrossAttnDownBlock2D"
 	crossAttnUp   = "CrossAttnUpBlock2D"
 	plainDown     = "DownBlock2D"
@@ -99,9 +164,9 @@ func LoadUNetConfig(path string) (UNetConfig, error) {
 // ParseUNetConfig reads the text of a config.json; file is what errors call it. What is missing has
 // the default of diffusers' constructor.
 func ParseUNetConfig(file string, data []byte) (UNetConfig, error) {
-	keys := map[string]any{}
-	if err := json.Unmarshal(data, &keys); err != nil {
-		return UNetConfig{}, fmt.Errorf("%s: not JSON: %w", file, err)
+	values, err := config.Object(file, data)
+	if err != nil {
+		return UNetConfig{}, err
 	}
 	cfg := UNetConfig{
 		InChannels: 4, OutChannels: 4, BlockOutChannels: []int64{320, 640, 1280, 1280},
@@ -110,49 +175,44 @@ func ParseUNetConfig(file string, data []byte) (UNetConfig, error) {
 		LayersPerBlock:   PerLevel{2},
 		NormNumGroups:    32,
 		NormEps:          1e-5,
-		AttentionHeadDim: PerLevel{8}, CrossAttentionDim: 1280, TransformerLayers: PerLevel{1},
+		AttentionHeadDim: PerLevel{8}, CrossAttentionDim: 1280, TransformerLayers: PerLayer{{1}},
+		MidBlockType: crossAttnMid,
 		FlipSinToCos: true,
 	}
-	if err := json.Unmarshal(data, &cfg); err != nil {
-		return UNetConfig{}, fmt.Errorf("%s: %w", file, err)
+	if value, ok := values["mid_block_type"]; ok && value == nil { // which is not the same as no word about it
+		cfg.MidBlockType = ""
 	}
-	if err := errors.Join(refuseKeys(keys, plainUNetKeys), cfg.Validate()); err != nil {
+	if err := config.Fill(file, values, &cfg, unetKeys); err != nil {
+		return UNetConfig{}, err
+	}
+	if err := cfg.Validate(); err != nil {
 		return UNetConfig{}, fmt.Errorf("%s: %w", file, err)
 	}
 	return cfg, nil
 }
 
-// plainUNetKeys are keys that change the network, with the one value that is built here.
-var plainUNetKeys = map[string]any{
-	"_class_name": "UNet2DConditionModel", "act_fn": "silu", "center_input_sample": false, "class_embed_type": nil,
-	"num_class_embeds": nil, "encoder_hid_dim": nil, "encoder_hid_dim_type": nil, "dual_cross_attention": false,
-	"only_cross_attention": false, "mid_block_only_cross_attention": nil, "resnet_time_scale_shift": "default",
-	"resnet_skip_time_act": false, "resnet_out_scale_factor": 1.0, "time_embedding_type": "positional",
-	"time_embedding_dim": nil, "time_embedding_act_fn": nil, "timestep_post_act": nil, "time_cond_proj_dim": nil,
-	"conv_in_kernel": 3.0, "conv_out_kernel": 3.0, "attention_type": "default", "cross_attention_norm": nil,
-	"downsample_padding": 1.0, "mid_block_scale_factor": 1.0, "mid_block_type": "UNetMidBlock2DCrossAttn",
-	"reverse_transformer_layers_per_block": nil, "num_attention_heads": nil,
+// unetKeys are the keys of a UNet beside those that are used.
+var unetKeys = config.Keys{
+	Plain: map[string][]any{
+		"_class_name": {"UNet2DConditionModel"}, "act_fn": {"silu", "swish"}, "center_input_sample": {false}, "class_embed_type": {},
+		"num_class_embeds": {}, "encoder_hid_dim": {}, "encoder_hid_dim_type": {}, "dual_cross_attention": {false},
+		"only_cross_attention": {false}, "mid_block_only_cross_attention": {false}, "resnet_time_scale_shift": {"default"},
+		"resnet_skip_time_act": {false}, "resnet_out_scale_factor": {1.0}, "time_embedding_type": {"positional"},
+		"time_embedding_dim": {}, "time_embedding_act_fn": {}, "timestep_post_act": {},
+		"conv_in_kernel": {3.0}, "conv_out_kernel": {3.0}, "attention_type": {"default"}, "cross_attention_norm": {},
+		"downsample_padding": {1.0}, "mid_block_scale_factor": {1.0}, "num_attention_heads": {},
+	},
+	Irrelevant: map[string]string{
+		"dropout":                       "in training only",
+		"upcast_attention":              "changes the rounding only",
+		"class_embeddings_concat":       "read with class_embed_type only",
+		"addition_embed_type_num_heads": "read with another addition_embed_type only",
+		"decay":                         averaging, "inv_gamma": averaging, "min_decay": averaging, "optimization_step": averaging,
+		"power": averaging, "update_after_step": averaging, "use_ema_warmup": averaging,
+	},
 }
 
-// refuseKeys reports every key of a file that has another value than the only one supported.
-func refuseKeys(keys, plain map[string]any) error {
-	var errs []error
-	for key, want := range plain {
-		got, ok := keys[key]
-		if list, isList := got.([]any); isList { // not comparable
-			got = fmt.Sprint(list)
-		}
-		switch {
-		case !ok || got == nil || got == want:
-		case want == nil:
-			errs = append(errs, fmt.Errorf("%s: %v is not supported, want null", key, got))
-		default:
-			errs = append(errs, fmt.Errorf("%s: %v is not supported, want %v", key, got, want))
-		}
-	}
-	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(errs...)
-}
+const averaging = "how the weights were averaged in training"
 
 // Validate reports every value that makes no network.
 func (c UNetConfig) Validate() error {
@@ -164,13 +224,13 @@ func (c UNetConfig) Validate() error {
 			levels, len(c.DownBlockTypes), len(c.UpBlockTypes), maxLevels)
 	}
 	for key, p := range map[string]PerLevel{
-		"layers_per_block": c.LayersPerBlock, "attention_head_dim": c.AttentionHeadDim, "transformer_layers_per_block": c.TransformerLayers,
+		"layers_per_block": c.LayersPerBlock, "attention_head_dim": c.AttentionHeadDim,
 	} {
 		if len(p) != 1 && len(p) != levels {
 			wrong("%s: %d numbers, want 1 or %d", key, len(p), levels)
 		}
 		if slices.ContainsFunc(p, func(n int64) bool { return n < 1 || n > maxLayers }) {
-			wrong("%s: %v, want numbers from 1 to %d", key, []int64(p), maxLayers)
+			wrong("%s: %s, want numbers from 1 to %d", key, config.Show([]int64(p)), maxLayers)
 		}
 	}
 	for _, n := range []struct {
@@ -187,10 +247,46 @@ func (c UNetConfig) Validate() error {
 			wrong("%s: %d, want 1 to %d", n.key, n.n, n.most)
 		}
 	}
+	if !slices.Contains([]string{"", plainMid, crossAttnMid}, c.MidBlockType) {
+		wrong("mid_block_type: %.40q is not supported, want %s, %s or null", c.MidBlockType, crossAttnMid, plainMid)
+	}
+	if n := c.TimeCondProjDim; n != 0 && (n < 4 || n > maxWidth) {
+		wrong("time_cond_proj_dim: %d, want null, or 4 to %d", n, maxWidth)
+	}
 	if len(errs) == 0 {
+		errs = append(errs, c.validateTransformers()...)
 		errs = append(errs, c.validateLevels()...)
 	}
-	return errors.Join(errs...)
+	return config.Join(errs...)
+}
+
+// validateTransformers looks at how many transformers each layer has.
+func (c UNetConfig) validateTransformers() (errs []error) {
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	levels := len(c.BlockOutChannels)
+	check := func(key string, p PerLayer, layers func(level int) int64) {
+		if len(p) != levels && (len(p) != 1 || len(p[0]) != 1) {
+			wrong("%s: %d numbers, want 1 or %d", key, len(p), levels)
+			return
+		}
+		for level, l := range p {
+			if len(l) != 1 && int64(len(l)) < layers(level) {
+				wrong("%s[%d]: %d numbers, want 1 or %d", key, level, len(l), layers(level))
+			}
+			if slices.ContainsFunc(l, func(n int64) bool { return n < 1 || n > maxLayers }) {
+				wrong("%s[%d]: %s, want numbers from 1 to %d", key, level, config.Show([]int64(l)), maxLayers)
+			}
+		}
+	}
+	check("transformer_layers_per_block", c.TransformerLayers, c.LayersPerBlock.At)
+	if c.UpTransformerLayers != nil {
+		check("reverse_transformer_layers_per_block", c.UpTransformerLayers, func(level int) int64 {
+			return c.LayersPerBlock.At(levels-1-level) + 1
+		})
+	} else if c.TransformerLayers.nested() {
+		wrong("reverse_transformer_layers_per_block: missing, though transformer_layers_per_block differs within a level")
+	}
+	return errs
 }
 
 func (c UNetConfig) validateLevels() (errs []error) {
@@ -202,10 +298,10 @@ func (c UNetConfig) validateLevels() (errs []error) {
 			wrong("block_out_channels[%d]: %d cannot be split into %d heads (attention_head_dim)", i, channels, c.AttentionHeadDim.At(i))
 		}
 		if t := c.DownBlockTypes[i]; t != crossAttnDown && t != plainDown {
-			wrong("down_block_types[%d]: %q is not supported, want %s or %s", i, t, crossAttnDown, plainDown)
+			wrong("down_block_types[%d]: %.40q is not supported, want %s or %s", i, t, crossAttnDown, plainDown)
 		}
 		if t := c.UpBlockTypes[i]; t != crossAttnUp && t != plainUp {
-			wrong("up_block_types[%d]: %q is not supported, want %s or %s", i, t, crossAttnUp, plainUp)
+			wrong("up_block_types[%d]: %.40q is not supported, want %s or %s", i, t, crossAttnUp, plainUp)
 		}
 	}
 	return append(errs, c.validateAddition()...)
@@ -217,7 +313,7 @@ func (c UNetConfig) validateAddition() []error {
 	case c.AdditionEmbedType == "":
 		return nil
 	case c.AdditionEmbedType != "text_time":
-		return []error{fmt.Errorf("addition_embed_type: %q is not supported, want null or text_time", c.AdditionEmbedType)}
+		return []error{fmt.Errorf("addition_embed_type: %.40q is not supported, want null or text_time", c.AdditionEmbedType)}
 	case width < 2 || width > maxWidth || width%2 != 0 || pooled < 1 || pooled > maxWidth:
 		return []error{fmt.Errorf("addition_time_embed_dim, projection_class_embeddings_input_dim: %d, %d, want an even number and more than six times as much",
 			width, c.AdditionInputDim)}

@@ -245,7 +245,7 @@ func FuzzParseUNetConfig(f *testing.F) {
 			return
 		}
 		for level := range cfg.BlockOutChannels {
-			_ = cfg.LayersPerBlock.At(level) + cfg.AttentionHeadDim.At(level) + cfg.TransformerLayers.At(level)
+			_ = cfg.LayersPerBlock.At(level) + cfg.AttentionHeadDim.At(level) + cfg.TransformerLayers.At(level, 0)
 		}
 		written, err := json.Marshal(cfg)
 		if err != nil {
@@ -261,18 +261,22 @@ func FuzzParseUNetConfig(f *testing.F) {
 func TestUNetConfigErrors(t *testing.T) {
 	for name, c := range map[string]struct{ data, want string }{
 		"not JSON":       {`[`, "unet.json: not JSON"},
-		"another class":  {`{"_class_name":"FluxTransformer2DModel"}`, "unet.json: _class_name: FluxTransformer2DModel is not supported, want UNet2DConditionModel"},
-		"act_fn":         {`{"act_fn":"gelu"}`, "act_fn: gelu is not supported, want silu"},
-		"class labels":   {`{"class_embed_type":"timestep"}`, "class_embed_type: timestep is not supported, want null"},
-		"list":           {`{"only_cross_attention":[true,false]}`, "only_cross_attention: [true false] is not supported, want false"},
+		"another class":  {`{"_class_name":"FluxTransformer2DModel"}`, "unet.json: _class_name: \"FluxTransformer2DModel\" is not supported"},
+		"act_fn":         {`{"act_fn":"gelu"}`, `act_fn: "gelu" is not supported, want "silu" or "swish"`},
+		"class labels":   {`{"class_embed_type":"timestep"}`, `class_embed_type: "timestep" is not supported, want null`},
+		"list":           {`{"only_cross_attention":[true,false]}`, "only_cross_attention: [true, false] is not supported, want false"},
 		"block types":    {`{"down_block_types":["AttnDownBlock2D","DownBlock2D","DownBlock2D","DownBlock2D"]}`, `down_block_types[0]: "AttnDownBlock2D" is not supported`},
 		"levels":         {`{"block_out_channels":[32,64]}`, "2, 4 and 4 levels, want as many of each"},
 		"groups":         {`{"block_out_channels":[320,640,1280,1281]}`, "block_out_channels[3]: 1281, want a multiple of norm_num_groups, 32"},
 		"heads":          {`{"attention_head_dim":7}`, "block_out_channels[0]: 320 cannot be split into 7 heads"},
 		"too many heads": {`{"attention_head_dim":[8,8]}`, "attention_head_dim: 2 numbers, want 1 or 4"},
 		"no layers":      {`{"layers_per_block":0}`, "layers_per_block: [0], want numbers from 1 to 4096"},
-		"wrong type":     {`{"layers_per_block":"two"}`, `"two" is not supported for a level, want a number or a list of numbers`},
-		"nested lists":   {`{"transformer_layers_per_block":[[1,2],[3,4]]}`, "[[1,2],[3,4]] is not supported for a level"},
+		"wrong type":     {`{"layers_per_block":"two"}`, `layers_per_block: "two", want a whole number, or a list of them`},
+		"nested lists":   {`{"transformer_layers_per_block":[[1,2],[3,4]]}`, "transformer_layers_per_block: 2 numbers, want 1 or 4"},
+		"of tomorrow":    {`{"use_quantum":true}`, "use_quantum: unknown key"},
+		"no reverse":     {`{"transformer_layers_per_block":[1,[1,2],1,1]}`, "reverse_transformer_layers_per_block: missing"},
+		"middle":         {`{"mid_block_type":"UNetMidBlock2DSimpleCrossAttn"}`, `mid_block_type: "UNetMidBlock2DSimpleCrossAttn" is not supported`},
+		"guidance":       {`{"time_cond_proj_dim":1}`, "time_cond_proj_dim: 1, want null, or 4 to"},
 		"channels":       {`{"in_channels":0}`, "in_channels: 0, want 1 to 64"},
 		"addition":       {`{"addition_embed_type":"image"}`, `addition_embed_type: "image" is not supported, want null or text_time`},
 		"addition size":  {`{"addition_embed_type":"text_time","addition_time_embed_dim":256,"projection_class_embeddings_input_dim":1536}`, "projection_class_embeddings_input_dim: 256, 1536"},

@@ -51,7 +51,12 @@ func (v *VAE) Encode(pixels torch.Tensor) Posterior {
 		moments := v.inTiles(pixels, v.Config.SampleSize, v.Config.SampleSize/v.Config.Factor(), v.moments)
 		halves := moments.Chunk(2, 1)
 		std := halves[1].Clamp(-30, 20).MulScalar(0.5).Exp()
-		return []torch.Tensor{halves[0].MulScalar(v.Config.ScalingFactor), std.MulScalar(v.Config.ScalingFactor)}
+		mean := halves[0]
+		if v.Config.LatentsMean != nil {
+			perChannel := v.perChannel(v.Config.LatentsStd, mean)
+			mean, std = mean.Sub(v.perChannel(v.Config.LatentsMean, mean)).Div(perChannel), std.Div(perChannel)
+		}
+		return []torch.Tensor{mean.MulScalar(v.Config.ScalingFactor), std.MulScalar(v.Config.ScalingFactor)}
 	})
 	return Posterior{Mean: out[0], Std: out[1]}
 }
@@ -59,8 +64,7 @@ func (v *VAE) Encode(pixels torch.Tensor) Posterior {
 // Decode maps latents to pixels, about [-1,1] but not clamped.
 func (v *VAE) Decode(latents torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		raw := latents.DivScalar(v.Config.ScalingFactor)
-		return v.inTiles(raw, v.Config.SampleSize/v.Config.Factor(), v.Config.SampleSize, v.pixels)
+		return v.inTiles(v.unscaled(latents), v.Config.SampleSize/v.Config.Factor(), v.Config.SampleSize, v.pixels)
 	})
 }
 
@@ -71,7 +75,7 @@ func (v *VAE) DecodeStages(latents torch.Tensor) []torch.Stage {
 		return []torch.Stage{one(v.Decode)}
 	}
 	first := func(latents torch.Tensor) torch.Tensor {
-		raw := laidOut(latents.DivScalar(v.Config.ScalingFactor))
+		raw := laidOut(v.unscaled(latents))
 		if v.postQuantConv != nil {
 			raw = v.postQuantConv.Forward(raw)
 		}
@@ -83,6 +87,22 @@ func (v *VAE) DecodeStages(latents torch.Tensor) []torch.Stage {
 // one is a stage whose state is a single tensor.
 func one(f func(torch.Tensor) torch.Tensor) torch.Stage {
 	return func(xs []torch.Tensor) []torch.Tensor { return []torch.Tensor{f(xs[0])} }
+}
+
+// unscaled takes latents back to what the encoder put out.
+func (v *VAE) unscaled(latents torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		raw := latents.DivScalar(v.Config.ScalingFactor)
+		if v.Config.LatentsMean != nil {
+			raw = raw.Mul(v.perChannel(v.Config.LatentsStd, raw)).Add(v.perChannel(v.Config.LatentsMean, raw))
+		}
+		return raw
+	})
+}
+
+// perChannel lays numbers, one a channel, out beside latents [B,C,h,w].
+func (v *VAE) perChannel(numbers []float64, latents torch.Tensor) torch.Tensor {
+	return torch.From(numbers, 1, int64(len(numbers)), 1, 1).ToDevice(latents.Device(), latents.DType())
 }
 
 // dtype is the element type that the VAE computes in.

@@ -1,9 +1,11 @@
 package sd
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
+
+	"focusnfix/model/config"
 )
 
 // VAEConfig is the vae/config.json of a diffusers folder (AutoencoderKL).
@@ -19,6 +21,10 @@ type VAEConfig struct {
 	// ForceUpcast says whether the VAE overflows in float16; nil is what diffusers' pipelines take for
 	// granted, that SDXL's does and no other.
 	ForceUpcast *bool `json:"force_upcast"`
+	// LatentsMean and LatentsStd, one number a channel, are those of the encoder's output, which is
+	// normalized by them before it is scaled; nil does not.
+	LatentsMean []float64 `json:"latents_mean"`
+	LatentsStd  []float64 `json:"latents_std"`
 
 	UseQuantConv         bool `json:"use_quant_conv"`
 	UsePostQuantConv     bool `json:"use_post_quant_conv"`
@@ -45,19 +51,20 @@ func LoadVAEConfig(path string) (VAEConfig, error) {
 
 // ParseVAEConfig is LoadVAEConfig of the file's text; file is what errors call it.
 func ParseVAEConfig(file string, text []byte) (VAEConfig, error) {
-	cfg := struct {
-		VAEConfig
-		ClassName string   `json:"_class_name"`
-		ActFn     string   `json:"act_fn"`
-		Shift     *float64 `json:"shift_factor"`
-	}{VAEConfig: DefaultVAE(), ClassName: "AutoencoderKL", ActFn: "silu"}
-	if err := json.Unmarshal(text, &cfg); err != nil {
-		return VAEConfig{}, fmt.Errorf("%s: %w", file, err)
+	cfg := DefaultVAE()
+	if err := config.Parse(file, text, &cfg, vaeKeys); err != nil {
+		return VAEConfig{}, err
 	}
-	if cfg.ClassName != "AutoencoderKL" || cfg.ActFn != "silu" || cfg.Shift != nil {
-		return VAEConfig{}, fmt.Errorf("%s: _class_name %s, act_fn %s, want AutoencoderKL with silu and no shift_factor", file, cfg.ClassName, cfg.ActFn)
-	}
-	return cfg.VAEConfig, cfg.validate(file)
+	return cfg, cfg.validate(file)
+}
+
+// vaeKeys are the keys of a VAE beside those that are used.
+var vaeKeys = config.Keys{
+	Plain: map[string][]any{
+		"_class_name": {"AutoencoderKL"}, "act_fn": {"silu", "swish"},
+		"down_block_types": {"DownEncoderBlock2D"}, "up_block_types": {"UpDecoderBlock2D"},
+		"shift_factor": {0.0}, // which the pipelines of UNets do not read
+	},
 }
 
 // overflows reports whether the VAE's activations are too large for float16.
@@ -87,7 +94,15 @@ func (c VAEConfig) validate(path string) error {
 	if c.SampleSize < c.Factor() {
 		return fmt.Errorf("%s: sample_size %d, want at least %d", path, c.SampleSize, c.Factor())
 	}
-	if c.ScalingFactor <= 0 {
+	for key, list := range map[string][]float64{"latents_mean": c.LatentsMean, "latents_std": c.LatentsStd} {
+		if list != nil && int64(len(list)) != c.LatentChannels {
+			return fmt.Errorf("%s: %s: %d numbers, want latent_channels, %d", path, key, len(list), c.LatentChannels)
+		}
+	}
+	if (c.LatentsMean == nil) != (c.LatentsStd == nil) || slices.ContainsFunc(c.LatentsStd, func(s float64) bool { return !(s > 0) }) {
+		return fmt.Errorf("%s: latents_mean, latents_std: want both or neither, and std more than 0", path)
+	}
+	if !(c.ScalingFactor > 0 && c.ScalingFactor < 1e9) {
 		return fmt.Errorf("%s: scaling_factor %g, want more than 0", path, c.ScalingFactor)
 	}
 	return nil

@@ -78,23 +78,28 @@ func TestVAEDecodeGradient(t *testing.T) {
 	defer p.Drop()
 	torchtest.Run(t, func() {
 		v := NewVAE(cfg, p)
-		latents := torch.Linspace(-1, 1, 4*3*3, torch.Float64, torch.CPU).Reshape(1, 4, 3, 3)
+		latents := torch.Arange(-18, 18, 1, torch.Float64, torch.CPU).DivScalar(18).Reshape(1, 4, 3, 3)
 		torchtest.CheckGrad(t, 1e-6, func(xs []torch.Tensor) torch.Tensor {
-			return v.Decode(xs[0]).PowScalar(2).Sum()
+			image := v.Decode(xs[0])
+			return image.Mul(image).Sum()
 		}, latents)
 	})
 }
 
 func TestVAEConfigRefuses(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
-		"other class":  {`{"_class_name": "AutoencoderTiny"}`, "_class_name AutoencoderTiny, act_fn silu, want AutoencoderKL"},
-		"shift":        {`{"shift_factor": 0.1}`, "no shift_factor"},
+		"other class":  {`{"_class_name": "AutoencoderTiny"}`, `_class_name: "AutoencoderTiny" is not supported, want "AutoencoderKL"`},
+		"shift":        {`{"shift_factor": 0.1}`, "shift_factor: 0.1 is not supported, want 0"},
+		"of tomorrow":  {`{"use_quantum": 1}`, "use_quantum: unknown key"},
+		"half a norm":  {`{"latents_mean": [0,0,0,0]}`, "latents_mean, latents_std: want both or neither"},
+		"short norm":   {`{"latents_mean": [0], "latents_std": [1]}`, "1 numbers, want latent_channels, 4"},
+		"other blocks": {`{"up_block_types": ["AttnUpDecoderBlock2D"]}`, `up_block_types: ["AttnUpDecoderBlock2D"] is not supported`},
 		"no levels":    {`{"block_out_channels": []}`, "block_out_channels has 0 levels"},
 		"groups":       {`{"block_out_channels": [48], "norm_num_groups": 32}`, "block_out_channels 48 with norm_num_groups 32"},
 		"layers":       {`{"layers_per_block": 0}`, "layers_per_block 0"},
 		"scale":        {`{"scaling_factor": 0}`, "scaling_factor 0, want more than 0"},
 		"tile":         {`{"block_out_channels": [64,64,64,64], "sample_size": 4}`, "sample_size 4, want at least 8"},
-		"wrong syntax": {`{"sample_size": "big"}`, "cannot unmarshal string"},
+		"wrong syntax": {`{"sample_size": "big"}`, `sample_size: "big", want a whole number`},
 	} {
 		path := filepath.Join(t.TempDir(), "config.json")
 		if err := os.WriteFile(path, []byte(tc.text), 0o600); err != nil {

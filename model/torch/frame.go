@@ -228,9 +228,3 @@ func describe(words []int64) []string {
 	}
 	return shapes
 }
-
-// HasOp reports whether this libtorch has the operator, "scaled_dot_product_attention" say.
-func HasOp(name, overload string) bool {
-	op := &operator{name: "aten::" + name, overload: overload}
-	return op.resolve() == nil
-}

@@ -61,19 +61,7 @@ func (g *Generator) Rand(dtype DType, shape ...int64) Tensor {
 	return opRand.one(new(frame).ints(shape...).name("generator").generator(g).name("dtype").dtype(dtype).name("device").device(g.dev))
 }
 
-// RandInt draws int64 numbers from [low, high).
-func (g *Generator) RandInt(low, high int64, shape ...int64) Tensor {
-	return opRandInt.one(new(frame).int(low).int(high).ints(shape...).name("generator").generator(g).name("dtype").dtype(Int64).name("device").device(g.dev))
-}
-
-// RandPerm is a random order of 0..n-1 as int64.
-func (g *Generator) RandPerm(n int64) Tensor {
-	return opRandPerm.one(new(frame).int(n).name("generator").generator(g).name("dtype").dtype(Int64).name("device").device(g.dev))
-}
-
 var (
-	opRandn    = def("randn", "generator")
-	opRand     = def("rand", "generator")
-	opRandInt  = def("randint", "low_generator")
-	opRandPerm = def("randperm", "generator")
+	opRandn = def("randn", "generator")
+	opRand  = def("rand", "generator")
 )

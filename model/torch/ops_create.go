@@ -8,7 +8,6 @@ var (
 	opFull     = def("full", "")
 	opEmpty    = def("empty", "memory_format")
 	opArange   = def("arange", "start_step")
-	opLinspace = def("linspace", "")
 	opEye      = def("eye", "")
 	opNewZeros = def("new_zeros", "")
 	opZerosAs  = def("zeros_like", "")
@@ -44,11 +43,6 @@ func Empty(dtype DType, device Device, shape ...int64) Tensor {
 // Arange is start, start+step, ... up to end, which is excluded.
 func Arange(start, end, step float64, dtype DType, device Device) Tensor {
 	return opArange.one(new(frame).float(start).float(end).float(step).place(dtype, device))
-}
-
-// Linspace is n numbers from start to end, both included.
-func Linspace(start, end float64, n int64, dtype DType, device Device) Tensor {
-	return opLinspace.one(new(frame).float(start).float(end).int(n).place(dtype, device))
 }
 
 // Eye is the n×n identity matrix.

@@ -6,8 +6,6 @@ package torch
 var (
 	opAddIn        = def("add_", "Tensor")
 	opMulScalarIn  = def("mul_", "Scalar")
-	opAddcmulIn    = def("addcmul_", "")
-	opAddcdivIn    = def("addcdiv_", "")
 	opLerpIn       = def("lerp_", "Scalar")
 	opCopyIn       = def("copy_", "")
 	opZeroIn       = def("zero_", "")
@@ -30,16 +28,6 @@ func (t Tensor) AddInPlace(u Tensor, scale float64) {
 // MulScalarInPlace is t *= v.
 func (t Tensor) MulScalarInPlace(v float64) {
 	t.inPlace(opMulScalarIn, new(frame).tensor(t).float(v))
-}
-
-// AddMulInPlace is t += scale·u·v.
-func (t Tensor) AddMulInPlace(u, v Tensor, scale float64) {
-	t.inPlace(opAddcmulIn, new(frame).tensor(t).tensor(u).tensor(v).name("value").float(scale))
-}
-
-// AddDivInPlace is t += scale·u/v.
-func (t Tensor) AddDivInPlace(u, v Tensor, scale float64) {
-	t.inPlace(opAddcdivIn, new(frame).tensor(t).tensor(u).tensor(v).name("value").float(scale))
 }
 
 // LerpInPlace is t += weight·(u - t).

@@ -11,18 +11,12 @@ var (
 	opMulScalar  = def("mul", "Scalar")
 	opDiv        = def("div", "Tensor")
 	opDivScalar  = def("div", "Scalar")
-	opPowScalar  = def("pow", "Tensor_Scalar")
 	opMaximum    = def("maximum", "")
 	opMinimum    = def("minimum", "")
-	opLerp       = def("lerp", "Scalar")
-	opAddcmul    = def("addcmul", "")
-	opAddcdiv    = def("addcdiv", "")
 	opNeg        = def("neg", "")
 	opAbs        = def("abs", "")
-	opSign       = def("sign", "")
 	opExp        = def("exp", "")
 	opLog        = def("log", "")
-	opLog1p      = def("log1p", "")
 	opSqrt       = def("sqrt", "")
 	opRsqrt      = def("rsqrt", "")
 	opReciprocal = def("reciprocal", "")
@@ -30,7 +24,6 @@ var (
 	opSin        = def("sin", "")
 	opCos        = def("cos", "")
 	opTanh       = def("tanh", "")
-	opErf        = def("erf", "")
 	opSigmoid    = def("sigmoid", "")
 	opFloor      = def("floor", "")
 	opRound      = def("round", "")
@@ -72,29 +65,11 @@ func (t Tensor) Div(u Tensor) Tensor { return opDiv.one(new(frame).tensor(t).ten
 // DivScalar is t / v.
 func (t Tensor) DivScalar(v float64) Tensor { return opDivScalar.one(new(frame).tensor(t).float(v)) }
 
-// PowScalar is t to the power of v.
-func (t Tensor) PowScalar(v float64) Tensor { return opPowScalar.one(new(frame).tensor(t).float(v)) }
-
 // Maximum is the larger of t and u.
 func (t Tensor) Maximum(u Tensor) Tensor { return opMaximum.one(new(frame).tensor(t).tensor(u)) }
 
 // Minimum is the smaller of t and u.
 func (t Tensor) Minimum(u Tensor) Tensor { return opMinimum.one(new(frame).tensor(t).tensor(u)) }
-
-// Lerp is t + weight·(u - t).
-func (t Tensor) Lerp(u Tensor, weight float64) Tensor {
-	return opLerp.one(new(frame).tensor(t).tensor(u).float(weight))
-}
-
-// AddMul is t + scale·u·v.
-func (t Tensor) AddMul(u, v Tensor, scale float64) Tensor {
-	return opAddcmul.one(new(frame).tensor(t).tensor(u).tensor(v).name("value").float(scale))
-}
-
-// AddDiv is t + scale·u/v.
-func (t Tensor) AddDiv(u, v Tensor, scale float64) Tensor {
-	return opAddcdiv.one(new(frame).tensor(t).tensor(u).tensor(v).name("value").float(scale))
-}
 
 // Neg is -t.
 func (t Tensor) Neg() Tensor { return opNeg.one(new(frame).tensor(t)) }
@@ -102,17 +77,11 @@ func (t Tensor) Neg() Tensor { return opNeg.one(new(frame).tensor(t)) }
 // Abs is the absolute value.
 func (t Tensor) Abs() Tensor { return opAbs.one(new(frame).tensor(t)) }
 
-// Sign is -1, 0 or 1.
-func (t Tensor) Sign() Tensor { return opSign.one(new(frame).tensor(t)) }
-
 // Exp is e to the power of t.
 func (t Tensor) Exp() Tensor { return opExp.one(new(frame).tensor(t)) }
 
 // Log is the natural logarithm.
 func (t Tensor) Log() Tensor { return opLog.one(new(frame).tensor(t)) }
-
-// Log1p is log(1 + t).
-func (t Tensor) Log1p() Tensor { return opLog1p.one(new(frame).tensor(t)) }
 
 // Sqrt is the square root.
 func (t Tensor) Sqrt() Tensor { return opSqrt.one(new(frame).tensor(t)) }
@@ -134,9 +103,6 @@ func (t Tensor) Cos() Tensor { return opCos.one(new(frame).tensor(t)) }
 
 // Tanh is the hyperbolic tangent.
 func (t Tensor) Tanh() Tensor { return opTanh.one(new(frame).tensor(t)) }
-
-// Erf is the error function.
-func (t Tensor) Erf() Tensor { return opErf.one(new(frame).tensor(t)) }
 
 // Sigmoid is 1 / (1 + e^-t).
 func (t Tensor) Sigmoid() Tensor { return opSigmoid.one(new(frame).tensor(t)) }

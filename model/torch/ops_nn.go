@@ -3,60 +3,36 @@ package torch
 // Layers of neural networks. An optional tensor may be the zero Tensor.
 
 var (
-	opMatMul        = def("matmul", "")
-	opBMM           = def("bmm", "")
-	opAddMM         = def("addmm", "")
-	opBAddBMM       = def("baddbmm", "")
-	opLinear        = def("linear", "")
-	opConv2d        = def("conv2d", "")
-	opConvT2d       = def("conv_transpose2d", "input")
-	opGroupNorm     = def("group_norm", "")
-	opGroupNormAct  = own("group_norm_act")
-	opDouble        = own("upsample_double")
-	opLayerNorm     = def("layer_norm", "")
-	opBatchNorm     = def("batch_norm", "")
-	opEmbedding     = def("embedding", "")
-	opSDPA          = def("scaled_dot_product_attention", "") // libtorch 2.0 and later
-	opSiLU          = def("silu", "")
-	opGELU          = def("gelu", "")
-	opReLU          = def("relu", "")
-	opHardtanh      = def("hardtanh", "")
-	opLeakyReLU     = def("leaky_relu", "")
-	opSoftplus      = def("softplus", "")
-	opSoftmax       = def("softmax", "int")
-	opLogSoftmax    = def("log_softmax", "int")
-	opNearest       = def("upsample_nearest2d", "vec")
-	opBilinear      = def("upsample_bilinear2d", "vec")
-	opBicubic       = def("upsample_bicubic2d", "vec")
-	opBilinearAA    = def("_upsample_bilinear2d_aa", "vec")
-	opBicubicAA     = def("_upsample_bicubic2d_aa", "vec")
-	opAvgPool2d     = def("avg_pool2d", "")
-	opMaxPool2d     = def("max_pool2d", "")
-	opAdaptiveAvg2d = def("adaptive_avg_pool2d", "")
-	opPixelShuffle  = def("pixel_shuffle", "")
-	opPixelUnshuf   = def("pixel_unshuffle", "")
-	opGridSample    = def("grid_sampler", "")
-	opBCELogits     = def("binary_cross_entropy_with_logits", "")
-	opCrossEntropy  = def("cross_entropy_loss", "")
-	opCosineSim     = def("cosine_similarity", "")
-	opEinsum        = def("einsum", "")
+	opMatMul       = def("matmul", "")
+	opLinear       = def("linear", "")
+	opConv2d       = def("conv2d", "")
+	opGroupNorm    = def("group_norm", "")
+	opGroupNormAct = own("group_norm_act")
+	opDouble       = own("upsample_double")
+	opLayerNorm    = def("layer_norm", "")
+	opBatchNorm    = def("batch_norm", "")
+	opEmbedding    = def("embedding", "")
+	opSDPA         = def("scaled_dot_product_attention", "") // libtorch 2.0 and later
+	opSiLU         = def("silu", "")
+	opGELU         = def("gelu", "")
+	opReLU         = def("relu", "")
+	opHardtanh     = def("hardtanh", "")
+	opSoftplus     = def("softplus", "")
+	opSoftmax      = def("softmax", "int")
+	opNearest      = def("upsample_nearest2d", "vec")
+	opBilinear     = def("upsample_bilinear2d", "vec")
+	opBicubic      = def("upsample_bicubic2d", "vec")
+	opBilinearAA   = def("_upsample_bilinear2d_aa", "vec")
+	opBicubicAA    = def("_upsample_bicubic2d_aa", "vec")
+	opAvgPool2d    = def("avg_pool2d", "")
+	opPixelShuffle = def("pixel_shuffle", "")
+	opBCELogits    = def("binary_cross_entropy_with_logits", "")
+	opCrossEntropy = def("cross_entropy_loss", "")
+	opEinsum       = def("einsum", "")
 )
 
 // MatMul is the matrix product over the last two dimensions; those before broadcast.
 func (t Tensor) MatMul(u Tensor) Tensor { return opMatMul.one(new(frame).tensor(t).tensor(u)) }
-
-// BMM is the matrix product of [B,N,M] and [B,M,P].
-func (t Tensor) BMM(u Tensor) Tensor { return opBMM.one(new(frame).tensor(t).tensor(u)) }
-
-// AddMM is beta·t + alpha·a·b for matrices a and b.
-func (t Tensor) AddMM(a, b Tensor, beta, alpha float64) Tensor {
-	return opAddMM.one(new(frame).tensor(t).tensor(a).tensor(b).name("beta").float(beta).name("alpha").float(alpha))
-}
-
-// BAddBMM is beta·t + alpha·a·b for batches of matrices [B,N,M] and [B,M,P].
-func (t Tensor) BAddBMM(a, b Tensor, beta, alpha float64) Tensor {
-	return opBAddBMM.one(new(frame).tensor(t).tensor(a).tensor(b).name("beta").float(beta).name("alpha").float(alpha))
-}
 
 // Einsum sums products as the equation says, "bhqd,bhkd->bhqk" say.
 func Einsum(equation string, ts ...Tensor) Tensor {
@@ -76,13 +52,6 @@ func (t Tensor) Conv2d(weight, bias Tensor, c Conv) Tensor {
 	stride, dilation, groups := max(c.Stride, 1), max(c.Dilation, 1), max(c.Groups, 1)
 	return opConv2d.one(new(frame).tensor(t).tensor(weight).tensor(bias).
 		ints(stride, stride).ints(c.Padding, c.Padding).ints(dilation, dilation).int(groups))
-}
-
-// ConvTranspose2d is the transpose of a convolution; weight is [C, out/groups, h, w].
-func (t Tensor) ConvTranspose2d(weight, bias Tensor, c Conv, outputPadding int64) Tensor {
-	stride, dilation, groups := max(c.Stride, 1), max(c.Dilation, 1), max(c.Groups, 1)
-	return opConvT2d.one(new(frame).tensor(t).tensor(weight).tensor(bias).ints(stride, stride).
-		ints(c.Padding, c.Padding).ints(outputPadding, outputPadding).int(groups).ints(dilation, dilation))
 }
 
 // GroupNorm normalizes groups of the channels of [B,C,...]; weight and bias are [C] or none.
@@ -148,19 +117,11 @@ func (t Tensor) ReLU() Tensor { return opReLU.one(new(frame).tensor(t)) }
 // ReLU6 is min(max(t, 0), 6), without gradient at the two bends.
 func (t Tensor) ReLU6() Tensor { return opHardtanh.one(new(frame).tensor(t).float(0).float(6)) }
 
-// LeakyReLU is t, times slope where it is negative.
-func (t Tensor) LeakyReLU(slope float64) Tensor {
-	return opLeakyReLU.one(new(frame).tensor(t).float(slope))
-}
-
 // Softplus is log(1 + e^t).
 func (t Tensor) Softplus() Tensor { return opSoftplus.one(new(frame).tensor(t)) }
 
 // Softmax is e^t / Σ e^t along a dimension.
 func (t Tensor) Softmax(dim int64) Tensor { return opSoftmax.one(new(frame).tensor(t).int(dim)) }
-
-// LogSoftmax is the logarithm of Softmax.
-func (t Tensor) LogSoftmax(dim int64) Tensor { return opLogSoftmax.one(new(frame).tensor(t).int(dim)) }
 
 // UpsampleNearest resizes [B,C,H,W] by repeating pixels.
 func (t Tensor) UpsampleNearest(height, width int64) Tensor {
@@ -200,30 +161,8 @@ func (t Tensor) AvgPool2d(kernel, stride, padding int64) Tensor {
 	return opAvgPool2d.one(new(frame).tensor(t).ints(kernel, kernel).ints(stride, stride).ints(padding, padding))
 }
 
-// MaxPool2d takes the largest element of windows of [B,C,H,W].
-func (t Tensor) MaxPool2d(kernel, stride, padding int64) Tensor {
-	return opMaxPool2d.one(new(frame).tensor(t).ints(kernel, kernel).ints(stride, stride).ints(padding, padding))
-}
-
-// AdaptiveAvgPool2d averages [B,C,H,W] down to height × width.
-func (t Tensor) AdaptiveAvgPool2d(height, width int64) Tensor {
-	return opAdaptiveAvg2d.one(new(frame).tensor(t).ints(height, width))
-}
-
 // PixelShuffle turns [B,C·f²,H,W] into [B,C,H·f,W·f].
 func (t Tensor) PixelShuffle(f int64) Tensor { return opPixelShuffle.one(new(frame).tensor(t).int(f)) }
-
-// PixelUnshuffle turns [B,C,H·f,W·f] into [B,C·f²,H,W].
-func (t Tensor) PixelUnshuffle(f int64) Tensor {
-	return opPixelUnshuf.one(new(frame).tensor(t).int(f))
-}
-
-// GridSample reads [B,C,H,W] bilinearly at the points of grid [B,h,w,2], x and y in [-1,1] from border
-// to border; outside, the border's pixels go on.
-func (t Tensor) GridSample(grid Tensor) Tensor {
-	const bilinear, border = 0, 1
-	return opGridSample.one(new(frame).tensor(t).tensor(grid).int(bilinear).int(border).bool(false))
-}
 
 // BCEWithLogits is the mean binary cross entropy of sigmoid(t) against target; posWeight, or none,
 // weights the positive targets.
@@ -234,9 +173,4 @@ func (t Tensor) BCEWithLogits(target, posWeight Tensor) Tensor {
 // CrossEntropy is the mean cross entropy of softmax(t) over dimension 1 against int64 classes.
 func (t Tensor) CrossEntropy(classes Tensor) Tensor {
 	return opCrossEntropy.one(new(frame).tensor(t).tensor(classes))
-}
-
-// CosineSimilarity is t·u / (|t|·|u|) along a dimension.
-func (t Tensor) CosineSimilarity(u Tensor, dim int64) Tensor {
-	return opCosineSim.one(new(frame).tensor(t).tensor(u).int(dim))
 }

@@ -8,19 +8,13 @@ var (
 	opMean       = def("mean", "")
 	opMeanDim    = def("mean", "dim")
 	opMax        = def("max", "")
-	opMaxDim     = def("max", "dim")
 	opMin        = def("min", "")
 	opAmax       = def("amax", "")
-	opAmin       = def("amin", "")
 	opArgmax     = def("argmax", "")
 	opVectorNorm = def("linalg_vector_norm", "")
 	opVar        = def("var", "correction")
 	opLogSumExp  = def("logsumexp", "")
-	opCumsum     = def("cumsum", "")
-	opCumprod    = def("cumprod", "")
 	opAll        = def("all", "")
-	opAny        = def("any", "")
-	opTopK       = def("topk", "")
 	opSort       = def("sort", "")
 )
 
@@ -53,22 +47,12 @@ func (t Tensor) mean(dims []int64, keep bool) Tensor {
 // Max is the largest element.
 func (t Tensor) Max() Tensor { return opMax.one(new(frame).tensor(t)) }
 
-// MaxDim is the largest element along a dimension and where it lies; the gradient goes there alone.
-func (t Tensor) MaxDim(dim int64) (values, indices Tensor) {
-	return opMaxDim.two(new(frame).tensor(t).int(dim))
-}
-
 // Min is the smallest element.
 func (t Tensor) Min() Tensor { return opMin.one(new(frame).tensor(t)) }
 
 // AMax is the largest element over the dimensions; equal ones share the gradient.
 func (t Tensor) AMax(keep bool, dims ...int64) Tensor {
 	return opAmax.one(new(frame).tensor(t).ints(dims...).bool(keep))
-}
-
-// AMin is the smallest element over the dimensions; equal ones share the gradient.
-func (t Tensor) AMin(keep bool, dims ...int64) Tensor {
-	return opAmin.one(new(frame).tensor(t).ints(dims...).bool(keep))
 }
 
 // ArgMax is the index of the largest element along a dimension, as int64.
@@ -97,22 +81,8 @@ func (t Tensor) LogSumExp(dims ...int64) Tensor {
 	return opLogSumExp.one(new(frame).tensor(t).ints(dims...))
 }
 
-// CumSum is the running sum along a dimension.
-func (t Tensor) CumSum(dim int64) Tensor { return opCumsum.one(new(frame).tensor(t).int(dim)) }
-
-// CumProd is the running product along a dimension.
-func (t Tensor) CumProd(dim int64) Tensor { return opCumprod.one(new(frame).tensor(t).int(dim)) }
-
 // All is true where every element is.
 func (t Tensor) All() Tensor { return opAll.one(new(frame).tensor(t)) }
-
-// Any is true where one element is.
-func (t Tensor) Any() Tensor { return opAny.one(new(frame).tensor(t)) }
-
-// TopK is the k largest elements along a dimension, largest first, and where they lie.
-func (t Tensor) TopK(k, dim int64) (values, indices Tensor) {
-	return opTopK.two(new(frame).tensor(t).int(k).int(dim))
-}
 
 // Sort orders along a dimension and says where the elements came from.
 func (t Tensor) Sort(dim int64, descending bool) (values, indices Tensor) {

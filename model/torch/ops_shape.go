@@ -16,9 +16,7 @@ var (
 	opSelect      = def("select", "int")
 	opSlice       = def("slice", "Tensor")
 	opIndexSelect = def("index_select", "")
-	opGather      = def("gather", "")
 	opIndex       = def("index", "Tensor")
-	opMaskedFill  = def("masked_fill", "Scalar")
 	opChunk       = def("chunk", "")
 	opSplitSizes  = def("split_with_sizes", "")
 	opUnbind      = def("unbind", "int")
@@ -28,9 +26,7 @@ var (
 	opReplicate   = def("replication_pad2d", "")
 	opReflect     = def("reflection_pad2d", "")
 	opFlip        = def("flip", "")
-	opRoll        = def("roll", "")
 	opTriu        = def("triu", "")
-	opTril        = def("tril", "")
 	opContiguous  = def("contiguous", "")
 	opClone       = def("clone", "")
 	opDetach      = def("detach", "")
@@ -104,19 +100,9 @@ func (t Tensor) IndexSelect(dim int64, indices Tensor) Tensor {
 	return opIndexSelect.one(new(frame).tensor(t).int(dim).tensor(indices))
 }
 
-// Gather takes along a dimension the elements that indices, of the result's shape, name.
-func (t Tensor) Gather(dim int64, indices Tensor) Tensor {
-	return opGather.one(new(frame).tensor(t).int(dim).tensor(indices))
-}
-
 // Index takes elements by one index tensor a dimension, from the first on; the zero Tensor takes all.
 func (t Tensor) Index(indices ...Tensor) Tensor {
 	return opIndex.one(new(frame).tensor(t).tensors(indices...))
-}
-
-// MaskedFill is v where the mask holds.
-func (t Tensor) MaskedFill(mask Tensor, v float64) Tensor {
-	return opMaskedFill.one(new(frame).tensor(t).tensor(mask).float(v))
 }
 
 // Chunk cuts a dimension into n parts.
@@ -158,16 +144,8 @@ func (t Tensor) PadReflect(left, right, top, bottom int64) Tensor {
 // Flip reverses the dimensions.
 func (t Tensor) Flip(dims ...int64) Tensor { return opFlip.one(new(frame).tensor(t).ints(dims...)) }
 
-// Roll shifts a dimension; what leaves at the end comes in at the start.
-func (t Tensor) Roll(shift, dim int64) Tensor {
-	return opRoll.one(new(frame).tensor(t).ints(shift).ints(dim))
-}
-
 // Triu zeroes what lies below the k-th diagonal.
 func (t Tensor) Triu(k int64) Tensor { return opTriu.one(new(frame).tensor(t).int(k)) }
-
-// Tril zeroes what lies above the k-th diagonal.
-func (t Tensor) Tril(k int64) Tensor { return opTril.one(new(frame).tensor(t).int(k)) }
 
 // Contiguous lays the elements in row-major order, copying if need be.
 func (t Tensor) Contiguous() Tensor { return opContiguous.one(new(frame).tensor(t)) }

@@ -17,8 +17,6 @@ type reference struct {
 	Losses        []float64
 	GeneratorSeed uint64 `json:"generator_seed"`
 	Randn, Rand   []float32
-	RandInt       []int64
-	RandPerm      []int64
 }
 
 func loadReference(t *testing.T) (r reference) {
@@ -47,8 +45,8 @@ func (a *adamW) update(grads []torch.Tensor, rate, beta1, beta2, eps, decay floa
 		p.MulScalarInPlace(1 - rate*decay)
 		a.m[i].LerpInPlace(grads[i], 1-beta1)
 		a.v[i].MulScalarInPlace(beta2)
-		a.v[i].AddMulInPlace(grads[i], grads[i], 1-beta2)
-		p.AddDivInPlace(a.m[i], a.v[i].Sqrt().DivScalar(correction2).AddScalar(eps), -rate/correction1)
+		a.v[i].AddInPlace(grads[i].Mul(grads[i]), 1-beta2)
+		p.AddInPlace(a.m[i].Div(a.v[i].Sqrt().DivScalar(correction2).AddScalar(eps)), -rate/correction1)
 	}
 }
 
@@ -97,12 +95,6 @@ func TestGenerator(t *testing.T) {
 		for range 2 {
 			if got := g.Rand(torch.Float32, 5).Floats(); !slices.Equal(got, ref.Rand) {
 				t.Errorf("rand %v, want %v", got, ref.Rand)
-			}
-			if got := g.RandInt(0, 1000, 5).Ints(); !slices.Equal(got, ref.RandInt) {
-				t.Errorf("randint %v, want %v", got, ref.RandInt)
-			}
-			if got := g.RandPerm(8).Ints(); !slices.Equal(got, ref.RandPerm) {
-				t.Errorf("randperm %v, want %v", got, ref.RandPerm)
 			}
 			g.SetState(state)
 		}

@@ -56,15 +56,6 @@ func (d DType) String() string {
 // Size is the bytes of one element.
 func (d DType) Size() int64 { return dtypes[d].size }
 
-// IsFloat reports whether gradients can flow through elements of this type.
-func (d DType) IsFloat() bool {
-	switch d {
-	case Float16, Float32, Float64, BFloat16, Float8E5M2, Float8E4M3:
-		return true
-	}
-	return false
-}
-
 // tensorInfo is what the shim tells of a tensor.
 type tensorInfo struct {
 	dtype                 DType

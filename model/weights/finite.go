@@ -2,34 +2,31 @@ package weights
 
 import "encoding/binary"
 
+// exponents are the bits of a float type that are all set in infinity and NaN. Of F8_E4M3, which has no
+// infinity, they are those of its only NaN.
+var exponents = map[DType]uint64{F64: 0x7ff << 52, F32: 0x7f800000, F16: 0x7c00, BF16: 0x7f80, F8E5M2: 0x7c, F8E4M3: 0x7f}
+
 // IsFinite reports whether no element of a float tensor is NaN or infinity. Other types are finite.
 func (t Tensor) IsFinite() bool {
-	le := binary.LittleEndian
-	switch t.DType {
-	case F32:
-		for i := 0; i+4 <= len(t.Bytes); i += 4 {
-			if le.Uint32(t.Bytes[i:])&0x7f800000 == 0x7f800000 {
-				return false
-			}
+	mask, isFloat := exponents[t.DType]
+	if !isFloat {
+		return true
+	}
+	le, width := binary.LittleEndian, t.DType.Bits()/8
+	for i := 0; i+width <= len(t.Bytes); i += width {
+		var v uint64
+		switch width {
+		case 1:
+			v = uint64(t.Bytes[i])
+		case 2:
+			v = uint64(le.Uint16(t.Bytes[i:]))
+		case 4:
+			v = uint64(le.Uint32(t.Bytes[i:]))
+		default:
+			v = le.Uint64(t.Bytes[i:])
 		}
-	case F64:
-		for i := 0; i+8 <= len(t.Bytes); i += 8 {
-			if le.Uint64(t.Bytes[i:])>>52&0x7ff == 0x7ff {
-				return false
-			}
-		}
-	case F16, BF16:
-		mask := map[DType]uint16{F16: 0x7c00, BF16: 0x7f80}[t.DType]
-		for i := 0; i+2 <= len(t.Bytes); i += 2 {
-			if le.Uint16(t.Bytes[i:])&mask == mask {
-				return false
-			}
-		}
-	case F8E4M3, F8E5M2:
-		for _, b := range t.Bytes {
-			if t.DType == F8E4M3 && b&0x7f == 0x7f || t.DType == F8E5M2 && b&0x7c == 0x7c {
-				return false
-			}
+		if v&mask == mask {
+			return false
 		}
 	}
 	return true

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 
+	"focusnfix/core"
 	"focusnfix/render"
 )
 
@@ -29,11 +30,8 @@ type Printer struct {
 // DiffGain makes differences of a few levels visible.
 const DiffGain = 4
 
-// Limits of a picture file. More is refused before it is decoded.
-const (
-	maxPixels   = 64 << 20
-	maxFileSize = 256 << 20 // bytes
-)
+// maxFileSize is the longest picture file, in bytes; core.CheckImage has the other limits.
+const maxFileSize = 256 << 20
 
 // Files writes the pictures of the files, each under its name if there are several. It stops at the
 // first that cannot be read.
@@ -49,7 +47,7 @@ func (v Printer) Files(w io.Writer, files []string) error {
 			return err
 		}
 		if len(files) > 1 {
-			if _, err := fmt.Fprintln(w, name); err != nil {
+			if _, err := fmt.Fprintln(w, core.Clean(name)); err != nil {
 				return err
 			}
 		}
@@ -167,8 +165,9 @@ func Decode(name string, f io.ReadSeeker) (image.Image, error) {
 		return nil, fmt.Errorf("%s: neither a PNG nor a JPEG image", name)
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", name, err)
-	case config.Width <= 0 || config.Height <= 0 || config.Width > maxPixels/config.Height:
-		return nil, fmt.Errorf("%s: %dx%d pixels, want 1 to %d", name, config.Width, config.Height, maxPixels)
+	}
+	if err := core.CheckImage(config); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

@@ -124,7 +124,7 @@ func TestViewErrors(t *testing.T) {
 		"none":      {filepath.Join(dir, "none"), "", "", "", "no such file"},
 		"text":      {writeFile(t, dir, "text", []byte("hello")), "", "", "", "neither a PNG nor a JPEG"},
 		"cut":       {writeFile(t, dir, "cut", whole[:len(whole)-20]), "", "", "", "broken png image"},
-		"huge":      {writeFile(t, dir, "huge", huge), "", "", "", "65535x65535 pixels, want 1 to"},
+		"huge":      {writeFile(t, dir, "huge", huge), "", "", "", "65535x65535 pixels, want sides of 1 to"},
 		"diff size": {pic, writePNG(t, dir, "small.png", 4, 4, 1), "", "", "4x4 pixels, want 8x6"},
 		"mask size": {pic, "", pic, writePNG(t, dir, "mask.png", 4, 4, 1), "4x4 pixels, want 8x6"},
 		"heat":      {pic, "", filepath.Join(dir, "none"), "", "no such file"},

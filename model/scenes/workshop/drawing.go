@@ -40,13 +40,12 @@ func (d *drawing) draw(prompts []string, latents torch.Tensor, first int) (torch
 			ids = append(ids, d.tokenizer.Encode(prompt).IDs)
 		}
 		context := d.painter.text.Forward(ids).Last
-		var estimate torch.Tensor
 		for i := first; i < scheduler.Len(); i++ {
 			x := scheduler.ScaleInput(i, latents)
 			x = torch.Cat([]torch.Tensor{x, x}, 0).To(d.dtype)
 			halves := d.painter.unet.Forward(x, scheduler.Timesteps[i], context, torch.Tensor{}, torch.Tensor{}).To(torch.Float32).Chunk(2, 0)
 			output := halves[0].Add(halves[1].Sub(halves[0]).MulScalar(drawGuidance))
-			latents, estimate = scheduler.Step(i, latents, output, estimate, torch.Tensor{})
+			latents, _ = scheduler.Step(i, latents, output, nil, torch.Tensor{})
 		}
 		return d.vae.Decode(latents.To(d.dtype))
 	}), nil

@@ -143,14 +143,6 @@ func (o PretrainOptions) start() (*pretraining, error) {
 // shares are how a time limit is divided among stages, in parts of the whole.
 var shares = map[string]float64{"sight": 0.05, "vae": 0.35, "unet": 0.34, "judge": 0.13, "alignment": 0.13}
 
-// networksOf names the networks of a stage.
-func networksOf(stage string) []string {
-	if stage == "judge" || stage == "alignment" {
-		return []string{stage, stage + "-heldout"}
-	}
-	return []string{stage}
-}
-
 // shareOf is the time of a stage out of those to do.
 func shareOf(minutes float64, stage string, todo []string) time.Duration {
 	all := 0.0

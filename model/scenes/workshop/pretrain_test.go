@@ -53,6 +53,14 @@ func events(t *testing.T, out, stage string) []map[string]any {
 	return list
 }
 
+// networksOf names the networks of a stage.
+func networksOf(stage string) []string {
+	if stage == "judge" || stage == "alignment" {
+		return []string{stage, stage + "-heldout"}
+	}
+	return []string{stage}
+}
+
 // TestPretrain makes a tiny model from nothing: every network's loss falls, and the folder opens and
 // draws as any diffusers folder does.
 func TestPretrain(t *testing.T) {

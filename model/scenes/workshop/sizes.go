@@ -79,7 +79,8 @@ func vaeConfig(latent int64, widths ...int64) sd.VAEConfig {
 func unetConfig(latent, context int64, widths ...int64) sd.UNetConfig {
 	cfg := sd.UNetConfig{
 		InChannels: latent, OutChannels: latent, SampleSize: scenes.Size / 8, BlockOutChannels: widths, LayersPerBlock: sd.PerLevel{1},
-		NormNumGroups: normGroups, NormEps: 1e-5, CrossAttentionDim: context, TransformerLayers: sd.PerLevel{1}, FlipSinToCos: true,
+		NormNumGroups: normGroups, NormEps: 1e-5, CrossAttentionDim: context, TransformerLayers: sd.PerLayer{{1}},
+		MidBlockType: "UNetMidBlock2DCrossAttn", FlipSinToCos: true,
 	}
 	for _, w := range widths {
 		cfg.DownBlockTypes = append(cfg.DownBlockTypes, "CrossAttnDownBlock2D")
