@@ -32,7 +32,7 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line, want := range map[string][]string{
-		tinyModel:                       {"0", "a model of ", "diffusers folder", "StableDiffusionPipeline", "epsilon", "DDIMScheduler", "M parameters, F32"},
+		tinyModel:                       {"0", "a model of SD 1, diffusers folder", "StableDiffusionPipeline", "epsilon", "PNDMScheduler", "M parameters, F32"},
 		tinyModel + "_lora.safetensors": {"0", "a LoRA", "rank", "generate --lora", "unet "},
 		vae:                             {"0", "a VAE", "generate --vae"},
 		flux:                            {"1", "a LoRA for FLUX", "want one for SD 1, SD 2 or SDXL"},

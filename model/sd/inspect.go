@@ -75,10 +75,9 @@ func (f *Facts) read(c *checkpoint, o LoadOptions) error {
 	}
 	f.Scheduler, f.Prediction = scheduler.Class, scheduler.PredictionType
 	f.Pixels = unet.SampleSize << (len(vae.BlockOutChannels) - 1)
-	if f.Kind = string(c.whole); f.Kind == "" {
-		f.Kind = map[int64]string{768: string(weights.SD1), 1024: string(weights.SD2), 2048: string(weights.SDXL)}[unet.CrossAttentionDim]
-	}
-	return nil
+	kind, err := c.family(unet)
+	f.Kind = string(kind)
+	return err
 }
 
 // part counts one part's weights.
