@@ -49,7 +49,7 @@ func newCheck() *cobra.Command {
 	var o sd.LoadOptions
 	c := &cobra.Command{
 		Use:   "check FILE | FOLDER | REWARD",
-		Short: "Tell what a model, LoRA file or reward is, and what is odd about it",
+		Short: "Tell what a file or reward is, and what is odd about it",
 		Long: "Tell what a file or folder is, for which family, in which data types and sizes, what would be used of it and what " +
 			"is odd: unknown keys, NaN, missing parts, methods that are not applied. A reward is named as in a configuration, " +
 			"and is opened on the CPU. The exit code is 1 for what cannot be used.",
