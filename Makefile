@@ -119,6 +119,7 @@ term-test: binary ## pictures and the screen in real terminals; skips with a rea
 .PHONY: golden
 golden: ## rewrite golden files; read the diff before committing it
 	@for dir in $$(git ls-files '*.golden' | sed 's|/testdata/.*||' | sort -u); do go test ./$$dir -update; done
+	@go test ./cmd -run Schemas -update
 
 .PHONY: bench
 bench: shim ## every benchmark once

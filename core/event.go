@@ -23,7 +23,7 @@ import (
 // The json tags are the names in the file, whose rules are those of [structCodec].
 type Event struct {
 	Time time.Time `json:"time"` // UTC, to the microsecond
-	Kind string    `json:"kind"`
+	Kind string    `json:"kind"` // state, step, pictures, checkpoint, evaluation, alarm, control or prompt
 	Step int       `json:"step"` // updates done so far
 
 	State      string        `json:"state"`   // running, paused, done, stopped or failed

@@ -21,7 +21,7 @@ import (
 //   - keys that no field has are skipped
 //
 // encoding/json and its successors know no such number, and read a line in two to five times the time
-// (docs/decisions/0006-our-own-event-reader.md).
+// (docs/decisions/0007-our-own-event-reader.md).
 type structCodec struct {
 	fields []fieldCodec
 	blank  reflect.Value // the struct of an empty object: every float is NaN

@@ -3,12 +3,12 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
 	"focusnfix/core/run"
 	"focusnfix/core/train"
-	"focusnfix/model/torch"
 )
 
 // maxSkipped is how many steps in a row may bring no number before the run ends.
@@ -17,7 +17,9 @@ const maxSkipped = 10
 // train walks the steps that are left. Whatever ends it early, a checkpoint of now is written if the
 // weights are sound.
 func (e *engine) train() error {
-	e.began = true
+	e.mutex.Lock()
+	e.began, e.info.Engine.Idle = true, false
+	e.mutex.Unlock()
 	err := e.steps()
 	if here := e.Folder.Here(); here != nil { // perhaps the reason of err
 		return e.afterMove(here)
@@ -98,10 +100,11 @@ func (e *engine) afterMove(err error) error {
 
 // oneStep makes the references that a step needs, trains, and does what is due after it.
 func (e *engine) oneStep() error {
-	for _, p := range e.trainer.Next() {
-		if err := e.reference(p); err != nil {
-			return err
-		}
+	if err := e.trainer.Plan(e.prepare); err != nil {
+		return err
+	}
+	if err := e.prepare(e.trainer.Next()); err != nil {
+		return err
 	}
 	e.mutex.Lock()
 	e.info.Message = "" // what was said of references
@@ -131,39 +134,42 @@ func (e *engine) oneStep() error {
 	return nil
 }
 
-// reference draws the base model's picture of a pair and finds its fault, unless that was done before.
-func (e *engine) reference(p core.Pair) error {
-	if e.trainer.References.Has(p) {
+// prepare draws what the base model makes of pairs and finds the faults, as far as that was not done before.
+func (e *engine) prepare(pairs []core.Pair) error {
+	references, pool := e.trainer.References, e.trainer.PoolSize()
+	missing := slices.DeleteFunc(slices.Clone(pairs), references.Has)
+	if len(missing) == 0 {
 		return nil
 	}
 	if err := e.between(""); err != nil {
 		return err
 	}
-	pool := e.trainer.PoolSize()
-	e.drawn++
+	e.drawn = min(e.drawn+len(missing), pool)
 	e.busy("reference", e.drawn, pool)
 	defer e.busy("", 0, 0)
-	if err := e.say(fmt.Sprintf("reference %d of %d", e.drawn, pool)); err != nil {
+	if err := e.say(fmt.Sprintf("drawing base images: %d of %d", e.drawn, pool)); err != nil {
 		return err
 	}
-	var coverage float64
-	err := e.keep("references", func() error {
-		var failed error
-		err := torch.Run(func() {
-			var r *train.Reference
-			if r, failed = e.trainer.References.Load(p); failed == nil {
-				coverage = r.Mask.Coverage()
-			}
-		})
-		return errors.Join(err, failed)
-	})
-	if limit := e.session.Config.Region.MaxCoverage; err == nil && coverage > limit && !e.alarming[p] {
-		e.alarming[p] = true
-		return e.event(core.Event{Kind: "alarm", Alarm: &core.Alarm{
-			Name: "coverage", Subject: fmt.Sprintf("%s, seed %d", p.Prompt, p.Seed), Value: coverage, Limit: limit, Action: "warn",
-		}})
+	if err := e.keep("references", func() error { return references.Prepare(missing) }); err != nil {
+		return err
 	}
-	return err
+	limit := e.session.Config.Region.MaxCoverage
+	for _, p := range missing {
+		_, mask, err := references.Place(p)
+		if err != nil {
+			return err
+		}
+		coverage := mask.Coverage()
+		if coverage <= limit || e.alarming[p] {
+			continue
+		}
+		e.alarming[p] = true
+		alarm := core.Alarm{Name: "coverage", Subject: fmt.Sprintf("%s, seed %d", p.Prompt, p.Seed), Value: coverage, Limit: limit, Action: "warn"}
+		if err := e.event(core.Event{Kind: "alarm", Alarm: &alarm}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // record writes what a step measured, and ends the run where it has brought no number for long.

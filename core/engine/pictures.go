@@ -18,7 +18,7 @@ import (
 // picture of training, every train.images_every steps.
 const maxWatched = 6
 
-// firstPictures draws the base pictures that the run's pictures are compared with, one after the other, so
+// firstPictures draws the base pictures that the run's pictures are compared with, a few at a time, so
 // that there is something to see within seconds. Before training they are the tuned model's, too.
 func (e *engine) firstPictures() error {
 	pool := e.trainer.PoolSize()
@@ -29,9 +29,12 @@ func (e *engine) firstPictures() error {
 		e.watched = append(e.watched, e.trainer.PoolAt(i*pool/n))
 	}
 	var kept []core.Picture
-	for _, p := range e.watched {
-		if err := e.reference(p); err != nil {
-			return err
+	together := e.trainer.AtOnce()
+	for i, p := range e.watched {
+		if i%together == 0 {
+			if err := e.prepare(e.watched[i:min(i+together, n)]); err != nil {
+				return err
+			}
 		}
 		picture := e.picture(0, p)
 		if _, err := os.Stat(filepath.Join(e.Folder.Dir, picture.Path)); err == nil {

@@ -4,8 +4,57 @@ import (
 	"fmt"
 	"math"
 
+	"focusnfix/model/reward"
 	"focusnfix/model/torch"
 )
+
+// Objective is what training maximizes, per image: see the package's comment.
+type Objective struct {
+	Aspects []Aspect
+	Region  Region
+	Augment bool // rewards see each image a little shifted, mirrored and noisy
+}
+
+// Aspect is one kind of fault that training repairs.
+type Aspect struct {
+	Name   string
+	Model  string // what Reward is, by name or file
+	Reward reward.Reward
+	Weight float64 // w_a; 0 measures only
+	Mask   MaskRule
+	Guard  bool // in the objective, but makes no mask: what it finds is not to be repaired, only not to get worse
+}
+
+// masks reports whether what the aspect finds faulty is to be repaired.
+func (a Aspect) masks() bool { return a.Weight != 0 && !a.Guard }
+
+// Region is the term that holds an image outside its mask.
+type Region struct {
+	Weight float64 // 0 is plain DRaFT
+	Norm   RegionNorm
+}
+
+// reward is Σ_a w_a · r_a(Î, c) of images [B,3,H,W], and the scores r_a by aspect. random is what augmentation draws
+// from.
+func (o Objective) reward(image torch.Tensor, prompts []string, random *torch.Generator) (sum torch.Tensor, scores map[string][]float64) {
+	scores = map[string][]float64{}
+	return torch.Scope(func() torch.Tensor {
+		sum := image.NewZeros(image.Size(0))
+		for _, a := range o.Aspects {
+			judge := a.Reward
+			if o.Augment {
+				judge = reward.NewAugmentation(judge, random)
+			}
+			score := judge.Score(image, prompts)
+			if got := score.Shape(); len(got) != 1 || got[0] != image.Size(0) {
+				panic(&torch.Error{Op: "reward " + a.Name, Message: fmt.Sprintf("score %v for %v, want one number per image", score, image)})
+			}
+			scores[a.Name] = score.Detach().Doubles()
+			sum = sum.AddScaled(score, a.Weight)
+		}
+		return sum
+	}), scores
+}
 
 // RegionNorm is how the difference outside the mask is measured.
 type RegionNorm string

@@ -85,20 +85,19 @@ func (m tiny) hash() {
 	})
 }
 
-func (m tiny) sampler(t testing.TB, backpropSteps int) *sampler {
+func (m tiny) sampler(t testing.TB, gradient Gradient, backpropSteps int) *sampler {
 	t.Helper()
-	s, err := newSampler(m.pipeline, core.Sampling{NumSteps: 5, GuidanceScale: 3, Size: core.Size{Width: tinySide, Height: tinySide}}, backpropSteps)
+	s, err := newSampler(m.pipeline, core.Sampling{NumSteps: 5, GuidanceScale: 3, Size: core.Size{Width: tinySide, Height: tinySide}}, gradient, backpropSteps)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-// batch is the one of draft.py: a picture with a mask and one without.
-func (m tiny) batch(t testing.TB, s *sampler) batch {
+// part is the batch of draft.py: an image with a mask and one without.
+func (m tiny) part(t testing.TB, s *sampler) *part {
 	t.Helper()
-	var b batch
-	var err error
+	b, err := &part{chance: chanceOf(0, 0, 0)}, error(nil)
 	if b.start, err = s.begin([]core.Pair{{Prompt: "a chef in the park", Seed: 7}, {Prompt: "a red cat and a tree", Seed: 8}}); err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +105,15 @@ func (m tiny) batch(t testing.TB, s *sampler) batch {
 	b.mask = torch.Zeros(torch.Float32, torchtest.Device(), 2, 1, tinySide, tinySide)
 	b.mask.Narrow(0, 0, 1).Narrow(2, 8, 12).Narrow(3, 4, 26).Fill(1)
 	return b
+}
+
+// gradients draws the part anew, in the open scope.
+func (p *part) gradients(o Objective, s *sampler, params []torch.Tensor) (Measured, torch.Tensor, []torch.Tensor) {
+	p.walk = s.rollout(p.start)
+	grads := p.differentiate(o, s, params)
+	image := p.image.Detach()
+	torch.Drop(p.image)
+	return p.measured, image, grads
 }
 
 // bright and patterned are rewards with simple formulas.
@@ -135,8 +143,8 @@ func TestStepMatchesPyTorch(t *testing.T) {
 	for _, want := range ref.Steps {
 		torchtest.Run(t, func() {
 			m.hash()
-			s := m.sampler(t, want.BackpropSteps)
-			got, _, grads := Objective{tinyAspects(), Region{12, want.Norm}}.gradients(s, m.batch(t, s), m.params)
+			s := m.sampler(t, Chained, want.BackpropSteps)
+			got, _, grads := m.part(t, s).gradients(Objective{Aspects: tinyAspects(), Region: Region{12, want.Norm}}, s, m.params)
 			if math.Abs(got.Loss-want.Loss) > 1e-4*math.Abs(want.Loss) {
 				t.Errorf("K %d, %s: loss %g, want %g", want.BackpropSteps, want.Norm, got.Loss, want.Loss)
 			}
@@ -180,9 +188,9 @@ func TestRecomputeEqualsPlain(t *testing.T) {
 	m := newTiny(t)
 	torchtest.Run(t, func() {
 		m.hash()
-		s := m.sampler(t, recomputeFrom)
-		st := m.batch(t, s).start
-		recomputed := s.draw(st)
+		s := m.sampler(t, Chained, recomputeFrom)
+		st := m.part(t, s).start
+		recomputed := s.finish(s.rollout(st), nil)
 		x := st.latents
 		torch.NoGrad(func() { x = s.denoise(st, 0, x) })
 		for i := 1; i < 5; i++ {
@@ -204,14 +212,14 @@ func TestFirstStep(t *testing.T) {
 	m := newTiny(t)
 	for _, norm := range []RegionNorm{RMS, Frobenius, Local} {
 		torchtest.Run(t, func() {
-			s := m.sampler(t, 2)
-			b := m.batch(t, s)
+			s := m.sampler(t, Chained, 2)
+			b := m.part(t, s)
 			torch.NoGrad(func() {
 				m.adapter.SetScale(0)
-				b.baseImage = m.pipeline.Decode(s.draw(b.start).latents)
+				b.baseImage = m.pipeline.Decode(s.draw(b.start))
 				m.adapter.SetScale(1)
 			})
-			got, image, grads := Objective{tinyAspects(), Region{10, norm}}.gradients(s, b, m.params)
+			got, image, grads := b.gradients(Objective{Aspects: tinyAspects(), Region: Region{10, norm}}, s, m.params)
 			if !image.Equal(b.baseImage) {
 				t.Errorf("%s: the picture differs from the base picture by %g", norm, torchtest.MaxDiff(image, b.baseImage))
 			}
