@@ -38,7 +38,7 @@ type sources struct {
 	leaked int             // requests to the storage that carried a token
 }
 
-const token = "hf_secret"
+const hubToken = "hf_secret"
 
 func newSources(t *testing.T) *sources {
 	t.Helper()
@@ -53,7 +53,7 @@ func newSources(t *testing.T) *sources {
 	t.Cleanup(s.hub.Close)
 	t.Setenv("HF_ENDPOINT", s.hub.URL)
 	t.Setenv("GITHUB_API_URL", s.hub.URL+"/github")
-	t.Setenv("HF_TOKEN", token)
+	t.Setenv("HF_TOKEN", hubToken)
 	return s
 }
 
@@ -136,7 +136,7 @@ func (s *sources) answer(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasPrefix(strings.TrimPrefix(rest, "/"), repo+"/") {
 			continue
 		}
-		if repo == s.gated && r.Header.Get("Authorization") != "Bearer "+token {
+		if repo == s.gated && r.Header.Get("Authorization") != "Bearer "+hubToken {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
