@@ -62,6 +62,9 @@ func Pull(ctx context.Context, repo, dir string, o PullOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := requireVariant(repo, chosen, o.Variant); err != nil {
+		return err
+	}
 	if o.NoWeights {
 		chosen = slices.DeleteFunc(chosen, func(f hubFile) bool { return strings.Contains(f.path, ".safetensors") })
 	}
@@ -261,6 +264,18 @@ func chooseFiles(repo string, files []hubFile, variant string) ([]hubFile, error
 		return cmp.Or(cmp.Compare(a.size, b.size), strings.Compare(a.path, b.path))
 	})
 	return chosen, nil
+}
+
+// requireVariant refuses a variant that none of the chosen files has: the plain ones would come in its place.
+func requireVariant(repo string, chosen []hubFile, variant string) error {
+	isOne := func(f hubFile) bool {
+		found, ok := weightsVariant(path.Base(f.path))
+		return ok && found == variant
+	}
+	if variant == "" || slices.ContainsFunc(chosen, isOne) {
+		return nil
+	}
+	return fmt.Errorf("%s: no files of variant %q", repo, variant)
 }
 
 // chooseShards lists the weights files to fetch from one folder, none if it has none.

@@ -73,7 +73,7 @@ func (o *Order) askHub(ctx context.Context) error {
 	}
 	o.License = cmp.Or(o.puller.license, "not stated; see the page of "+o.Repo)
 	if o.File == "" {
-		if o.files, err = chooseFiles(o.Repo, files, o.puller.Variant); err != nil {
+		if o.files, err = chooseFiles(o.Repo, files, o.puller.Variant); err != nil { // plain files where there is no variant
 			return err
 		}
 	} else {
