@@ -21,6 +21,7 @@ import (
 	"focusnfix/model/nn/nntest"
 	"focusnfix/model/torch/torchtest"
 	"focusnfix/model/weights"
+	"focusnfix/presets"
 )
 
 // sources are a hub with its storage on another address, and GitHub, in miniature: tiny weights in the layout of
@@ -295,5 +296,20 @@ func TestPullPresetRefused(t *testing.T) {
 	}
 	if code, stdout, _ := runCommand("pull", "-p", "violence"); code != exitDone || !strings.Contains(stdout, "needs no files") {
 		t.Errorf("exit code %d, %s", code, stdout)
+	}
+}
+
+// Whatever a preset names can be fetched.
+func TestPresetsAreSupplied(t *testing.T) {
+	for _, name := range presets.Names() {
+		config, _, err := loadConfig(name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range namedBy(config) {
+			if _, ok := supplyOf(file); !ok {
+				t.Errorf("%s: no source for %s", name, file)
+			}
+		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 var supplies = []weights.Supply{
 	{Name: "stable-diffusion-v1-5", Repo: "stable-diffusion-v1-5/stable-diffusion-v1-5"},
 	{Name: "stable-diffusion-xl-base-1.0", Repo: "stabilityai/stable-diffusion-xl-base-1.0"},
+	{Name: "sdxl-turbo", Repo: "stabilityai/sdxl-turbo"},
 	{Name: "clip-vit-large-patch14", Repo: "openai/clip-vit-large-patch14"},
 	{Name: "PickScore_v1", Repo: "yuvalkirstain/PickScore_v1"},
 	{Name: "nsfw_image_detection", Repo: "Falconsai/nsfw_image_detection"},
