@@ -54,7 +54,7 @@ func (t *Trainer) gradients(r *StepResult) (grads []torch.Tensor, err error) {
 	}
 	parts := t.parts()
 	defer dropParts(parts)
-	clock := startClock(t.pipeline.Device())
+	clock := startClock(t.pipeline.Device(), t.sampler.peaks)
 	if err := t.merged(func() error { // the denoising steps that nothing is recorded of
 		return t.workers.each(len(parts), func(i int) error { return parts[i].begin(t) })
 	}); err != nil {
@@ -77,7 +77,7 @@ func (t *Trainer) gradients(r *StepResult) (grads []torch.Tensor, err error) {
 
 // differentiate is the method on one part: it draws Î and differentiates −J, averaged over its images, by params.
 func (p *part) differentiate(o Objective, s *sampler, params []torch.Tensor) (grads []torch.Tensor) {
-	clock := startClock(s.pipeline.Device())
+	clock := startClock(s.pipeline.Device(), s.peaks)
 	for drawn := range s.trajectories(p) { // x_0, and the way back from there; with DRaFT-LV several
 		clock.lap(&clock.Sample)
 		grads = torch.Scopes(func() []torch.Tensor {
