@@ -28,7 +28,9 @@ func (t *Trainer) learn() (r StepResult, err error) {
 		if err != nil {
 			return err
 		}
-		r.GradNorm = gradNorm(grads)
+		r.GradNorm, r.LossScale = gradNorm(grads), t.sampler.scale.Value
+		r.Overflow = t.sampler.scale.on() && finite(r.Measured.Loss) && !finite(r.GradNorm)
+		t.sampler.scale = t.sampler.scale.after(!r.Overflow)
 		if r.Skipped = !finite(r.Measured.Loss) || !finite(r.GradNorm); r.Skipped {
 			return nil
 		}
@@ -52,7 +54,7 @@ func (t *Trainer) gradients(r *StepResult) (grads []torch.Tensor, err error) {
 	}
 	parts := t.parts()
 	defer dropParts(parts)
-	clock := startClock(t.pipeline.Device())
+	clock := startClock(t.pipeline.Device(), t.sampler.peaks)
 	if err := t.merged(func() error { // the denoising steps that nothing is recorded of
 		return t.workers.each(len(parts), func(i int) error { return parts[i].begin(t) })
 	}); err != nil {
@@ -62,36 +64,40 @@ func (t *Trainer) gradients(r *StepResult) (grads []torch.Tensor, err error) {
 	var sum gradientSum
 	defer sum.drop()
 	if err := t.workers.first(len(parts), func(i int) error {
-		sum.add(i, parts[i].differentiate(t.Objective, t.sampler, t.params), 1/float64(len(parts)))
+		sum.add(i, parts[i].differentiate(t.Objective, t.sampler, t.params), t.share(parts[i]))
 		parts[i].watch(t)
 		return nil
 	}); err != nil {
 		return nil, err
 	}
-	r.gather(parts, t.workers.count)
+	r.gather(parts, t.workers.count, t.share)
 	r.Measured.Seconds.add(clock.Seconds)
 	return sum.take(), nil
 }
 
 // differentiate is the method on one part: it draws Î and differentiates −J, averaged over its images, by params.
 func (p *part) differentiate(o Objective, s *sampler, params []torch.Tensor) (grads []torch.Tensor) {
-	clock := startClock(s.pipeline.Device())
+	clock := startClock(s.pipeline.Device(), s.peaks)
 	for drawn := range s.trajectories(p) { // x_0, and the way back from there; with DRaFT-LV several
 		clock.lap(&clock.Sample)
 		grads = torch.Scopes(func() []torch.Tensor {
-			image := s.pipeline.Decode(drawn.latents) // Î, [B,3,H,W] in [0,1]
+			decoded := s.decode(drawn.latents) // Î, [B,3,H,W] in [0,1]
+			image := decoded.images
 			clock.lap(&clock.Decode)
-			reward, scores := o.reward(image, p.prompts, p.random)          // Σ_a w_a · r_a(Î, c), [B]
-			region := regionLoss(o.Region.Norm, image, p.baseImage, p.mask) // ‖(1 − M) ⊙ (Î − Î₀)‖, [B]
-			loss := reward.AddScaled(region, -o.Region.Weight).Mean().Neg() // −J
+			reward, scores := o.reward(image, p.prompts, p.random)                    // Σ_a w_a · r_a(Î, c), [B]
+			region := regionLoss(o.Region.Norm, s.flat(), image, p.baseImage, p.mask) // ‖(1 − M) ⊙ (Î − Î₀)‖, [B]
+			loss := reward.AddScaled(region, -o.Region.Weight).Mean().Neg()           // −J
 			if grads == nil {
 				p.measure(image, scores, region, loss)
 			}
 			clock.lap(&clock.Reward)
-			atLatents := torch.Grad([]torch.Tensor{loss}, []torch.Tensor{drawn.latents}, nil)[0] // through rewards and decoder
-			more := drawn.backward(atLatents, params)                                            // through denoising steps
+			at := torch.Grad([]torch.Tensor{loss}, []torch.Tensor{image}, nil)[0] // through rewards and region term
+			if s.scale.on() {
+				at = at.MulScalar(s.scale.Value)
+			}
+			more := drawn.backward(decoded.backward(at), params) // through decoder and denoising steps
 			clock.lap(&clock.Backward)
-			return addScaled(grads, more, 1/float64(1+s.copies))
+			return addScaled(grads, more, 1/(s.scale.Value*float64(1+s.copies)))
 		})
 	}
 	p.measured.Seconds = clock.Seconds

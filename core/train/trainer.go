@@ -153,6 +153,12 @@ func (t *Trainer) Close() {
 	t.References.Close()
 }
 
+// MeasurePeaks tells the memory of each phase of the steps to come, on a GPU.
+func (t *Trainer) MeasurePeaks() *Peaks {
+	t.sampler.peaks = new(Peaks)
+	return t.sampler.peaks
+}
+
 // Done is the number of finished steps.
 func (t *Trainer) Done() int { return t.step }
 
@@ -199,9 +205,13 @@ func (t *Trainer) rate(n int) float64 {
 // then costs what the base model's does.
 func (t *Trainer) merged(f func() error) error { return merged(t.adapter, f) }
 
-func merged(a *nn.Adapter, f func() error) error {
-	if a == nil || !a.MergesExactly() {
+func merged(a *nn.Adapter, f func() error) (err error) {
+	if a == nil {
 		return f()
+	}
+	if !a.MergesExactly() { // half types: rounded once
+		a.Cast(func() { err = f() })
+		return err
 	}
 	if err := a.Merge(); err != nil {
 		return err
