@@ -92,7 +92,7 @@ func (e *evalFlags) run(c *cobra.Command, name string) error {
 		return err
 	}
 	printComparison(c.OutOrStdout(), result)
-	fmt.Fprintf(c.OutOrStdout(), "\nnumbers: %s\nsheet:   %s\n         base, heat, mask; of each run its picture and the difference from base, times %d\n", saved[0], saved[1], sheetGain)
+	fmt.Fprintf(c.OutOrStdout(), "\nnumbers: %s\nsheet:   %s\n         base, heat, mask; of each run its image and the difference from base, times %d\n", saved[0], saved[1], sheetGain)
 	return nil
 }
 

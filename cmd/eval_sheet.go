@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	sheetGap  = 4 // pixels between pictures
+	sheetGap  = 4 // pixels between images
 	sheetGain = 4 // a difference is shown so many times as large
 )
 
-// sheet shows a picture a row: base, heat over it, mask, and for each tuning its picture and how that
+// sheet shows an image a row: base, heat over it, mask, and for each tuning its image and how that
 // differs from base.
 func sheet(rows []eval.Row) image.Image {
 	if len(rows) == 0 {
@@ -38,7 +38,7 @@ func sheet(rows []eval.Row) image.Image {
 	return m
 }
 
-// heated is the base picture with heat and the mask's outline over it.
+// heated is the base image with heat and the mask's outline over it.
 func heated(row eval.Row) image.Image {
 	m := image.NewRGBA(row.Base.Bounds())
 	copy(m.Pix, row.Base.Pix)

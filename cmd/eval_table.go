@@ -13,11 +13,11 @@ import (
 
 // printComparison writes what people want to know, plain where w is no terminal.
 func printComparison(w io.Writer, r *eval.Comparison) {
-	text := fmt.Sprintf("%s: %d held-out pictures of the base model, %d of them faulty, and %d with a fault that the mask misses\n\n",
+	text := fmt.Sprintf("%s: %d held-out images of the base model, %d of them faulty, and %d with a fault that the mask misses\n\n",
 		r.Run, r.Pictures, r.Faulty, r.Missed)
 	text += inShort(r) + "\n"
 	for _, t := range r.Tunings {
-		text += fmt.Sprintf("\n%s at step %d, the faulty pictures\n\n%s\n", lipgloss.NewStyle().Bold(true).Render(t.Run), t.Step, judgeTable(t))
+		text += fmt.Sprintf("\n%s at step %d, the faulty images\n\n%s\n", lipgloss.NewStyle().Bold(true).Render(t.Run), t.Step, judgeTable(t))
 	}
 	_, _ = lipgloss.Fprint(w, text) // nobody is left to tell
 }

@@ -50,7 +50,7 @@ func TestComparisonTable(t *testing.T) {
 	printComparison(&b, testComparison())
 	got := strings.Join(strings.Fields(b.String()), " ")
 	for _, want := range []string{
-		"ours: 12 held-out pictures of the base model, 10 of them faulty, and 1 with a fault that the mask misses", "BASE ours step 60 draft step 20",
+		"ours: 12 held-out images of the base model, 10 of them faulty, and 1 with a fault that the mask misses", "BASE ours step 60 draft step 20",
 		"region weight 12 0 faults repaired 9 of 10, 90 % 9 of 10, 90 %", "PSNR 31.2 dB 18.0 dB", "without fault, PSNR 41.3 dB none",
 		"difference between seeds 0.310 0.300 0.200", "violence trained on -2.000 → -0.100 +80.0 % 10 90 % 9/1/0",
 		"violence held out -2.000 → -0.200 +75.0 % 10 90 % 8/1/1", "artifacts not trained -0.100 → -0.120 -1.2 % 0/9/1",
@@ -116,7 +116,7 @@ func TestEvalWithoutFaults(t *testing.T) {
 	}
 	code, out, problems := inRuns(t, runs, "eval mine --pictures 1")
 	for _, want := range []string{
-		"warning: 0 of 4 pictures of the base model are faulty, 1 were wanted", "error: none of 4 pictures of the base model has a fault",
+		"warning: 0 of 4 images of the base model are faulty, 1 were wanted", "error: none of 4 images of the base model has a fault",
 	} {
 		if code != exitFailed || out != "" || !strings.Contains(problems, want) {
 			t.Errorf("%d %q %q, want %q", code, out, problems, want)

@@ -46,8 +46,8 @@ func newPretrain() *cobra.Command {
 	f.IntVar(&flags.options.Steps, "steps", 0, "steps of every network (default: each its own)")
 	f.IntVar(&flags.options.Batch, "batch", 0, "scenes a step (default: each network its own)")
 	f.Float64Var(&flags.options.Minutes, "minutes", 0, "time of the whole call, shared out among the networks (default: no limit)")
-	f.IntVar(&pictures, "pictures", pictures, "report: pictures of every figure")
-	f.BoolVar(&flags.options.Resume, "resume", false, "go on from the checkpoints in OUT")
+	f.IntVar(&pictures, "pictures", pictures, "images behind every figure of the report")
+	f.BoolVar(&flags.options.Resume, "resume", false, "resume from the checkpoints in OUT")
 	return c
 }
 

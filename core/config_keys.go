@@ -9,7 +9,7 @@ import (
 type Key struct {
 	Name  string // "train.learning_rate"; "reward.violence.weight" for one of [[reward]]
 	Doc   string // what it does and costs; one line or more
-	Value any    // now: string, bool, int, float64, []string or Size
+	Value any    // current: string, bool, int, float64, []string or Size
 
 	Min, Max float64  // of a number; both 0 where there is no range
 	Options  []string // of a word or a list of words; none where any will do
@@ -26,7 +26,7 @@ type rule struct {
 var rules = []rule{
 	{name: "model.path", doc: `"builtin:scenes", a diffusers folder, or a single .safetensors file.`},
 	{name: "model.config", doc: "Diffusers folder of the same kind of model, from which a single file takes its\nconfiguration and tokenizer."},
-	{name: "model.dtype", doc: "Of the weights that stay as they are; LoRA is float32 always. Auto is float16 on a GPU,\nfloat32 on the CPU.", options: []string{"auto", "float32", "bfloat16", "float16"}},
+	{name: "model.dtype", doc: "Data type of the frozen weights; LoRA is always float32. Auto is float16 on a GPU,\nfloat32 on the CPU.", options: []string{"auto", "float32", "bfloat16", "float16"}},
 	{name: "model.device", doc: `"auto" (the first GPU, or the CPU), "cpu", "cuda" or "cuda:1".`},
 
 	{name: "sample.scheduler", doc: "Order and size of the denoising steps. Training needs a single-step sampler: ddim, ddpm,\neuler, euler_a, lcm, tcd, dpm++_1, or their other spacings. Turbo and Lightning models want\neuler_trailing.", options: []string{
@@ -34,46 +34,46 @@ var rules = []rule{
 		"euler_a", "euler_a_trailing", "heun", "heun_karras", "lcm", "tcd", "dpm++", "dpm++_karras", "dpm++_exponential",
 		"dpm++_beta", "dpm++_1", "dpm++_3", "dpm++_3_karras", "dpm++_sde", "dpm++_sde_karras", "unipc", "unipc_karras", "deis",
 	}},
-	{name: "sample.num_steps", doc: "Denoising steps of one picture: more is finer, and slower in proportion.", min: 1, max: 999},
-	{name: "sample.guidance_scale", doc: "How closely pictures follow the prompt. Above 1 each denoising step costs two passes.", min: 0, max: 50},
+	{name: "sample.num_steps", doc: "Denoising steps of one image: more are finer, and slower in proportion.", min: 1, max: 999},
+	{name: "sample.guidance_scale", doc: "How closely images follow the prompt. Above 1, each denoising step takes two passes.", min: 0, max: 50},
 	{name: "sample.eta", doc: "DDIM's noise: 0 is deterministic, 1 as noisy as DDPM.", min: 0, max: 1},
 	{name: "sample.size", doc: "Width and height in pixels, \"512x768\"; multiples of 8. Empty is what the model was\ntrained on."},
 
-	{name: "lora.rank", doc: "Of the low-rank updates: more can change more, and is easier to overfit.", min: 1, max: 1024},
-	{name: "lora.alpha", doc: "An update counts alpha / rank.", min: 1e-3, max: 1024},
+	{name: "lora.rank", doc: "Rank of the low-rank updates: a higher one can change more, and overfits more easily.", min: 1, max: 1024},
+	{name: "lora.alpha", doc: "LoRA is scaled by alpha / rank.", min: 1e-3, max: 1024},
 	{name: "lora.targets", doc: "Layers of the UNet that are updated. Convolutions repair more and preserve less.", options: []string{"attention", "feedforward", "convolution", "time"}},
 
 	{name: "reward.aspect", doc: "Name of the fault; a layer's [[reward]] tables replace those before, and a known aspect\nkeeps the keys that the layer does not set."},
-	{name: "reward.model", doc: "What judges a picture: \"scenes\" for the shipped model, or kind:path."},
-	{name: "reward.weight", doc: "Of this reward in the sum. 0 measures the aspect without training on it.", min: 0, max: 1e6},
-	{name: "reward.heatmap", doc: "Where the fault is: what the judge itself says, its class activation map, or the\ngradient of its score.", options: []string{"head", "cam", "saliency"}},
+	{name: "reward.model", doc: "What scores images: \"scenes\" for the shipped model, or kind:path (docs/rewards.md)."},
+	{name: "reward.weight", doc: "Weight of this reward in the sum. 0 measures the aspect without training on it.", min: 0, max: 1e6},
+	{name: "reward.heatmap", doc: "Where the fault is: the reward's own heatmap, its class activation map, or the gradient\nof its score.", options: []string{"head", "cam", "saliency"}},
 	{name: "reward.threshold", doc: "Heatmap in [0,1]; above it a pixel is faulty. Higher makes smaller masks.", min: 0, max: 1},
 	{name: "reward.dilate", doc: "Pixels that the mask grows on every side.", min: 0, max: 512},
-	{name: "reward.min_area", doc: "Share of the picture; a smaller mask counts as no fault.", min: 0, max: 1},
+	{name: "reward.min_area", doc: "Share of the image; a smaller mask counts as no fault.", min: 0, max: 1},
 	{name: "reward.held_out", doc: "A judge that is never trained on, for the gate and for eval. Empty is none."},
 
-	{name: "region.weight", doc: "Pull toward the base picture outside the mask. 0 is plain DRaFT.", min: 0, max: 1e6},
-	{name: "region.norm", doc: "How the difference outside the mask is measured: rms does not depend on the size of the\npicture, frobenius is the paper's, local sees small new objects best.", options: []string{"rms", "frobenius", "local"}},
-	{name: "region.max_coverage", doc: "Share of the picture; a mask that covers more raises an alarm.", min: 0, max: 1},
+	{name: "region.weight", doc: "Pull toward the base image outside the mask. 0 is plain DRaFT.", min: 0, max: 1e6},
+	{name: "region.norm", doc: "How the difference outside the mask is measured: rms does not depend on the size of the\nimage, frobenius is the paper's, local is best at noticing small new objects.", options: []string{"rms", "frobenius", "local"}},
+	{name: "region.max_coverage", doc: "Share of the image; a mask that covers more raises an alarm.", min: 0, max: 1},
 
 	{name: "train.steps", doc: "Updates of the LoRA weights.", min: 1, max: 1e7},
-	{name: "train.batch", doc: "Pictures at once: memory grows with it.", min: 1, max: 4096},
-	{name: "train.accumulate", doc: "Batches before each update: as a larger batch, at no memory.", min: 1, max: 4096},
-	{name: "train.learning_rate", doc: "Too high shows as pictures that drift outside the mask.", min: 1e-9, max: 1},
-	{name: "train.schedule", doc: "Of the learning rate: constant, warmup (rises over the first 10 steps), or cosine (the\nsame, then falls to 0 at the last).", options: []string{"constant", "warmup", "cosine"}},
+	{name: "train.batch", doc: "Images per batch: memory grows with it.", min: 1, max: 4096},
+	{name: "train.accumulate", doc: "Batches before each update: a larger batch without more memory.", min: 1, max: 4096},
+	{name: "train.learning_rate", doc: "Too high a rate shows as images that drift outside the mask.", min: 1e-9, max: 1},
+	{name: "train.schedule", doc: "Schedule of the learning rate: constant, warmup (rises over the first 10 steps), or cosine (the\nsame, then falls to 0 at the last).", options: []string{"constant", "warmup", "cosine"}},
 	{name: "train.backprop_steps", doc: "K of DRaFT-K: last denoising steps that gradients pass through, at most\nsample.num_steps. Time grows with it, and memory up to 3.", min: 1, max: 999},
 	{name: "train.noised_copies", doc: "DRaFT-LV: further noised copies of the last step, for backprop_steps = 1.", min: 0, max: 64},
-	{name: "train.augment", doc: "Show rewards each picture a little shifted, mirrored and noisy; without, they are deceived\nby invisible patterns."},
+	{name: "train.augment", doc: "Show rewards each image a little shifted, mirrored and noisy; without it, invisible\npatterns deceive them."},
 	{name: "train.grad_clip", doc: "Largest norm of the gradient; 0 does not clip.", min: 0, max: 1e6},
-	{name: "train.seed", doc: "Every random choice follows from it.", min: 0, max: 1 << 53},
-	{name: "train.prompts", doc: "A list that `focusnfix presets` names, or a text file with one prompt a line; those after\na line \"[held out]\" are kept for evaluation."},
-	{name: "train.seeds_per_prompt", doc: "Pictures for each prompt. Prompts times seeds should be 48 at least.", min: 1, max: 1e6},
-	{name: "train.checkpoint_every", doc: "Steps between checkpoints; the gate judges there.", min: 1, max: 1e7},
-	{name: "train.images_every", doc: "Steps between the pictures that are kept for looking at.", min: 1, max: 1e7},
+	{name: "train.seed", doc: "Random seed of the whole training.", min: 0, max: 1 << 53},
+	{name: "train.prompts", doc: "A list that `focusnfix presets` names, or a text file with one prompt a line; those after\na line \"[held out]\" are only for evaluation."},
+	{name: "train.seeds_per_prompt", doc: "Images per prompt. Prompts times seeds should be at least 48.", min: 1, max: 1e6},
+	{name: "train.checkpoint_every", doc: "Steps between checkpoints; the gate checks each.", min: 1, max: 1e7},
+	{name: "train.images_every", doc: "Steps between the images that are saved to look at.", min: 1, max: 1e7},
 
-	{name: "gate.held_out_drop", doc: "How far a held-out judge may fall below its mean on base pictures, in standard\ndeviations of its scores there.", min: 0, max: 100},
-	{name: "gate.statistics_range", doc: "How far brightness, edges, colours and diversity may move from the base pictures', in\nstandard deviations.", min: 0, max: 100},
-	{name: "gate.action", doc: "When a judge falls or a statistic leaves its range: warn, stop, or go back to the last\ngood checkpoint and stop.", options: []string{"warn", "stop", "rollback"}},
+	{name: "gate.held_out_drop", doc: "How far a held-out judge may fall below its mean on base images, in standard\ndeviations of its scores there.", min: 0, max: 100},
+	{name: "gate.statistics_range", doc: "How far brightness, edges, colors and diversity may move from those of the base images, in\nstandard deviations.", min: 0, max: 100},
+	{name: "gate.action", doc: "What to do when a judge falls or a statistic leaves its range: warn, stop, or roll back to\nthe last good checkpoint and stop.", options: []string{"warn", "stop", "rollback"}},
 }
 
 // field is one setting inside a Config.

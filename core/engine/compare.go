@@ -19,7 +19,7 @@ type Compare struct {
 	Run        run.Folder
 	Checkpoint run.Checkpoint
 	Against    *run.Folder // a run with the same base model, or nil
-	Pictures   int         // faulty pictures of the base model that are wanted
+	Pictures   int         // faulty images of the base model that are wanted
 	Shown      int         // rows of the sheet
 
 	Warn     func(line string)
@@ -31,7 +31,7 @@ type Compare struct {
 const faultThreshold = 0.5
 
 const (
-	mostPerFaulty = 4  // pictures that are drawn at most for each faulty one that is wanted
+	mostPerFaulty = 4  // images that are drawn at most for each faulty one that is wanted
 	trialPictures = 24 // by which a checkpoint of the other run is chosen
 	tie           = 0.05
 	setSeeds      = 1 << 40 // beyond those of any training
@@ -72,7 +72,7 @@ func (c Compare) Do(ctx context.Context) (*eval.Comparison, error) {
 	x := &comparing{Compare: c, ctx: ctx, pipeline: s.Pipeline, references: kept}
 	x.set, err = eval.NewSet(evaluator, eval.SetOptions{
 		Trained: aspectsOf(config), Next: s.setPair, Faulty: c.Pictures, Most: c.Pictures * mostPerFaulty, Threshold: faultThreshold,
-		Progress: func(faulty, _ int) error { return x.progress("base model, faulty pictures", faulty, c.Pictures) },
+		Progress: func(faulty, _ int) error { return x.progress("base model, faulty images", faulty, c.Pictures) },
 	})
 	if err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func (s *Session) setPair(i int) core.Pair {
 	return core.Pair{Prompt: s.HeldOut[i/2%len(s.HeldOut)], Seed: setSeeds + uint64(i)}
 }
 
-// fits checks that the other run starts from the same pictures.
+// fits checks that the other run starts from the same images.
 func (c Compare) fits(config core.Config) error {
 	if c.Against == nil {
 		return nil
@@ -116,7 +116,7 @@ func (c Compare) fits(config core.Config) error {
 		return err
 	}
 	if ours.ModelHash != theirs.ModelHash || other.Sample != config.Sample {
-		return fmt.Errorf("%s and %s draw with other models or samplers: their base pictures differ", c.Run.Name(), c.Against.Name())
+		return fmt.Errorf("%s and %s draw with other models or samplers: their base images differ", c.Run.Name(), c.Against.Name())
 	}
 	return nil
 }
@@ -147,10 +147,10 @@ func (x *comparing) all(config core.Config) (*eval.Comparison, error) {
 	x.result = eval.NewComparison(x.set, tie)
 	x.result.Run, x.result.Preset, x.result.Model = x.Run.Name(), info.Preset, info.Model
 	if x.result.Faulty < x.Pictures && x.Warn != nil {
-		x.Warn(fmt.Sprintf("%d of %d pictures of the base model are faulty, %d were wanted", x.result.Faulty, x.result.Pictures, x.Pictures))
+		x.Warn(fmt.Sprintf("%d of %d images of the base model are faulty, %d were wanted", x.result.Faulty, x.result.Pictures, x.Pictures))
 	}
 	if x.result.Faulty == 0 {
-		return nil, fmt.Errorf("none of %d pictures of the base model has a fault: nothing to compare", x.result.Pictures)
+		return nil, fmt.Errorf("none of %d images of the base model has a fault: nothing to compare", x.result.Pictures)
 	}
 	if err := x.add(config, x.Run, x.Checkpoint); err != nil || x.Against == nil {
 		return x.result, err

@@ -29,7 +29,7 @@ func FindDraft(runs, preset string) (run.Folder, error) {
 	return run.Folder{}, fmt.Errorf("%s: no finished run of preset %s with region.weight 0, which is plain DRaFT", runs, preset)
 }
 
-// choose finds the checkpoint that repairs as large a share of the first pictures as ours does; of several
+// choose finds the checkpoint that repairs as large a share of the first images as ours does; of several
 // the one whose mean reward is nearest, and then the earliest.
 func (x *comparing) choose(f run.Folder) (run.Checkpoint, error) {
 	all, err := f.Checkpoints()

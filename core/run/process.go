@@ -35,7 +35,7 @@ func (f Folder) thisProcess() (*Process, error) {
 	return &Process{PID: os.Getpid(), Started: started, Host: host, Folder: dir}, err
 }
 
-// alive tells whether the process still runs. sure is false on another machine, where nobody can tell.
+// alive reports whether the process still runs. sure is false on another machine, where nobody can tell.
 func (p *Process) alive() (alive, sure bool) {
 	if host, err := os.Hostname(); err != nil || host != p.Host {
 		return false, false
@@ -100,7 +100,7 @@ func (f Folder) State(info Info) string {
 	return info.State // one that pauses may be silent for as long as it likes
 }
 
-// worksOn tells whether the process means this folder; a copy of it has the same run.json.
+// worksOn reports whether the process means this folder; a copy of it has the same run.json.
 func (p *Process) worksOn(dir string) bool {
 	its, err := os.Stat(p.Folder)
 	if err != nil {
