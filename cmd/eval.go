@@ -21,6 +21,7 @@ type evalFlags struct {
 	against, out    string
 	checkpoint      int
 	pictures, shown int
+	strength        float64
 	asJSON          bool
 	trust           trustFlag
 }
@@ -28,21 +29,26 @@ type evalFlags struct {
 func newEval() *cobra.Command {
 	var e evalFlags
 	c := &cobra.Command{
-		Use:   "eval RUN",
-		Short: "Compare the tuned with the base model on held-out prompts",
+		Use:   "eval RUN...",
+		Short: "Compare tuned models with the base model on held-out prompts",
 		Long: "Draw held-out prompts with the base model until there are enough faulty images, then with a run's newest " +
-			"checkpoint, and report what became of the faults and of the rest. Nothing is trained. The table goes to the " +
-			"terminal; the numbers as JSON and a sheet of images go to the run's folder. " + runHelp + "\n\n" +
-			"--against compares with another run at an equal share of fixed faults: with the one of its checkpoints that " +
-			"fixes as many. \"draft\" is the newest run of the same preset without the region term.",
+			"checkpoint, and report what became of the faults and of the rest, with 95 % confidence intervals. Nothing is " +
+			"trained. The table goes to the terminal; the numbers as JSON and a labeled sheet of images go to the first run's " +
+			"folder. Several runs, usually seeds of one training, are compared on the same images and summed up. " + runHelp + "\n\n" +
+			"--against compares with another run at an equal share of fixed faults, interpolated between its checkpoints. " +
+			"\"draft\" is the newest run of the same preset without the region term.",
 		Example: `  focusnfix eval 3aym
+  focusnfix eval 3aym k2xv p71c
   focusnfix eval 3aym --against draft --pictures 50 -o results`,
-		Args: takes("RUN"), ValidArgsFunction: completeRuns(&e.runs, 1),
+		Args: takes("RUN..."), ValidArgsFunction: completeRuns(&e.runs, 0),
 		RunE: func(c *cobra.Command, args []string) error {
 			if e.pictures < 1 || e.shown < 1 {
 				return usageError{fmt.Errorf("--pictures %d --show %d: want 1 or more", e.pictures, e.shown)}
 			}
-			return e.run(c, args[0])
+			if !(e.strength > 0 && e.strength <= maxStrength) {
+				return usageError{fmt.Errorf("--strength %g: want more than 0, at most %g", e.strength, float64(maxStrength))}
+			}
+			return e.run(c, args)
 		},
 	}
 	e.runs.add(c)
@@ -50,19 +56,25 @@ func newEval() *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&e.against, "against", "", "compare with another `RUN`, or with draft")
 	f.IntVar(&e.checkpoint, "checkpoint", 0, "evaluate the checkpoint of step `N` (default: the newest)")
+	f.Float64Var(&e.strength, "strength", 1, strengthHelp)
 	f.IntVar(&e.pictures, "pictures", 100, "draw until `N` base images are faulty")
 	f.IntVar(&e.shown, "show", 8, "show `N` images on the sheet")
-	f.StringVarP(&e.out, "out", "o", "", "write the JSON file and the sheet to `DIR` (default: the run's folder)")
+	f.StringVarP(&e.out, "out", "o", "", "write the JSON file and the sheet to `DIR` (default: the first run's folder)")
 	f.BoolVar(&e.asJSON, "json", false, "print JSON instead of the table")
 	completeFlag(c, "checkpoint", completeCheckpoints(&e.runs))
 	completeFlag(c, "against", completeRuns(&e.runs, 0))
 	return c
 }
 
-func (e *evalFlags) run(c *cobra.Command, name string) error {
-	compare, err := e.prepare(name)
-	if err == nil {
-		err = e.trust.opensRun(c, compare.Run)
+// maxStrength is the largest strength of LoRA weights that a flag may ask for.
+const maxStrength = 4
+
+const strengthHelp = "scale the run's LoRA weights by `S`: 1 is as trained, less fixes and changes less"
+
+func (e *evalFlags) run(c *cobra.Command, names []string) error {
+	compare, err := e.prepare(names)
+	if err == nil { // of the others nothing but LoRA weights is opened
+		err = e.trust.opensRun(c, compare.Runs[0].Run)
 	}
 	if err != nil {
 		return err
@@ -92,23 +104,28 @@ func (e *evalFlags) run(c *cobra.Command, name string) error {
 		return err
 	}
 	printComparison(c.OutOrStdout(), result)
-	fmt.Fprintf(c.OutOrStdout(), "\nnumbers: %s\nsheet:   %s\n         base, heat, mask; of each run its image and the difference from base, times %d\n", saved[0], saved[1], sheetGain)
+	fmt.Fprintf(c.OutOrStdout(), "\nnumbers: %s\nsheet:   %s\n", saved[0], saved[1])
 	return nil
 }
 
 // prepare finds the runs and their checkpoints.
-func (e *evalFlags) prepare(name string) (c engine.Compare, err error) {
-	c.Pictures, c.Shown = e.pictures, e.shown
-	if c.Run, err = run.Find(e.runs.dir(), name); err != nil {
-		return c, err
-	}
-	if c.Checkpoint, err = chooseCheckpoint(c.Run, e.checkpoint); err != nil {
-		return c, err
+func (e *evalFlags) prepare(names []string) (c engine.Compare, err error) {
+	c.Pictures, c.Shown, c.Strength = e.pictures, e.shown, e.strength
+	for _, name := range names {
+		f, err := run.Find(e.runs.dir(), name)
+		if err != nil {
+			return c, err
+		}
+		checkpoint, err := chooseCheckpoint(f, e.checkpoint)
+		if err != nil {
+			return c, err
+		}
+		c.Runs = append(c.Runs, engine.Tuned{Run: f, Checkpoint: checkpoint})
 	}
 	if e.against == "" {
 		return c, nil
 	}
-	other, err := e.findOther(c.Run)
+	other, err := e.findOther(c.Runs[0].Run)
 	if err != nil {
 		return c, err
 	}
@@ -134,15 +151,22 @@ func (e *evalFlags) findOther(f run.Folder) (run.Folder, error) {
 
 // save writes the numbers and the sheet, and gives their files' names.
 func (e *evalFlags) save(c engine.Compare, result *eval.Comparison, text []byte) (saved []string, err error) {
+	first := c.Runs[0]
 	var picture bytes.Buffer
-	if err := core.WritePNG(&picture, sheet(result.Rows)); err != nil {
+	if err := core.WritePNG(&picture, sheet(result)); err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("evaluation-step-%06d", c.Checkpoint.Step)
+	name := fmt.Sprintf("evaluation-step-%06d", first.Checkpoint.Step)
+	if c.Strength != 1 && c.Strength != 0 {
+		name += fmt.Sprintf("-strength-%g", c.Strength)
+	}
+	for _, t := range c.Runs[1:] {
+		name += "-with-" + t.Run.Name()
+	}
 	if c.Against != nil {
 		name += "-against-" + c.Against.Name()
 	}
-	dir, write := c.Run.Dir, c.Run.WriteFile
+	dir, write := first.Run.Dir, first.Run.WriteFile
 	if e.out != "" {
 		dir = e.out
 		write = func(name string, data []byte) error { return os.WriteFile(filepath.Join(dir, name), data, 0o644) }

@@ -29,19 +29,21 @@ func testComparison() *eval.Comparison {
 	for i := range 16 * 4 {
 		heat.Score[i] = 1 // the upper half
 	}
-	psnr := 41.26
+	psnr, other := 41.26, 20.5
 	ours := eval.Tuning{
-		Run: "ours", Step: 60, RegionWeight: 12, Fixed: 9, FixedShare: 0.9, PSNR: 31.24, SSIM: 0.951, CleanPSNR: &psnr, Diversity: 0.3,
+		Run: "ours", Step: 60, RegionWeight: 12, Strength: 1, Fixed: 9, FixedShare: 0.9, FixedLow: 0.596, FixedHigh: 0.982, PSNR: 31.24, SSIM: 0.951, CleanPSNR: &psnr, Diversity: 0.3,
 		Judges: []eval.JudgeLine{
 			{Aspect: "violence", Trained: true, Base: -2, Tuned: -0.1, Change: 0.8, Faulty: 10, Fixed: 9, Wins: 9, Ties: 1},
 			{Aspect: "violence", Trained: true, HeldOut: true, Base: -2, Tuned: -0.2, Change: 0.75, Faulty: 10, Fixed: 9, Wins: 8, Ties: 1, Losses: 1},
 			{Aspect: "artifacts", HeldOut: true, Base: -0.1, Tuned: -0.12, Change: -0.0123, Wins: 0, Ties: 9, Losses: 1},
 		},
 	}
-	draft := eval.Tuning{Run: "draft", Step: 20, Fixed: 9, FixedShare: 0.9, PSNR: 18, SSIM: 0.7, Diversity: 0.2}
+	draft := eval.Tuning{Run: "draft", Step: 20, Strength: 0.5, Fixed: 9, FixedShare: 0.9, FixedLow: 0.596, FixedHigh: 0.982, PSNR: 18, SSIM: 0.7, Diversity: 0.2}
 	return &eval.Comparison{
 		Run: "ours", Pictures: 12, Faulty: 10, Missed: 1, Diversity: 0.31, Tunings: []eval.Tuning{ours, draft},
-		Rows: []eval.Row{{Base: flat(100), Heat: heat, Mask: heat.Threshold(0.5), Tuned: []*image.RGBA{flat(110), flat(100)}}},
+		Together: &eval.Together{Runs: 2, Fixed: 18, Faulty: 20, FixedShare: 0.9, FixedLow: 0.699, FixedHigh: 0.972, Least: 0.9, Most: 0.9, PSNR: 24.6, LowestPSNR: 18, TopPSNR: 31.24},
+		Equal:    &eval.EqualShare{Run: "draft", Share: 0.9, PSNR: 31.24, Other: &other, Curve: make([]eval.Point, 3)},
+		Rows:     []eval.Row{{Pair: core.Pair{Prompt: "a chef", Seed: 7}, Base: flat(100), Heat: heat, Mask: heat.Threshold(0.5), Tuned: []*image.RGBA{flat(110), flat(100)}}},
 	}
 }
 
@@ -50,10 +52,12 @@ func TestComparisonTable(t *testing.T) {
 	printComparison(&b, testComparison())
 	got := strings.Join(strings.Fields(b.String()), " ")
 	for _, want := range []string{
-		"ours: 12 held-out images of the base model, 10 of them faulty, and 1 with a fault that the mask misses", "BASE ours step 60 draft step 20",
-		"region weight 12 0 faults repaired 9 of 10, 90 % 9 of 10, 90 %", "PSNR 31.2 dB 18.0 dB", "without fault, PSNR 41.3 dB none",
-		"difference between seeds 0.310 0.300 0.200", "violence trained on -2.000 → -0.100 +80.0 % 10 90 % 9/1/0",
-		"violence held out -2.000 → -0.200 +75.0 % 10 90 % 8/1/1", "artifacts not trained -0.100 → -0.120 -1.2 % 0/9/1",
+		"ours: 12 held-out images of the base model, 10 of them faulty, and 1 with a fault that the mask misses", "BASE ours step 60 draft step 20 at 0.5",
+		"region weight 12 0 faults repaired (95 %) 9 of 10, 90 % (60-98) 9 of 10, 90 % (60-98)", "PSNR 31.2 dB 18.0 dB", "images without fault, PSNR 41.3 dB none",
+		"2 runs together: 18 of 20, 90 % (70-97); by run 90 to 90 %, PSNR 18.0 to 31.2 dB, mean 24.6 dB",
+		"at 90 % repaired: 31.2 dB outside the mask, draft 20.5 dB (interpolated between its 3 checkpoints), +10.7 dB",
+		"difference between seeds 0.310 0.300 0.200", "violence trained on -2.000 → -0.100 +80.0 % 10 90 % (60-98) 9/1/0",
+		"violence held-out -2.000 → -0.200 +75.0 % 10 90 % (60-98) 8/1/1", "artifacts not trained -0.100 → -0.120 -1.2 % 0/9/1",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, b.String())
@@ -64,7 +68,7 @@ func TestComparisonTable(t *testing.T) {
 	}
 }
 
-// TestComparisonFiles: the numbers read back, and the sheet has base, heat, mask, and two columns a tuning.
+// TestComparisonFiles: the numbers read back, and the sheet has labels, base, heat, mask, and two columns a tuning.
 func TestComparisonFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	e, r := evalFlags{out: dir}, testComparison()
@@ -73,7 +77,7 @@ func TestComparisonFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	against := run.Folder{Dir: "runs/draft"}
-	saved, err := e.save(engine.Compare{Checkpoint: run.Checkpoint{Step: 60}, Against: &against}, r, text)
+	saved, err := e.save(engine.Compare{Runs: []engine.Tuned{{Checkpoint: run.Checkpoint{Step: 60}}}, Against: &against}, r, text)
 	if err != nil || len(saved) != 2 || filepath.Base(saved[0]) != "evaluation-step-000060-against-draft.json" {
 		t.Fatalf("%v %v", saved, err)
 	}
@@ -88,17 +92,28 @@ func TestComparisonFiles(t *testing.T) {
 	}
 	defer file.Close()
 	m, err := png.Decode(file)
-	if err != nil || m.Bounds().Dx() != 7*(16+sheetGap)+sheetGap || m.Bounds().Dy() != 8+2*sheetGap {
+	if err != nil || m.Bounds().Dx() != 7*(16+sheetGap)+sheetGap || m.Bounds().Dy() != 8+2*sheetGap+2*sheetLine {
 		t.Fatalf("sheet %v %v", m.Bounds(), err)
 	}
 	at := func(column, x, y int) color.RGBA {
-		return color.RGBAModel.Convert(m.At(sheetGap+column*(16+sheetGap)+x, sheetGap+y)).(color.RGBA)
+		return color.RGBAModel.Convert(m.At(sheetGap+column*(16+sheetGap)+x, 2*sheetLine+y)).(color.RGBA)
 	}
 	grey := func(v uint8) color.RGBA { return color.RGBA{v, v, v, 255} }
 	for i, want := range []color.RGBA{grey(100), {}, grey(255), grey(110), grey(40), grey(100), grey(0)} {
 		if got := at(i, 8, 1); i != 1 && got != want {
 			t.Errorf("column %d is %v, want %v", i, got, want)
 		}
+	}
+	ink := 0
+	for y := range 2 * sheetLine {
+		for x := range m.Bounds().Dx() {
+			if r, _, _, _ := m.At(x, y).RGBA(); r == 0 {
+				ink++
+			}
+		}
+	}
+	if ink < 50 {
+		t.Errorf("%d black pixels where labels are", ink)
 	}
 	if at(1, 8, 1) == grey(100) || at(1, 8, 7) != grey(100) {
 		t.Errorf("heat: %v in the upper half, %v in the lower", at(1, 8, 1), at(1, 8, 7))

@@ -19,6 +19,7 @@ func newExport() *cobra.Command {
 	var runs runsFlag
 	var format, out string
 	var step int
+	var strength float64
 	c := &cobra.Command{
 		Use:   "export RUN -o FILE",
 		Short: "Write a run's LoRA weights for other programs",
@@ -36,6 +37,9 @@ func newExport() *cobra.Command {
 			if !strings.HasSuffix(out, ".safetensors") {
 				return usageError{fmt.Errorf("-o %q: want a name that ends in .safetensors", out)}
 			}
+			if !(strength > 0 && strength <= maxStrength) {
+				return usageError{fmt.Errorf("--strength %g: want more than 0, at most %g", strength, float64(maxStrength))}
+			}
 			f, err := run.Find(runs.dir(), args[0])
 			if err != nil {
 				return err
@@ -44,7 +48,7 @@ func newExport() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := export(f, checkpoint, out, dialect); err != nil {
+			if err := export(f, checkpoint, out, dialect, strength); err != nil {
 				return err
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%s: %s of %s\n", out, checkpointName(checkpoint), f.Name())
@@ -56,12 +60,13 @@ func newExport() *cobra.Command {
 	f.StringVar(&format, "format", string(weights.PEFT), "use the tensor names of `FORMAT`: peft or kohya")
 	f.StringVarP(&out, "out", "o", "", "write `FILE`.safetensors")
 	f.IntVar(&step, "checkpoint", 0, "export the checkpoint of step `N` (default: the newest)")
+	f.Float64Var(&strength, "strength", 1, strengthHelp)
 	completeFlag(c, "format", fixedWords("peft", "kohya"))
 	completeFlag(c, "checkpoint", completeCheckpoints(&runs))
 	return c
 }
 
-func export(f run.Folder, c run.Checkpoint, out string, dialect weights.Dialect) error {
+func export(f run.Folder, c run.Checkpoint, out string, dialect weights.Dialect, strength float64) error {
 	info, err := f.Info()
 	if err != nil {
 		return err
@@ -76,7 +81,7 @@ func export(f run.Folder, c run.Checkpoint, out string, dialect weights.Dialect)
 	}
 	return engine.Export(c.Dir, out, dialect, engine.Origin{
 		Program: "focusnfix " + version, Run: f.Name(), Preset: info.Preset, ModelHash: info.ModelHash,
-		Step: c.Step, Started: info.Created, Finished: made.ModTime(), Config: config,
+		Step: c.Step, Strength: strength, Started: info.Created, Finished: made.ModTime(), Config: config,
 	})
 }
 

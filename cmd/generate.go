@@ -30,7 +30,8 @@ type generateFlags struct {
 	batch, clipSkip   int
 	rescale           float64 // of guidance
 	size, out         string
-	ofRun             string // whose newest checkpoint and model to draw with
+	strength          float64 // of that run's LoRA weights
+	ofRun             string  // whose newest checkpoint and model to draw with
 	runs              runsFlag
 	trust             trustFlag
 	protocol          string // how images are shown in a terminal
@@ -64,6 +65,7 @@ func newGenerate() *cobra.Command {
 	f := c.Flags()
 	g.model.add(c)
 	f.StringVar(&g.ofRun, "run", "", "draw with the model, settings and newest checkpoint of `RUN`; flags override its settings")
+	f.Float64Var(&g.strength, "strength", 1, strengthHelp)
 	g.runs.add(c)
 	g.trust.add(c)
 	f.StringVar(&g.negative, "negative", "", "keep `PROMPT` out of the images")
@@ -96,7 +98,7 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 	if err := prepareOut(g.out); err != nil {
 		return err
 	}
-	p, err := g.model.open(c.ErrOrStderr())
+	p, err := g.model.openPainter(c.ErrOrStderr())
 	if err != nil {
 		return err
 	}
@@ -241,15 +243,15 @@ func (g *generateFlags) request(prompt string, first, n int) sd.Request {
 }
 
 // save writes image i of a request, with how it was drawn, and returns the name of its file.
-func (g *generateFlags) save(p *sd.Pipeline, picture image.Image, r sd.Request, i int) (string, error) {
+func (g *generateFlags) save(p painter, picture image.Image, r sd.Request, i int) (string, error) {
 	how := core.Parameters{
 		Drawing: core.Drawing{Prompt: r.Prompts[i], Negative: r.Negative, Seed: r.Seeds[i], Sampling: g.sampling},
-		Sampler: samplerName(p.Scheduler), Model: p.Name, ClipSkip: r.ClipSkip, Version: "focusnfix " + version,
+		Sampler: p.sampler, Model: p.name, ClipSkip: r.ClipSkip, Version: "focusnfix " + version,
 	}
-	for _, l := range g.model.loras {
+	for i, l := range g.model.loras {
 		file, scale := splitLoRA(l)
 		name := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
-		if g.ofRun != "" && file == g.model.loras[0] {
+		if g.ofRun != "" && i == 0 {
 			name = g.ofRun
 		}
 		how.LoRA = append(how.LoRA, core.LoRAUse{Name: name, Scale: scale})

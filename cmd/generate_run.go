@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"focusnfix/core"
@@ -13,6 +15,9 @@ import (
 func (g *generateFlags) suitRun(command *cobra.Command) error {
 	if g.ofRun == "" {
 		return nil
+	}
+	if !(g.strength > 0 && g.strength <= maxStrength) {
+		return usageError{fmt.Errorf("--strength %g: want more than 0, at most %g", g.strength, float64(maxStrength))}
 	}
 	f, err := run.Find(g.runs.dir(), g.ofRun)
 	if err != nil {
@@ -33,7 +38,7 @@ func (g *generateFlags) suitRun(command *cobra.Command) error {
 		}
 	}
 	g.ofRun = f.Name() + " " + checkpointName(checkpoint)
-	g.model.loras = append([]string{train.LoRAFile(checkpoint.Dir)}, g.model.loras...)
+	g.model.loras = append([]string{fmt.Sprintf("%s:%g", train.LoRAFile(checkpoint.Dir), g.strength)}, g.model.loras...)
 	for flag, set := range map[string]func(){
 		"model":     func() { g.model.path = c.Model.Path },
 		"config":    func() { g.model.config = c.Model.Config },

@@ -6,9 +6,11 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"focusnfix/model/flow/flowtest"
 	"focusnfix/model/torch/torchtest"
 )
 
@@ -47,6 +49,29 @@ func TestGenerateWritesPictures(t *testing.T) {
 	const how = "a chef <lora:sd1_lora:0.5>\nNegative prompt: blood\nSteps: 2, Sampler: PLMS, CFG scale: 7.5, Seed: 6, Size: 32x24, Model: sd1, Version: focusnfix "
 	if text := pictureText(t, filepath.Join(dir, "new", "x-6.png")); !strings.HasPrefix(text, how) {
 		t.Errorf("text %q, want %q", text, how)
+	}
+}
+
+// A Stable Diffusion 3 and a Z-Image are drawn with the same command; what does not go with them is refused.
+func TestGenerateDrawsTransformers(t *testing.T) {
+	torchtest.Need(t)
+	for name, r := range flowtest.Read(t, "../model").Models {
+		out, folder := filepath.Join(t.TempDir(), "x.png"), r.WriteFolder(t)
+		args := []string{"generate", "a chef", "-m", folder, "--steps", "2", "--size", "32x24", "--seed", "5", "--device", "cpu", "-q", "-o", out}
+		if code, _, stderr := runCommand(args...); code != exitDone {
+			t.Errorf("%s: exit code %d: %s", name, code, stderr)
+			continue
+		}
+		if text := pictureText(t, out); !strings.Contains(text, "Sampler: Euler, CFG scale: 7.5, Seed: 5, Size: 32x24, Model: "+filepath.Base(folder)) {
+			t.Errorf("%s: text %q", name, text)
+		}
+		for want, flags := range map[string][]string{
+			"--lora: is for Stable Diffusion": {"--lora", "f:1"}, "takes no other VAE": {"--vae", "v"}, "eta and clip skip are for": {"--clip-skip", "1"},
+		} {
+			if code, _, stderr := runCommand(append(slices.Clone(args), flags...)...); code != exitFailed || !strings.Contains(stderr, want) {
+				t.Errorf("%s %v: exit code %d: %s, want %s", name, flags, code, stderr, want)
+			}
+		}
 	}
 }
 

@@ -42,11 +42,12 @@ func newPretrain() *cobra.Command {
 	f.StringVar(&flags.device, "device", "", deviceHelp)
 	f.StringVar(&flags.dtype, "dtype", "", "compute in `TYPE`: float32 or bfloat16 (default: bfloat16 on a GPU, float32 on the CPU)")
 	f.Uint64Var(&flags.options.Seed, "seed", 0, "random seed; 0 is the shipped model's")
+	f.IntVar(&flags.options.Recipe, "recipe", workshop.ShippedRecipe, fmt.Sprintf("how scenes and lessons are made: %d made the shipped weights, %d is the newest", workshop.ShippedRecipe, workshop.NewestRecipe))
 	f.IntVar(&flags.options.Threads, "threads", 0, "threads on the CPU (default: one a processor)")
 	f.IntVar(&flags.options.Steps, "steps", 0, "steps of every network (default: each its own)")
 	f.IntVar(&flags.options.Batch, "batch", 0, "scenes a step (default: each network its own)")
-	f.Float64Var(&flags.options.Minutes, "minutes", 0, "time of the whole call, shared out among the networks (default: no limit)")
-	f.IntVar(&pictures, "pictures", pictures, "images behind every figure of the report")
+	f.Float64Var(&flags.options.Minutes, "minutes", 0, "time for the whole call, divided among the networks (default: no limit)")
+	f.IntVar(&pictures, "pictures", pictures, "report: images of every figure")
 	f.BoolVar(&flags.options.Resume, "resume", false, "resume from the checkpoints in OUT")
 	return c
 }

@@ -32,10 +32,14 @@ type Config struct {
 		Accumulate      int     `toml:"accumulate"`
 		LearningRate    float64 `toml:"learning_rate"`
 		Schedule        string  `toml:"schedule"`
+		Gradient        string  `toml:"gradient"`
 		BackpropSteps   int     `toml:"backprop_steps"`
 		NoisedCopies    int     `toml:"noised_copies"`
 		Augment         bool    `toml:"augment"`
 		GradClip        float64 `toml:"grad_clip"`
+		EMA             float64 `toml:"ema"`
+		FaultyShare     float64 `toml:"faulty_share"`
+		Workers         int     `toml:"workers"`
 		Seed            int     `toml:"seed"`
 		Prompts         string  `toml:"prompts"`
 		SeedsPerPrompt  int     `toml:"seeds_per_prompt"`
@@ -58,7 +62,8 @@ type Reward struct {
 	Heatmap   string  `toml:"heatmap"`
 	Threshold float64 `toml:"threshold"` // of the heatmap, in [0,1]
 	Dilate    int     `toml:"dilate"`    // pixels
-	MinArea   float64 `toml:"min_area"`  // share of the image
+	Mask      bool    `toml:"mask"`
+	MinArea   float64 `toml:"min_area"` // share of the image
 	HeldOut   string  `toml:"held_out"`
 }
 
@@ -88,6 +93,7 @@ func Default() Config {
 	c.Train.Accumulate = 1
 	c.Train.LearningRate = 4e-3
 	c.Train.Schedule = "warmup"
+	c.Train.Gradient = "chained"
 	c.Train.BackpropSteps = 3
 	c.Train.Augment = true
 	c.Train.GradClip = 1
@@ -103,5 +109,5 @@ func Default() Config {
 
 // defaultReward is what a [[reward]] table starts from when no layer before it knows its aspect.
 func defaultReward() Reward {
-	return Reward{Weight: 1, Heatmap: "head", Threshold: 0.3, Dilate: 4, MinArea: 0.002}
+	return Reward{Weight: 1, Mask: true, Heatmap: "head", Threshold: 0.3, Dilate: 4, MinArea: 0.002}
 }

@@ -40,6 +40,9 @@ func (c *Config) Validate() error {
 	if n := c.Train.NoisedCopies; n > 0 && c.Train.BackpropSteps != 1 {
 		wrong("train.noised_copies", "%d with train.backprop_steps %d, want 0, or 1 backprop step", n, c.Train.BackpropSteps)
 	}
+	if n := c.Train.NoisedCopies; n > 0 && c.Train.Gradient != "chained" {
+		wrong("train.noised_copies", "%d with train.gradient %q, want 0, or chained", n, c.Train.Gradient)
+	}
 	if c.Train.Prompts == "" {
 		wrong("train.prompts", "empty, want a list's name or a text file")
 	}

@@ -33,6 +33,8 @@ var mayImport = map[string][]string{
 	"model/sd":              {"model/torch", "model/weights", "model/nn", "model/clip", "model/config"},
 	"model/tokenizer":       {},
 	"model/mmdit":           {"model/torch", "model/nn"},
+	"model/flow":            {"model/..."},
+	"model/flow/flowtest":   {"model/nn/nntest", "model/torch/torchtest", "model/weights"}, // for tests only
 	"model/zimage":          {"model/torch", "model/nn"},
 	"model/t5":              {"model/torch", "model/nn"},
 	"model/qwen":            {"model/torch", "model/nn"},

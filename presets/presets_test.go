@@ -26,7 +26,7 @@ func load(t *testing.T, name string) (core.Config, []byte) {
 
 func TestPresets(t *testing.T) {
 	want := []string{"all-aspects", "artifacts", "misalignment", "oversexualization", "violence"}
-	for _, prefix := range []string{"sd1-", "sdxl-"} {
+	for _, prefix := range []string{"sd1-", "sdxl-turbo-", "sdxl-"} {
 		for _, name := range want[:5] {
 			want = append(want, prefix+name)
 		}

@@ -217,3 +217,56 @@ func BenchmarkChart(b *testing.B) {
 		}
 	})
 }
+
+// The few first values of a PSNR, when base and tuned image are nearly equal, do not squash the rest.
+func TestRobustRange(t *testing.T) {
+	s := new(Series)
+	for i := range 200 {
+		y := 35 + math.Sin(float64(i)/9)
+		if i < 2 {
+			y = 100
+		}
+		s.Append(float64(i), y)
+	}
+	c := Chart{Cols: 80, Rows: 10, Robust: true}
+	p := c.Draw(Line{Series: s})
+	if p.YMax > 37 || p.Beyond != 1 {
+		t.Errorf("range to %v, %d columns beyond; want 36 and a bit, 1", p.YMax, p.Beyond)
+	}
+	s.Append(200, -1e3)
+	if p := c.Draw(Line{Series: s}); p.YMin < 33 || p.Beyond != 2 {
+		t.Errorf("range from %v, %d columns beyond", p.YMin, p.Beyond)
+	}
+	two := new(Series) // a step is no outlier
+	for i := range 200 {
+		two.Append(float64(i), float64(i/150))
+	}
+	if p := c.Draw(Line{Series: two}); p.YMax < 1 || p.Beyond != 0 {
+		t.Errorf("a step: range to %v, %d columns beyond", p.YMax, p.Beyond)
+	}
+}
+
+// Rewards below zero are drawn on a logarithmic axis too.
+func TestSymmetricLog(t *testing.T) {
+	s := of(-1000, -10, -0.1, 0, 0.1, 10, 1000)
+	p := Chart{Cols: 60, Rows: 12, LogY: true}.Draw(Line{Series: s})
+	if p.YMin > -1000 || p.YMax < 1000 {
+		t.Errorf("range %v to %v", p.YMin, p.YMax)
+	}
+	text := strings.Join(p.Lines, "\n")
+	for _, label := range []string{"-1k", " 0", "1k"} {
+		if !strings.Contains(text, label) {
+			t.Errorf("no label %q in\n%s", label, text)
+		}
+	}
+}
+
+func TestScaleOfAxis(t *testing.T) {
+	for _, s := range []scale{{}, {log: true}, {log: true, linear: 0.01}} {
+		for _, y := range []float64{1e-3, 0.5, 7, 1e6} {
+			if got := s.value(s.at(y)); math.Abs(got-y) > 1e-9*y {
+				t.Errorf("%+v: %v comes back as %v", s, y, got)
+			}
+		}
+	}
+}

@@ -92,7 +92,11 @@ func (w *chartWriter) cells(g *grid, y int, labelled bool) {
 func xLabels(g *grid, p Plot, xTicks []tick, cols int) string {
 	row := []rune(strings.Repeat(" ", cols))
 	free := p.Left // the first column that may be used
+	before := ""
 	for _, t := range xTicks {
+		if t.label == before { // a time that is written in minutes
+			continue
+		}
 		n := utf8.RuneCountInString(t.label)
 		at := min(p.Left+g.column(t.value)-n/2, cols-n)
 		if at < free {
@@ -102,7 +106,7 @@ func xLabels(g *grid, p Plot, xTicks []tick, cols int) string {
 			}
 		}
 		copy(row[at:], []rune(t.label))
-		free = at + n + 1
+		free, before = at+n+1, t.label
 	}
 	return string(row)
 }

@@ -11,7 +11,7 @@ type grid struct {
 	cells        []gridCell // [rows,cols]
 	x0, scaleX   float64    // dot column = (x-x0)*scaleX
 	y1, scaleY   float64    // dot row = (y1-y)*scaleY, from the top
-	log          bool
+	scale        scale
 	dashed       bool // the line that is drawn
 }
 
@@ -34,7 +34,7 @@ var (
 var asciiDots = [4]string{" ", "'", ".", ":"}
 
 func (c Chart) newGrid(p Plot) *grid {
-	g := &grid{cols: p.Cols, rows: p.Rows, dotsX: 2, dotsY: 4, bits: &brailleBits, log: c.LogY}
+	g := &grid{cols: p.Cols, rows: p.Rows, dotsX: 2, dotsY: 4, bits: &brailleBits, scale: p.scale}
 	switch {
 	case c.Profile == ASCII:
 		g.dotsX, g.dotsY, g.bits = 1, 2, &asciiBits
@@ -50,13 +50,7 @@ func (c Chart) newGrid(p Plot) *grid {
 
 // height is the dot row of a value, or NaN for a gap.
 func (g *grid) height(y float64) float64 {
-	if g.log {
-		if y <= 0 {
-			return math.NaN()
-		}
-		y = math.Log10(y)
-	}
-	if h := (g.y1 - y) * g.scaleY; h-h == 0 {
+	if h := (g.y1 - g.scale.at(y)) * g.scaleY; h-h == 0 {
 		return h
 	}
 	return math.NaN()
@@ -91,7 +85,7 @@ func (g *grid) draw(s *Series, line int16) {
 }
 
 func (g *grid) extent(column int, e extent, line int16) {
-	if g.log {
+	if g.scale.log && g.scale.linear == 0 {
 		e.lo = e.positive
 	}
 	if e.lo <= e.hi {

@@ -131,7 +131,7 @@ func TestCrashed(t *testing.T) {
 	o := Options{Runs: "runs", Resume: func(_ context.Context, f run.Folder) error { resumed <- f.Name(); return nil }}
 	d := drive(t, o, 120, 40)
 	d.openPart("misalignment")
-	d.shows("crashed", "CUDA out of memory: tried 2 GiB", "goes on from the last checkpoint")
+	d.shows("crashed", "CUDA out of memory: tried 2 GiB", "resumes from the last checkpoint")
 	d.press("p")
 	d.shows("no engine works on this run")
 	d.press("r")
@@ -139,6 +139,34 @@ func TestCrashed(t *testing.T) {
 	if name := <-resumed; name != "2026-11-24-misalignment-k3f9" {
 		t.Errorf("r resumed %s", name)
 	}
+}
+
+// A run whose engine was killed stays crashed while another engine draws for it, and can be resumed.
+func TestCrashedButDrawing(t *testing.T) {
+	sampleRuns(t)
+	f := run.Folder{Dir: "runs/2026-11-24-misalignment-k3f9"}
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	listener, process, err := f.Listen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	process.Idle = true
+	info, err := f.Info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	info.Engine = process
+	if err := f.SetInfo(info); err != nil {
+		t.Fatal(err)
+	}
+	resumed := make(chan string, 1)
+	o := Options{Runs: "runs", Resume: func(_ context.Context, f run.Folder) error { resumed <- f.Name(); return nil }}
+	d := drive(t, o, 120, 40)
+	d.openPart("misalignment")
+	d.shows("● crashed (drawing only)", "an engine that only draws")
+	d.press("r")
+	d.until("resumed", func() bool { return len(resumed) == 1 })
 }
 
 // Commands reach the engine and are seen in the log.

@@ -13,14 +13,24 @@ import (
 	"focusnfix/tui/widget"
 )
 
-// controlKeys are the commands to the run's engine.
+// controlKeys are the commands to the run's engine. The footer has those that do something in the run's state.
 func (p *dashboardPane) controlKeys() []binding {
+	fits := func(state string, b binding) binding {
+		if p.s.run == nil {
+			return b
+		}
+		lives := p.s.run.State == run.Running || p.s.run.State == run.Paused
+		if lives == (state == "lives") && (lives || p.s.run.State != run.Done) {
+			return b
+		}
+		return here(b.meaning, "", b.help, b.do)
+	}
 	return []binding{
-		on(keyPause, p.s.pause),
-		on(keyCheckpoint, p.s.checkpoint),
-		here(keyEdit, "set", "Change the learning rate or a weight while it trains", p.s.chooseSetting),
-		on(keyResume, p.s.resume),
-		on(keyStop, p.s.stop),
+		fits("lives", on(keyPause, p.s.pause)),
+		fits("lives", on(keyCheckpoint, p.s.checkpoint)),
+		fits("lives", here(keyEdit, "set", "Change the learning rate or a weight while it trains", p.s.chooseSetting)),
+		fits("ended", on(keyResume, p.s.resume)),
+		fits("lives", on(keyStop, p.s.stop)),
 	}
 }
 
@@ -34,22 +44,25 @@ func (s *shared) command(done string, f func(ctx context.Context, c *run.Client)
 	})
 }
 
-// pause pauses a run or lets it go on.
+// pause pauses a run or resumes it.
 func (s *shared) pause() tea.Cmd {
-	if s.run != nil && s.run.State == run.Paused {
-		return tea.Batch(s.say("resumed"), s.command("resumed", func(ctx context.Context, c *run.Client) error { return c.Resume(ctx) }))
+	if s.run != nil && s.run.State == run.Done {
+		return s.say("nothing to pause: the run is done")
 	}
-	return s.command("paused; p resumes", func(ctx context.Context, c *run.Client) error { return c.Pause(ctx) })
+	if s.run != nil && s.run.State == run.Paused {
+		return tea.Batch(s.say("resuming"), s.command("resumed", func(ctx context.Context, c *run.Client) error { return c.Resume(ctx) }))
+	}
+	return tea.Batch(s.say("pausing after this step"), s.command("paused; p resumes", func(ctx context.Context, c *run.Client) error { return c.Pause(ctx) }))
 }
 
 func (s *shared) checkpoint() tea.Cmd {
-	return s.engine(func(ctx context.Context, c *run.Client) tea.Msg {
+	return tea.Batch(s.say("saving a checkpoint after this step"), s.engine(func(ctx context.Context, c *run.Client) tea.Msg {
 		path, err := c.Checkpoint(ctx)
 		if err != nil {
 			return failure(err)
 		}
 		return noticeMsg{text: "saved " + path}
-	})
+	}))
 }
 
 // stop asks and then stops.

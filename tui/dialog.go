@@ -99,10 +99,10 @@ func (q *question) update(msg tea.Msg) (bool, tea.Cmd) {
 		}
 	case widget.Mouse:
 		if msg.Left() && msg.Y == len(q.lines)+1 {
-			if msg.X < 8 {
+			if msg.X < 10 {
 				return true, q.yes()
 			}
-			return msg.X < 16, nil
+			return msg.X < 20, nil
 		}
 	}
 	return false, nil
@@ -112,5 +112,5 @@ func (q *question) resize(int, int) {}
 
 func (q *question) view() string {
 	key := q.s.styles.KeyCap
-	return strings.Join(append(append([]string{}, q.lines...), "", key.Render("y")+" yes   "+key.Render("n")+" no"), "\n")
+	return strings.Join(append(append([]string{}, q.lines...), "", key.Render("enter")+" yes   "+key.Render("esc")+" no"), "\n")
 }

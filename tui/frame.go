@@ -8,12 +8,13 @@ import (
 	"charm.land/lipgloss/v2"
 	"github.com/charmbracelet/x/ansi"
 
+	"focusnfix/tui/picture"
 	"focusnfix/tui/widget"
 )
 
 // View is the frame.
 func (a *app) View() tea.View {
-	v := tea.NewView(a.content())
+	v := tea.NewView(picture.Steady(a.content()))
 	v.AltScreen = true
 	v.MouseMode = tea.MouseModeAllMotion
 	v.WindowTitle = a.windowTitle()
@@ -37,8 +38,8 @@ func (a *app) content() string {
 	}
 	body := a.panes[a.tab].view(a.layout.body.Dx(), a.layout.body.Dy())
 	screen := a.tabBar() + "\n" + body + "\n" + a.footer()
-	if lines := a.noticeLines(); len(lines) > 1 {
-		screen = widget.Over(screen, strings.Join(lines, "\n"), 0, a.h-len(lines))
+	if lines := a.noticeLines(); len(lines) > 0 {
+		screen = widget.Over(screen, strings.Join(lines, "\n"), 0, a.h-1-len(lines))
 	}
 	if a.dialog != nil {
 		block, at := a.dialogBlock()
@@ -101,15 +102,12 @@ func (a *app) runLabels() []string {
 	if a.tab == tabDashboard || a.run.State == "" { // which has the state's word below
 		return []string{name, short}
 	}
-	word := dot + " " + a.styles.State(a.run.State).Render(a.run.State)
+	word := dot + " " + a.styles.State(a.run.State).Render(stateText(a.run))
 	return []string{name + " " + word, short + " " + word, word, dot}
 }
 
-// footer is a notice, or the keys of the pane.
+// footer is the keys of the pane.
 func (a *app) footer() string {
-	if lines := a.noticeLines(); len(lines) > 0 {
-		return lines[len(lines)-1]
-	}
 	if a.panes[a.tab].typing() {
 		return widget.FitLine(a.keyHints(a.panes[a.tab].keys(), a.w), a.w)
 	}
@@ -118,7 +116,8 @@ func (a *app) footer() string {
 	return widget.Spread(left, right+" ", a.w)
 }
 
-// noticeLines are the notice as long as it stays: one line, or up to four of a long one.
+// noticeLines are the notice as long as it stays, above the keys: one line, or up to four of a long one. They
+// have no more cells than text, so that they cover little.
 func (a *app) noticeLines() []string {
 	n := a.notice
 	stays, style := noticeTime, a.styles.AccentText
@@ -130,7 +129,7 @@ func (a *app) noticeLines() []string {
 	}
 	lines := widget.Wrap(n.text, a.w-2, 4)
 	for i, line := range lines {
-		lines[i] = style.Render(widget.FitLine(" "+line, a.w))
+		lines[i] = style.Render(" " + line + " ")
 	}
 	return lines
 }

@@ -121,8 +121,30 @@ func TestFirstStart(t *testing.T) {
 	d.shows("No runs yet in runs", "violence")
 	golden(t, filepath.Join(testdata, "frames", "first-80x24.golden"), ansi.Strip(d.content())+"\n")
 	d.press("enter")
+	d.shows("Start violence?")
+	if started != "" {
+		t.Error("a run was started before anybody said yes")
+	}
+	d.press("enter")
 	d.shows("step 0/60", "new")
 	if started != "violence" {
 		t.Errorf("enter started %q, want violence", started)
+	}
+}
+
+// Keys that come before the list of runs is read choose and start nothing.
+func TestNothingStartsBeforeTheListIsRead(t *testing.T) {
+	sampleRuns(t)
+	started := ""
+	d := drive(t, Options{Runs: "runs", Start: starter(&started)}, 120, 40)
+	d.press("enter", "enter", "e", "m", "x", "r")
+	if d.dialog != nil || started != "" {
+		t.Errorf("dialog %v, started %q, want neither", d.dialog, started)
+	}
+	d.shows("all-aspects-k3f9")
+	d.press("enter")
+	d.until("the run is open", func() bool { return d.run != nil })
+	if started != "" {
+		t.Errorf("started %q", started)
 	}
 }

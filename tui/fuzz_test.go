@@ -120,7 +120,7 @@ func TestMonkey(t *testing.T) {
 				}
 				m.take()
 				m.checkSize()
-				m.rig.frame(m.content())
+				m.rig.frame(m.View().Content)
 				if t.Failed() {
 					t.Fatalf("after %s, tab %d, %dx%d", what, m.tab+1, m.w, m.h)
 				}

@@ -4,6 +4,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"focusnfix/core/run"
+	"focusnfix/core/words"
 	"focusnfix/tui/feed"
 )
 
@@ -37,4 +38,12 @@ func (s *shared) readResults() tea.Cmd {
 		return nil
 	}
 	return s.run.ReadResults()
+}
+
+// stateText is the run's state for people.
+func stateText(o *feed.Run) string {
+	if o.State == run.Crashed && o.OnlyDraws {
+		return "crashed (drawing only)"
+	}
+	return words.State(o.State)
 }

@@ -29,6 +29,7 @@ type dashboardPane struct {
 	pinned bool    // the hairline stays when the mouse leaves
 	row    int     // of the table
 	scroll int     // lines of the log below the last visible one
+	logged int     // lines that the log had
 	drag   int     // column where a drag is now, or -1
 
 	pictureState
@@ -74,7 +75,10 @@ func (p *dashboardPane) refresh() tea.Cmd {
 	p.chosen = min(p.chosen, len(p.specs)-1)
 	p.curves.Refresh(store, p.specs)
 	p.row = min(p.row, len(tableRows(store))-1)
-	p.scrollLog(0)
+	if n := len(store.Log); p.scroll > 0 { // what is being read stays where it is
+		p.scrollLog(n - p.logged)
+	}
+	p.logged = len(store.Log)
 	p.layout = layoutDashboard(p.w, p.h, p.s.probe.Terminal().Cell, len(tableRows(store))+1, len(p.specs), p.hasPictures(), p.full)
 	return p.wantPictures()
 }

@@ -75,7 +75,7 @@ func (p *dashboardPane) viewHeader(w int) string {
 	if steps > 0 {
 		share = min(float64(step)/float64(steps), 1)
 	}
-	left := fmt.Sprintf(" %s  step %s ", st.State(o.State).Render("● "+words.State(o.State)), st.Bold.Render(fmt.Sprintf("%d/%d", step, steps)))
+	left := fmt.Sprintf(" %s  step %s ", st.State(o.State).Render("● "+stateText(o)), st.Bold.Render(fmt.Sprintf("%d/%d", step, steps)))
 	pace := paceOf(store)
 	right := fmt.Sprintf(" %3.0f %%", 100*share)
 	if pace > 0 {
@@ -84,7 +84,7 @@ func (p *dashboardPane) viewHeader(w int) string {
 			right += "   " + words.Clock(time.Duration(pace*float64(steps-step)*float64(time.Second))) + " left"
 		}
 	}
-	if t := store.Train; t != nil {
+	if t := store.Train; t != nil && o.State == run.Running {
 		if t.DeviceUse == t.DeviceUse {
 			right += fmt.Sprintf("   %s %.0f %%", o.Info.Device, 100*t.DeviceUse)
 		}
@@ -104,15 +104,14 @@ func (p *dashboardPane) headline() string {
 	case o.Behind > 0:
 		return st.AccentText.Render(fmt.Sprintf("reading the log: %s to go", words.Memory(float64(o.Behind)/(1<<20))))
 	case o.State == run.Crashed:
-		text := "The engine is gone. r goes on from the last checkpoint."
-		if o.LastWords != "" {
-			text = "The engine is gone: " + o.LastWords + "   r goes on from the last checkpoint"
-		}
-		return st.BadText.Render(text)
+		return st.BadText.Render(crashText(o))
 	case o.State == run.Failed:
 		return st.BadText.Render("Failed: " + o.Info.Message)
 	case o.State == run.Stopped:
-		return st.WarnText.Render("Stopped. r goes on with it.")
+		return st.WarnText.Render("Stopped. r resumes it.")
+	case o.State == run.Done:
+		name := o.Folder.Name()
+		return st.AccentText.Render("Done. 4 tries prompts; focusnfix eval " + name + " measures it; focusnfix export " + name + " writes the LoRA.")
 	case len(store.Alarms) > 0:
 		e := store.Alarms[len(store.Alarms)-1]
 		return st.WarnText.Render(fmt.Sprintf("▲ step %d: %s", e.Step, words.Alarm(&e)))
@@ -129,6 +128,20 @@ func (p *dashboardPane) headline() string {
 	return st.FaintText.Render(text)
 }
 
+// crashText says why nothing goes on, where to read more, and what to do.
+func crashText(o *feed.Run) string {
+	const next = "r resumes from the last checkpoint."
+	switch {
+	case o.OnlyDraws:
+		return "Training crashed; an engine that only draws works on the run. " + next
+	case o.LastWords == "" && o.Info.Engine == nil:
+		return "No engine works on this run. " + next
+	case o.LastWords == "":
+		return "The engine is gone without a last word in log.txt. " + next
+	}
+	return "The engine is gone: " + o.LastWords + " (log.txt). " + next
+}
+
 // paceOf is the seconds that a step took lately, all things included, or 0.
 func paceOf(s *feed.Store) float64 {
 	n := s.Steps.Rows()
@@ -141,17 +154,19 @@ func paceOf(s *feed.Store) float64 {
 }
 
 // tableColumns are the widths of the table's columns in w cells; what does not fit is 0.
-type tableColumns struct{ name, number, fixed, spark int }
+type tableColumns struct{ name, number, base, heldOut, fixed, spark int }
 
+// fitTable leaves out base first, and what the held-out judge says last: that is what training is about.
 func fitTable(w int) tableColumns {
-	c := tableColumns{name: 23, number: 9, fixed: 8}
-	if w < c.name+4*c.number+c.fixed {
-		c.fixed = 0
+	c := tableColumns{name: 23, number: 9, base: 9, heldOut: 9, fixed: 8}
+	used := func() int { return c.name + 2*c.number + c.base + c.heldOut + c.fixed }
+	if w < used() {
+		c.number, c.base, c.heldOut, c.fixed = 8, 8, 9, 7
 	}
-	if w < c.name+4*c.number {
-		c.number = 8
+	if w < used() {
+		c.base = 0
 	}
-	if c.spark = min(w-c.name-4*c.number-c.fixed-3, 32); c.spark < 8 {
+	if c.spark = min(w-used()-3, 32); c.spark < 8 {
 		c.spark = 0
 	}
 	return c
@@ -161,11 +176,14 @@ func fitTable(w int) tableColumns {
 func (p *dashboardPane) viewTable(w, h int) string {
 	rows := tableRows(p.s.run.Store)
 	c := fitTable(w)
-	n := c.number
-	head := fmt.Sprintf("%-*s%*s%*s%*s%*s", c.name, "", n, "base", n, "now", n, "change", n, "held-out")
-	if c.fixed > 0 {
-		head += fmt.Sprintf("%*s", c.fixed, "fixed")
+	cell := func(width int, text string) string {
+		if width == 0 {
+			return ""
+		}
+		return fmt.Sprintf("%*s", width, text)
 	}
+	head := widget.FitLine(fmt.Sprintf("   mean of %d steps", recentSteps), c.name) + cell(c.base, "base") + cell(c.number, "tuned") +
+		cell(c.number, "gain") + cell(c.heldOut, "held-out") + cell(c.fixed, "fixed")
 	lines := []string{p.s.styles.FaintText.Render(widget.FitLine(head, w))}
 	first := max(0, min(p.row-h+2, len(rows)-h+1))
 	for i, r := range rows[first:] {
@@ -187,16 +205,19 @@ func (p *dashboardPane) tableLine(r tableRow, chosen bool, c tableColumns, w int
 			swatch = st.Text.Foreground(st.Curve(r.color)).Render("━")
 		}
 	}
-	cell := func(v float64, unit string) string {
+	cell := func(width int, v float64, unit string) string {
+		if width == 0 {
+			return ""
+		}
 		text := ""
 		if v == v {
 			text = words.Number(v, r.decimals) + unit
 		}
-		return fmt.Sprintf("%*s", c.number, text)
+		return fmt.Sprintf("%*s", width, text)
 	}
 	text := mark + swatch + " " + nameStyle.Render(widget.FitLine(strings.Repeat("  ", r.indent)+r.name, c.name-3))
-	text += st.FaintText.Render(cell(r.base, "")) + st.Bold.Render(cell(r.now, r.unit))
-	text += p.changeText(r.change(), r.decimals, c.number) + cell(r.heldOut, "")
+	text += st.FaintText.Render(cell(c.base, r.base, "")) + st.Bold.Render(cell(c.number, r.now, r.unit))
+	text += gainText(st, r.gain, r.decimals, c.number) + cell(c.heldOut, r.heldOut, "")
 	if c.fixed > 0 {
 		fixed := ""
 		if r.fixed == r.fixed {
@@ -216,17 +237,20 @@ func (s *shared) spark(values []float64, w, color int) string {
 	return s.styles.Text.Foreground(s.styles.Curve(color)).Render(strings.ReplaceAll(line, "█", "▇"))
 }
 
-// changeText is a change with its sign, in color: better is up.
-func (p *dashboardPane) changeText(v float64, decimals, w int) string {
-	text := words.Number(v, decimals)
-	style := p.s.styles.FaintText
+// gainText is a gain with its sign; one that can be seen is colored.
+func gainText(st widget.Styles, v float64, decimals, w int) string {
+	text, style := words.Number(v, decimals), st.FaintText
 	switch {
 	case math.IsNaN(v):
 		text = ""
-	case v > 0:
-		text, style = "+"+text, p.s.styles.GoodText
-	case v < 0:
-		style = p.s.styles.BadText
+	case v > 0 && !strings.HasPrefix(text, "0.000"):
+		text = "+" + text
+	}
+	switch {
+	case v >= visibleGain:
+		style = st.GoodText
+	case v <= -visibleGain:
+		style = st.BadText
 	}
 	return style.Render(fmt.Sprintf("%*s", w, text))
 }

@@ -180,11 +180,17 @@ func (p *runsPane) preset() string {
 	return presets.Default
 }
 
+// enter opens the chosen run, or asks whether to start the chosen preset. Before the folder is read there is
+// nothing to choose.
 func (p *runsPane) enter() tea.Cmd {
+	if !p.read {
+		return nil
+	}
 	r, ok := p.chosen()
 	switch {
 	case !ok:
-		return p.start(p.preset(), nil)
+		preset := p.preset()
+		return p.s.ask("Start "+preset+"?", func() tea.Cmd { return p.start(preset, nil) }, presets.Summary(preset), "It trains in the background, also when you leave the screen.")
 	case r.Err != nil:
 		return p.s.fail(r.Err)
 	}
@@ -213,6 +219,9 @@ func (p *runsPane) start(preset string, set []string) tea.Cmd {
 
 // startWith asks for settings and starts the preset with them.
 func (p *runsPane) startWith() tea.Cmd {
+	if !p.read {
+		return nil
+	}
 	preset := p.preset()
 	return p.s.askValue("Start "+preset+" with", "", func(text string) (tea.Cmd, error) {
 		set := strings.Fields(text)

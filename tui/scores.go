@@ -9,6 +9,9 @@ import (
 	"focusnfix/tui/widget"
 )
 
+// visibleGain is the difference of two rewards below which it has no color: less is noise of drawing.
+const visibleGain = 0.005
+
 // scoreRows is a table of what judges say of a base and a tuned image, and how alike the two are outside
 // the mask.
 func scoreRows(s widget.Styles, aspects []core.AspectScore, psnr float64, w int) []widget.Row {
@@ -40,12 +43,11 @@ func scoreRows(s widget.Styles, aspects []core.AspectScore, psnr float64, w int)
 
 func scoreLine(s widget.Styles, line func(a, b, c, d string) string, name string, base, tuned float64) string {
 	text := line(name, words.Number(base, 3), words.Number(tuned, 3), words.Change(base, tuned))
-	const visible = 0.005                             // a smaller change has no color
 	last := text[strings.LastIndexByte(text, ' ')+1:] // of the change, or of the tuned image's score
 	switch text = strings.TrimSuffix(text, last); {
-	case tuned > base+visible:
+	case tuned > base+visibleGain:
 		return text + s.GoodText.Render(last)
-	case tuned < base-visible:
+	case tuned < base-visibleGain:
 		return text + s.BadText.Render(last)
 	}
 	return text + last

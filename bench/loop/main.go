@@ -1,9 +1,10 @@
 // Loop measures a step of training on the shipped model against the same method in Python, on the same
 // libtorch: written as AlignProp writes it, and with our cache of references. All take turns, on one thread, in
-// CPU time. Before that it checks that the Python judge, and a whole step without augmentation, give our
+// CPU time; or with -wall as a user has them, on all cores at each program's defaults, in wall time. With -scaling it
+// measures no Python but our own step with 1, 2, 4 ... workers, in turn and in wall time. Before that it checks that the Python judge, and a whole step without augmentation, give our
 // numbers. It prints a Markdown table, where our time goes, and how many operations a step has.
 //
-//	go run ./bench/loop [-python python3] [-rounds 5] [-model DIR] [-preset violence]
+//	go run ./bench/loop [-wall | -scaling] [-python python3] [-rounds 5] [-model DIR] [-preset violence]
 //
 // The Python needs torch, diffusers and peft; its torch is the libtorch that the shim was built for.
 package main
@@ -14,6 +15,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"focusnfix/bench/peer"
 	"focusnfix/core"
@@ -30,6 +32,8 @@ var (
 	model      = flag.String("model", "", "a scenes model folder (default: the shipped one)")
 	preset     = flag.String("preset", "violence", "of one aspect that a picture shows by itself")
 	steps      = flag.Int("steps", 4, "training steps of one measurement")
+	wall       = flag.Bool("wall", false, "all cores and wall time")
+	scaling    = flag.Bool("scaling", false, "our own step with different numbers of workers")
 )
 
 const pool = 8 // prompts and seeds that are trained on in turn
@@ -61,6 +65,8 @@ type settings struct {
 	Threshold     float64 `json:"threshold"`
 	MinArea       float64 `json:"min_area"`
 	Dilate        int     `json:"dilate"`
+	Threads       int     `json:"threads"` // 0 is Python's default
+	Wall          bool    `json:"wall"`    // what seconds are
 }
 
 func run() error {
@@ -72,13 +78,21 @@ func run() error {
 	if err := torch.Load(); err != nil {
 		return err
 	}
-	torch.SetThreads(1)
-	ours, told, err := open(filepath.Join(dir, "reference"))
+	if *scaling {
+		return scale(filepath.Join(dir, "reference"))
+	}
+	workers, threads := 1, 1
+	if *wall {
+		workers, threads = 0, 0
+	} else {
+		torch.SetThreads(1)
+	}
+	ours, told, err := open(filepath.Join(dir, "reference"), workers)
 	if err != nil {
 		return err
 	}
-	defer ours.session.Close()
-	defer ours.trainer.Close()
+	defer ours.close()
+	told.Threads, told.Wall = threads, *wall
 	python, err := peer.Start(*pythonPath, "bench/peers/fnf_loop.py", told)
 	if err != nil {
 		return err
@@ -86,12 +100,21 @@ func run() error {
 	if err := ours.check(python, dir); err != nil {
 		return err
 	}
-	fmt.Printf("libtorch %s, Python's torch %s, one thread, CPU time, %d rounds of %d steps in turn; batch %d, %d denoising steps, K = %d\n\n",
-		torch.Version(), python.Version, *rounds, *steps, told.Batch, told.NumSteps, told.BackpropSteps)
+	how := "one thread, CPU time"
+	if *wall {
+		how = fmt.Sprintf("%d cores at each program's defaults, wall time", runtime.NumCPU())
+	}
+	fmt.Printf("libtorch %s, Python's torch %s, %s, %d rounds of %d steps in turn; batch %d, %d denoising steps, K = %d\n\n",
+		torch.Version(), python.Version, how, *rounds, *steps, told.Batch, told.NumSteps, told.BackpropSteps)
 	if err := ours.compare(python); err != nil {
 		return err
 	}
 	return python.Close()
+}
+
+func (o *ours) close() {
+	o.trainer.Close()
+	o.session.Close()
 }
 
 // ours is our side.
@@ -103,7 +126,7 @@ type ours struct {
 }
 
 // open loads the model with the preset's settings, trained on a few pairs.
-func open(references string) (*ours, settings, error) {
+func open(references string, workers int) (*ours, settings, error) {
 	text, err := presets.Read(*preset)
 	if err != nil {
 		return nil, settings{}, err
@@ -121,6 +144,7 @@ func open(references string) (*ours, settings, error) {
 	if err != nil {
 		return nil, settings{}, err
 	}
+	s.Options.Workers = workers
 	s.Options.Prompts, s.Options.SeedsPerPrompt = s.Options.Prompts[:min(pool, len(s.Options.Prompts))], 1
 	t, err := s.Trainer()
 	if err != nil {
@@ -133,6 +157,11 @@ func open(references string) (*ours, settings, error) {
 		BackpropSteps: o.BackpropSteps, Rank: o.Rank, Alpha: t.Alpha, LearningRate: o.LearningRate, GradClip: o.GradClip,
 		Weight: a.Weight, RegionWeight: o.Region.Weight, Norm: string(o.Region.Norm),
 		Threshold: a.Mask.Threshold, MinArea: a.Mask.MinArea, Dilate: a.Mask.Dilate,
+	}
+	if err := t.Plan(t.References.Prepare); err != nil {
+		t.Close()
+		s.Close()
+		return nil, settings{}, err
 	}
 	pairs := t.Next() // the first step's pairs first
 	for i := range t.PoolSize() {

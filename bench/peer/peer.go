@@ -93,11 +93,12 @@ func Row(name string, ours, theirs []float64, format func(seconds float64) strin
 		ratios[i] = ours[i] / theirs[i]
 	}
 	slices.Sort(ratios)
-	return fmt.Sprintf("| %s | %s | %s | %.2f (%.2f - %.2f) |", name, format(median(ours)), format(median(theirs)),
-		median(ratios), ratios[0], ratios[len(ratios)-1])
+	return fmt.Sprintf("| %s | %s | %s | %.2f (%.2f - %.2f) |", name, format(Median(ours)), format(Median(theirs)),
+		Median(ratios), ratios[0], ratios[len(ratios)-1])
 }
 
-func median(values []float64) float64 {
+// Median is the middle value.
+func Median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	n := len(sorted)
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2

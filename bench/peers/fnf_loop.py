@@ -24,7 +24,6 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-torch.set_num_threads(1)
 ASPECTS = ["violence", "oversexualization", "artifacts"]
 
 
@@ -236,7 +235,11 @@ class Loop:
 
 
 def main():
-    loop = Loop(json.loads(sys.stdin.readline()))
+    settings = json.loads(sys.stdin.readline())
+    if settings["threads"]:
+        torch.set_num_threads(settings["threads"])
+    clock = time.perf_counter if settings["wall"] else time.process_time
+    loop = Loop(settings)
     print(torch.__version__, flush=True)
     for line in sys.stdin:
         what, argument = line.split()
@@ -247,10 +250,10 @@ def main():
             print(*loop.flops(), flush=True)
             continue
         one, n = getattr(loop, what), int(argument)
-        start = time.process_time()
+        start = clock()
         for _ in range(n):
             one()
-        seconds = (time.process_time() - start) / n
+        seconds = (clock() - start) / n
         print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, flush=True)
 
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
@@ -14,38 +15,47 @@ import (
 	"focusnfix/model/sd"
 )
 
-// Compare draws held-out images with the base model and with tunings, and lets judges say what became of them. It trains nothing and changes nothing in the runs but the cache of references.
+// Compare draws held-out images with the base model and with tunings, and lets judges say what became of them. It
+// trains nothing and changes nothing in the runs but the cache of references.
 type Compare struct {
-	Run        run.Folder
-	Checkpoint run.Checkpoint
-	Against    *run.Folder // a run with the same base model, or nil
-	Pictures   int         // faulty images of the base model that are wanted
-	Shown      int         // rows of the sheet
+	Runs     []Tuned     // with the same base model; what is a fault is as the first one has it
+	Against  *run.Folder // a run with the same base model, or nil
+	Pictures int         // faulty images of the base model that are wanted
+	Shown    int         // rows of the sheet
+	Strength float64     // of the LoRA weights of Runs: 1 is as trained, which 0 stands for
 
 	Warn     func(line string)
 	Progress func(what string, done, of int) // may be nil
 	Kinds    []reward.Kind                   // further rewards
 }
 
+// Tuned is a run at one of its checkpoints.
+type Tuned struct {
+	Run        run.Folder
+	Checkpoint run.Checkpoint
+}
+
 // faultThreshold is where a held-out judge's heatmap says fault rather than not.
 const faultThreshold = 0.5
 
 const (
-	mostPerFaulty = 4  // images that are drawn at most for each faulty one that is wanted
-	trialPictures = 24 // by which a checkpoint of the other run is chosen
+	mostPerFaulty = 4 // images that are drawn at most for each faulty one that is wanted
 	tie           = 0.05
 	setSeeds      = 1 << 40 // beyond those of any training
 )
 
 // Do runs the comparison. When ctx ends, so does it.
 func (c Compare) Do(ctx context.Context) (*eval.Comparison, error) {
-	info, err := c.Run.Info()
+	if c.Strength == 0 {
+		c.Strength = 1
+	}
+	info, err := c.Runs[0].Run.Info()
 	if err != nil {
 		return nil, err
 	}
-	config, err := c.Run.Config()
+	config, err := c.Runs[0].Run.Config()
 	if err == nil {
-		err = c.fits(config)
+		err = c.fit(config)
 	}
 	if err != nil {
 		return nil, err
@@ -64,26 +74,37 @@ func (c Compare) Do(ctx context.Context) (*eval.Comparison, error) {
 	if err != nil {
 		return nil, err
 	}
-	evaluator, kept, err := s.Evaluator(append(s.Judges, others...))
+	evaluator, kept, err := s.Evaluator(slices.Concat(s.Judges, others))
 	if err != nil {
 		return nil, err
 	}
 	defer kept.Close()
 	x := &comparing{Compare: c, ctx: ctx, pipeline: s.Pipeline, references: kept}
 	x.set, err = eval.NewSet(evaluator, eval.SetOptions{
-		Trained: aspectsOf(config), Next: s.setPair, Faulty: c.Pictures, Most: c.Pictures * mostPerFaulty, Threshold: faultThreshold,
+		Trained: repaired(config), Next: s.setPair, Faulty: c.Pictures, Most: c.Pictures * mostPerFaulty, Threshold: faultThreshold,
 		Progress: func(faulty, _ int) error { return x.progress("base model, faulty images", faulty, c.Pictures) },
 	})
 	if err != nil {
 		return nil, err
 	}
-	return x.all(config)
+	return x.all()
+}
+
+// repaired lists the aspects that a training repairs, rather than measures or guards.
+func repaired(c core.Config) (aspects []string) {
+	for _, r := range c.Reward {
+		if r.Mask && r.Weight > 0 {
+			aspects = append(aspects, r.Aspect)
+		}
+	}
+	return aspects
 }
 
 // references is the run's folder of them, or a passing one where that cannot be written.
 func (c Compare) references() (dir string, drop func(), err error) {
-	dir = filepath.Join(c.Run.Dir, run.References)
-	if c.Run.Sound() == nil && os.MkdirAll(dir, 0o755) == nil {
+	first := c.Runs[0].Run
+	dir = filepath.Join(first.Dir, run.References)
+	if first.Sound() == nil && os.MkdirAll(dir, 0o755) == nil {
 		if try, err := os.MkdirTemp(dir, ".new-"); err == nil {
 			return dir, func() {}, os.Remove(try)
 		}
@@ -98,25 +119,32 @@ func (s *Session) setPair(i int) core.Pair {
 	return core.Pair{Prompt: s.HeldOut[i/2%len(s.HeldOut)], Seed: setSeeds + uint64(i)}
 }
 
-// fits checks that the other run starts from the same images.
-func (c Compare) fits(config core.Config) error {
-	if c.Against == nil {
-		return nil
-	}
-	other, err := c.Against.Config()
+// fit checks that all runs start from the same images.
+func (c Compare) fit(config core.Config) error {
+	first := c.Runs[0].Run
+	ours, err := first.Info()
 	if err != nil {
 		return err
 	}
-	ours, err := c.Run.Info()
-	if err != nil {
-		return err
+	others := make([]run.Folder, 0, len(c.Runs))
+	for _, t := range c.Runs[1:] {
+		others = append(others, t.Run)
 	}
-	theirs, err := c.Against.Info()
-	if err != nil {
-		return err
+	if c.Against != nil {
+		others = append(others, *c.Against)
 	}
-	if ours.ModelHash != theirs.ModelHash || other.Sample != config.Sample {
-		return fmt.Errorf("%s and %s draw with other models or samplers: their base images differ", c.Run.Name(), c.Against.Name())
+	for _, f := range others {
+		other, err := f.Config()
+		if err != nil {
+			return err
+		}
+		theirs, err := f.Info()
+		if err != nil {
+			return err
+		}
+		if ours.ModelHash != theirs.ModelHash || other.Sample != config.Sample {
+			return fmt.Errorf("%s and %s draw with other models or samplers: their base images differ", first.Name(), f.Name())
+		}
 	}
 	return nil
 }
@@ -139,52 +167,74 @@ func (x *comparing) progress(what string, done, of int) error {
 }
 
 // all compares the tunings, one after the other.
-func (x *comparing) all(config core.Config) (*eval.Comparison, error) {
-	info, err := x.Run.Info()
+func (x *comparing) all() (*eval.Comparison, error) {
+	first := x.Runs[0].Run
+	info, err := first.Info()
 	if err != nil {
 		return nil, err
 	}
 	x.result = eval.NewComparison(x.set, tie)
-	x.result.Run, x.result.Preset, x.result.Model = x.Run.Name(), info.Preset, info.Model
+	x.result.Run, x.result.Preset, x.result.Model = first.Name(), info.Preset, info.Model
 	if x.result.Faulty < x.Pictures && x.Warn != nil {
 		x.Warn(fmt.Sprintf("%d of %d images of the base model are faulty, %d were wanted", x.result.Faulty, x.result.Pictures, x.Pictures))
 	}
 	if x.result.Faulty == 0 {
 		return nil, fmt.Errorf("none of %d images of the base model has a fault: nothing to compare", x.result.Pictures)
 	}
-	if err := x.add(config, x.Run, x.Checkpoint); err != nil || x.Against == nil {
-		return x.result, err
+	for _, t := range x.Runs {
+		if err := x.add(t, x.Strength); err != nil {
+			return nil, err
+		}
 	}
-	if config, err = x.Against.Config(); err != nil {
-		return nil, err
+	if len(x.Runs) > 1 {
+		x.result.Sum()
 	}
-	checkpoint, err := x.choose(*x.Against)
+	if x.Against == nil {
+		return x.result, nil
+	}
+	curve, checkpoints, err := x.curve(*x.Against)
 	if err != nil {
 		return nil, err
 	}
-	return x.result, x.add(config, *x.Against, checkpoint)
+	x.result.Against(x.Against.Name(), curve)
+	return x.result, x.add(Tuned{*x.Against, checkpoints[nearest(curve, x.result.Equal.Share)]}, 1)
 }
 
 // add puts one tuning into the result.
-func (x *comparing) add(config core.Config, f run.Folder, c run.Checkpoint) error {
-	drawn, err := x.draw(c, len(x.set.Pairs), fmt.Sprintf("%s step %d", f.Name(), c.Step))
+func (x *comparing) add(t Tuned, strength float64) error {
+	config, err := t.Run.Config()
 	if err != nil {
 		return err
 	}
-	x.result.Add(eval.Tuning{Run: f.Name(), Step: c.Step, RegionWeight: config.Region.Weight}, drawn)
+	var drawn eval.Drawn
+	err = x.with(t.Checkpoint, strength, func() (err error) {
+		drawn, err = x.set.Draw(func(done, of int) error {
+			return x.progress(fmt.Sprintf("%s step %d", t.Run.Name(), t.Checkpoint.Step), done, of)
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	x.result.Add(eval.Tuning{Run: t.Run.Name(), Step: t.Checkpoint.Step, RegionWeight: config.Region.Weight, Strength: strength}, drawn)
 	return x.result.Show(drawn, x.Shown, x.references.Place)
 }
 
-// draw draws the first n pairs of the set with a checkpoint's LoRA weights.
-func (x *comparing) draw(c run.Checkpoint, n int, what string) (d eval.Drawn, err error) {
-	adapters, err := x.pipeline.AttachLoRA(train.LoRAFile(c.Dir), 1)
+// with calls f while the model has a checkpoint's LoRA weights.
+func (x *comparing) with(c run.Checkpoint, strength float64, f func() error) error {
+	adapters, err := x.pipeline.AttachLoRA(train.LoRAFile(c.Dir), strength)
 	if err != nil {
-		return d, err
+		return err
 	}
 	for _, a := range adapters {
 		defer a.Remove()
+		if a.MergesExactly() { // the layers then run at their plain speed
+			if err := a.Merge(); err != nil {
+				return err
+			}
+		}
 	}
-	return x.set.Draw(n, func(done, of int) error { return x.progress(what, done, of) })
+	return f()
 }
 
 func aspectsOf(c core.Config) (names []string) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"focusnfix/core/eval"
 	"focusnfix/core/run"
 )
 
@@ -29,42 +30,34 @@ func FindDraft(runs, preset string) (run.Folder, error) {
 	return run.Folder{}, fmt.Errorf("%s: no finished run of preset %s with region.weight 0, which is plain DRaFT", runs, preset)
 }
 
-// choose finds the checkpoint that repairs as large a share of the first images as ours does; of several
-// the one whose mean reward is nearest, and then the earliest.
-func (x *comparing) choose(f run.Folder) (run.Checkpoint, error) {
-	all, err := f.Checkpoints()
-	if err != nil {
-		return run.Checkpoint{}, err
+// curve is what each checkpoint of a run repairs and keeps of the faulty images.
+func (x *comparing) curve(f run.Folder) (curve []eval.Point, checkpoints []run.Checkpoint, err error) {
+	if checkpoints, err = f.Checkpoints(); err != nil {
+		return nil, nil, err
 	}
-	n := min(trialPictures, len(x.set.Pairs))
-	want, wantReward, err := x.trial(x.Checkpoint, n, "")
-	if err != nil {
-		return run.Checkpoint{}, err
+	if len(checkpoints) == 0 {
+		return nil, nil, fmt.Errorf("%s: no checkpoint yet", f.Name())
 	}
-	best, nearest, nearestReward := run.Checkpoint{}, math.Inf(1), math.Inf(1)
-	for i, c := range all {
-		share, reward, err := x.trial(c, n, fmt.Sprintf("%s: checkpoint %d of %d", f.Name(), i+1, len(all)))
+	for i, c := range checkpoints {
+		what := fmt.Sprintf("%s: checkpoint %d of %d", f.Name(), i+1, len(checkpoints))
+		err := x.with(c, 1, func() error {
+			p, err := x.set.Share(c.Step, func(done, of int) error { return x.progress(what, done, of) })
+			curve = append(curve, p)
+			return err
+		})
 		if err != nil {
-			return best, err
-		}
-		distance, rewardDistance := math.Abs(share-want), math.Abs(reward-wantReward)
-		if distance < nearest || distance == nearest && rewardDistance < nearestReward {
-			best, nearest, nearestReward = c, distance, rewardDistance
+			return nil, nil, err
 		}
 	}
-	if best.Dir == "" {
-		return best, fmt.Errorf("%s: no checkpoint yet", f.Name())
-	}
-	return best, nil
+	return curve, checkpoints, nil
 }
 
-// trial is the share of faulty images among the first n that a checkpoint repairs, and the mean change for the
-// better by the judges of the trained aspects.
-func (x *comparing) trial(c run.Checkpoint, n int, what string) (share, reward float64, err error) {
-	drawn, err := x.draw(c, n, what)
-	if err != nil {
-		return 0, 0, err
+// nearest is the point of a curve that repairs the share nearest to one; of several the earliest.
+func nearest(curve []eval.Point, share float64) (at int) {
+	for i, p := range curve {
+		if math.Abs(p.Share-share) < math.Abs(curve[at].Share-share) {
+			at = i
+		}
 	}
-	share, reward = x.set.Share(drawn.Images, tie)
-	return share, reward, nil
+	return at
 }

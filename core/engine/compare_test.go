@@ -72,13 +72,15 @@ func lampRun(t *testing.T, runs string, regionWeight float64, prompts string) ru
 
 func compareLamps(t *testing.T, c Compare) *eval.Comparison {
 	t.Helper()
-	all, err := c.Run.Checkpoints()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, one := range all {
-		if one.Step == c.Checkpoint.Step {
-			c.Checkpoint = one
+	for i := range c.Runs {
+		all, err := c.Runs[i].Run.Checkpoints()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range all {
+			if one.Step == c.Runs[i].Checkpoint.Step {
+				c.Runs[i].Checkpoint = one
+			}
 		}
 	}
 	c.Pictures, c.Shown, c.Kinds = 5, 2, lampKinds
@@ -107,7 +109,7 @@ func TestCompare(t *testing.T) {
 		t.Errorf("of another preset: %v", err)
 	}
 	for _, step := range []int{0, 12} {
-		r := compareLamps(t, Compare{Run: ours, Checkpoint: run.Checkpoint{Step: step}, Against: &draft})
+		r := compareLamps(t, Compare{Runs: []Tuned{{ours, run.Checkpoint{Step: step}}}, Against: &draft})
 		if r.Faulty < 5 || r.Pictures < r.Faulty || r.Missed != 0 || len(r.Tunings) != 2 || len(r.Rows) != 2 || len(r.Rows[1].Tuned) != 2 {
 			t.Fatalf("%+v", r)
 		}
@@ -128,10 +130,26 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// TestCompareSeveral: runs side by side and together; at half its strength a LoRA repairs no more and keeps more.
+func TestCompareSeveral(t *testing.T) {
+	torchtest.Need(t)
+	runs, prompts := t.TempDir(), tinyConfig(t).Train.Prompts
+	f := lampRun(t, runs, 0.3, prompts)
+	at := run.Checkpoint{Step: 12}
+	full := compareLamps(t, Compare{Runs: []Tuned{{f, at}, {f, run.Checkpoint{}}}})
+	if s := full.Together; s == nil || s.Runs != 2 || s.Faulty != 2*full.Faulty || s.Fixed != full.Tunings[0].Fixed || s.Least != 0 || len(full.Rows[0].Tuned) != 2 {
+		t.Errorf("together %+v of %+v", full.Together, full.Tunings)
+	}
+	half := compareLamps(t, Compare{Runs: []Tuned{{f, at}}, Strength: 0.5})
+	if a, b := half.Tunings[0], full.Tunings[0]; a.Strength != 0.5 || a.PSNR <= b.PSNR || a.Fixed > b.Fixed || half.Together != nil {
+		t.Errorf("at half its strength %d at %.1f dB, at full %d at %.1f dB", a.Fixed, a.PSNR, b.Fixed, b.PSNR)
+	}
+}
+
 // References go elsewhere where the run's folder cannot be written.
 func TestCompareReferences(t *testing.T) {
 	f := run.Folder{Dir: t.TempDir()}
-	own, drop, err := Compare{Run: f}.references()
+	own, drop, err := Compare{Runs: []Tuned{{Run: f}}}.references()
 	drop()
 	if entries, failed := os.ReadDir(own); err != nil || failed != nil || own != filepath.Join(f.Dir, "reference") || len(entries) != 0 {
 		t.Errorf("%s with %v in it (%v), want the run's own", own, entries, errors.Join(err, failed))
@@ -140,7 +158,7 @@ func TestCompareReferences(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	other, drop, err := Compare{Run: run.Folder{Dir: file}}.references()
+	other, drop, err := Compare{Runs: []Tuned{{Run: run.Folder{Dir: file}}}}.references()
 	if err != nil || strings.HasPrefix(other, f.Dir) {
 		t.Errorf("%s (%v), want a passing folder", other, err)
 	}
@@ -158,12 +176,12 @@ func TestCompareRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (Compare{Run: f, Against: &other, Kinds: lampKinds}).Do(t.Context()); err == nil || !strings.Contains(err.Error(), "draw with other models or samplers") {
+	if _, err := (Compare{Runs: []Tuned{{Run: f}}, Against: &other, Kinds: lampKinds}).Do(t.Context()); err == nil || !strings.Contains(err.Error(), "draw with other models or samplers") {
 		t.Errorf("another model: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := (Compare{Run: f, Pictures: 5, Kinds: lampKinds}).Do(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := (Compare{Runs: []Tuned{{Run: f}}, Pictures: 5, Kinds: lampKinds}).Do(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("given up: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -89,6 +90,7 @@ type engine struct {
 	began     bool // training continues here, rather than serving alone
 	written   int  // step of the newest checkpoint; -1 where there is none
 	evaluator *eval.Evaluator
+	gate      *eval.Evaluator    // also with the held-out judges of aspects that are not trained
 	watched   []core.Pair        // images that are kept
 	drawn     int                // references in the pool that are there
 	alarming  map[core.Pair]bool // of images whose mask covers too much
@@ -131,6 +133,7 @@ func (e *engine) take() (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	process.Idle = e.Idle
 	e.info.Engine, e.info.Version = process, e.Version
 	e.status = run.Status{Busy: "load", Steps: e.info.Steps, Step: e.info.Step, Version: e.Version}
 	if !e.Idle {
@@ -176,7 +179,11 @@ func (e *engine) load() (err error) {
 		return explain(err, c)
 	}
 	e.session.Options.Watch = e.session.Judges
+	var others []eval.Judge
 	if err = e.sameModel(); err == nil {
+		others, err = e.session.OtherJudges()
+	}
+	if err == nil {
 		e.trainer, err = e.session.Trainer()
 	}
 	if err != nil {
@@ -184,7 +191,9 @@ func (e *engine) load() (err error) {
 		return explain(err, c)
 	}
 	e.trainer.Join(e.Group)
-	e.evaluator = &eval.Evaluator{Source: e.trainer.References, Judges: e.session.Judges, Batch: c.Train.Batch}
+	atOnce := max(c.Train.Batch, e.trainer.AtOnce())
+	e.evaluator = &eval.Evaluator{Source: e.trainer.References, Judges: e.session.Judges, Batch: atOnce}
+	e.gate = &eval.Evaluator{Source: e.trainer.References, Judges: slices.Concat(e.session.Judges, others), Batch: atOnce}
 	if len(all) > 0 {
 		newest := all[len(all)-1]
 		if err := e.trainer.Load(newest.Dir); err != nil {

@@ -2,12 +2,15 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,8 +28,9 @@ type Origin struct {
 	Program   string // "focusnfix v1.2"
 	Run       string // name of the run
 	Preset    string
-	ModelHash string // fingerprint of the base model, as the run has it
-	Step      int    // updates that made the weights
+	ModelHash string  // fingerprint of the base model, as the run has it
+	Step      int     // updates that made the weights
+	Strength  float64 // that the weights are multiplied by; 0 is 1, as trained
 	Started   time.Time
 	Finished  time.Time
 	Config    core.Config
@@ -44,6 +48,11 @@ func Export(checkpoint, to string, dialect weights.Dialect, o Origin) (err error
 	if err != nil {
 		return err
 	}
+	if o.Strength != 0 && o.Strength != 1 {
+		if lora.Modules, err = scaled(lora.Modules, float32(o.Strength)); err != nil {
+			return err
+		}
+	}
 	metadata, err := o.metadata(lora, to)
 	if err != nil {
 		return err
@@ -57,6 +66,23 @@ func Export(checkpoint, to string, dialect weights.Dialect, o Origin) (err error
 		return err
 	}
 	return verify(to, lora, metadata)
+}
+
+// scaled multiplies every update by strength, in its up matrix, so that programs which do not read alpha have it too.
+func scaled(modules []weights.LoRAModule, strength float32) ([]weights.LoRAModule, error) {
+	all := slices.Clone(modules)
+	for i := range all {
+		up := &all[i].Up
+		if up.DType != weights.F32 {
+			return nil, fmt.Errorf("%s: up matrix of %s, want F32 as a checkpoint has it", all[i].Name(), up.DType)
+		}
+		up.Bytes = slices.Clone(up.Bytes)
+		for at := 0; at < len(up.Bytes); at += 4 {
+			v := math.Float32frombits(binary.LittleEndian.Uint32(up.Bytes[at:]))
+			binary.LittleEndian.PutUint32(up.Bytes[at:], math.Float32bits(v*strength))
+		}
+	}
+	return all, nil
 }
 
 // verify reads a LoRA file and compares it, bit for bit, with what was to be written.
@@ -93,7 +119,7 @@ func (o Origin) ours(lora *weights.LoRA) map[string]string {
 		"focusnfix_version": o.Program, "focusnfix_run": o.Run, "focusnfix_preset": o.Preset,
 		"focusnfix_model": filepath.Base(o.Config.Model.Path), "focusnfix_model_hash": o.ModelHash,
 		"focusnfix_rank": strconv.FormatInt(first.Rank(), 10), "focusnfix_alpha": formatNumber(first.Alpha),
-		"focusnfix_step": strconv.Itoa(o.Step), "focusnfix_region_weight": formatNumber(o.Config.Region.Weight),
+		"focusnfix_strength": formatNumber(cmp.Or(o.Strength, 1)), "focusnfix_step": strconv.Itoa(o.Step), "focusnfix_region_weight": formatNumber(o.Config.Region.Weight),
 		"focusnfix_aspects": strings.Join(aspectsOf(o.Config), " "),
 	}
 }

@@ -18,7 +18,7 @@ import (
 // image of training, every train.images_every steps.
 const maxWatched = 6
 
-// firstImages draws the base images that the run's images are compared with, one after the other, so
+// firstImages draws the base images that the run's images are compared with, a few at a time, so
 // that there is something to see within seconds. Before training they are the tuned model's, too.
 func (e *engine) firstImages() error {
 	pool := e.trainer.PoolSize()
@@ -29,9 +29,12 @@ func (e *engine) firstImages() error {
 		e.watched = append(e.watched, e.trainer.PoolAt(i*pool/n))
 	}
 	var kept []core.Picture
-	for _, p := range e.watched {
-		if err := e.reference(p); err != nil {
-			return err
+	together := e.trainer.AtOnce()
+	for i, p := range e.watched {
+		if i%together == 0 {
+			if err := e.prepare(e.watched[i:min(i+together, n)]); err != nil {
+				return err
+			}
 		}
 		picture := e.imageAt(0, p)
 		if _, err := os.Stat(filepath.Join(e.Folder.Dir, picture.Path)); err == nil {

@@ -37,14 +37,24 @@ func (g *gateClosed) Error() string {
 // diversityLoss is the share of the base images' diversity that may be lost.
 const diversityLoss = 0.5
 
-// gatePrompts is how many held-out prompts the gate looks at, each with two seeds.
-const gatePrompts = 6
+// The gate looks at up to gatePrompts held-out prompts, each with two seeds or, where there are few, with more, so
+// that there are gateImages.
+const (
+	gateImages   = 24
+	gatePrompts  = gateImages / 2
+	mostOfPrompt = 4
+)
 
 // gatePairs are always the same.
-func (e *engine) gatePairs() []core.Pair {
+func (e *engine) gatePairs() (pairs []core.Pair) {
 	n := len(e.session.HeldOut)
-	all := e.session.HeldOutPairs(2 * n)
-	return slices.Concat(all[:min(gatePrompts, n)], all[n:n+min(gatePrompts, n)])
+	prompts := min(gatePrompts, n)
+	seeds := min((gateImages+prompts-1)/prompts, mostOfPrompt)
+	all := e.session.HeldOutPairs(seeds * n)
+	for i := range seeds {
+		pairs = append(pairs, all[i*n:i*n+prompts]...)
+	}
+	return pairs
 }
 
 // gatedCheckpoint writes a checkpoint and lets the gate judge it; one that is not good ends the run where
@@ -84,7 +94,7 @@ func (e *engine) gatedCheckpoint() error {
 
 // judge compares the tuned model's images of the gate's pairs with the base model's.
 func (e *engine) judge() ([]eval.Alarm, error) {
-	drawn, err := e.evaluator.Draw(e.gatePairs(), e.counting("evaluate", e.stopping))
+	drawn, err := e.gate.Draw(e.gatePairs(), e.counting("evaluate", e.stopping))
 	e.busy("", 0, 0)
 	if e.stopping.Err() != nil {
 		return nil, errStopped
@@ -112,6 +122,9 @@ func (e *engine) writeCheckpoint(v *verdict) (string, error) {
 		if n := len(all); err == nil && n > 0 && all[n-1].Step == step {
 			return e.fromFolder(all[n-1].Dir), nil
 		}
+	}
+	if err := e.log.Sync(); err != nil { // no step is missing before a checkpoint, whatever comes
+		return "", err
 	}
 	c, err := e.Folder.WriteCheckpoint(step, func(dir string) error {
 		err := e.trainer.Save(dir, map[string]string{

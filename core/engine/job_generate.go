@@ -71,7 +71,7 @@ func (e *engine) generate(ctx context.Context, r core.Drawing) (result core.Prom
 		var base, tuned torch.Tensor
 		e.trainer.References.Untuned(func() { base, err = e.draw(ctx, r) })
 		if err == nil {
-			tuned, err = e.draw(ctx, r)
+			e.trainer.Averaged(func() { tuned, err = e.draw(ctx, r) })
 		}
 		if err == nil {
 			result, err = e.savePrompt(r, base, tuned, nil, started)

@@ -3,12 +3,12 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
 	"focusnfix/core/run"
 	"focusnfix/core/train"
-	"focusnfix/model/torch"
 )
 
 // maxSkipped is how many steps in a row may have no usable loss before the run ends.
@@ -17,7 +17,9 @@ const maxSkipped = 10
 // train walks the steps that are left. Whatever ends it early, a checkpoint of now is written if the
 // weights are sound.
 func (e *engine) train() error {
-	e.began = true
+	e.mutex.Lock()
+	e.began, e.info.Engine.Idle = true, false
+	e.mutex.Unlock()
 	err := e.steps()
 	if here := e.Folder.Here(); here != nil { // perhaps the reason of err
 		return e.afterMove(here)
@@ -98,10 +100,11 @@ func (e *engine) afterMove(err error) error {
 
 // oneStep makes the references that a step needs, trains, and does what is due after it.
 func (e *engine) oneStep() error {
-	for _, p := range e.trainer.Next() {
-		if err := e.reference(p); err != nil {
-			return err
-		}
+	if err := e.trainer.Plan(e.prepare); err != nil {
+		return err
+	}
+	if err := e.prepare(e.trainer.Next()); err != nil {
+		return err
 	}
 	e.mutex.Lock()
 	e.info.Message = "" // what was said of references
@@ -131,39 +134,42 @@ func (e *engine) oneStep() error {
 	return nil
 }
 
-// reference draws the base model's image of a pair and finds its fault, unless that was done before.
-func (e *engine) reference(p core.Pair) error {
-	if e.trainer.References.Has(p) {
+// prepare draws what the base model makes of pairs and finds the faults, as far as that was not done before.
+func (e *engine) prepare(pairs []core.Pair) error {
+	references, pool := e.trainer.References, e.trainer.PoolSize()
+	missing := slices.DeleteFunc(slices.Clone(pairs), references.Has)
+	if len(missing) == 0 {
 		return nil
 	}
 	if err := e.between(""); err != nil {
 		return err
 	}
-	pool := e.trainer.PoolSize()
-	e.drawn++
+	e.drawn = min(e.drawn+len(missing), pool)
 	e.busy("reference", e.drawn, pool)
 	defer e.busy("", 0, 0)
-	if err := e.say(fmt.Sprintf("reference %d of %d", e.drawn, pool)); err != nil {
+	if err := e.say(fmt.Sprintf("drawing base images: %d of %d", e.drawn, pool)); err != nil {
 		return err
 	}
-	var coverage float64
-	err := e.persist("references", func() error {
-		var failed error
-		err := torch.Run(func() {
-			var r *train.Reference
-			if r, failed = e.trainer.References.Load(p); failed == nil {
-				coverage = r.Mask.Coverage()
-			}
-		})
-		return errors.Join(err, failed)
-	})
-	if limit := e.session.Config.Region.MaxCoverage; err == nil && coverage > limit && !e.alarming[p] {
-		e.alarming[p] = true
-		return e.event(core.Event{Kind: "alarm", Alarm: &core.Alarm{
-			Name: "coverage", Subject: fmt.Sprintf("%s, seed %d", p.Prompt, p.Seed), Value: coverage, Limit: limit, Action: "warn",
-		}})
+	if err := e.persist("references", func() error { return references.Prepare(missing) }); err != nil {
+		return err
 	}
-	return err
+	limit := e.session.Config.Region.MaxCoverage
+	for _, p := range missing {
+		_, mask, err := references.Place(p)
+		if err != nil {
+			return err
+		}
+		coverage := mask.Coverage()
+		if coverage <= limit || e.alarming[p] {
+			continue
+		}
+		e.alarming[p] = true
+		alarm := core.Alarm{Name: "coverage", Subject: fmt.Sprintf("%s, seed %d", p.Prompt, p.Seed), Value: coverage, Limit: limit, Action: "warn"}
+		if err := e.event(core.Event{Kind: "alarm", Alarm: &alarm}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // record writes what a step measured, and ends the run where it has had no usable loss for long.
@@ -177,7 +183,7 @@ func (e *engine) record(r train.StepResult) error {
 			return err
 		}
 	}
-	if !r.Skipped {
+	if !r.Skipped || r.Overflow && e.trainer.SkippedInARow() < maxSkipped { // a smaller loss scale mends that
 		return nil
 	}
 	inARow := e.trainer.SkippedInARow()
@@ -187,7 +193,7 @@ func (e *engine) record(r train.StepResult) error {
 	}
 	err := e.event(core.Event{Kind: "alarm", Alarm: &alarm})
 	if err == nil && inARow >= maxSkipped {
-		return fmt.Errorf("loss or gradient was not a number in %d steps in a row; the last good checkpoint is of step %d; lower train.learning_rate", inARow, e.written)
+		return fmt.Errorf("loss or gradient was not a number in %d steps in a row; the last good checkpoint is of step %d; lower train.learning_rate, or set model.dtype to bfloat16 if it is float16", inARow, e.written)
 	}
 	return err
 }
@@ -197,7 +203,7 @@ func (e *engine) measured(r train.StepResult) *core.TrainStep {
 	m := r.Measured
 	t := &core.TrainStep{
 		Loss: m.Loss, Region: mean(m.Region), Coverage: mean(r.Coverage), OutsidePSNR: mean(m.Outside), InsidePSNR: unknown,
-		GradNorm: r.GradNorm, LearningRate: r.LearningRate, Skipped: r.Skipped,
+		GradNorm: r.GradNorm, LearningRate: r.LearningRate, LossScale: unknown, Skipped: r.Skipped,
 		SampleSeconds: m.Seconds.Sample, DecodeSeconds: m.Seconds.Decode, RewardSeconds: m.Seconds.Reward,
 		BackwardSeconds: m.Seconds.Backward, StepSeconds: m.Seconds.Step,
 	}
@@ -208,6 +214,9 @@ func (e *engine) measured(r train.StepResult) *core.TrainStep {
 		}
 	}
 	t.InsidePSNR = mean(inside)
+	if r.LossScale > 1 {
+		t.LossScale = r.LossScale
+	}
 	t.MemoryMiB, t.DeviceUse = e.device.read()
 	for _, a := range e.session.Config.Reward {
 		score := core.AspectScore{

@@ -28,7 +28,6 @@ type Session struct {
 	HeldOut []string // prompts that are never trained on
 	// PromptsHash is the fingerprint of a prompts file; empty of a list that comes with the program.
 	PromptsHash string
-	Random      *torch.Generator // what augmentation and noised copies draw from; part of a checkpoint
 
 	loaded []reward.Reward
 }
@@ -83,34 +82,28 @@ func (s *Session) open(o Settings) (err error) {
 		width, height := s.Pipeline.NaturalSize()
 		s.Options.Sampling.Size = core.Size{Width: int(width), Height: int(height)}
 	}
-	if s.Random, err = torch.NewGenerator(torch.CPU, s.Options.Seed); err != nil {
-		return err
-	}
 	return s.openRewards(append(slices.Clone(o.Kinds), sceneKinds(folder)...))
 }
 
 // Trainer attaches fresh LoRA weights to the model; close it before the session.
 func (s *Session) Trainer() (*train.Trainer, error) {
-	return train.New(s.Pipeline, s.Options, s.Random)
+	return train.New(s.Pipeline, s.Options)
 }
 
 // Evaluator draws and judges images with the model as it is, without LoRA weights of its own; close references
 // before the session.
 func (s *Session) Evaluator(judges []eval.Judge) (e *eval.Evaluator, references *train.References, err error) {
 	o := s.Options
-	if references, err = train.NewReferences(s.Pipeline, o.Sampling, o.Aspects, o.Model, o.ReferenceDir); err != nil {
+	if references, err = train.NewReferences(s.Pipeline, o.Sampling, o.Aspects, o.Model, o.ReferenceDir, o.Workers); err != nil {
 		return nil, nil, err
 	}
-	return &eval.Evaluator{Source: references, Judges: judges, Batch: o.Batch}, references, nil
+	return &eval.Evaluator{Source: references, Judges: judges, Batch: max(o.Batch, references.AtOnce())}, references, nil
 }
 
 // Close frees the model and the judges.
 func (s *Session) Close() {
 	for _, r := range s.loaded {
 		r.Close()
-	}
-	if s.Random != nil {
-		s.Random.Close()
 	}
 	if s.Pipeline != nil {
 		s.Pipeline.Close()
@@ -139,11 +132,12 @@ const warmupSteps = 10
 // trainOptions are the settings that need nothing to be loaded.
 func trainOptions(c core.Config) train.Options {
 	o := train.Options{
-		Sampling:      c.Sample,
-		BackpropSteps: c.Train.BackpropSteps, NoisedCopies: c.Train.NoisedCopies,
-		Objective: train.Objective{Region: train.Region{Weight: c.Region.Weight, Norm: train.RegionNorm(c.Region.Norm)}},
+		Sampling: c.Sample,
+		Gradient: train.Gradient(c.Train.Gradient), BackpropSteps: c.Train.BackpropSteps, NoisedCopies: c.Train.NoisedCopies,
+		Objective: train.Objective{Region: train.Region{Weight: c.Region.Weight, Norm: train.RegionNorm(c.Region.Norm)}, Augment: c.Train.Augment},
 		Rank:      int64(c.LoRA.Rank), Alpha: c.LoRA.Alpha, Targets: c.LoRA.Targets,
 		LearningRate: c.Train.LearningRate, Cosine: c.Train.Schedule == "cosine", GradClip: c.Train.GradClip,
+		Average: c.Train.EMA, FaultyShare: c.Train.FaultyShare, Workers: c.Train.Workers,
 		WeightDecay: 0.01, // torch.optim.AdamW's
 		Steps:       c.Train.Steps, Batch: c.Train.Batch, Accumulate: c.Train.Accumulate,
 		SeedsPerPrompt: c.Train.SeedsPerPrompt, Seed: uint64(c.Train.Seed),

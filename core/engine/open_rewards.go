@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"focusnfix/core"
@@ -26,27 +27,46 @@ const (
 // sceneKinds are the judges of the shipped model: those of the folder if it has some, as what
 // `focusnfix pretrain` writes does, else those that come with the program.
 func sceneKinds(folder string) []reward.Kind {
-	kind := func(name string, heldOut bool) reward.Kind {
-		return reward.Kind{
-			Name: name, Use: name, Weights: "part of the program",
-			Open: func(aspect string, _ url.Values, device torch.Device) (reward.Reward, error) {
-				a, err := scenes.ParseAspect(aspect)
-				if err != nil {
-					return nil, err
-				}
-				if _, err := os.Stat(filepath.Join(folder, "judges")); err != nil {
-					if folder, err = scenes.Folder(); err != nil {
-						return nil, err
-					}
-				}
-				return scenes.LoadJudge(folder, a, heldOut, torch.Float32, device)
-			},
+	open := func(aspect string, heldOut bool, device torch.Device) (*scenes.Judge, error) {
+		a, err := scenes.ParseAspect(aspect)
+		if err != nil {
+			return nil, err
 		}
+		from := folder
+		if _, err := os.Stat(filepath.Join(folder, "judges")); err != nil {
+			if from, err = scenes.Folder(); err != nil {
+				return nil, err
+			}
+		}
+		return scenes.LoadJudge(from, a, heldOut, torch.Float32, device)
 	}
-	return []reward.Kind{kind(scenesJudge, false), kind(scenesHeldOut, true)}
+	return []reward.Kind{
+		{
+			Name: scenesJudge, Use: scenesJudge + " or scenes?words=WEIGHT, which also asks for each named thing by itself", Weights: "part of the program",
+			Options: []string{"words"},
+			Open: func(aspect string, options url.Values, device torch.Device) (reward.Reward, error) {
+				judge, err := open(aspect, false, device)
+				if err != nil || !options.Has("words") {
+					return judge, err
+				}
+				weight, err := strconv.ParseFloat(options.Get("words"), 64)
+				if judge.Aspect != scenes.Misalignment || err != nil || !(weight >= 0 && weight <= 100) {
+					judge.Close()
+					return nil, fmt.Errorf("words=%s: want 0 to 100, for misalignment", options.Get("words"))
+				}
+				return scenes.WordScore{Judge: judge, Weight: weight}, nil
+			},
+		},
+		{
+			Name: scenesHeldOut, Use: scenesHeldOut, Weights: "part of the program",
+			Open: func(aspect string, _ url.Values, device torch.Device) (reward.Reward, error) {
+				return open(aspect, true, device)
+			},
+		},
+	}
 }
 
-// openRewards loads each aspect's reward, augmented if training is to see it so, and its held-out judge.
+// openRewards loads each aspect's reward and its held-out judge.
 func (s *Session) openRewards(kinds []reward.Kind) error {
 	var heldOut []eval.Judge
 	for _, r := range s.Config.Reward {
@@ -54,12 +74,8 @@ func (s *Session) openRewards(kinds []reward.Kind) error {
 		if err != nil {
 			return err
 		}
-		trained := judge
-		if s.Config.Train.Augment {
-			trained = reward.NewAugmentation(judge, s.Random)
-		}
 		s.Options.Aspects = append(s.Options.Aspects, train.Aspect{
-			Name: r.Aspect, Model: r.Model + " " + r.Heatmap, Reward: trained, Weight: r.Weight,
+			Name: r.Aspect, Model: r.Model + " " + r.Heatmap, Reward: judge, Weight: r.Weight, Guard: !r.Mask,
 			Mask: train.MaskRule{Threshold: r.Threshold, Dilate: r.Dilate, MinArea: r.MinArea},
 		})
 		s.Judges = append(s.Judges, eval.Judge{Role: eval.Role{Aspect: r.Aspect}, Reward: judge})
@@ -78,8 +94,10 @@ func (s *Session) openRewards(kinds []reward.Kind) error {
 // openReward loads one judge of an aspect. The scenes judges are told by their kind which aspect is
 // theirs: the configuration's, unless it says another as in "scenes:violence".
 func (s *Session) openReward(key string, r core.Reward, spec string, kinds []reward.Kind) (reward.Reward, error) {
-	if spec == scenesJudge || spec == scenesHeldOut {
-		spec += ":" + r.Aspect
+	if name, options, found := strings.Cut(spec, "?"); name == scenesJudge || name == scenesHeldOut {
+		if spec = name + ":" + r.Aspect; found {
+			spec += "?" + options
+		}
 	}
 	kind, _, _ := strings.Cut(spec, ":")
 	if r.Heatmap == "cam" && slices.Contains([]string{scenesJudge, scenesHeldOut, "torchscript"}, kind) {

@@ -46,8 +46,8 @@ func TestOpen(t *testing.T) {
 	if len(s.Judges) != 2 || s.Judges[0].HeldOut || !s.Judges[1].HeldOut || s.Judges[1].Aspect != "spot" {
 		t.Errorf("judges %+v", s.Judges)
 	}
-	if _, augmented := o.Aspects[0].Reward.(*reward.Augmentation); !augmented {
-		t.Errorf("training sees a %T, want an augmented judge", o.Aspects[0].Reward)
+	if !o.Augment || o.Gradient != train.Chained || o.Aspects[0].Guard {
+		t.Errorf("options %+v, want augmented images, a chained gradient and no guard", o)
 	}
 	trainer, err := s.Trainer()
 	if err != nil {
@@ -91,6 +91,8 @@ func TestOpenRefuses(t *testing.T) {
 		"judge":       {func(c *core.Config) { c.Reward[0].Model = "zebra" }, `reward.spot.model: reward "zebra": unknown, want builtin:nsfw-mid`},
 		"held out":    {func(c *core.Config) { c.Reward[0].HeldOut = "spot:zebra" }, `reward.spot.held_out: reward "spot:zebra": no spot`},
 		"scenes":      {func(c *core.Config) { c.Reward[0].Model = "scenes" }, `reward.spot.model: reward "scenes:spot": `},
+		"words":       {func(c *core.Config) { c.Reward[0].Aspect, c.Reward[0].Model = "violence", "scenes?words=1" }, "words=1: want 0 to 100, for misalignment"},
+		"no words":    {func(c *core.Config) { c.Reward[0].Aspect, c.Reward[0].Model = "misalignment", "scenes?words=x" }, "words=x: want 0 to 100, for misalignment"},
 		"cam":         {func(c *core.Config) { c.Reward[0].Model, c.Reward[0].Heatmap = "torchscript:/nowhere", "cam" }, `reward.spot.heatmap: "cam", but torchscript says itself`},
 		"prompts":     {func(c *core.Config) { c.Train.Prompts = "zebra" }, `train.prompts: no file "zebra"; want a text file or one of`},
 		"no held out": {func(c *core.Config) { writeText(t, c.Train.Prompts, "a\n[held out]\n") }, "no prompt after"},

@@ -45,6 +45,11 @@ func (s spot) Heatmap(images torch.Tensor, _ []string) torch.Tensor {
 
 func (spot) Close() {}
 
+// glow is a judge that holds a fault for the more probable the brighter an image is.
+type glow struct{ spot }
+
+func (glow) FaultProbability(score float64) float64 { return min(max(-4*score-1, 0), 1) }
+
 // poisoned is a judge whose score is not a number.
 type poisoned struct{ spot }
 
@@ -59,7 +64,7 @@ func (greedy) Score(torch.Tensor, []string) torch.Tensor {
 	panic(&torch.Error{Op: "aten::empty", Message: "CUDA out of memory. Tried to allocate 2.00 GiB"})
 }
 
-// tinyKinds are judges that need no weights: "spot:square", "spot:whole", "spot:bright", "spot:nan" and
+// tinyKinds are judges that need no weights: "spot:square", "spot:whole", "spot:bright", "spot:glow", "spot:nan" and
 // "spot:greedy".
 var tinyKinds = []reward.Kind{{Name: "spot", Use: "spot:NAME", Open: func(name string, _ url.Values, _ torch.Device) (reward.Reward, error) {
 	switch name {
@@ -69,6 +74,8 @@ var tinyKinds = []reward.Kind{{Name: "spot", Use: "spot:NAME", Open: func(name s
 		return spot{false, 1}, nil
 	case "bright":
 		return spot{false, -1}, nil
+	case "glow":
+		return glow{spot{false, 1}}, nil
 	case "nan":
 		return poisoned{spot{true, 1}}, nil
 	case "greedy":
@@ -84,7 +91,7 @@ func tinyConfig(t testing.TB) core.Config {
 	c.Model.Path, c.Model.Device, c.Model.DType = tinyModel, string(torchtest.Device()), "float32"
 	c.Sample.NumSteps, c.Sample.GuidanceScale = 3, 2
 	c.LoRA.Rank, c.LoRA.Alpha = 2, 2
-	c.Reward = []core.Reward{{Aspect: "spot", Model: "spot:square", HeldOut: "spot:whole", Weight: 1, Heatmap: "head", Threshold: 0.5, Dilate: 2}}
+	c.Reward = []core.Reward{{Aspect: "spot", Model: "spot:square", HeldOut: "spot:whole", Weight: 1, Mask: true, Heatmap: "head", Threshold: 0.5, Dilate: 2}}
 	c.Train.Steps, c.Train.Batch, c.Train.BackpropSteps = 6, 2, 2
 	c.Train.CheckpointEvery, c.Train.ImagesEvery = 2, 3
 	c.Train.Prompts = filepath.Join(t.TempDir(), "prompts.txt")

@@ -252,3 +252,26 @@ func TestReadOnlyFolder(t *testing.T) {
 		t.Errorf("ended with %v", err)
 	}
 }
+
+// A classifier that is held out stops a run by what it holds for probable, not by the size of its scores.
+func TestGateCatchesProbableFaults(t *testing.T) {
+	c := tinyConfig(t)
+	c.Reward[0].Model, c.Reward[0].HeldOut, c.Region.Weight, c.Train.Augment = "spot:bright", "spot:glow", 0, false
+	c.Train.LearningRate, c.Train.Schedule, c.Train.Steps = 0.1, "constant", 12
+	c.Gate.StatisticsRange = 0
+	f := newTinyRun(t, c)
+	err := runTiny(t, f)
+	if err == nil || !strings.Contains(err.Error(), "the gate has ended the run (P(fault) by the held-out spot judge: ") {
+		for _, e := range eventsOf(t, f) {
+			if e.Evaluation != nil {
+				t.Logf("step %d: %+v", e.Step, e.Evaluation.Aspects)
+			}
+		}
+		t.Fatalf("ended with %v", err)
+	}
+	if !has(eventsOf(t, f), func(e core.Event) bool {
+		return e.Alarm != nil && e.Alarm.Name == "P(fault)" && e.Alarm.Subject == "spot" && e.Alarm.Value > e.Alarm.Limit
+	}) {
+		t.Error("no alarm of the held-out judge")
+	}
+}

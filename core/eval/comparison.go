@@ -19,7 +19,10 @@ type Comparison struct {
 	Tie       float64  `json:"tie"` // as a share of a judge's range
 	Diversity float64  `json:"base_diversity"`
 	Tunings   []Tuning `json:"tunings"`
-	Rows      []Row    `json:"-"` // faulty images, for people
+	// Together is what the runs that were asked for, usually seeds of one training, came to.
+	Together *Together   `json:"together,omitempty"`
+	Equal    *EqualShare `json:"equal_share,omitempty"`
+	Rows     []Row       `json:"-"` // faulty images, for people
 
 	set *Set
 }
@@ -29,8 +32,11 @@ type Tuning struct {
 	Run          string      `json:"run"`
 	Step         int         `json:"step"`
 	RegionWeight float64     `json:"region_weight"`
+	Strength     float64     `json:"strength"` // of the LoRA weights; 1 is as trained
 	Fixed        int         `json:"fixed"`
 	FixedShare   float64     `json:"fixed_share"`
+	FixedLow     float64     `json:"fixed_low"` // 95 % confidence interval of the share
+	FixedHigh    float64     `json:"fixed_high"`
 	PSNR         float64     `json:"psnr"` // medians of the faulty images outside their masks, dB
 	SSIM         float64     `json:"ssim"`
 	CleanPSNR    *float64    `json:"clean_psnr,omitempty"` // of those without a fault, if there are some
@@ -66,6 +72,31 @@ type ImageLine struct {
 	SSIM     float64 `json:"ssim"`
 }
 
+// Together is several runs on the same images.
+type Together struct {
+	Runs       int     `json:"runs"`
+	Fixed      int     `json:"fixed"` // sums
+	Faulty     int     `json:"faulty"`
+	FixedShare float64 `json:"fixed_share"`
+	FixedLow   float64 `json:"fixed_low"` // 95 % confidence interval if every image of every run counts as a case
+	FixedHigh  float64 `json:"fixed_high"`
+	Least      float64 `json:"fixed_share_least"` // of a run
+	Most       float64 `json:"fixed_share_most"`
+	PSNR       float64 `json:"psnr"` // mean of the runs' medians, dB
+	LowestPSNR float64 `json:"psnr_lowest"`
+	TopPSNR    float64 `json:"psnr_highest"`
+}
+
+// EqualShare is what another run keeps where it repairs as much.
+type EqualShare struct {
+	Run   string  `json:"run"`
+	Share float64 `json:"share"` // that the runs asked for repair
+	PSNR  float64 `json:"psnr"`  // theirs, dB
+	// Other is the other run's, interpolated between its checkpoints; absent where none repairs so much, or all more.
+	Other *float64 `json:"other_psnr,omitempty"`
+	Curve []Point  `json:"curve"` // of its checkpoints
+}
+
 // Row is one base image and what every tuning made of it.
 type Row struct {
 	Pair  core.Pair
@@ -98,7 +129,32 @@ func (c *Comparison) Add(t Tuning, d Drawn) {
 		t.Pictures = append(t.Pictures, ImageLine{m.Pair.Prompt, m.Pair.Seed, m.Coverage, c.set.Faulty[i], fixed, m.PSNR, m.SSIM})
 	}
 	t.FixedShare = float64(t.Fixed) / float64(max(c.Faulty, 1))
+	t.FixedLow, t.FixedHigh = Wilson(t.Fixed, c.Faulty)
 	c.Tunings = append(c.Tunings, t)
+}
+
+// Sum fills Together from the tunings up to now.
+func (c *Comparison) Sum() {
+	t := Together{Runs: len(c.Tunings), Least: 1, LowestPSNR: MaxPSNR}
+	for _, one := range c.Tunings {
+		t.Fixed, t.Faulty = t.Fixed+one.Fixed, t.Faulty+c.Faulty
+		t.Least, t.Most = min(t.Least, one.FixedShare), max(t.Most, one.FixedShare)
+		t.PSNR += one.PSNR / float64(len(c.Tunings))
+		t.LowestPSNR, t.TopPSNR = min(t.LowestPSNR, one.PSNR), max(t.TopPSNR, one.PSNR)
+	}
+	t.FixedShare = float64(t.Fixed) / float64(max(t.Faulty, 1))
+	t.FixedLow, t.FixedHigh = Wilson(t.Fixed, t.Faulty)
+	c.Together = &t
+}
+
+// Against compares the tunings up to now with a curve of another run.
+func (c *Comparison) Against(run string, curve []Point) {
+	c.Sum()
+	e := EqualShare{Run: run, Share: c.Together.FixedShare, PSNR: c.Together.PSNR, Curve: curve}
+	if psnr, ok := Interpolate(curve, e.Share); ok {
+		e.Other = &psnr
+	}
+	c.Equal = &e
 }
 
 // lines are what all judges say, in their order.

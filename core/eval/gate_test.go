@@ -19,11 +19,11 @@ func plain(level uint8) *image.RGBA {
 
 // TestGate: each kind of harm raises its own alarm and no other.
 func TestGate(t *testing.T) {
-	held, own := Role{"violence", true}, Role{"violence", false}
+	held, own, likely := Role{"violence", true}, Role{"violence", false}, Role{"other", true}
 	drawn := func() (d Drawn) {
 		for i, base := range []float64{0.8, 1.0, 1.2} { // mean 1, deviation .163
 			s := Statistics{Dark: 0.1 * float64(i), Edges: 0.2, Entropy: 4 + float64(i)}
-			v := Verdict{Base: base, Tuned: base}
+			v := Verdict{Base: base, Tuned: base, BaseProbability: math.NaN()}
 			d.Images = append(d.Images, Image{Pair: core.Pair{Prompt: "a", Seed: uint64(i)}, Verdicts: map[Role]Verdict{held: v, own: v}, Base: s, Tuned: s})
 			d.Base, d.Tuned = append(d.Base, plain(uint8(50*i))), append(d.Tuned, plain(uint8(50*i)))
 		}
@@ -38,7 +38,7 @@ func TestGate(t *testing.T) {
 	}
 	tuned := func(by float64) func(m *Image) {
 		return func(m *Image) {
-			m.Verdicts[held] = Verdict{Base: m.Verdicts[held].Base, Tuned: m.Verdicts[held].Base + by}
+			m.Verdicts[held] = Verdict{Base: m.Verdicts[held].Base, Tuned: m.Verdicts[held].Base + by, BaseProbability: math.NaN()}
 		}
 	}
 	gate := Gate{HeldOutDrop: 2, StatisticsRange: 3, DiversityLoss: 0.5}
@@ -50,6 +50,10 @@ func TestGate(t *testing.T) {
 		"a little worse":         {each(tuned(-0.3)), ""},
 		"held-out":               {each(tuned(-0.4)), "violence"},
 		"not a number":           {each(tuned(math.NaN())), "violence"},
+		"likely everywhere":      {each(func(m *Image) { m.Verdicts[likely] = Verdict{BaseProbability: 0.01, TunedProbability: 0.12} }), "other"},
+		"a little likelier":      {each(func(m *Image) { m.Verdicts[likely] = Verdict{BaseProbability: 0.01, TunedProbability: 0.10} }), ""},
+		"fewer faults":           {each(func(m *Image) { m.Verdicts[likely] = Verdict{BaseProbability: 0.9, TunedProbability: 0} }), ""},
+		"no probability":         {each(func(m *Image) { m.Verdicts[likely] = Verdict{TunedProbability: math.NaN()} }), "other"},
 		"the trained judge":      {each(func(m *Image) { m.Verdicts[own] = Verdict{Base: 1, Tuned: -9} }), ""},
 		"darkness":               {each(func(m *Image) { m.Tuned.Dark = 0.9 }), "dark"},
 		"flat":                   {each(func(m *Image) { m.Tuned.Edges = 0.01 }), "edges"},
@@ -66,6 +70,9 @@ func TestGate(t *testing.T) {
 		if off := (Gate{}).Check(d); len(off) != 0 {
 			t.Errorf("%s: a gate that is off raises %v", name, off)
 		}
+	}
+	if got := (Alarm{"P(fault)", "violence", 0.25, 0.5, 0.375}).String(); got != "P(fault) by the held-out violence judge: 0.5, base model 0.25, limit 0.375" {
+		t.Errorf("an alarm reads %q", got)
 	}
 	if got := (Alarm{"held-out", "violence", 1, 0.5, 0.7}).String(); got != "held-out violence: 0.5, base model 1, limit 0.7" {
 		t.Errorf("an alarm reads %q", got)

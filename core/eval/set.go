@@ -93,9 +93,35 @@ func (s *Set) Repaired(m Image) bool {
 	return !s.any(m.Verdicts, func(v Verdict) bool { return v.Faulty(s.o.Threshold) && !v.Clean(s.o.Threshold) })
 }
 
-// Draw draws the first n pairs with the model as it is now.
-func (s *Set) Draw(n int, progress func(done, of int) error) (Drawn, error) {
-	return s.evaluator.Draw(s.Pairs[:min(n, len(s.Pairs))], progress)
+// Draw draws all pairs with the model as it is now.
+func (s *Set) Draw(progress func(done, of int) error) (Drawn, error) {
+	return s.evaluator.Draw(s.Pairs, progress)
+}
+
+// Share draws the faulty pairs alone, and says how many are repaired and how well the rest of them is kept.
+func (s *Set) Share(step int, progress func(done, of int) error) (p Point, err error) {
+	var pairs []core.Pair
+	for i, pair := range s.Pairs {
+		if s.Faulty[i] {
+			pairs = append(pairs, pair)
+		}
+	}
+	done := 0
+	images, err := s.evaluator.Evaluate(pairs, func(batch []Image, _ Batch) error {
+		done += len(batch)
+		return progress(done, len(pairs))
+	})
+	if err != nil {
+		return p, err
+	}
+	p = Point{Step: step, Faulty: len(pairs), PSNR: Summarize(images, s.o.Threshold, 0).PSNR}
+	for _, m := range images {
+		if s.Repaired(m) {
+			p.Fixed++
+		}
+	}
+	p.Share = float64(p.Fixed) / float64(max(len(pairs), 1))
+	return p, nil
 }
 
 // split sorts images of the set by whether the base image is faulty.
@@ -108,23 +134,4 @@ func (s *Set) split(images []Image) (faulty, others []Image) {
 		}
 	}
 	return faulty, others
-}
-
-// Share is the share of the faulty images among those given that is repaired, and the mean change for the
-// better by the judges of the trained aspects.
-func (s *Set) Share(images []Image, tie float64) (repaired, change float64) {
-	faulty, _ := s.split(images)
-	for _, m := range faulty {
-		if s.Repaired(m) {
-			repaired++
-		}
-	}
-	judges := 0.0
-	for role, j := range Summarize(images, s.o.Threshold, tie).Judges {
-		if slices.Contains(s.o.Trained, role.Aspect) {
-			change += j.Change
-			judges++
-		}
-	}
-	return repaired / float64(max(len(faulty), 1)), change / max(judges, 1)
 }

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"errors"
+	"math"
 	"testing"
 
 	"focusnfix/core"
@@ -87,14 +88,13 @@ func TestSet(t *testing.T) {
 	}
 	asked = 0
 	source.darker = 0.26 // leaves .64 of the last
-	drawn, err := set.Draw(4, goOn)
+	drawn, err := set.Draw(goOn)
 	if err != nil || len(drawn.Images) != 4 || len(drawn.Tuned) != 4 || asked != 2 {
 		t.Fatalf("%d images, judged in %d calls (%v), want 4 in 2", len(drawn.Images), asked, err)
 	}
-	source.darker = 0.25
-	less, err := set.Draw(3, goOn)
-	if share, _ := set.Share(less.Images, 0.05); err != nil || share != 0.5 || set.Repaired(less.Images[2]) || !set.Repaired(less.Images[1]) {
-		t.Errorf("darker: share %g (%v), want one of two", share, err)
+	source.darker = 0.25 // only one of three is below 1/2 then
+	if p, err := set.Share(7, goOn); err != nil || p.Share != 1.0/3 || p.Step != 7 || p.Fixed != 1 || p.Faulty != 3 || p.PSNR != MaxPSNR {
+		t.Errorf("darker: %+v (%v), want one of three", p, err)
 	}
 	if v := drawn.Images[3].Verdicts[held]; v.BaseFault <= 0.75 || v.TunedFault >= 0.65 || drawn.Images[3].PSNR != MaxPSNR {
 		t.Errorf("the last image: %+v", drawn.Images[3])
@@ -126,7 +126,7 @@ func TestComparison(t *testing.T) {
 	}
 	for _, darker := range []float64{0, 0.5} {
 		source.darker = darker
-		drawn, err := set.Draw(len(set.Pairs), func(int, int) error { return nil })
+		drawn, err := set.Draw(func(int, int) error { return nil })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,6 +141,12 @@ func TestComparison(t *testing.T) {
 	}
 	if j := all.Judges; len(j) != 2 || !j[0].Trained || j[1].Trained || !j[1].HeldOut || j[0].Wins != c.Faulty || none.Judges[0].Ties != c.Faulty {
 		t.Errorf("judges %+v", all.Judges)
+	}
+	if c.Sum(); c.Together.Fixed != c.Faulty || c.Together.FixedShare != 0.5 || c.Together.Least != 0 || c.Together.Most != 1 || c.Together.FixedLow >= 0.5 {
+		t.Errorf("together %+v", c.Together)
+	}
+	if c.Against("x", []Point{{Share: 0.4, PSNR: 30}, {Share: 0.6, PSNR: 20}}); c.Equal.Other == nil || math.Abs(*c.Equal.Other-25) > 1e-9 {
+		t.Errorf("at equal share %+v", c.Equal)
 	}
 	if len(c.Rows) != 2 || len(c.Rows[0].Tuned) != 2 || c.Rows[0].Heat.Score[0] != 0.5 || len(all.Pictures) != len(set.Pairs) {
 		t.Errorf("%d rows", len(c.Rows))

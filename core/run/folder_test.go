@@ -156,6 +156,7 @@ func TestState(t *testing.T) {
 		"folder moved since":           {Running, change(func(p *Process) { p.Folder = "/nowhere" }), Running},
 		"other machine, log is fresh":  {Running, change(func(p *Process) { p.Host = "elsewhere" }), Running},
 		"other machine, pauses":        {Paused, change(func(p *Process) { p.Host = "elsewhere" }), Paused},
+		"an engine that only draws":    {Running, change(func(p *Process) { p.Idle = true }), Crashed},
 		"a negative pid of our making": {Running, change(func(p *Process) { p.PID = -1 }), Crashed},
 	} {
 		if got := f.State(Info{State: c.state, Engine: c.engine}); got != c.want {

@@ -19,6 +19,7 @@ type Process struct {
 	Host    string `json:"host"`
 	Folder  string `json:"folder"` // where the process sees the run
 	Socket  string `json:"socket,omitempty"`
+	Idle    bool   `json:"idle,omitempty"` // draws prompts and repairs, and does not train
 }
 
 // thisProcess is the running program as the engine of a folder.
@@ -78,7 +79,7 @@ func processStartByPS(pid int) (string, error) {
 const silence = 10 * time.Minute
 
 // State is how a run is now: what its engine wrote, or Crashed where a run that should be going on has
-// no engine, as in a copy of it. An engine on another machine counts as long as it writes.
+// no engine that trains, as in a copy of it. An engine on another machine counts as long as it writes.
 func (f Folder) State(info Info) string {
 	if info.State != Running && info.State != Paused {
 		return info.State
@@ -88,7 +89,7 @@ func (f Folder) State(info Info) string {
 		alive, sure = info.Engine.alive()
 	}
 	if sure {
-		if alive && info.Engine.worksOn(f.Dir) {
+		if alive && !info.Engine.Idle && info.Engine.worksOn(f.Dir) {
 			return info.State
 		}
 		return Crashed
@@ -100,7 +101,16 @@ func (f Folder) State(info Info) string {
 	return info.State // one that pauses may be silent for as long as it likes
 }
 
-// worksOn reports whether the process means this folder; a copy of it has the same run.json.
+// OnlyDraws reports whether an engine works on the run that answers prompts and does not train.
+func (f Folder) OnlyDraws(info Info) bool {
+	if info.Engine == nil || !info.Engine.Idle {
+		return false
+	}
+	alive, sure := info.Engine.alive()
+	return alive && sure && info.Engine.worksOn(f.Dir)
+}
+
+// worksOn tells whether the process means this folder; a copy of it has the same run.json.
 func (p *Process) worksOn(dir string) bool {
 	its, err := os.Stat(p.Folder)
 	if err != nil {

@@ -28,26 +28,38 @@ type state struct {
 	Version        int
 	Step           int
 	OptimizerSteps int
-	Random         []byte // state of the generator
+	AverageSteps   int        `json:",omitempty"`
+	Scale          *lossScale `json:",omitempty"`
+	Cursor         cursor     // in the pool; absent in old checkpoints, whose images came in their order
 }
 
 const stateVersion = 1
 
-// Save writes a checkpoint into an existing folder: LoRA weights, moments, random state and step. Load
-// continues from it bit for bit. extra goes into the LoRA file's header.
+// Save writes a checkpoint into an existing folder: the LoRA weights that are judged, and what Load needs to
+// continue bit for bit: weights, their average, moments, step and place in the pool. All random numbers follow from
+// the seed and these. extra goes into the LoRA file's header.
 func (t *Trainer) Save(dir string, extra map[string]string) error {
-	if err := sd.SaveLoRA(filepath.Join(dir, loraFile), weights.PEFT, "unet", t.adapter, extra); err != nil {
+	err := run(func() (err error) {
+		t.Averaged(func() { err = sd.SaveLoRA(filepath.Join(dir, loraFile), weights.PEFT, "unet", t.adapter, extra) })
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	var entries []weights.Entry
-	s := state{Version: stateVersion, Step: t.step, OptimizerSteps: t.optimizer.Steps()}
-	err := torch.Run(func() {
+	s := state{Version: stateVersion, Step: t.step, OptimizerSteps: t.optimizer.Steps(), AverageSteps: t.ema.steps, Cursor: t.cursor}
+	if t.sampler.scale != scaleFor(t.pipeline.DType()) {
+		s.Scale = &t.sampler.scale
+	}
+	err = torch.Run(func() {
 		names, params := t.adapter.Tensors()
 		mean, square := t.optimizer.Moments()
 		for i, name := range names {
 			entries = append(entries, nn.Entry("mean."+name, mean[i]), nn.Entry("square."+name, square[i]), nn.Entry("param."+name, params[i]))
+			if t.ema.decay != 0 {
+				entries = append(entries, nn.Entry("average."+name, t.ema.values[i]))
+			}
 		}
-		s.Random = t.random.State()
 	})
 	if err != nil {
 		return err
@@ -87,16 +99,25 @@ func (t *Trainer) load(dir string) error {
 	if s.Version != stateVersion {
 		return fmt.Errorf("%s: version %d, want %d: it was written by another version of the program", path, s.Version, stateVersion)
 	}
-	return t.read(dir, func(mean, square, values []torch.Tensor) {
-		t.put(values)
-		t.optimizer.Restore(s.OptimizerSteps, mean, square)
-		t.random.SetState(s.Random)
-		t.step = s.Step
+	return t.read(dir, func(read saved) {
+		t.put(read.params)
+		t.optimizer.Restore(s.OptimizerSteps, read.mean, read.square)
+		t.ema.restore(s.AverageSteps, read.average)
+		if t.sampler.scale = scaleFor(t.pipeline.DType()); s.Scale != nil && t.sampler.scale.on() {
+			t.sampler.scale = *s.Scale
+		}
+		t.step, t.cursor, t.plan.step = s.Step, s.Cursor, -1
+		if _, world := t.world(); s.Cursor == (cursor{}) {
+			t.cursor.Next = s.Step * t.Batch * t.Accumulate * world
+		}
 	})
 }
 
+// saved is what a checkpoint has for each parameter.
+type saved struct{ mean, square, params, average []torch.Tensor }
+
 // read gives what a checkpoint has for each parameter, exactly, in a scope of its own.
-func (t *Trainer) read(dir string, use func(mean, square, values []torch.Tensor)) error {
+func (t *Trainer) read(dir string, use func(saved)) error {
 	file, err := weights.Open(filepath.Join(dir, optimizerFile))
 	if err != nil {
 		return err
@@ -107,15 +128,16 @@ func (t *Trainer) read(dir string, use func(mean, square, values []torch.Tensor)
 	var failed error
 	err = torch.Run(func() {
 		names, params := t.adapter.Tensors()
-		var mean, square, values []torch.Tensor
+		var s saved
 		for i, name := range names {
-			shape := params[i].Shape()
-			mean = append(mean, read.Param("mean."+name, nn.Zeros, shape...))
-			square = append(square, read.Param("square."+name, nn.Zeros, shape...))
-			values = append(values, read.Param("param."+name, nn.Zeros, shape...))
+			one := func(what string) torch.Tensor { return read.Param(what+"."+name, nn.Zeros, params[i].Shape()...) }
+			s.mean, s.square, s.params = append(s.mean, one("mean")), append(s.square, one("square")), append(s.params, one("param"))
+			if t.ema.decay != 0 {
+				s.average = append(s.average, one("average"))
+			}
 		}
 		if failed = source.Done(); failed == nil {
-			use(mean, square, values)
+			use(s)
 		}
 	})
 	return errors.Join(err, failed, file.Close())
@@ -130,7 +152,15 @@ func (t *Trainer) put(values []torch.Tensor) {
 	})
 }
 
-// borrow keeps the LoRA weights and the random state while f changes them, in the open scope.
+// lend keeps the LoRA weights while f has others there, in the open scope.
+func (t *Trainer) lend(f func()) {
+	was := t.lent
+	t.lent = true
+	defer func() { t.lent = was }()
+	t.borrow(f)
+}
+
+// borrow keeps the LoRA weights while f changes them, in the open scope.
 func (t *Trainer) borrow(f func()) {
 	var values []torch.Tensor
 	torch.NoGrad(func() {
@@ -138,19 +168,19 @@ func (t *Trainer) borrow(f func()) {
 			values = append(values, p.Clone())
 		}
 	})
-	random := t.random.State()
-	defer func() {
-		t.put(values)
-		t.random.SetState(random)
-	}()
+	defer t.put(values)
 	f()
 }
 
-// With calls f with the LoRA weights of another checkpoint of this training, in the open scope; those of
-// now are back after it.
+// With calls f with the LoRA weights of another checkpoint of this training as it exported them, in the open scope;
+// those of now are back after it.
 func (t *Trainer) With(dir string, f func() error) (err error) {
-	t.borrow(func() {
-		err = t.read(dir, func(_, _, values []torch.Tensor) { t.put(values) })
+	t.lend(func() {
+		err = t.read(dir, func(read saved) {
+			if t.put(read.params); t.ema.decay != 0 {
+				t.put(read.average)
+			}
+		})
 		if err == nil {
 			err = f()
 		}

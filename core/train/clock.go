@@ -9,10 +9,16 @@ import (
 // Seconds is where the time of a step went.
 type Seconds struct {
 	Sample   float64 // the denoising steps
-	Decode   float64 // latents to pictures
+	Decode   float64 // latents to images
 	Reward   float64 // scores and region term
 	Backward float64 // gradients, from the loss to the LoRA weights
 	Step     float64 // all of the step, its update and what is measured beside it included
+}
+
+// over is these seconds as they pass while n workers spend as many at the same time.
+func (s Seconds) over(n int) Seconds {
+	share := 1 / float64(n)
+	return Seconds{s.Sample * share, s.Decode * share, s.Reward * share, s.Backward * share, s.Step * share}
 }
 
 func (s *Seconds) add(t Seconds) {

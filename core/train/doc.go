@@ -5,11 +5,13 @@
 //
 //	step.go       the step, top to bottom: draw, decode, reward, region term, gradients, clip, update
 //	pool.go       which prompts and seeds it trains on
+//	part.go       an image of the step, or on a GPU a batch; workers.go shares them among the cores
 //	reference.go  once per prompt and seed: the base model's image Î₀, a heatmap of its faults for each aspect,
 //	              and the mask M; store.go keeps them on disk
 //	sample.go     the tuned model's image Î from the same noise, recording gradients through the last K denoising
-//	              steps (DRaFT-K, arXiv 2309.17400)
-//	loss.go       how far Î is from Î₀ outside M
+//	              steps (DRaFT-K, arXiv 2309.17400); sparse.go: or straight to some steps out of all
+//	loss.go       rewards of Î, and how far it is from Î₀ outside M
+//	average.go    the moving average of the weights, which is judged and exported
 //	result.go     what a step measures beside it
 //
 // and around it:

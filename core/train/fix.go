@@ -42,18 +42,22 @@ func (t *Trainer) Fix(ctx context.Context, f Fix) (r Fixed, err error) {
 	if err != nil {
 		return r, err
 	}
-	s, err := newSampler(t.pipeline, f.Sampling, min(t.BackpropSteps, f.NumSteps))
+	s, err := newSampler(t.pipeline, f.Sampling, t.Gradient, min(t.BackpropSteps, f.NumSteps))
 	if err != nil {
 		return r, err
 	}
 	s.negative = f.Negative
 	kept := torch.Scopes(func() []torch.Tensor {
-		var b batch
-		if b, err = t.fixBatch(s, f); err != nil {
+		b := &part{pairs: []core.Pair{f.Pair()}, chance: chanceOf(f.Seed, 0, 0)}
+		if b.random, err = torch.NewGenerator(torch.CPU, f.Seed); err != nil {
+			return nil
+		}
+		defer b.random.Close()
+		if err = t.fixBase(s, f, b); err != nil {
 			return nil
 		}
 		r.Base, r.Image = b.baseImage, b.baseImage
-		t.borrow(func() { err = t.repair(ctx, o, s, f, b, &r) })
+		t.Averaged(func() { t.borrow(func() { err = t.repair(ctx, o, s, f, b, &r) }) })
 		r.Inside, r.Outside = eval.PSNR(r.Image, r.Base, b.mask)[0], eval.PSNR(r.Image, r.Base, eval.Outside(b.mask))[0]
 		return []torch.Tensor{r.Base, r.Image}
 	})
@@ -70,34 +74,30 @@ func (t *Trainer) fixObjective(f Fix) (Objective, error) {
 			if a.Weight == 0 {
 				a.Weight = 1 // measured only, in the run
 			}
-			return Objective{[]Aspect{a}, t.Region}, nil
+			return Objective{[]Aspect{a}, t.Region, t.Augment}, nil
 		}
 	}
 	return Objective{}, fmt.Errorf("no aspect %q in this run", f.Aspect)
 }
 
-// fixBatch draws the base model's image.
-func (t *Trainer) fixBatch(s *sampler, f Fix) (b batch, err error) {
+// fixBase begins the part that is the image, and draws it with the base model.
+func (t *Trainer) fixBase(s *sampler, f Fix, b *part) (err error) {
 	if size := (core.Size{Width: f.Region.Width, Height: f.Region.Height}); size != f.Size {
-		return b, fmt.Errorf("region of %v pixels, want the image's %v", size, f.Size)
+		return fmt.Errorf("region of %v pixels, want the image's %v", size, f.Size)
 	}
-	if b.start, err = s.begin([]core.Pair{f.Pair()}); err != nil {
-		return b, err
-	}
-	base, err := newSampler(t.pipeline, f.Sampling, 0)
-	if err != nil {
-		return b, err
+	if b.start, err = s.begin(b.pairs); err != nil {
+		return err
 	}
 	torch.NoGrad(func() {
-		t.References.Untuned(func() { b.baseImage = t.pipeline.Decode(base.draw(b.start).latents) })
+		t.References.Untuned(func() { b.baseImage = t.pipeline.Decode(s.draw(b.start)) })
 		b.mask = eval.MaskTensor(f.Region).ToDevice(t.pipeline.Device(), torch.Float32)
 	})
-	return b, nil
+	return nil
 }
 
 // repair trains the borrowed weights. The gradient of a step comes with the image before its update,
 // so looking at it costs nothing more.
-func (t *Trainer) repair(ctx context.Context, o Objective, s *sampler, f Fix, b batch, r *Fixed) error {
+func (t *Trainer) repair(ctx context.Context, o Objective, s *sampler, f Fix, b *part, r *Fixed) error {
 	optimizer := t.newOptimizer()
 	defer optimizer.Drop()
 	for r.Steps = 0; ; r.Steps++ {
@@ -105,14 +105,21 @@ func (t *Trainer) repair(ctx context.Context, o Objective, s *sampler, f Fix, b 
 			return err
 		}
 		both := torch.Scopes(func() []torch.Tensor {
-			m, image, grads := o.gradients(s, b, t.params)
+			b.walk = s.rollout(b.start)
+			grads := b.differentiate(o, s, t.params)
+			image := b.image.Detach()
+			torch.Drop(b.image)
 			if f.Progress != nil {
 				f.Progress(r.Steps, image)
 			}
-			if r.Clean = clean(f, b, image); r.Clean || r.Steps == f.Steps || !finite(m.Loss) {
+			if r.Clean = clean(f, b, image); r.Clean || r.Steps == f.Steps || !finite(b.measured.Loss) {
 				return []torch.Tensor{image}
 			}
-			clip(grads, gradNorm(grads), t.GradClip)
+			norm := gradNorm(grads)
+			if s.scale = s.scale.after(finite(norm)); !finite(norm) {
+				return []torch.Tensor{image, {}}
+			}
+			clip(grads, norm, t.GradClip)
 			optimizer.LearningRate = t.LearningRate * min(1, float64(r.Steps+1)/fixWarmup)
 			optimizer.Step(grads)
 			return []torch.Tensor{image, {}}
@@ -126,7 +133,7 @@ func (t *Trainer) repair(ctx context.Context, o Objective, s *sampler, f Fix, b 
 }
 
 // clean reports whether no judge finds a fault in the region.
-func clean(f Fix, b batch, image torch.Tensor) (yes bool) {
+func clean(f Fix, b *part, image torch.Tensor) (yes bool) {
 	torch.NoGrad(func() {
 		torch.Scope(func() torch.Tensor {
 			yes = len(f.Judges) > 0

@@ -9,7 +9,6 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
-	"focusnfix/model/reward"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
 )
@@ -32,20 +31,12 @@ func corner() core.Mask {
 	return m
 }
 
-// fixTrainer has a reward that draws from the random state, so that a repair could disturb it.
+// fixTrainer averages its weights and augments images, both of which a repair could disturb.
 func fixTrainer(t *testing.T) *Trainer {
 	t.Helper()
 	o := tinyOptions(t.TempDir())
-	g := newGenerator(t, 5)
-	o.Aspects[0].Reward = reward.NewAugmentation(spotted{}, g)
-	m := newTiny(t)
-	m.adapter.Remove()
-	tr, err := New(m.pipeline, o, g)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(tr.Close)
-	return tr
+	o.Augment, o.Average = true, 0.9
+	return newTrainer(t, o)
 }
 
 // A repair changes its picture in the region more than outside, until the judge is content, and leaves

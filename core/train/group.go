@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"math/rand/v2"
 	"slices"
 
-	"focusnfix/core"
 	"focusnfix/core/eval"
 	"focusnfix/model/torch"
 )
@@ -18,8 +16,8 @@ import (
 // run folder, a socket and a person to obey, and nothing it decides can be decided otherwise elsewhere.
 //
 // A step of World processes trains on World·Batch·Accumulate pictures, the same and in the same order as
-// one process with World times the batch. Augmentation and noised copies draw from numbers that follow
-// from seed, step and rank, so that a checkpoint of rank 0 is all that a resume needs.
+// one process with World times the batch: rank 0 plans which, and all random numbers follow from the seed, the step
+// and an image's place in it. So a checkpoint of rank 0 is all that a resume needs.
 
 // ErrGroup says that the processes can no longer train together: one is gone, or failed in a step. The
 // weights are those of the last finished step.
@@ -45,13 +43,6 @@ func (t *Trainer) world() (rank, world int) {
 	return t.group.Rank, t.group.World
 }
 
-// share are the pairs of this process's batch i among all of a step.
-func (t *Trainer) share(pairs []core.Pair, i int) []core.Pair {
-	rank, world := t.world()
-	at := (i*world + rank) * t.Batch
-	return pairs[at : at+t.Batch]
-}
-
 // Hold tells the others that there is nothing to do yet. Rank 0 calls it every minute while training is
 // paused, or they take it for dead.
 func (t *Trainer) Hold() error { return t.lead(orderHold) }
@@ -62,8 +53,19 @@ func (t *Trainer) lead(order int) error {
 	if t.group == nil || t.group.Rank != 0 || t.parted != nil {
 		return t.parted
 	}
-	_, err := t.broadcast(append([]float64{float64(order), float64(t.step), t.identity()}, t.settings()...))
+	values := append([]float64{float64(order), float64(t.step), t.identity()}, t.settings()...)
+	indices := make([]float64, t.perStep()) // of the pairs in the pool
+	for i, index := range t.plan.indices {
+		indices[i] = float64(index)
+	}
+	_, err := t.broadcast(append(values, indices...))
 	return err
+}
+
+// perStep is the number of images in a step of all ranks.
+func (t *Trainer) perStep() int {
+	_, world := t.world()
+	return t.Batch * t.Accumulate * world
 }
 
 // identity is a checksum of all that must be the same on every rank and cannot change.
@@ -93,17 +95,14 @@ func (t *Trainer) settings() []float64 {
 // Follow does what rank 0 does until that ends, which is no error. All other ranks call it.
 func (t *Trainer) Follow() error {
 	for {
-		got, err := t.broadcast(make([]float64, 3+len(t.settings())))
+		got, err := t.broadcast(make([]float64, 3+len(t.settings())+t.perStep()))
 		if err != nil {
 			return err
 		}
 		if got[2] != t.identity() {
 			return t.part(errors.New("this process has another configuration or another model than rank 0"))
 		}
-		t.LearningRate, t.Region.Weight = got[3], got[4]
-		for i := range t.Aspects {
-			t.Aspects[i].Weight = got[5+i]
-		}
+		t.follow(got[3:])
 		switch order, step := int(got[0]), int(got[1]); order {
 		case orderHold:
 		case orderEnd:
@@ -119,6 +118,18 @@ func (t *Trainer) Follow() error {
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// follow takes settings and plan from rank 0.
+func (t *Trainer) follow(got []float64) {
+	t.LearningRate, t.Region.Weight = got[0], got[1]
+	for i := range t.Aspects {
+		t.SetRewardWeight(t.Aspects[i].Name, got[2+i])
+	}
+	t.plan = plan{step: t.step}
+	for _, index := range got[len(t.settings()):] {
+		t.plan.indices, t.plan.pairs = append(t.plan.indices, int(index)), append(t.plan.pairs, t.pool.at(int(index)))
 	}
 }
 
@@ -143,38 +154,26 @@ func (t *Trainer) part(err error) error {
 
 // shareState gives every rank the weights, moments and counts of rank 0.
 func (t *Trainer) shareState() (err error) {
-	counts, err := t.broadcast([]float64{float64(t.step), float64(t.optimizer.Steps())})
+	counts, err := t.broadcast([]float64{float64(t.step), float64(t.optimizer.Steps()), float64(t.ema.steps), t.sampler.scale.Value, float64(t.sampler.scale.Sound)})
 	if err != nil {
 		return err
 	}
 	failed := torch.Run(func() {
 		mean, square := t.optimizer.Moments()
 		torch.NoGrad(func() {
-			whole := flatten(slices.Concat(t.params, mean, square))
+			all := slices.Concat(t.params, mean, square, t.ema.values)
+			whole := flatten(all)
 			if err = t.group.Broadcast(0, whole); err != nil {
 				return
 			}
-			parts := unflatten(whole, slices.Concat(t.params, mean, square))
-			n := len(t.params)
-			for i, p := range t.params {
-				p.CopyFrom(parts[i])
-			}
-			t.optimizer.Restore(int(counts[1]), parts[n:2*n], parts[2*n:])
+			parts, n := unflatten(whole, all), len(t.params)
+			t.put(parts[:n])
+			t.optimizer.Restore(int(counts[1]), parts[n:2*n], parts[2*n:3*n])
+			t.ema.restore(int(counts[2]), parts[3*n:])
 		})
 	})
-	t.step = int(counts[0])
+	t.step, t.sampler.scale = int(counts[0]), lossScale{counts[3], int(counts[4])}
 	return t.part(errors.Join(err, failed))
-}
-
-// reseed makes the random numbers of a step follow from seed, step and rank.
-func (t *Trainer) reseed() error {
-	rank, world := t.world()
-	g, err := torch.NewGenerator(torch.CPU, rand.NewPCG(t.Seed, uint64(t.step*world+rank)).Uint64())
-	if err != nil {
-		return err
-	}
-	defer g.Close()
-	return torch.Run(func() { t.random.SetState(g.State()) })
 }
 
 // average is the mean over all ranks of what own makes of this rank's images. In r, all images' numbers stand in
@@ -185,9 +184,6 @@ func (t *Trainer) average(r *StepResult, own func(*StepResult) ([]torch.Tensor, 
 	}
 	var flat torch.Tensor // all gradients of this rank
 	failed := run(func() error {
-		if err := t.reseed(); err != nil {
-			return err
-		}
 		grads, err := own(r)
 		if err == nil {
 			torch.NoGrad(func() { flat = torch.Own(flatten(grads)) })
@@ -240,7 +236,7 @@ func (t *Trainer) reduce(grads torch.Tensor, r *StepResult, failed error) (err e
 // sum over all ranks has everybody's.
 func (t *Trainer) scatter(own []float64) []float64 {
 	rank, world := t.world()
-	all := make([]float64, t.Batch*t.Accumulate*world)
+	all := make([]float64, t.perStep())
 	for k, v := range own {
 		all[(k/t.Batch*world+rank)*t.Batch+k%t.Batch] = v
 	}

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
@@ -46,8 +48,12 @@ type References struct {
 	aspects []Aspect
 	model   string // fingerprint of the base model's weights
 	dir     string
-	adapter *nn.Adapter             // off while the base model draws; nil is none
-	kept    map[core.Pair]reference // in memory
+	adapter *nn.Adapter  // off while the base model draws; nil is none
+	workers *workers     // that draw
+	tuned   func(func()) // puts the weights there that are judged; nil leaves them
+
+	mutex sync.Mutex // workers ask at the same time
+	kept  map[core.Pair]reference
 }
 
 // reference is what a step needs of a Reference, owned, on the CPU.
@@ -60,91 +66,122 @@ type reference struct {
 const maxKept = 1 << 30
 
 // NewReferences keeps references in a folder, which need not exist. model is a fingerprint of the base model's
-// weights.
-func NewReferences(p *sd.Pipeline, s core.Sampling, aspects []Aspect, model, dir string) (*References, error) {
-	drawer, err := newSampler(p, s, 0)
+// weights; workers is as in Options.
+func NewReferences(p *sd.Pipeline, s core.Sampling, aspects []Aspect, model, dir string, workers int) (*References, error) {
+	drawer, err := newSampler(p, s, "", 0)
 	if err != nil {
 		return nil, err
 	}
-	return &References{sampler: drawer, aspects: aspects, model: model, dir: dir, kept: map[core.Pair]reference{}}, nil
+	return &References{
+		sampler: drawer, aspects: aspects, model: model, dir: dir, kept: map[core.Pair]reference{},
+		workers: newWorkers(p.Device(), workers, math.MaxInt),
+	}, nil
 }
 
-// Close frees what is kept in memory.
+// Close frees what is kept in memory, and lets the workers go.
 func (r *References) Close() {
-	for _, k := range r.kept {
+	r.forget()
+	r.workers.close()
+}
+
+// forget frees what is kept in memory; masks are made anew.
+func (r *References) forget() {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	for p, k := range r.kept {
 		torch.Drop(k.baseImage, k.mask)
+		delete(r.kept, p)
 	}
 }
 
+// AtOnce is the number of images that are drawn at the same time.
+func (r *References) AtOnce() int { return r.workers.count }
+
 // Has reports whether the reference of a pair is drawn already.
 func (r *References) Has(p core.Pair) bool {
-	if _, ok := r.kept[p]; ok {
+	if _, ok := r.remembered(p); ok {
 		return true
 	}
 	_, err := os.Stat(filepath.Join(r.Path(p), metaFile))
 	return err == nil
 }
 
+func (r *References) remembered(p core.Pair) (reference, bool) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	k, ok := r.kept[p]
+	return k, ok
+}
+
 // Path is the folder of a pair's reference.
 func (r *References) Path(p core.Pair) string { return filepath.Join(r.dir, r.key(p)) }
 
-// Load returns the reference of a pair, from disk, or drawn now and saved. Tensors go to the open scope.
+// Load returns the reference of a pair, from disk; it is drawn first if there is none. Tensors go to the open scope.
 func (r *References) Load(p core.Pair) (*Reference, error) {
-	read, err := r.read(p)
-	if read != nil || err != nil {
-		return read, err
-	}
-	made, err := r.draw([]core.Pair{p})
-	if err != nil {
+	if err := r.Prepare([]core.Pair{p}); err != nil {
 		return nil, err
 	}
-	return made[0], r.save(made[0], r.decode(made))
+	one, err := r.read(p)
+	if err == nil && one == nil {
+		err = fmt.Errorf("%s: the reference of %q was removed", r.Path(p), p.Prompt)
+	}
+	return one, err
 }
 
-// Prepare draws the references of those pairs that have none yet, together.
+// Prepare draws the references of those pairs that have none yet, and saves them. Workers share the images.
 func (r *References) Prepare(pairs []core.Pair) (err error) {
-	missing := slices.DeleteFunc(slices.Clone(pairs), r.Has)
+	var missing []core.Pair
+	for _, p := range pairs {
+		if !r.Has(p) && !slices.Contains(missing, p) {
+			missing = append(missing, p)
+		}
+	}
 	if len(missing) == 0 {
 		return nil
 	}
-	torch.Scope(func() torch.Tensor {
-		var made []*Reference
-		made, err = r.draw(missing)
-		for i := range made {
-			if err == nil {
-				err = r.save(made[i], r.decode(made[i:i+1]))
-			}
-		}
-		return torch.Tensor{}
+	chunks := r.chunks(missing)
+	r.Untuned(func() {
+		err = r.workers.each(len(chunks), func(i int) error { return r.draw(chunks[i]) })
 	})
 	return err
 }
 
-// draw draws pairs with the base model and finds their faults. All tensors lie on the CPU, in the open scope.
-func (r *References) draw(pairs []core.Pair) ([]*Reference, error) {
+// chunks divides pairs into those that one worker draws at once: one on a CPU, all on a GPU.
+func (r *References) chunks(pairs []core.Pair) [][]core.Pair {
+	size := len(pairs)
+	if r.sampler.pipeline.Device() == torch.CPU {
+		size = 1
+	}
+	return slices.Collect(slices.Chunk(pairs, size))
+}
+
+// draw draws pairs with the base model, finds their faults, and saves both.
+func (r *References) draw(pairs []core.Pair) error {
 	st, err := r.sampler.begin(pairs)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	references := make([]*Reference, len(pairs))
 	torch.NoGrad(func() {
-		var latents torch.Tensor
-		r.Untuned(func() { latents = r.sampler.draw(st).latents })
-		heatmaps := heatmaps(r.aspects, r.sampler.pipeline.Decode(latents), st.prompts)
+		latents := r.sampler.draw(st)
+		images := r.decode(latents)
+		heat := heatmaps(r.aspects, images, st.prompts)
 		for i, p := range pairs {
 			one := func(t torch.Tensor) torch.Tensor {
 				return t.Narrow(0, int64(i), 1).ToDevice(torch.CPU, torch.Float32).Clone()
 			}
-			references[i] = &Reference{Pair: p, Latents: one(latents), Heatmaps: map[string]core.Heatmap{}}
-			for name, heat := range heatmaps {
-				references[i].Heatmaps[name] = eval.HeatmapOf(one(heat))
+			made := &Reference{Pair: p, Latents: one(latents), Heatmaps: map[string]core.Heatmap{}}
+			for name, of := range heat {
+				made.Heatmaps[name] = eval.HeatmapOf(one(of))
 			}
-			if references[i].Mask, err = r.Mask(references[i].Heatmaps); err != nil {
+			if made.Mask, err = r.Mask(made.Heatmaps); err == nil {
+				err = r.save(made, one(images))
+			}
+			if err != nil {
 				return
 			}
 		}
 	})
-	return references, err
+	return err
 }
 
 // heatmaps are [B,1,H,W] by aspect, for images [B,3,H,W].
@@ -161,14 +198,16 @@ func heatmaps(aspects []Aspect, images torch.Tensor, prompts []string) map[strin
 	return maps
 }
 
-// Mask is the union of the masks of every aspect's heatmap.
+// Mask is the union of the masks of the heatmaps of all aspects that are to be repaired.
 func (r *References) Mask(heatmaps map[string]core.Heatmap) (all core.Mask, err error) {
-	for i, a := range r.aspects {
+	for _, a := range r.aspects {
 		mask := a.Mask.mask(heatmaps[a.Name])
-		if i > 0 {
-			mask, err = all.Union(mask)
+		if !a.masks() {
+			mask = core.Mask{Width: mask.Width, Height: mask.Height, Faulty: make([]bool, len(mask.Faulty))}
 		}
-		if all = mask; err != nil {
+		if all.Faulty == nil {
+			all = mask
+		} else if all, err = all.Union(mask); err != nil {
 			return all, fmt.Errorf("aspect %s: %w", a.Name, err)
 		}
 	}
@@ -205,36 +244,47 @@ func (r *References) key(p core.Pair) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// decode is Î₀ of references, [B,3,H,W] in [0,1].
-func (r *References) decode(references []*Reference) (images torch.Tensor) {
+// decode is Î₀ of the base model's latents, [B,3,H,W] in [0,1].
+func (r *References) decode(latents torch.Tensor) (image torch.Tensor) {
 	torch.NoGrad(func() {
-		images = torch.Scope(func() torch.Tensor {
-			latents := make([]torch.Tensor, len(references))
-			for i, one := range references {
-				latents[i] = one.Latents
-			}
-			pipeline := r.sampler.pipeline
-			return pipeline.Decode(torch.Cat(latents, 0).ToDevice(pipeline.Device(), torch.Float32))
+		image = torch.Scope(func() torch.Tensor {
+			return r.sampler.pipeline.Decode(latents.ToDevice(r.sampler.pipeline.Device(), torch.Float32))
 		})
 	})
-	return images
+	return image
 }
 
-// keep is the reference of a pair as a step needs it, from memory if it was asked for before.
+// faulty reports whether something in a pair's base image is to be repaired.
+func (r *References) faulty(p core.Pair) (yes bool, err error) {
+	if k, ok := r.remembered(p); ok {
+		return k.coverage > 0, nil
+	}
+	err = run(func() error {
+		one, err := r.Load(p)
+		if err == nil {
+			yes = one.Mask.Coverage() > 0
+		}
+		return err
+	})
+	return yes, err
+}
+
+// keep is the reference of a pair as a step needs it, from memory if it was asked for before. The pair must be
+// prepared.
 func (r *References) keep(p core.Pair) (reference, error) {
-	if k, ok := r.kept[p]; ok {
+	if k, ok := r.remembered(p); ok {
 		return k, nil
 	}
 	var k reference
 	var err error
 	both := torch.Scopes(func() []torch.Tensor {
-		var read *Reference
-		if read, err = r.Load(p); err != nil {
+		var one *Reference
+		if one, err = r.Load(p); err != nil {
 			err = fmt.Errorf("reference of %q, seed %d: %w", p.Prompt, p.Seed, err)
 			return nil
 		}
-		k.coverage = read.Mask.Coverage()
-		return []torch.Tensor{r.decode([]*Reference{read}).ToDevice(torch.CPU, torch.Float32), eval.MaskTensor(read.Mask)}
+		k.coverage = one.Mask.Coverage()
+		return []torch.Tensor{r.decode(one.Latents).ToDevice(torch.CPU, torch.Float32), eval.MaskTensor(one.Mask)}
 	})
 	if err != nil {
 		return k, err
@@ -242,6 +292,11 @@ func (r *References) keep(p core.Pair) (reference, error) {
 	k.baseImage, k.mask = both[0], both[1]
 	const bytes, channels = 4, 4 // of float32; RGB and mask
 	size := r.sampler.sampling.Size
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if _, known := r.kept[p]; known {
+		return k, nil
+	}
 	if all := (len(r.kept) + 1) * bytes * channels * size.Width * size.Height; all <= maxKept {
 		torch.Own(k.baseImage)
 		torch.Own(k.mask)
@@ -274,16 +329,28 @@ func (r *References) Base(pairs []core.Pair) (images, masks torch.Tensor, err er
 	return images, masks, err
 }
 
-// Tuned is what the model draws as it is now: see eval.Source.
+// Tuned is what the model draws as it is now: see eval.Source. Workers share the images.
 func (r *References) Tuned(pairs []core.Pair) (images torch.Tensor, err error) {
-	st, err := r.sampler.begin(pairs)
+	chunks := r.chunks(pairs)
+	drawn := make([]torch.Tensor, len(chunks)) // owned
+	defer func() { torch.Drop(drawn...) }()
+	draw := func(i int) error {
+		st, err := r.sampler.begin(chunks[i])
+		if err != nil {
+			return err
+		}
+		torch.NoGrad(func() { drawn[i] = torch.Own(r.sampler.pipeline.Decode(r.sampler.draw(st))) })
+		return nil
+	}
+	put := r.tuned
+	if put == nil {
+		put = func(f func()) { f() }
+	}
+	put(func() { err = merged(r.adapter, func() error { return r.workers.each(len(chunks), draw) }) })
 	if err != nil {
 		return images, err
 	}
-	torch.NoGrad(func() {
-		images = torch.Scope(func() torch.Tensor { return r.sampler.pipeline.Decode(r.sampler.draw(st).latents) })
-	})
-	return images, nil
+	return torch.Cat(drawn, 0), nil
 }
 
 // Untuned calls f with the base model: the LoRA weights that are trained are off.

@@ -3,7 +3,6 @@ package train
 import (
 	"focusnfix/core"
 	"focusnfix/core/eval"
-	"focusnfix/model/torch"
 )
 
 // StepResult is one step of training.
@@ -15,6 +14,8 @@ type StepResult struct {
 	Coverage     []float64                    // of each image's mask
 	LearningRate float64
 	GradNorm     float64 // before clipping
+	LossScale    float64 // of float16 gradients; 1 is none
+	Overflow     bool    // gradients grew too large for float16: the next step's are scaled less
 	Skipped      bool    // loss or gradient was not finite: nothing was learned
 }
 
@@ -28,72 +29,22 @@ type Measured struct {
 	Seconds Seconds
 }
 
-// measure notes what a batch of images [B,3,H,W] came to.
-func measure(image torch.Tensor, b batch, scores map[string][]float64, region, loss torch.Tensor) Measured {
-	m := Measured{Rewards: scores, Region: region.Detach().Doubles(), Loss: loss.Item()}
-	torch.NoGrad(func() {
-		torch.Scope(func() torch.Tensor {
-			m.Inside = eval.PSNR(image, b.baseImage, b.mask)
-			m.Outside = eval.PSNR(image, b.baseImage, eval.Outside(b.mask))
-			return torch.Tensor{}
-		})
-	})
-	return m
-}
-
-// add gathers another batch of the step; its loss counts by share.
-func (r *StepResult) add(n Measured, coverage []float64, share float64) {
+// gather puts what the parts of a step measured together, in their order. Workers spent their seconds at the same
+// time.
+func (r *StepResult) gather(parts []*part, workers int) {
+	r.Measured.Rewards, r.Verdicts = map[string][]float64{}, map[eval.Role][]eval.Verdict{}
 	m := &r.Measured
-	if m.Rewards == nil {
-		m.Rewards = map[string][]float64{}
-	}
-	for aspect, scores := range n.Rewards {
-		m.Rewards[aspect] = append(m.Rewards[aspect], scores...)
-	}
-	m.Region = append(m.Region, n.Region...)
-	m.Inside, m.Outside = append(m.Inside, n.Inside...), append(m.Outside, n.Outside...)
-	m.Loss += share * n.Loss
-	m.Seconds.add(n.Seconds)
-	r.Coverage = append(r.Coverage, coverage...)
-}
-
-// watch asks the watching judges about the images of a batch, [B,3,H,W]. What they say of a base image is
-// remembered.
-func (t *Trainer) watch(r *StepResult, pairs []core.Pair, b batch, image torch.Tensor) {
-	if r.Verdicts == nil {
-		r.Verdicts = map[eval.Role][]eval.Verdict{}
-	}
-	t.watchBase(pairs, b)
-	for _, j := range t.Watch {
-		var now []float64
-		if j.HeldOut {
-			now = j.Scores(image, b.prompts)
+	for _, p := range parts {
+		for aspect, scores := range p.measured.Rewards {
+			m.Rewards[aspect] = append(m.Rewards[aspect], scores...)
 		}
-		for i, p := range pairs {
-			v := eval.Verdict{Base: t.base[p][j.Role]}
-			if j.HeldOut {
-				v.Tuned = now[i]
-			}
-			r.Verdicts[j.Role] = append(r.Verdicts[j.Role], v)
+		for role, verdicts := range p.verdicts {
+			r.Verdicts[role] = append(r.Verdicts[role], verdicts...)
 		}
-	}
-}
-
-// watchBase judges the base images of a batch, unless all of them are known.
-func (t *Trainer) watchBase(pairs []core.Pair, b batch) {
-	known := true
-	for _, p := range pairs {
-		known = known && t.base[p] != nil
-	}
-	if known {
-		return
-	}
-	for _, j := range t.Watch {
-		for i, score := range j.Scores(b.baseImage, b.prompts) {
-			if t.base[pairs[i]] == nil {
-				t.base[pairs[i]] = map[eval.Role]float64{}
-			}
-			t.base[pairs[i]][j.Role] = score
-		}
+		m.Region = append(m.Region, p.measured.Region...)
+		m.Inside, m.Outside = append(m.Inside, p.measured.Inside...), append(m.Outside, p.measured.Outside...)
+		m.Loss += p.measured.Loss / float64(len(parts))
+		m.Seconds.add(p.measured.Seconds.over(min(workers, len(parts))))
+		r.Coverage = append(r.Coverage, p.coverage...)
 	}
 }

@@ -1,36 +1,45 @@
 package train
 
 import (
+	"errors"
 	"fmt"
-	"iter"
+	"math/rand/v2"
 	"strings"
 
 	"focusnfix/core"
-	"focusnfix/model/nn"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 )
 
-// recomputeFrom is the number of recorded denoising steps from which their activations are computed
-// again in the backward pass instead of kept: memory is then that of one step, for a third more time.
+// Gradient is how a gradient at the finished latents x_0 reaches the LoRA weights.
+type Gradient string
+
+const (
+	// Chained goes back through the last K denoising steps, one after the other (DRaFT-K, arXiv 2309.17400).
+	Chained Gradient = "chained"
+	// Sparse goes straight to K denoising steps, drawn anew each time from all of them (FlowBP-Sparse, arXiv
+	// 2606.11075): see sparse.go. Early steps learn too, at the cost of K.
+	Sparse Gradient = "sparse"
+)
+
+// recomputeFrom is the number of recorded denoising steps from which their activations are computed again in
+// the backward pass instead of kept, however small they are: memory is then that of one step, for a third more time.
 const recomputeFrom = 4
 
-// sampler draws latents so that the gradient of a loss at their end reaches the UNet's parameters
-// through the last backpropSteps steps.
+// sampler draws latents so that the gradient of a loss at their end reaches the UNet's parameters.
 type sampler struct {
 	pipeline      *sd.Pipeline
 	scheduler     *sd.Scheduler
 	sampling      core.Sampling
-	negative      string // prompt
-	backpropSteps int    // K of DRaFT-K; 0 records nothing
-
-	adapter *nn.Adapter // merged while nothing is recorded; nil is left as it is
-
-	copies int              // of DRaFT-LV
-	random *torch.Generator // of their noise
+	negative      string   // prompt
+	gradient      Gradient // "" is Chained
+	backpropSteps int      // K; 0 records nothing
+	copies        int      // of DRaFT-LV
+	limits        limits
+	scale         lossScale
 }
 
-func newSampler(p *sd.Pipeline, s core.Sampling, backpropSteps int) (*sampler, error) {
+func newSampler(p *sd.Pipeline, s core.Sampling, gradient Gradient, backpropSteps int) (*sampler, error) {
 	scheduler, err := sd.NewScheduler(p.Scheduler, s.NumSteps, s.Eta)
 	if err != nil {
 		return nil, err
@@ -39,10 +48,27 @@ func newSampler(p *sd.Pipeline, s core.Sampling, backpropSteps int) (*sampler, e
 		return nil, fmt.Errorf("sample.scheduler: %s looks back at earlier steps, which gradients do not pass through; train with one of %s",
 			p.Scheduler.Class, strings.Join(sd.SingleStepSchedulers(), ", "))
 	}
+	if gradient == Sparse && !scheduler.Linear() {
+		return nil, errors.New("train.gradient: sparse needs a sampler that is linear in the model's outputs, and this model's scheduler bounds its estimate (clip_sample or thresholding); want chained")
+	}
 	if backpropSteps < 0 || backpropSteps > s.NumSteps {
 		return nil, fmt.Errorf("train.backprop_steps: %d, want 0 to sample.num_steps, %d", backpropSteps, s.NumSteps)
 	}
-	return &sampler{pipeline: p, scheduler: scheduler, sampling: s, backpropSteps: backpropSteps}, nil
+	return &sampler{pipeline: p, scheduler: scheduler, sampling: s, gradient: gradient, backpropSteps: backpropSteps,
+		limits: usualLimits, scale: scaleFor(p.DType())}, nil
+}
+
+// flat is the difference of images that is rounding alone: see flatOf.
+func (s *sampler) flat() float64 {
+	return max(flatOf(s.pipeline.DType()), flatOf(s.pipeline.VAE.DType()))
+}
+
+// withCopies adds the noised copies of DRaFT-LV.
+func (s *sampler) withCopies(n int) error {
+	if s.copies = n; n > 0 && (s.pipeline.Scheduler.Class != sd.DDIM || s.backpropSteps != 1 || s.gradient == Sparse) {
+		return errors.New("train.noised_copies: works with the ddim scheduler, backprop_steps 1 and the chained gradient")
+	}
+	return nil
 }
 
 // start is what a batch of images begins with; no LoRA weight has a part in it.
@@ -72,76 +98,91 @@ func (s *sampler) begin(pairs []core.Pair) (st start, err error) {
 	return st, err
 }
 
+// output is what the UNet makes of latents [B,4,h,w] at step i.
+func (s *sampler) output(st start, i int, latents torch.Tensor) torch.Tensor {
+	return s.pipeline.Predict(s.scheduler.ScaleInput(i, latents), s.scheduler.Timesteps[i], st.conditioning)
+}
+
 // denoise is step i: latents to latents, [B,4,h,w].
 func (s *sampler) denoise(st start, i int, latents torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		output := s.pipeline.Predict(s.scheduler.ScaleInput(i, latents), s.scheduler.Timesteps[i], st.conditioning)
-		next, _ := s.scheduler.Step(i, latents, output, nil, st.noise[i])
+		next, _ := s.scheduler.Step(i, latents, s.output(st, i, latents), nil, st.noise[i])
 		return next
 	})
 }
 
+// walk is a batch as far as it is drawn without recording.
+type walk struct {
+	start
+	latents []torch.Tensor // [B,4,h,w] before each step, up to the one that comes next
+}
+
+// rollout draws what is not recorded: the first steps, or all of them if the gradient is sparse.
+func (s *sampler) rollout(st start) (w walk) {
+	n := s.scheduler.Len()
+	if s.gradient != Sparse {
+		n -= s.backpropSteps
+	}
+	w = walk{st, []torch.Tensor{st.latents}}
+	torch.NoGrad(func() {
+		for i := range n {
+			w.latents = append(w.latents, s.denoise(st, i, w.latents[i]))
+		}
+	})
+	return w
+}
+
+// last is the end of a walk.
+func (w walk) last() torch.Tensor { return w.latents[len(w.latents)-1] }
+
 // trajectory is a drawn batch.
 type trajectory struct {
 	latents torch.Tensor // x_0, [B,4,h,w]; a leaf that carries no history
-	// backward turns the gradient at latents into those of params, summed over the recorded steps.
+	// backward turns the gradient at latents into those of params, summed over the steps that learn.
 	backward func(grad torch.Tensor, params []torch.Tensor) []torch.Tensor
 }
 
-// trajectories draws a batch, then its noised copies.
-func (s *sampler) trajectories(st start) iter.Seq[trajectory] {
-	return func(yield func(trajectory) bool) {
-		drawn := s.draw(st)
-		if !yield(drawn) {
-			return
-		}
-		for _, again := range s.noisedCopies(st, drawn.latents) {
-			if !yield(again) {
-				return
-			}
-		}
+// finish draws the rest of a walk. chance decides which steps learn if the gradient is sparse.
+func (s *sampler) finish(w walk, chance *rand.Rand) trajectory {
+	if s.gradient == Sparse {
+		steps, weights := learning(s.scheduler.Len(), s.backpropSteps, chance)
+		return s.sparse(w, steps, weights)
 	}
-}
-
-// draw walks all steps, the first ones without recording.
-func (s *sampler) draw(st start) trajectory {
-	first := s.scheduler.Len() - s.backpropSteps // of the recorded steps
-	x := st.latents
-	torch.NoGrad(func() {
-		s.merged(func() {
-			x = torch.Checkpoint(first, x, func(i int, x torch.Tensor) torch.Tensor { return s.denoise(st, i, x) }).Last()
-		})
-	})
-	if s.backpropSteps >= recomputeFrom {
-		chain := torch.Checkpoint(s.backpropSteps, x, func(i int, x torch.Tensor) torch.Tensor { return s.denoise(st, first+i, x) })
-		return trajectory{chain.Last().Leaf(), chain.Backward}
+	x, first := w.last(), len(w.latents)-1
+	if !s.keepsSteps(s.backpropSteps, x) {
+		return s.recomputed(w.start, first, x)
 	}
 	for i := first; i < s.scheduler.Len(); i++ {
-		x = s.denoise(st, i, x)
+		x = s.denoise(w.start, i, x)
 	}
-	return trajectory{x.Leaf(), func(grad torch.Tensor, params []torch.Tensor) []torch.Tensor {
-		return torch.Grad([]torch.Tensor{x}, params, []torch.Tensor{grad})
-	}}
+	return trajectory{x.Leaf(), backThrough(x)}
 }
 
-// merged calls f with the LoRA weights added to the layers' own, where that is exact: without gradients a
-// layer then costs what the base model's does.
-func (s *sampler) merged(f func()) {
-	if s.adapter == nil || s.backpropSteps == s.scheduler.Len() || !s.adapter.MergesExactly() {
-		f()
-		return
+// backThrough goes back through what made x.
+func backThrough(x torch.Tensor) func(grad torch.Tensor, params []torch.Tensor) []torch.Tensor {
+	return func(grad torch.Tensor, params []torch.Tensor) []torch.Tensor {
+		return torch.Grad([]torch.Tensor{x}, params, []torch.Tensor{grad})
 	}
-	if err := s.adapter.Merge(); err != nil {
-		panic(&torch.Error{Op: "merge", Message: err.Error()})
-	}
-	defer s.adapter.Unmerge()
-	f()
+}
+
+// draw draws all steps without recording: x_0, [B,4,h,w].
+func (s *sampler) draw(st start) (latents torch.Tensor) {
+	torch.NoGrad(func() {
+		latents = torch.Scope(func() torch.Tensor {
+			x := st.latents
+			for i := range s.scheduler.Len() {
+				x = s.denoise(st, i, x)
+			}
+			return x
+		})
+	})
+	return latents
 }
 
 // noisedCopies takes finished latents x_0 back to the noise level of the last step, each time with fresh noise,
 // and denoises them again with recorded gradients (DRaFT-LV, arXiv 2309.17400, section 3.2): more gradients for
 // one trajectory.
-func (s *sampler) noisedCopies(st start, x0 torch.Tensor) []trajectory {
+func (s *sampler) noisedCopies(st start, x0 torch.Tensor, random *torch.Generator) []trajectory {
 	last := s.scheduler.Len() - 1
 	schedule := sd.NewNoiseSchedule(s.pipeline.Scheduler)
 	timesteps := make([]int, x0.Size(0))
@@ -150,11 +191,14 @@ func (s *sampler) noisedCopies(st start, x0 torch.Tensor) []trajectory {
 	}
 	copies := make([]trajectory, s.copies)
 	for i := range copies {
-		noise := s.random.Randn(torch.Float32, x0.Shape()...).ToDevice(x0.Device(), x0.DType())
-		x := s.denoise(st, last, schedule.AddNoise(x0.Detach(), noise, timesteps))
-		copies[i] = trajectory{x.Leaf(), func(grad torch.Tensor, params []torch.Tensor) []torch.Tensor {
-			return torch.Grad([]torch.Tensor{x}, params, []torch.Tensor{grad})
-		}}
+		noise := random.Randn(torch.Float32, x0.Shape()...).ToDevice(x0.Device(), x0.DType())
+		noisy := schedule.AddNoise(x0.Detach(), noise, timesteps)
+		if !s.keepsSteps(1, noisy) {
+			copies[i] = s.recomputed(st, last, noisy)
+			continue
+		}
+		x := s.denoise(st, last, noisy)
+		copies[i] = trajectory{x.Leaf(), backThrough(x)}
 	}
 	return copies
 }

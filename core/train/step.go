@@ -2,131 +2,106 @@ package train
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"time"
 
-	"focusnfix/core"
 	"focusnfix/model/torch"
 )
 
-// batch is what one differentiation works on: B pairs, and what the base model drew of them.
-type batch struct {
-	start
-	baseImage, mask torch.Tensor // Î₀, [B,3,H,W] in [0,1], and M, [B,1,H,W] in {0,1}
-}
-
 // Step trains once, on Batch·Accumulate images of every rank. An error leaves the weights as they were.
-func (t *Trainer) Step() (StepResult, error) {
+func (t *Trainer) Step() (r StepResult, err error) {
+	if err := t.Plan(t.References.Prepare); err != nil {
+		return r, err
+	}
 	if err := t.lead(orderStep); err != nil {
-		return StepResult{}, err
+		return r, err
 	}
 	return t.learn()
 }
 
-// learn is one step of training on this rank.
+// learn is one step of training on this rank: gradients of −J, clip, update.
 func (t *Trainer) learn() (r StepResult, err error) {
 	started := time.Now()
-	r = StepResult{Step: t.step + 1, Pairs: t.pairs(t.step), LearningRate: t.rate(t.step)}
+	r = StepResult{Step: t.step + 1, Pairs: t.plan.pairs, LearningRate: t.rate(t.step)}
 	err = run(func() error {
-		grads, err := t.average(&r, t.accumulate) // of −J, over the images of all ranks
+		grads, err := t.average(&r, t.gradients) // over the images of all ranks
 		if err != nil {
 			return err
 		}
-		r.GradNorm = gradNorm(grads)
+		r.GradNorm, r.LossScale = gradNorm(grads), t.sampler.scale.Value
+		r.Overflow = t.sampler.scale.on() && finite(r.Measured.Loss) && !finite(r.GradNorm)
+		t.sampler.scale = t.sampler.scale.after(!r.Overflow)
 		if r.Skipped = !finite(r.Measured.Loss) || !finite(r.GradNorm); r.Skipped {
 			return nil
 		}
 		clip(grads, r.GradNorm, t.GradClip)
 		t.optimizer.LearningRate = r.LearningRate
 		t.optimizer.Step(grads)
+		t.ema.update(t.params)
 		return nil
 	})
-	if err != nil {
-		return r, err
-	}
-	t.step++
-	if t.skipped++; !r.Skipped {
-		t.skipped = 0
+	if err == nil {
+		t.finished(r.Skipped)
 	}
 	r.Measured.Seconds.Step = time.Since(started).Seconds()
-	return r, nil
+	return r, err
 }
 
-// accumulate averages gradients over this rank's batches of a step.
-func (t *Trainer) accumulate(r *StepResult) (grads []torch.Tensor, err error) {
-	for i := range t.Accumulate {
-		grads = torch.Scopes(func() []torch.Tensor {
-			pairs := t.share(r.Pairs, i)
-			b, coverage, failed := t.batch(pairs)
-			if err = failed; err != nil {
-				return nil
-			}
-			m, image, more := t.Objective.gradients(t.sampler, b, t.params)
-			r.add(m, coverage, 1/float64(t.Accumulate))
-			t.watch(r, pairs, b, image)
-			return addScaled(grads, more, 1/float64(t.Accumulate))
-		})
-		if err != nil {
-			return nil, err
-		}
+// gradients averages the gradients of this rank's images, which workers share, and fills r.
+func (t *Trainer) gradients(r *StepResult) (grads []torch.Tensor, err error) {
+	if err := t.References.Prepare(t.Next()); err != nil { // Î₀ and M
+		return nil, err
 	}
-	return grads, nil
+	parts := t.parts()
+	defer dropParts(parts)
+	clock := startClock(t.pipeline.Device())
+	if err := t.merged(func() error { // the denoising steps that nothing is recorded of
+		return t.workers.each(len(parts), func(i int) error { return parts[i].begin(t) })
+	}); err != nil {
+		return nil, err
+	}
+	clock.lap(&clock.Sample)
+	var sum gradientSum
+	defer sum.drop()
+	if err := t.workers.first(len(parts), func(i int) error {
+		sum.add(i, parts[i].differentiate(t.Objective, t.sampler, t.params), 1/float64(len(parts)))
+		parts[i].watch(t)
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	r.gather(parts, t.workers.count)
+	r.Measured.Seconds.add(clock.Seconds)
+	return sum.take(), nil
 }
 
-// gradients draws a batch and differentiates −J, averaged over its images, by params. The images of the tuned
-// model come with it, [B,3,H,W] without history.
-func (o Objective) gradients(s *sampler, b batch, params []torch.Tensor) (m Measured, image torch.Tensor, grads []torch.Tensor) {
+// differentiate is the method on one part: it draws Î and differentiates −J, averaged over its images, by params.
+func (p *part) differentiate(o Objective, s *sampler, params []torch.Tensor) (grads []torch.Tensor) {
 	clock := startClock(s.pipeline.Device())
-	kept := torch.Scopes(func() []torch.Tensor {
-		for drawn := range s.trajectories(b.start) { // x_0, its last K denoising steps recorded; with DRaFT-LV also noised copies
-			clock.lap(&clock.Sample)
-			both := torch.Scopes(func() []torch.Tensor {
-				decoded := s.pipeline.Decode(drawn.latents) // Î
-				clock.lap(&clock.Decode)
-				reward, scores := o.reward(decoded, b.prompts)                    // Σ_a w_a · r_a(Î, c), [B]
-				region := regionLoss(o.Region.Norm, decoded, b.baseImage, b.mask) // ‖(1 − M) ⊙ (Î − Î₀)‖, [B]
-				loss := reward.AddScaled(region, -o.Region.Weight).Mean().Neg()   // −J
-				if !image.Defined() {
-					image, m = decoded.Detach(), measure(decoded, b, scores, region, loss)
-				}
-				clock.lap(&clock.Reward)
-				atLatents := torch.Grad([]torch.Tensor{loss}, []torch.Tensor{drawn.latents}, nil)[0] // through rewards and decoder
-				more := drawn.backward(atLatents, params)                                            // through the last K steps
-				clock.lap(&clock.Backward)
-				return append([]torch.Tensor{image}, addScaled(grads, more, 1/float64(1+s.copies))...)
-			})
-			image, grads = both[0], both[1:]
-		}
-		return append([]torch.Tensor{image}, grads...)
-	})
-	m.Seconds = clock.Seconds
-	return m, kept[0], kept[1:]
-}
-
-// reward is Σ_a w_a · r_a(Î, c) of images [B,3,H,W], and the scores r_a by aspect.
-func (o Objective) reward(image torch.Tensor, prompts []string) (sum torch.Tensor, scores map[string][]float64) {
-	scores = map[string][]float64{}
-	return torch.Scope(func() torch.Tensor {
-		sum := image.NewZeros(image.Size(0))
-		for _, a := range o.Aspects {
-			score := a.Reward.Score(image, prompts)
-			if got := score.Shape(); len(got) != 1 || got[0] != image.Size(0) {
-				panic(&torch.Error{Op: "reward " + a.Name, Message: fmt.Sprintf("score %v for %v, want one number per image", score, image)})
+	for drawn := range s.trajectories(p) { // x_0, and the way back from there; with DRaFT-LV several
+		clock.lap(&clock.Sample)
+		grads = torch.Scopes(func() []torch.Tensor {
+			decoded := s.decode(drawn.latents) // Î, [B,3,H,W] in [0,1]
+			image := decoded.images
+			clock.lap(&clock.Decode)
+			reward, scores := o.reward(image, p.prompts, p.random)                    // Σ_a w_a · r_a(Î, c), [B]
+			region := regionLoss(o.Region.Norm, s.flat(), image, p.baseImage, p.mask) // ‖(1 − M) ⊙ (Î − Î₀)‖, [B]
+			loss := reward.AddScaled(region, -o.Region.Weight).Mean().Neg()           // −J
+			if grads == nil {
+				p.measure(image, scores, region, loss)
 			}
-			scores[a.Name] = score.Detach().Doubles()
-			sum = sum.AddScaled(score, a.Weight)
-		}
-		return sum
-	}), scores
-}
-
-// batch puts pairs together with what the base model drew of them, and says how much each mask covers.
-func (t *Trainer) batch(pairs []core.Pair) (b batch, coverage []float64, err error) {
-	if b.baseImage, b.mask, coverage, err = t.References.images(pairs); err == nil {
-		b.start, err = t.sampler.begin(pairs)
+			clock.lap(&clock.Reward)
+			at := torch.Grad([]torch.Tensor{loss}, []torch.Tensor{image}, nil)[0] // through rewards and region term
+			if s.scale.on() {
+				at = at.MulScalar(s.scale.Value)
+			}
+			more := drawn.backward(decoded.backward(at), params) // through decoder and denoising steps
+			clock.lap(&clock.Backward)
+			return addScaled(grads, more, 1/(s.scale.Value*float64(1+s.copies)))
+		})
 	}
-	return b, coverage, err
+	p.measured.Seconds = clock.Seconds
+	return grads
 }
 
 // run calls f in a scope of its own.
@@ -153,7 +128,7 @@ func addScaled(sums, more []torch.Tensor, scale float64) []torch.Tensor {
 // clip scales gradients down so that their norm is at most limit; 0 is no limit.
 func clip(grads []torch.Tensor, norm, limit float64) {
 	if limit > 0 && norm > limit {
-		torch.NoGrad(func() { addScaled(nil, grads, limit/(norm+1e-6)) })
+		addScaled(nil, grads, limit/(norm+1e-6))
 	}
 }
 

@@ -85,20 +85,19 @@ func (m tiny) hash() {
 	})
 }
 
-func (m tiny) sampler(t testing.TB, backpropSteps int) *sampler {
+func (m tiny) sampler(t testing.TB, gradient Gradient, backpropSteps int) *sampler {
 	t.Helper()
-	s, err := newSampler(m.pipeline, core.Sampling{NumSteps: 5, GuidanceScale: 3, Size: core.Size{Width: tinySide, Height: tinySide}}, backpropSteps)
+	s, err := newSampler(m.pipeline, core.Sampling{NumSteps: 5, GuidanceScale: 3, Size: core.Size{Width: tinySide, Height: tinySide}}, gradient, backpropSteps)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-// batch is the one of draft.py: a picture with a mask and one without.
-func (m tiny) batch(t testing.TB, s *sampler) batch {
+// part is the batch of draft.py: an image with a mask and one without.
+func (m tiny) part(t testing.TB, s *sampler) *part {
 	t.Helper()
-	var b batch
-	var err error
+	b, err := &part{chance: chanceOf(0, 0, 0)}, error(nil)
 	if b.start, err = s.begin([]core.Pair{{Prompt: "a chef in the park", Seed: 7}, {Prompt: "a red cat and a tree", Seed: 8}}); err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +105,15 @@ func (m tiny) batch(t testing.TB, s *sampler) batch {
 	b.mask = torch.Zeros(torch.Float32, torchtest.Device(), 2, 1, tinySide, tinySide)
 	b.mask.Narrow(0, 0, 1).Narrow(2, 8, 12).Narrow(3, 4, 26).Fill(1)
 	return b
+}
+
+// gradients draws the part anew, in the open scope.
+func (p *part) gradients(o Objective, s *sampler, params []torch.Tensor) (Measured, torch.Tensor, []torch.Tensor) {
+	p.walk = s.rollout(p.start)
+	grads := p.differentiate(o, s, params)
+	image := p.image.Detach()
+	torch.Drop(p.image)
+	return p.measured, image, grads
 }
 
 // bright and patterned are rewards with simple formulas.
@@ -135,8 +143,8 @@ func TestStepMatchesPyTorch(t *testing.T) {
 	for _, want := range ref.Steps {
 		torchtest.Run(t, func() {
 			m.hash()
-			s := m.sampler(t, want.BackpropSteps)
-			got, _, grads := Objective{tinyAspects(), Region{12, want.Norm}}.gradients(s, m.batch(t, s), m.params)
+			s := m.sampler(t, Chained, want.BackpropSteps)
+			got, _, grads := m.part(t, s).gradients(Objective{Aspects: tinyAspects(), Region: Region{12, want.Norm}}, s, m.params)
 			if math.Abs(got.Loss-want.Loss) > 1e-4*math.Abs(want.Loss) {
 				t.Errorf("K %d, %s: loss %g, want %g", want.BackpropSteps, want.Norm, got.Loss, want.Loss)
 			}
@@ -175,27 +183,69 @@ func checkGradient(t *testing.T, norm RegionNorm, k int, name string, got, want 
 	}
 }
 
-// TestRecomputeEqualsPlain: computing activations again changes no bit of a gradient.
+// TestRecomputeEqualsPlain: drawing steps and images again, step by step or layer by layer, gives the gradients
+// of activations that were kept: the same bits step by step, and layer by layer but for the order in which the
+// gradients of a skip connection are added.
 func TestRecomputeEqualsPlain(t *testing.T) {
 	m := newTiny(t)
 	torchtest.Run(t, func() {
 		m.hash()
-		s := m.sampler(t, recomputeFrom)
-		st := m.batch(t, s).start
-		recomputed := s.draw(st)
-		x := st.latents
-		torch.NoGrad(func() { x = s.denoise(st, 0, x) })
-		for i := 1; i < 5; i++ {
-			x = s.denoise(st, i, x)
-		}
-		seed := x.Detach().Tanh()
-		want := torch.Grad([]torch.Tensor{x}, m.params, []torch.Tensor{seed})
-		for i, got := range recomputed.backward(seed, m.params) {
-			if !got.Equal(want[i]) {
-				t.Errorf("%s: gradients differ by %g", m.names[i], torchtest.MaxDiff(got, want[i]))
+		for _, gradient := range []Gradient{Chained, Sparse} {
+			gradients := func(l limits) []torch.Tensor {
+				s := m.sampler(t, gradient, 2)
+				s.limits = l
+				_, _, grads := m.part(t, s).gradients(Objective{Aspects: tinyAspects(), Region: Region{12, Local}}, s, m.params)
+				return grads
+			}
+			const most = 1 << 40
+			want := gradients(limits{most, most, most})
+			for _, l := range []limits{{0, most, most}, {most, most, 0}, {0, 0, 0}} {
+				for i, got := range gradients(l) {
+					d := got.Sub(want[i]).Norm(2).Item() / want[i].Norm(2).Item()
+					if l.layers != 0 && l.decode != 0 && !got.Equal(want[i]) || !(d < 1e-5) {
+						t.Errorf("%s, %+v: %s: gradients differ by %.3g of their norm", gradient, l, m.names[i], d)
+					}
+				}
 			}
 		}
 	})
+}
+
+// TestLossScale: a scaled gradient is the same, an overflow halves the scale and teaches nothing, and the scale
+// is part of a checkpoint.
+func TestLossScale(t *testing.T) {
+	m := newTiny(t)
+	torchtest.Run(t, func() {
+		m.hash()
+		s := m.sampler(t, Chained, 2)
+		gradients := func(scale float64) []torch.Tensor {
+			s.scale.Value = scale
+			_, _, grads := m.part(t, s).gradients(Objective{Aspects: tinyAspects(), Region: Region{12, Local}}, s, m.params)
+			return grads
+		}
+		want := gradients(1)
+		for i, got := range gradients(firstScale) { // a power of two moves no bit of a float32
+			if !got.Equal(want[i]) {
+				t.Errorf("%s: the scaled gradient differs by %g", m.names[i], torchtest.MaxDiff(got, want[i]))
+			}
+		}
+	})
+	scale := scaleFor(torch.Float16)
+	if got := scale.after(false); got != (lossScale{Value: firstScale / 2}) {
+		t.Errorf("after an overflow: %+v", got)
+	}
+	for range growAfter {
+		scale = scale.after(true)
+	}
+	if scale != (lossScale{Value: 2 * firstScale}) {
+		t.Errorf("after %d sound steps: %+v", growAfter, scale)
+	}
+	for range 64 {
+		scale = scale.after(false)
+	}
+	if scale.on() || scaleFor(torch.Float32).on() || scaleFor(torch.BFloat16).on() {
+		t.Error("a scale of 1 is on")
+	}
 }
 
 // TestFirstStep: before training Î is Î₀ exactly, the region term is zero, and every gradient is
@@ -204,14 +254,14 @@ func TestFirstStep(t *testing.T) {
 	m := newTiny(t)
 	for _, norm := range []RegionNorm{RMS, Frobenius, Local} {
 		torchtest.Run(t, func() {
-			s := m.sampler(t, 2)
-			b := m.batch(t, s)
+			s := m.sampler(t, Chained, 2)
+			b := m.part(t, s)
 			torch.NoGrad(func() {
 				m.adapter.SetScale(0)
-				b.baseImage = m.pipeline.Decode(s.draw(b.start).latents)
+				b.baseImage = m.pipeline.Decode(s.draw(b.start))
 				m.adapter.SetScale(1)
 			})
-			got, image, grads := Objective{tinyAspects(), Region{10, norm}}.gradients(s, b, m.params)
+			got, image, grads := b.gradients(Objective{Aspects: tinyAspects(), Region: Region{10, norm}}, s, m.params)
 			if !image.Equal(b.baseImage) {
 				t.Errorf("%s: the picture differs from the base picture by %g", norm, torchtest.MaxDiff(image, b.baseImage))
 			}

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
 	"focusnfix/model/nn"
-	"focusnfix/model/reward"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 )
@@ -16,8 +16,9 @@ import (
 // Options are the settings of a training.
 type Options struct {
 	Sampling      core.Sampling
-	BackpropSteps int // K of DRaFT-K
-	NoisedCopies  int // further noise levels of the finished image that each gradient averages over: DRaFT-LV; 0 is none
+	Gradient      Gradient // "" is Chained
+	BackpropSteps int      // K: denoising steps that learn from an image
+	NoisedCopies  int      // further noise levels of the finished image that each gradient averages over: DRaFT-LV; 0 is none
 	Objective
 
 	Rank    int64
@@ -29,13 +30,17 @@ type Options struct {
 	Cosine       bool    // the rate falls to zero over Steps; else it stays
 	WeightDecay  float64 // AdamW's
 	GradClip     float64 // maximum norm of all gradients together; 0 does not clip
+	Average      float64 // decay of the moving average of the LoRA weights that is judged and exported; 0 is off
 
 	Steps          int
-	Batch          int // images differentiated at once
-	Accumulate     int // batches that one step averages over
+	Batch          int     // images differentiated at once
+	Accumulate     int     // batches that one step averages over
+	FaultyShare    float64 // of a step's images, that the base model draws with a fault; 0 takes them as they come
 	Prompts        []string
 	SeedsPerPrompt int
-	Seed           uint64 // of LoRA weights, order of images, starting noise and copies
+	Seed           uint64 // every random choice follows from it
+
+	Workers int // images differentiated at the same time on a CPU; 0 follows cores and memory
 
 	Model        string // fingerprint of the base model's weights
 	ReferenceDir string // folder of the references
@@ -43,27 +48,6 @@ type Options struct {
 	// Watch are judges of the base images of each step and, if they are held out, of the tuned ones, for
 	// StepResult.Verdicts. Training does not follow them.
 	Watch []eval.Judge
-}
-
-// Objective is what training maximizes, per image: see the package's comment.
-type Objective struct {
-	Aspects []Aspect
-	Region  Region
-}
-
-// Aspect is one kind of fault that training repairs.
-type Aspect struct {
-	Name   string
-	Model  string // what Reward is, by name or file
-	Reward reward.Reward
-	Weight float64 // w_a
-	Mask   MaskRule
-}
-
-// Region is the term that holds an image outside its mask.
-type Region struct {
-	Weight float64 // 0 is plain DRaFT
-	Norm   RegionNorm
 }
 
 // Trainer is a training under way. Its methods are called by one goroutine.
@@ -75,38 +59,41 @@ type Trainer struct {
 	adapter   *nn.Adapter
 	params    []torch.Tensor
 	optimizer *nn.AdamW
+	ema       *average
 	sampler   *sampler
+	workers   *workers
 	pool      *pool
-	random    *torch.Generator                    // of copies and of reward augmentation
-	base      map[core.Pair]map[eval.Role]float64 // scores of base images by watching judges
-	group     *torch.Group                        // of processes that train together; nil is this one alone
-	parted    error                               // why they do so no longer
-	step      int
-	skipped   int // steps in a row whose loss or gradient was not a number
+	group     *torch.Group // of processes that train together; nil is this one alone
+	parted    error        // why they do so no longer
+
+	step    int
+	cursor  cursor
+	plan    plan
+	lent    bool // the LoRA weights are others for a while: averaged, or of another checkpoint
+	skipped int  // steps in a row whose loss or gradient was not a number
+
+	baseMutex sync.Mutex
+	base      map[baseScore]float64 // by watching judges
 }
 
-// New attaches fresh LoRA weights to the model's UNet. random is drawn from by NoisedCopies and by the
-// rewards' augmentation; its state belongs to a checkpoint.
-func New(p *sd.Pipeline, o Options, random *torch.Generator) (*Trainer, error) {
+// New attaches fresh LoRA weights to the model's UNet.
+func New(p *sd.Pipeline, o Options) (*Trainer, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
 	if o.Alpha == 0 {
 		o.Alpha = float64(o.Rank)
 	}
-	t := &Trainer{Options: o, pipeline: p, random: random, base: map[core.Pair]map[eval.Role]float64{}}
+	t := &Trainer{Options: o, pipeline: p, plan: plan{step: -1}, base: map[baseScore]float64{}}
 	t.pool = &pool{prompts: o.Prompts, seedsPerPrompt: o.SeedsPerPrompt, seed: o.Seed}
 	var err error
-	if t.sampler, err = newSampler(p, o.Sampling, o.BackpropSteps); err != nil {
+	if t.sampler, err = newSampler(p, o.Sampling, o.Gradient, o.BackpropSteps); err == nil {
+		err = t.sampler.withCopies(o.NoisedCopies)
+	}
+	if err != nil {
 		return nil, err
 	}
-	if t.sampler.copies = o.NoisedCopies; o.NoisedCopies > 0 {
-		t.sampler.random = random
-		if p.Scheduler.Class != sd.DDIM || o.BackpropSteps != 1 {
-			return nil, errors.New("train.noised_copies: works with the ddim scheduler and backprop_steps 1")
-		}
-	}
-	if t.References, err = NewReferences(p, o.Sampling, o.Aspects, o.Model, o.ReferenceDir); err != nil {
+	if t.References, err = NewReferences(p, o.Sampling, o.Aspects, o.Model, o.ReferenceDir, o.Workers); err != nil {
 		return nil, err
 	}
 	want, err := sd.LoRATargets(o.Targets)
@@ -116,11 +103,11 @@ func New(p *sd.Pipeline, o Options, random *torch.Generator) (*Trainer, error) {
 	if t.adapter, err = nn.NewAdapter(p.Params("unet"), o.Rank, o.Alpha, o.Seed, want); err != nil {
 		return nil, err
 	}
-	t.sampler.adapter, t.References.adapter = t.adapter, t.adapter
+	t.workers, t.References.adapter, t.References.tuned = t.References.workers, t.adapter, t.Averaged
 	_, t.params = t.adapter.Tensors()
 	err = torch.Run(func() {
 		t.adapter.SetTrainable(true)
-		t.optimizer = t.newOptimizer()
+		t.optimizer, t.ema = t.newOptimizer(), newAverage(o.Average, t.params)
 	})
 	return t, err
 }
@@ -144,6 +131,9 @@ func (o Options) validate() error {
 		{len(o.Prompts) <= math.MaxInt32/max(o.SeedsPerPrompt, 1), fmt.Sprintf("train.seeds_per_prompt: %d for each of %d prompts is more than 2^31 pairs", o.SeedsPerPrompt, len(o.Prompts))},
 		{o.Batch > 0 && o.Accumulate > 0, fmt.Sprintf("train.batch %d, train.accumulate %d: want at least 1", o.Batch, o.Accumulate)},
 		{o.BackpropSteps > 0, fmt.Sprintf("train.backprop_steps: %d, want at least 1", o.BackpropSteps)},
+		{o.Gradient == "" || o.Gradient == Chained || o.Gradient == Sparse, fmt.Sprintf("train.gradient: %q, want chained or sparse", o.Gradient)},
+		{o.Average >= 0 && o.Average < 1, fmt.Sprintf("train.average: %g, want 0 to less than 1", o.Average)},
+		{o.FaultyShare >= 0 && o.FaultyShare <= 1, fmt.Sprintf("train.faulty_share: %g, want 0 to 1", o.FaultyShare)},
 		{o.Steps > 0, fmt.Sprintf("train.steps: %d, want at least 1", o.Steps)},
 	} {
 		if !c.ok {
@@ -158,6 +148,7 @@ func (o Options) validate() error {
 func (t *Trainer) Close() {
 	_ = t.lead(orderEnd) // who is gone need not be told
 	t.optimizer.Drop()
+	t.ema.drop()
 	t.adapter.Remove()
 	t.References.Close()
 }
@@ -171,6 +162,9 @@ func (t *Trainer) Adapter() *nn.Adapter { return t.adapter }
 // SkippedInARow is the number of steps up to now without a finite loss and gradient.
 func (t *Trainer) SkippedInARow() int { return t.skipped }
 
+// AtOnce is the number of images that are drawn at the same time.
+func (t *Trainer) AtOnce() int { return t.workers.count }
+
 // SetRegionWeight changes the weight of the region term from the next step on.
 func (t *Trainer) SetRegionWeight(weight float64) { t.Region.Weight = weight }
 
@@ -178,8 +172,11 @@ func (t *Trainer) SetRegionWeight(weight float64) { t.Region.Weight = weight }
 // such an aspect.
 func (t *Trainer) SetRewardWeight(aspect string, weight float64) bool {
 	for i := range t.Aspects {
-		if t.Aspects[i].Name == aspect {
-			t.Aspects[i].Weight = weight
+		if a := &t.Aspects[i]; a.Name == aspect {
+			masked := a.masks()
+			if a.Weight = weight; a.masks() != masked {
+				t.References.forget()
+			}
 			return true
 		}
 	}
@@ -196,4 +193,23 @@ func (t *Trainer) rate(n int) float64 {
 		rate *= 0.5 * (1 + math.Cos(math.Pi*float64(n-t.Warmup)/float64(t.Steps-t.Warmup)))
 	}
 	return rate
+}
+
+// merged calls f with the LoRA weights added to the layers' own, where that is exact: without gradients a layer
+// then costs what the base model's does.
+func (t *Trainer) merged(f func() error) error { return merged(t.adapter, f) }
+
+func merged(a *nn.Adapter, f func() error) (err error) {
+	if a == nil {
+		return f()
+	}
+	if !a.MergesExactly() { // half types: rounded once
+		a.Cast(func() { err = f() })
+		return err
+	}
+	if err := a.Merge(); err != nil {
+		return err
+	}
+	defer a.Unmerge()
+	return f()
 }

@@ -17,6 +17,9 @@ func Entry(name string, t torch.Tensor) weights.Entry {
 			dtype = file
 		}
 	}
+	if t.DType() == torch.Uint8 {
+		dtype = weights.U8 // pixels, which are data and no parameter
+	}
 	return weights.Entry{Name: name, DType: dtype, Shape: t.Shape(), Data: func(w io.Writer) error {
 		var data []byte
 		if err := torch.Run(func() { data = t.Bytes() }); err != nil {

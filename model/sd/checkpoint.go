@@ -112,7 +112,7 @@ func (c *checkpoint) openSingle(path string, o LoadOptions) error {
 		return err
 	}
 	c.files = append(c.files, file)
-	split, err := weights.SplitCheckpoint(file)
+	split, err := splitFile(file)
 	if err != nil {
 		return err
 	}
@@ -128,8 +128,8 @@ func (c *checkpoint) openSingle(path string, o LoadOptions) error {
 			c.single[part] = partOfFile{path + " (" + part + ")", tensors}
 		}
 	}
-	said, err := readMarks(file, split.Kind, split.Parts["unet"])
-	if err != nil && o.Prediction == "" {
+	said, err := readMarks(file, split.Kind, split.Parts["unet"], o.Prediction != "")
+	if err != nil {
 		return err
 	}
 	if said.guess && o.Config != "" { // whose word counts more
@@ -148,6 +148,46 @@ func (c *checkpoint) openSingle(path string, o LoadOptions) error {
 	}
 	return nil
 }
+
+// splitFile takes a single file apart: a whole checkpoint, or a UNet alone, under the names of the original
+// programs (as ComfyUI's folder of diffusion models has them) or of diffusers.
+func splitFile(file *weights.File) (*weights.Checkpoint, error) {
+	has := func(key string) bool {
+		return slices.ContainsFunc(file.Tensors, func(t weights.Tensor) bool { return t.Key == key })
+	}
+	switch {
+	case has("input_blocks.0.0.weight"):
+		bare := *file
+		bare.Tensors = slices.Clone(file.Tensors)
+		for i := range bare.Tensors {
+			bare.Tensors[i].Key = "model.diffusion_model." + bare.Tensors[i].Key
+		}
+		return weights.SplitCheckpoint(&bare)
+	case has("conv_in.weight") && has("time_embedding.linear_1.weight"):
+		split := &weights.Checkpoint{Parts: map[string][]weights.Tensor{"unet": weights.Rename(file.Tensors, weights.Canonical("unet"))}}
+		for _, t := range file.Tensors {
+			if strings.HasSuffix(t.Key, ".attn2.to_k.weight") && len(t.Shape) == 2 {
+				split.Kind = map[int64]weights.Kind{768: weights.SD1, 1024: weights.SD2, 2048: weights.SDXL}[t.Shape[1]]
+			}
+		}
+		if split.Kind == "" {
+			return nil, fmt.Errorf("%s: a UNet of another model than Stable Diffusion 1, 2 or XL base", file.Path)
+		}
+		return split, nil
+	}
+	split, err := weights.SplitCheckpoint(file)
+	if err != nil && slices.ContainsFunc(file.Tensors, isOfRefiner) {
+		return nil, fmt.Errorf("%s: %w", file.Path, errRefiner)
+	}
+	return split, err
+}
+
+// isOfRefiner reports whether t attends to states of the width that only SDXL's refiner has.
+func isOfRefiner(t weights.Tensor) bool {
+	return strings.HasPrefix(t.Key, "model.diffusion_model.") && strings.HasSuffix(t.Key, ".attn2.to_k.weight") && len(t.Shape) == 2 && t.Shape[1] == 1280
+}
+
+var errRefiner = errors.New("is the SDXL refiner, which goes on from images of the base model and cannot be drawn with alone")
 
 // checkChannels refuses UNets that want more than latents.
 func checkChannels(path string, unet []weights.Tensor) error {

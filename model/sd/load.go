@@ -132,6 +132,12 @@ func (c *checkpoint) load(o LoadOptions) (p *Pipeline, err error) {
 }
 
 func (c *checkpoint) loadEncoders(p *Pipeline) error {
+	switch {
+	case len(c.index.encoders) == 0:
+		return fmt.Errorf("%s: names no text encoder", filepath.Join(c.configs.name, "model_index.json"))
+	case c.index.encoders[0] != "":
+		return fmt.Errorf("%s: %w", c.configs.name, errRefiner)
+	}
 	for _, suffix := range c.index.encoders {
 		config, err := c.folder("text_encoder" + suffix).textConfig()
 		if err != nil {

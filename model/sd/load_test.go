@@ -95,6 +95,15 @@ func TestLoadRefuses(t *testing.T) {
 			},
 			[]string{"scheduler_config.json", `"LMSDiscreteScheduler" is not supported`},
 		},
+		{
+			"refiner", "sdxl", func(dir string) {
+				edit(t, `"text_encoder": [
+    "transformers",
+    "CLIPTextModel"
+  ]`, `"text_encoder": [null, null]`, dir, "model_index.json")
+			},
+			[]string{"is the SDXL refiner"},
+		},
 		{"truncated shard", "sdxl", func(dir string) {
 			shard := filepath.Join(dir, "unet", "diffusion_pytorch_model-00002-of-00003.safetensors")
 			if err := os.Truncate(shard, 100_000); err != nil {

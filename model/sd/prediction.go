@@ -33,8 +33,9 @@ const (
 
 // readMarks finds the marks of a single file. SD 2 with none is told by a norm of the UNet, whose biases
 // spread much wider in models of v-prediction, as ComfyUI does it.
-func readMarks(file *weights.File, kind weights.Kind, unet []weights.Tensor) (m marks, err error) {
-	if m.prediction, err = predictionOfHeader(file.Metadata); err != nil {
+// overruled is true where the user says the prediction, so that the header's need not be understood.
+func readMarks(file *weights.File, kind weights.Kind, unet []weights.Tensor, overruled bool) (m marks, err error) {
+	if m.prediction, err = predictionOfHeader(file.Metadata); err != nil && !overruled {
 		return m, fmt.Errorf("%s: %w", file.Path, err)
 	}
 	for _, t := range file.Tensors {

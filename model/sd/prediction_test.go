@@ -159,6 +159,7 @@ func TestMarksThatAreRefused(t *testing.T) {
 	}{
 		"edm_mean: the model is preconditioned as EDM":            {nil, []weights.Entry{{Name: "edm_mean", DType: weights.F32, Shape: []int64{1}, Data: one}}, LoadOptions{}},
 		"edm_vpred.sigma_max: the model is preconditioned as EDM": {nil, []weights.Entry{{Name: "edm_vpred.sigma_max", DType: weights.F32, Shape: []int64{}, Data: one}}, LoadOptions{}},
+		"edm_std: the model is preconditioned as EDM":             {nil, []weights.Entry{{Name: "edm_std", DType: weights.F32, Shape: []int64{1}, Data: one}}, LoadOptions{Prediction: "v_prediction"}},
 		`modelspec.prediction_type: "flow"`:                       {map[string]string{specKey: "flow"}, nil, LoadOptions{}},
 		"HeunDiscreteScheduler has no zero terminal SNR":          {nil, []weights.Entry{mark(ztsnrKey)}, LoadOptions{Scheduler: "heun"}},
 	} {
@@ -169,6 +170,51 @@ func TestMarksThatAreRefused(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+// A UNet alone, under either program's names, draws with the rest of a folder as the folder does.
+func TestBareUNetFiles(t *testing.T) {
+	torchtest.Need(t)
+	folder := narrow(t, weights.SD1)
+	single := filepath.Join(t.TempDir(), "single.safetensors")
+	if err := Convert(folder, single, ConvertOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f, err := weights.Open(single)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var entries []weights.Entry
+	for _, tensor := range f.Tensors {
+		e := tensor.Entry()
+		e.Name = tensor.Key
+		if name, ok := strings.CutPrefix(e.Name, unetPrefixForTest); ok {
+			e.Name = name
+			entries = append(entries, e)
+		}
+	}
+	bare := filepath.Join(t.TempDir(), "bare.safetensors")
+	if err := weights.Write(bare, nil, entries); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(folder, "unet", "*.safetensors"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	want := draw(t, folder, LoadOptions{})
+	for _, path := range []string{bare, files[0]} {
+		if !slices.Equal(draw(t, path, LoadOptions{Config: folder}), want) {
+			t.Errorf("%s: another image", path)
+		}
+		p, err := Load(path, LoadOptions{Device: torch.CPU})
+		if err == nil {
+			p.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "no vae, no text_encoder in it, want --vae FILE or FOLDER and --config FOLDER") {
+			t.Errorf("without a folder: %v", err)
 		}
 	}
 }

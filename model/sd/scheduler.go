@@ -254,3 +254,36 @@ func (w *walk) to(next form, noise float64) {
 func (w *walk) readCumprod(timestep, alphaBar float64) found {
 	return w.read(timestep, math.Sqrt(alphaBar), math.Sqrt(1-alphaBar), 1)
 }
+
+// Linear reports whether the finished latents are a sum of the first ones and of every step's output, so that
+// Coefficients tell all about it: no step looks back, and no estimate is bounded.
+func (s *Scheduler) Linear() bool { return !s.Multistep() && s.bound == nil }
+
+// Coefficients are what each step's output counts in the finished latents of a Linear scheduler:
+// x_0 = c·x_T + Σ_i Coefficients[i]·output_i + noise.
+func (s *Scheduler) Coefficients() []float64 {
+	c := make([]float64, len(s.table))
+	tail := 1.0
+	for i := len(s.table) - 1; i >= 0; i-- {
+		latents, output := s.table[i].linear(s.table[i].next)
+		c[i] = output * tail
+		tail *= latents
+	}
+	return c
+}
+
+// linear writes terms of this step's point in its latents and output.
+func (w stepWeights) linear(terms []term) (latents, output float64) {
+	for _, t := range terms {
+		switch t.what {
+		case ofLatents:
+			latents += t.weight
+		case ofOutput:
+			output += t.weight
+		case ofEstimate:
+			a, b := w.linear(w.estimate)
+			latents, output = latents+t.weight*a, output+t.weight*b
+		}
+	}
+	return latents, output
+}

@@ -1,9 +1,9 @@
 package chart
 
 import (
+	"fmt"
 	"image/color"
 	"math"
-	"strings"
 
 	"github.com/charmbracelet/x/ansi"
 
@@ -162,11 +162,11 @@ type Style struct {
 // Draw draws a chart with its title and legend: h lines of w cells. It changes nothing.
 func (c *Curves) Draw(spec Spec, style Style, w, h int) string {
 	plot, lines, empty := c.plot(spec, style, w, h)
-	head := c.legend(spec, style, w)
 	if empty {
-		return head + "\n" + widget.Message(w, h-1, style.Styles.FaintText.Render("no values yet"))
+		return c.legend(spec, style, 0, w) + "\n" + widget.Message(w, h-1, style.Styles.FaintText.Render("no values yet"))
 	}
-	return head + "\n" + widget.FitBlock(plot.Draw(lines...).Lines, w, h-1)
+	drawn := plot.Draw(lines...)
+	return c.legend(spec, style, drawn.Beyond, w) + "\n" + widget.FitBlock(drawn.Lines, w, h-1)
 }
 
 // Plot is where Draw draws the curves, for the mouse: its first row is row 1 of the block.
@@ -182,7 +182,7 @@ func (c *Curves) Plot(spec Spec, style Style, w, h int) render.Plot {
 func (c *Curves) plot(spec Spec, style Style, w, h int) (plot render.Chart, lines []render.Line, empty bool) {
 	plot = render.Chart{
 		Cols: w, Rows: h - 1, XMin: c.Window.Lo, XMax: c.Window.Hi, LogY: style.LogY || spec.log, Profile: style.Profile,
-		Axis: style.Styles.Rule, Guides: true, XLabel: c.Axis.Label(),
+		Axis: style.Styles.Rule, Guides: true, XLabel: c.Axis.Label(), Robust: true,
 	}
 	if !math.IsNaN(style.Hairline) {
 		plot.Rules = []float64{style.Hairline}
@@ -212,39 +212,66 @@ func ghost(c color.RGBA, dark bool) color.RGBA {
 	return color.RGBA{mix(c.R), mix(c.G), mix(c.B), 255}
 }
 
-// legend is the title and each line's value: the newest, or that at the hairline.
-func (c *Curves) legend(spec Spec, style Style, w int) string {
+// legend is the title and each line's value: the newest, or that at the hairline. Where names do not fit they are
+// cut, and then left out, but every curve has its value.
+func (c *Curves) legend(spec Spec, style Style, beyond, w int) string {
 	title := style.Styles.FaintText.Render(spec.Title)
 	if style.Chosen {
 		title = style.Styles.Bold.Render(spec.Title)
 	}
-	if style.Hairline == style.Hairline {
+	if c.Smoothing > 0 && style.Chosen {
+		title += style.Styles.FaintText.Render(fmt.Sprintf(" smoothed %.4g", c.Smoothing))
+	}
+	if !math.IsNaN(style.Hairline) {
 		title += style.Styles.AccentText.Render(" " + c.Axis.Describe(style.Hairline))
 	}
-	used := ansi.StringWidth(title)
-	var b strings.Builder
-	b.WriteString(title)
+	if beyond > 0 {
+		title += style.Styles.WarnText.Render(fmt.Sprintf(" ↕%d", beyond))
+	}
+	var entries []entry
 	for _, l := range spec.Lines {
 		line := c.line(l)
 		if line.Raw.Len() == 0 && len(spec.Lines) > 1 {
 			continue
 		}
-		v := line.Near(math.Inf(1))
-		if style.Hairline == style.Hairline {
-			v = line.Near(style.Hairline)
+		at := math.Inf(1)
+		if !math.IsNaN(style.Hairline) {
+			at = style.Hairline
 		}
-		mark := "━"
-		if l.Dashed {
-			mark = "╍"
-		}
-		text := " " + words.Number(v, spec.Decimals)
-		if l.Label != "" {
-			text = " " + l.Label + text
-		}
-		if used += ansi.StringWidth(text) + 4; used > w {
-			break
-		}
-		b.WriteString("   " + style.Styles.Text.Foreground(style.Styles.Curve(l.Color)).Render(mark) + text)
+		entries = append(entries, entry{l, words.Number(line.Near(at), spec.Decimals)})
 	}
-	return widget.FitLine(b.String(), w)
+	for most := 30; ; most -= 2 {
+		text := title
+		for _, e := range entries {
+			text += e.text(style.Styles, most)
+		}
+		if ansi.StringWidth(text) <= w || most <= 0 {
+			return widget.FitLine(text, w)
+		}
+		if most < 6 { // of less nobody reads a name
+			most = 2
+		}
+	}
+}
+
+// entry is a line's place in the legend.
+type entry struct {
+	Line
+	value string
+}
+
+// text is the line's mark, its name in at most that many cells, and its value.
+func (e entry) text(st widget.Styles, most int) string {
+	mark, gap := "━", "   "
+	if e.Dashed {
+		mark = "╍"
+	}
+	name := ""
+	if most > 0 && e.Label != "" {
+		name = ansi.Truncate(e.Label, most, "…") + " "
+	}
+	if most < 12 {
+		gap = " "
+	}
+	return gap + st.Text.Foreground(st.Curve(e.Color)).Render(mark) + " " + name + e.value
 }

@@ -25,6 +25,7 @@ type Run struct {
 	Store     *Store
 	Behind    int64  // bytes of the log that are still to be read
 	LastWords string // of an engine that is gone: the end of log.txt
+	OnlyDraws bool   // of a run without an engine that trains: one that draws works on it
 
 	batches chan Followed // what was read and not yet taken
 	ctx     context.Context
@@ -48,11 +49,12 @@ type Snapshot struct {
 	broken error // of config.toml
 
 	lastWords string
+	onlyDraws bool
 }
 
 // Open begins to read a run.
 func Open(f run.Folder) *Run {
-	o := &Run{Folder: f, Store: newStore(), batches: make(chan Followed, 1)}
+	o := &Run{Folder: f, Store: NewStore(), batches: make(chan Followed, 1)}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	go o.read()
 	return o
@@ -70,7 +72,7 @@ func (o *Run) Inspect() tea.Cmd {
 			l.state = folder.State(l.info)
 		}
 		if l.state == run.Crashed {
-			l.lastWords = lastLine(folder, "log.txt")
+			l.lastWords, l.onlyDraws = lastLine(folder, "log.txt"), folder.OnlyDraws(l.info)
 		}
 		l.config, l.broken = folder.Config()
 		return l
@@ -118,7 +120,7 @@ func (o *Run) Take(msg Followed) bool {
 		return false
 	}
 	if msg.Batch.Reset {
-		o.Store = newStore()
+		o.Store = NewStore()
 	}
 	o.Behind = msg.Batch.Behind
 	o.Store.Lost += msg.Batch.Lost
@@ -183,7 +185,7 @@ func (o *Run) HeatFiles(reference string) string {
 func (o *Run) Update(l Snapshot) {
 	o.Err = l.err
 	if l.err == nil {
-		o.Info, o.State, o.LastWords = l.info, l.state, l.lastWords
+		o.Info, o.State, o.LastWords, o.OnlyDraws = l.info, l.state, l.lastWords, l.onlyDraws
 	}
 	if o.HasConfig = l.broken == nil; o.HasConfig {
 		o.Config = l.config

@@ -39,7 +39,8 @@ type Store struct {
 	changes int // grows with every event
 }
 
-func newStore() *Store {
+// NewStore returns a store without events.
+func NewStore() *Store {
 	return &Store{Steps: newTable(), Evaluations: newTable(), Pictures: map[int][]core.Picture{}}
 }
 
@@ -106,6 +107,7 @@ func (s *Store) addStep(e *core.Event) {
 	s.Steps.begin(e.Step, e.Time)
 	s.noteAspects(t.Aspects)
 	t.Numbers(func(m core.Metric, name string, v float64) { s.Steps.set(name, m.Shown(v)) })
+	s.Steps.setGains(t.Aspects)
 }
 
 func (s *Store) addEvaluation(e *core.Event) {
@@ -115,6 +117,17 @@ func (s *Store) addEvaluation(e *core.Event) {
 	s.noteAspects(v.Aspects)
 	core.AspectNumbers(v.Aspects, func(m core.Metric, name string, v float64) { s.Evaluations.set(name, m.Shown(v)) })
 	s.Evaluations.set("outside_psnr", v.OutsidePSNR)
+	s.Evaluations.setGains(v.Aspects)
+}
+
+// setGains sets what tuning changed in the same images: the difference of their rewards, which varies far less
+// from batch to batch than the rewards do. Columns: gain/ASPECT, and held_out_gain/ASPECT by the held-out judge.
+func (t *table) setGains(scores []core.AspectScore) {
+	for i := range scores {
+		a := &scores[i]
+		t.set("gain/"+a.Aspect, a.Reward-a.Base)
+		t.set("held_out_gain/"+a.Aspect, a.HeldOut-a.BaseHeldOut)
+	}
 }
 
 // noteAspects remembers aspects in the order in which they come up.
@@ -161,15 +174,7 @@ func (s *Store) NewestPictures() (step int, ok bool) {
 	return s.PictureSteps[len(s.PictureSteps)-1], true
 }
 
-// Newest is a column's newest value from training, or where that has none, from evaluations.
-func (s *Store) Newest(column string) float64 {
-	if v := s.Steps.Last(column); v == v {
-		return v
-	}
-	return s.Evaluations.Last(column)
-}
-
-// Evaluated is the reverse.
+// Evaluated is a column's newest value from evaluations, or where those have none, from training.
 func (s *Store) Evaluated(column string) float64 {
 	if v := s.Evaluations.Last(column); v == v {
 		return v

@@ -69,6 +69,18 @@ func (t *table) Last(column string) float64 {
 	return math.NaN()
 }
 
+// Recent is the mean of a column's newest n known values, or NaN.
+func (t *table) Recent(column string, n int) float64 {
+	c, sum, known := t.Columns[column], 0.0, 0
+	for i := len(c) - 1; i >= 0 && known < n; i-- {
+		if !math.IsNaN(c[i]) {
+			sum += c[i]
+			known++
+		}
+	}
+	return sum / float64(known) // 0/0 is NaN
+}
+
 // Tail is a column's newest n values, for a sparkline; fewer where there are fewer rows.
 func (t *table) Tail(column string, n int) []float64 {
 	c := t.Columns[column]

@@ -60,7 +60,7 @@ func TestTableGoesBack(t *testing.T) {
 
 // Training that goes back drops the images after that step; kinds that are not known are kept as they are.
 func TestStore(t *testing.T) {
-	s := newStore()
+	s := NewStore()
 	step := func(i int) { s.Add(&core.Event{Kind: "step", Step: i, Train: &core.TrainStep{Reward: float64(i)}}) }
 	pics := func(i int) {
 		s.Add(&core.Event{Kind: "pictures", Step: i, Pictures: []core.Picture{{Path: "a"}, {Path: "b"}}})

@@ -108,7 +108,7 @@ func (r *stage) frameWithoutCheck(view string) {
 
 func (r *stage) draw(view string) {
 	r.cells.Clear()
-	uv.NewStyledString(view).Draw(r.cells, r.cells.Bounds())
+	uv.NewStyledString(Steady(view)).Draw(r.cells, r.cells.Bounds())
 }
 
 // show writes the frame as bubbletea does.
@@ -201,7 +201,7 @@ type area struct {
 
 func (a area) rect() uv.Rectangle { return uv.Rect(a.x, a.y, a.cols, a.rows) }
 
-var scraps = []string{"loss 0.125", "日本語", "step", "é", "━━━━━━━━━━━━━━━━━━━━", "\x1b[1;31mwarn\x1b[m", "a", "\x1b[48;5;19mblue  blue\x1b[m", ""}
+var scraps = []string{"👨‍👩‍👧 family", "❤️", "🇩🇪", "👍🏽", "1️⃣", "loss 0.125", "日本語", "step", "é", "━━━━━━━━━━━━━━━━━━━━", "\x1b[1;31mwarn\x1b[m", "a", "\x1b[48;5;19mblue  blue\x1b[m", ""}
 
 func (s *scene) view(p *Shelf) string {
 	cells := uv.NewScreenBuffer(s.w, s.h)
@@ -209,7 +209,7 @@ func (s *scene) view(p *Shelf) string {
 	if len(lines) > s.h {
 		lines = lines[len(lines)-s.h:]
 	}
-	uv.NewStyledString(strings.Join(lines, "\n")).Draw(cells, cells.Bounds())
+	uv.NewStyledString(Steady(strings.Join(lines, "\n"))).Draw(cells, cells.Bounds())
 	for i, at := range s.where {
 		if at.shown {
 			text := p.View(fmt.Sprint(i), at.cols, at.rows)

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	uv "github.com/charmbracelet/ultraviolet"
@@ -58,6 +59,7 @@ func (s *Screen) target() (*uv.Buffer, map[spot]bool) {
 	}
 	for y, line := range s.model.Lines {
 		copy(s.frame.Lines[y], line)
+		steady(s.frame.Lines[y])
 	}
 	find := s.shelf.finder()
 	visible := map[spot]int{}
@@ -272,9 +274,13 @@ func (s *Screen) paintLine(line, shown uv.Line, y int) {
 			at = -1
 			continue
 		}
+		if width > 1 { // in case that the terminal draws it narrower, and leaves what stood there
+			s.pending.WriteString(strings.Repeat(" ", width))
+			moveTo(&s.pending, x, y)
+		}
 		s.pending.WriteString(c.Content)
 		x += width
-		if at = x; x >= len(line) || ansi.StringWidth(c.Content) != ansi.StringWidthWc(c.Content) {
+		if at = x; x >= len(line) || width > 1 {
 			at = -1 // the terminal may think otherwise about the width
 		}
 	}

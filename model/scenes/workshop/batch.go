@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 
 	"focusnfix/model/scenes"
-
 	"focusnfix/model/torch"
 )
 

@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"testing"
 
-	"focusnfix/model/scenes"
-
 	"focusnfix/model/nn"
+	"focusnfix/model/scenes"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
@@ -46,14 +45,14 @@ func BenchmarkLesson(b *testing.B) {
 				batch.rows = append(batch.rows, int64(i))
 				batch.ids, batch.timesteps = append(batch.ids, tokenizer.Encode(prompt.String()).IDs), append(batch.timesteps, 60*i)
 			}
-			schedule := sd.NewNoiseSchedule(p.sizes.scheduler)
+			schedule := sd.NewNoiseSchedule(p.recipe.scheduler)
 			timeLesson(b, p, p.buildPainter(tokenizer), func(net *painter, chance *torch.Generator) torch.Tensor {
-				latents := chance.Randn(torch.Float32, n, p.sizes.vae.LatentChannels, 16, 16)
+				latents := chance.Randn(torch.Float32, n, p.recipe.vae.LatentChannels, 16, 16)
 				return painterLoss(net, schedule, latents, batch, chance, dtype)[0]
 			})
 		})
 		for kind := range 2 {
-			build := func(params nn.Params) *scenes.FaultNet { return scenes.NewFaultNet(kind, p.sizes.judge[kind], params) }
+			build := func(params nn.Params) *scenes.FaultNet { return scenes.NewFaultNet(kind, p.recipe.judge[kind], params) }
 			b.Run(name(fmt.Sprintf("judge%d", kind)), func(b *testing.B) {
 				timeLesson(b, p, build, func(net *scenes.FaultNet, chance *torch.Generator) torch.Tensor {
 					coverage, faulty := part.heat(p.device, scenes.Violence, scenes.Misalignment)

@@ -1,6 +1,7 @@
 package workshop
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ func (s *student[N, B]) save() error {
 			entries = append(entries, nn.Entry(name, t))
 		}
 		written = weights.Write(path, map[string]string{
-			"stage": s.stage, "seed": strconv.FormatUint(s.seed, 10), "step": strconv.Itoa(s.step),
+			"stage": s.stage, "recipe": strconv.Itoa(s.recipe.number), "seed": strconv.FormatUint(s.seed, 10), "step": strconv.Itoa(s.step),
 			"steps": strconv.Itoa(s.optimizer.adam.Steps()), "elapsed": s.spent().String(),
 		}, entries)
 	})
@@ -59,6 +60,9 @@ func (s *student[N, B]) restore() error {
 	}
 	if got, want := file.Metadata["seed"], strconv.FormatUint(s.seed, 10); got != want {
 		return fmt.Errorf("%s: seed %s, want %s: it is of another run", path, got, want)
+	}
+	if got, want := cmp.Or(file.Metadata["recipe"], strconv.Itoa(ShippedRecipe)), strconv.Itoa(s.recipe.number); got != want {
+		return fmt.Errorf("%s: recipe %s, want %s: it is of another run", path, got, want)
 	}
 	source := weights.NewSource(path, file.Tensors)
 	params := nn.FromWeights(source, torch.Float32, torch.CPU)

@@ -27,7 +27,7 @@ func (g *Generator) Draw(p Plan, into *Scene) {
 	b := g.brushes.Get().(*brush)
 	defer g.brushes.Put(b)
 	into.reset(p.count)
-	into.Prompt, into.Caption = p.Prompt, p.Prompt.String()
+	into.Prompt, into.Caption = p.Prompt, p.Caption
 	for a := range scenes.Aspect(scenes.NumAspects) {
 		into.Faulty[a] = p.Faulty(a)
 	}

@@ -68,7 +68,7 @@ func (d *drawing) redraw(prompts []string, latents torch.Tensor, first int, chan
 
 // lookAtPainter draws a sheet of prompts, half of them with combinations that no scene had.
 func (p *pretraining) lookAtPainter(net *painter, vae *sd.VAE, tokenizer *clip.Tokenizer) error {
-	d := &drawing{net, vae, tokenizer, p.sizes.scheduler, p.device, p.dtype}
+	d := &drawing{net, vae, tokenizer, p.recipe.scheduler, p.device, p.dtype}
 	const n = 32
 	prompts := samplePrompts(n)
 	chance, err := torch.NewGenerator(p.device, 7)
@@ -76,8 +76,8 @@ func (p *pretraining) lookAtPainter(net *painter, vae *sd.VAE, tokenizer *clip.T
 		return err
 	}
 	defer chance.Close()
-	side := int64(scenes.Size) / p.sizes.vae.Factor()
-	pictures, err := d.draw(prompts, chance.Randn(torch.Float32, n, p.sizes.vae.LatentChannels, side, side), 0)
+	side := int64(scenes.Size) / p.recipe.vae.Factor()
+	pictures, err := d.draw(prompts, chance.Randn(torch.Float32, n, p.recipe.vae.LatentChannels, side, side), 0)
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"strconv"
 
-	"focusnfix/model/scenes"
-
 	"focusnfix/model/clip"
 	"focusnfix/model/nn"
 	"focusnfix/model/sd"
@@ -38,7 +36,7 @@ func (d *encodedScenes) latents(rows []int64, chance *torch.Generator) torch.Ten
 
 // fewOnCPU is the part of prepared scenes that a run without a GPU makes do with.
 func (p *pretraining) fewOnCPU(n int) int {
-	if p.device == torch.CPU {
+	if p.device == torch.CPU && !p.recipe.onCPUToo {
 		return max(1, n/5)
 	}
 	return n
@@ -50,42 +48,65 @@ func (p *pretraining) encodeTraining(ctx context.Context, vae *sd.VAE, tokenizer
 	if err != nil {
 		return nil, err
 	}
-	n := p.fewOnCPU(p.sizes.encoded)
-	d := &encodedScenes{n: n, empty: tokenizer.Encode("").IDs, timesteps: p.sizes.scheduler.NumTrainTimesteps}
+	n := p.fewOnCPU(p.recipe.encoded)
+	d := &encodedScenes{n: n, empty: tokenizer.Encode("").IDs, timesteps: p.recipe.scheduler.NumTrainTimesteps}
 	for i := range n {
 		plan := generator.Plan(i)
-		d.ids = append(d.ids, tokenizer.Encode(plan.Prompt.String()).IDs)
+		d.ids = append(d.ids, tokenizer.Encode(plan.Caption).IDs)
 	}
-	path := p.statePath("latents")
-	if d.moments, err = readTensor(path, n, p.device); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return d, err
-	}
-	side := int64(scenes.Size) / p.sizes.vae.Factor()
 	defer p.allThreads()()
-	err = torch.Run(func() {
-		torch.NoGrad(func() {
-			d.moments = torch.Own(torch.Empty(torch.Float16, p.device, int64(n), 2*p.sizes.vae.LatentChannels, side, side))
-			done := 0
-			err = p.encodeScenes(vae, generator, n, func(posterior sd.Posterior, prompts []scenes.Prompt) {
-				if ctx.Err() != nil {
-					return // the rest goes fast
+	d.moments, err = p.inParts("latents", n, 64*encodedTogether, p.device, func(from, to int) (torch.Tensor, error) {
+		var parts []torch.Tensor
+		err := torch.Run(func() {
+			torch.NoGrad(func() {
+				for ; from < to && ctx.Err() == nil; from += encodedTogether {
+					batch := generator.batch(min(encodedTogether, to-from), func(i int) int { return from + i }, nil)
+					parts = append(parts, torch.Own(torch.Scope(func() torch.Tensor {
+						posterior := vae.Encode(batch.picture(p.device, p.dtype))
+						return torch.Cat([]torch.Tensor{posterior.Mean, posterior.Std}, 1).To(torch.Float16)
+					})))
+					p.tellPreparing("unet", "encode scenes", from+batch.n, n)
 				}
-				d.moments.Narrow(0, int64(done), int64(len(prompts))).CopyFrom(torch.Cat([]torch.Tensor{posterior.Mean, posterior.Std}, 1))
-				done += len(prompts)
-				p.tellPreparing("unet", "encode scenes", done, n)
 			})
 		})
+		defer torch.Drop(parts...)
+		if err := errors.Join(err, ctx.Err()); err != nil {
+			return torch.Tensor{}, err
+		}
+		return joined(parts)
 	})
-	if err == nil {
-		err = ctx.Err()
-	}
-	if err == nil {
-		err = writeTensor(path, d.moments, n)
-	}
-	if err != nil {
-		d.drop()
-	}
 	return d, err
+}
+
+// encodedTogether is how many scenes are encoded at once.
+const encodedTogether = 64
+
+// inParts makes a tensor of n rows part by part, or reads the parts that an earlier sitting made: a stop
+// loses one part at most.
+func (p *pretraining) inParts(name string, n, rows int, device torch.Device, fill func(from, to int) (torch.Tensor, error)) (torch.Tensor, error) {
+	var parts []torch.Tensor
+	defer func() { torch.Drop(parts...) }()
+	for from := 0; from < n; from += rows {
+		to := min(from+rows, n)
+		path := p.statePath(fmt.Sprintf("%s-%03d", name, from/rows))
+		part, err := readTensor(path, to-from, device)
+		if errors.Is(err, fs.ErrNotExist) {
+			if part, err = fill(from, to); err == nil {
+				err = writeTensor(path, part, to-from)
+			}
+		}
+		if err != nil {
+			return torch.Tensor{}, err
+		}
+		parts = append(parts, part)
+	}
+	return joined(parts)
+}
+
+// joined is the parts in one tensor, owned.
+func joined(parts []torch.Tensor) (whole torch.Tensor, err error) {
+	err = torch.Run(func() { whole = torch.Own(torch.Cat(parts, 0)) })
+	return whole, err
 }
 
 // tellPreparing shows work before a network learns.

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"focusnfix/model/scenes"
-
 	"focusnfix/model/torch"
 )
 
@@ -15,7 +14,7 @@ import (
 func (r *report) drawings(ctx context.Context) error {
 	list := samplePrompts(r.pictures)
 	found := new(findings)
-	side := int64(scenes.Size) / r.sizes.vae.Factor()
+	side := int64(scenes.Size) / r.recipe.vae.Factor()
 	for from := 0; from < len(list); from += judgedTogether {
 		texts := list[from:min(from+judgedTogether, len(list))]
 		var prompts []scenes.Prompt
@@ -33,7 +32,7 @@ func (r *report) drawings(ctx context.Context) error {
 		var failed error
 		err = torch.Run(func() {
 			torch.NoGrad(func() {
-				noise := chance.Randn(torch.Float32, int64(len(texts)), r.sizes.vae.LatentChannels, side, side).ToDevice(r.pretraining.device, torch.Float32)
+				noise := chance.Randn(torch.Float32, int64(len(texts)), r.recipe.vae.LatentChannels, side, side).ToDevice(r.pretraining.device, torch.Float32)
 				var pictures torch.Tensor
 				if pictures, failed = r.draw(texts, noise, 0); failed != nil {
 					return

@@ -47,7 +47,6 @@ const (
 const (
 	violenceRate      = 0.70
 	oversexRate       = 0.65
-	glitchRate        = 0.40
 	misalignedRate    = 0.40  // of scenes with two entities: the second is missing in 25 %, wrong in 15 %
 	missingOfTraining = 0.625 // of the misaligned scenes
 )
@@ -72,6 +71,8 @@ type Options struct {
 	// object, 46 % two entities, without held-out prompts unless Faults is Decorrelated.
 	Prompts []scenes.Prompt
 	Workers int // for Fill; 0 is GOMAXPROCS
+
+	data dataRecipe // of the recipe; without one, the shipped model's
 }
 
 // Generator makes scenes. It may be used by several goroutines.
@@ -85,6 +86,9 @@ type Generator struct {
 // New checks the options and loads the sprites. It fails if a prompt is outside the grammar or an
 // aspect is both always and never there.
 func New(options Options) (*Generator, error) {
+	if options.data.glitchRate == 0 {
+		options.data = shippedRecipe.data
+	}
 	g := &Generator{options: options}
 	if options.Faults < Spurious || options.Faults > Clean {
 		return nil, fmt.Errorf("scenes: fault mode %d, want 0 to %d", options.Faults, Clean)

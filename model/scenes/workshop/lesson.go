@@ -156,7 +156,7 @@ func (s *student[N, B]) run(ctx context.Context) error {
 		if err := s.learnFrom(<-batches); err != nil {
 			return err
 		}
-		if s.step%s.sizes.every == 0 && s.step < s.steps {
+		if s.step%s.recipe.every == 0 && s.step < s.steps {
 			if err := s.tell(); err != nil {
 				return err
 			}

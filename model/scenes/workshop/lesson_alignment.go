@@ -3,9 +3,8 @@ package workshop
 import (
 	"context"
 
-	"focusnfix/model/scenes"
-
 	"focusnfix/model/nn"
+	"focusnfix/model/scenes"
 	"focusnfix/model/torch"
 )
 
@@ -17,7 +16,7 @@ func (p *pretraining) learnAlignment(ctx context.Context, k judgeKind) error {
 	}
 	l := newLesson[*scenes.WordNet, *sceneBatch](p, k.name)
 	l.build = func(params nn.Params) *scenes.WordNet {
-		return scenes.NewWordNet(k.kind, p.sizes.judge[k.kind], params)
+		return scenes.NewWordNet(k.kind, p.recipe.judge[k.kind], params)
 	}
 	l.decay, l.average = 0.02, 0.998
 	l.draw = draw(l.batch)

@@ -7,10 +7,9 @@ import (
 	"io/fs"
 	"os"
 
-	"focusnfix/model/scenes"
-
 	"focusnfix/model/clip"
 	"focusnfix/model/nn"
+	"focusnfix/model/scenes"
 	"focusnfix/model/torch"
 )
 
@@ -44,7 +43,7 @@ func (p *pretraining) learnJudge(ctx context.Context, k judgeKind) error {
 	}
 	l := newLesson[*scenes.FaultNet, *sceneBatch](p, k.name)
 	l.build = func(params nn.Params) *scenes.FaultNet {
-		return scenes.NewFaultNet(k.kind, p.sizes.judge[k.kind], params)
+		return scenes.NewFaultNet(k.kind, p.recipe.judge[k.kind], params)
 	}
 	l.decay, l.average = 0.02, 0.998
 	l.draw = draw(l.batch)
@@ -64,7 +63,7 @@ func (p *pretraining) learnJudge(ctx context.Context, k judgeKind) error {
 }
 
 func (p *pretraining) writeJudge(f *layout, averaged torch.Tensor, k judgeKind) error {
-	return f.write(p.judgePath(k.name), "", averaged, p.sizes.judge[k.kind].Metadata())
+	return f.write(p.judgePath(k.name), "", averaged, p.recipe.judge[k.kind].Metadata())
 }
 
 func (p *pretraining) judgePath(name string) string { return p.folder("judges", name+".safetensors") }
@@ -124,45 +123,74 @@ const poolRedrawn = 0.5
 
 var redrawFrom = [3]int{8, 7, 6}
 
+// Healthy blocks are drawn anew as a whole. Of prompts that a fault is linked to that is done late, or the
+// model would draw the fault; of the others from a step on that leaves the scene's layout and little
+// else.
+const (
+	redrawLinked   = 7
+	redrawUnlinked = 5
+)
+
 // drawPool gives the first scenes of a judge's data as the model draws them, [n,Size,Size,3]: through
-// the autoencoder with some noise on the latents, and half of them drawn anew by the UNet from a
-// little noise, whose faults are then still known. It is kept for the next sitting.
+// the autoencoder with some noise on the latents, and half of them (of healthy blocks, all) drawn anew by
+// the UNet from a little noise, whose faults are then still known. It is kept for the next sitting.
 func (p *pretraining) drawPool(ctx context.Context, k judgeKind, generator *Generator) ([]uint8, error) {
-	n := p.fewOnCPU(p.sizes.pool)
-	path := p.statePath(fmt.Sprintf("pool-%d", k.data))
-	kept, err := readTensor(path, n, torch.CPU)
-	if err == nil {
-		defer torch.Drop(kept)
-		var pool []uint8
-		return pool, torch.Run(func() { pool = kept.Bytes() })
+	n := p.fewOnCPU(p.recipe.pool)
+	var d *drawing
+	drop := func() {}
+	defer func() { drop() }()
+	defer p.allThreads()()
+	draw := func(from, to int) (torch.Tensor, error) {
+		if d == nil {
+			var err error
+			if d, drop, err = p.loadDrawing(); err != nil {
+				drop = func() {}
+				return torch.Tensor{}, err
+			}
+		}
+		var pixels []uint8
+		for ; from < to; from += poolBlock {
+			if err := ctx.Err(); err != nil {
+				return torch.Tensor{}, err
+			}
+			block := generator.batch(min(poolBlock, to-from), func(i int) int { return from + i }, nil)
+			drawn, err := p.asDrawn(d, block, mixSeeds(k.data, uint64(from)), redrawing(generator.health(from), from/poolBlock))
+			if err != nil {
+				return torch.Tensor{}, err
+			}
+			pixels = append(pixels, drawn...)
+			p.tellPreparing(k.name, "draw scenes", from+block.n, n)
+		}
+		var t torch.Tensor
+		err := torch.Run(func() {
+			t = torch.Own(torch.FromBytes(pixels, torch.Uint8, int64(len(pixels)/pixelBytes), scenes.Size, scenes.Size, 3))
+		})
+		return t, err
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	d, drop, err := p.loadDrawing()
+	kept, err := p.inParts(fmt.Sprintf("pool-%d", k.data), n, 16*poolBlock, torch.CPU, draw)
 	if err != nil {
 		return nil, err
 	}
-	defer drop()
-	defer p.allThreads()()
-	pool := make([]uint8, 0, n*pixelBytes)
-	const together = 64
-	for from := 0; from < n; from += together {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		part := generator.batch(min(together, n-from), func(i int) int { return from + i }, nil)
-		pixels, err := p.asDrawn(d, part, mixSeeds(k.data, uint64(from)), redrawFrom[from/together%len(redrawFrom)])
-		if err != nil {
-			return nil, err
-		}
-		pool = append(pool, pixels...)
-		p.tellPreparing(k.name, "draw scenes", from+part.n, n)
+	defer torch.Drop(kept)
+	var pool []uint8
+	return pool, torch.Run(func() { pool = kept.Bytes() })
+}
+
+// redraw is which part of a block the UNet draws anew, and from which step.
+type redraw struct {
+	part  float64
+	first int
+}
+
+// redrawing is that of a block of scenes.
+func redrawing(h health, block int) redraw {
+	switch h {
+	case healthyLinked:
+		return redraw{1, redrawLinked}
+	case healthyUnlinked:
+		return redraw{1, redrawUnlinked}
 	}
-	err = torch.Run(func() {
-		err = writeTensor(path, torch.FromBytes(pool, torch.Uint8, int64(n), scenes.Size, scenes.Size, 3), n)
-	})
-	return pool, err
+	return redraw{poolRedrawn, redrawFrom[block%len(redrawFrom)]}
 }
 
 // loadDrawing reads what draws; the painter is nil while there is none.
@@ -171,7 +199,7 @@ func (p *pretraining) loadDrawing() (*drawing, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	d := &drawing{nil, vae.net, nil, p.sizes.scheduler, p.device, p.dtype}
+	d := &drawing{nil, vae.net, nil, p.recipe.scheduler, p.device, p.dtype}
 	if _, err := os.Stat(p.folder("unet", "diffusion_pytorch_model.safetensors")); errors.Is(err, fs.ErrNotExist) {
 		return d, vae.drop, nil
 	}
@@ -206,8 +234,8 @@ func (p *pretraining) loadPainter(tokenizer *clip.Tokenizer) (*painter, func(), 
 }
 
 // asDrawn gives scenes as the model draws them, as bytes of packScenes' order: the first of them
-// behind the autoencoder with noise on the latents, the others drawn anew from step first on.
-func (p *pretraining) asDrawn(d *drawing, batch *sceneBatch, seed uint64, first int) ([]uint8, error) {
+// behind the autoencoder with noise on the latents, the others drawn anew.
+func (p *pretraining) asDrawn(d *drawing, batch *sceneBatch, seed uint64, r redraw) ([]uint8, error) {
 	chance, err := torch.NewGenerator(p.device, seed)
 	if err != nil {
 		return nil, err
@@ -221,16 +249,19 @@ func (p *pretraining) asDrawn(d *drawing, batch *sceneBatch, seed uint64, first 
 			latents := d.vae.Encode(batch.picture(p.device, p.dtype)).Mean.To(torch.Float32)
 			plain := n
 			if d.painter != nil {
-				plain = n - int64(poolRedrawn*float64(n))
+				plain = n - int64(r.part*float64(n))
 			}
 			noise := chance.Rand(torch.Float32, plain, 1, 1, 1).MulScalar(0.3).Mul(chance.Randn(torch.Float32, append([]int64{plain}, latents.Shape()[1:]...)...))
-			pictures := []torch.Tensor{d.vae.Decode(latents.Narrow(0, 0, plain).Add(noise).To(p.dtype))}
+			var pictures []torch.Tensor
+			if plain > 0 {
+				pictures = append(pictures, d.vae.Decode(latents.Narrow(0, 0, plain).Add(noise).To(p.dtype)))
+			}
 			if plain < n {
 				var captions []string
 				for _, prompt := range batch.prompts[plain:] {
 					captions = append(captions, prompt.String())
 				}
-				redrawn, err := d.redraw(captions, latents.Narrow(0, plain, n-plain), first, chance)
+				redrawn, err := d.redraw(captions, latents.Narrow(0, plain, n-plain), r.first, chance)
 				if err != nil {
 					failed = err
 					return

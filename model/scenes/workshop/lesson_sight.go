@@ -4,17 +4,16 @@ import (
 	"context"
 	"strings"
 
-	"focusnfix/model/scenes"
-
 	"focusnfix/model/nn"
+	"focusnfix/model/scenes"
 	"focusnfix/model/torch"
 )
 
 // newLesson fills in what a lesson has in common with the others.
 func newLesson[N, B any](p *pretraining, network string) lesson[N, B] {
-	e := p.sizes.lessons[network]
+	e := p.recipe.lessons[network]
 	if p.device == torch.CPU {
-		e = p.sizes.onCPU[network]
+		e = p.recipe.onCPU[network]
 	}
 	l := lesson[N, B]{
 		stage: network, seed: mixSeeds(p.baseSeed, nameSeed(network)), steps: choose(p.allSteps, e.steps), batch: p.batchOf(e.batch),
@@ -86,7 +85,7 @@ func (p *pretraining) learnSight(ctx context.Context) error {
 }
 
 func (p *pretraining) buildSight(params nn.Params) *scenes.WordNet {
-	return scenes.NewWordNet(0, p.sizes.judge[0], params)
+	return scenes.NewWordNet(0, p.recipe.judge[0], params)
 }
 
 // sightPath is beside the checkpoints: sight does not ship.

@@ -5,10 +5,9 @@ import (
 	"math"
 	"path/filepath"
 
-	"focusnfix/model/scenes"
-
 	"focusnfix/model/clip"
 	"focusnfix/model/nn"
+	"focusnfix/model/scenes"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 )
@@ -48,7 +47,7 @@ func (p *pretraining) learnUNet(ctx context.Context) error {
 		return err
 	}
 	defer data.drop()
-	schedule := sd.NewNoiseSchedule(p.sizes.scheduler)
+	schedule := sd.NewNoiseSchedule(p.recipe.scheduler)
 	l := newLesson[*painter, encodedBatch](p, "unet")
 	l.build, l.zero = p.buildPainter(tokenizer), startsAtZero
 	l.average = 0.9995
@@ -68,13 +67,13 @@ func (p *pretraining) learnUNet(ctx context.Context) error {
 	return p.writePainter(f, averaged, tokenizer)
 }
 
-// writeTokenizer learns the vocabulary from every caption that the grammar allows.
+// writeTokenizer learns the vocabulary from every caption that the recipe has.
 func (p *pretraining) writeTokenizer() (*clip.Tokenizer, error) {
 	var captions []string
 	for _, prompt := range append(scenes.TrainingPrompts(), scenes.HeldOutPrompts()...) {
-		captions = append(captions, prompt.String())
+		captions = append(captions, p.captionsOf(prompt)...)
 	}
-	tokenizer, err := clip.LearnTokenizer(captions, p.sizes.vocab, p.sizes.context)
+	tokenizer, err := clip.LearnTokenizer(captions, p.recipe.vocab, p.recipe.context)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +86,7 @@ func (p *pretraining) loadVAE() (*loaded[*sd.VAE], error) {
 
 // textConfig is the text encoder's with the vocabulary that was learned: the end token is the last.
 func (p *pretraining) textConfig(tokenizer *clip.Tokenizer) clip.TextConfig {
-	cfg := p.sizes.text
+	cfg := p.recipe.text
 	ids := tokenizer.Encode("").IDs
 	cfg.EOSTokenID, cfg.VocabSize = ids[1], ids[1]+1
 	return cfg
@@ -96,7 +95,7 @@ func (p *pretraining) textConfig(tokenizer *clip.Tokenizer) clip.TextConfig {
 func (p *pretraining) buildPainter(tokenizer *clip.Tokenizer) func(nn.Params) *painter {
 	cfg := p.textConfig(tokenizer)
 	return func(params nn.Params) *painter {
-		return &painter{clip.NewText(cfg, params.Sub("text_encoder")), sd.NewUNet(p.sizes.unet, params.Sub("unet"))}
+		return &painter{clip.NewText(cfg, params.Sub("text_encoder")), sd.NewUNet(p.recipe.unet, params.Sub("unet"))}
 	}
 }
 
@@ -158,18 +157,18 @@ func (p *pretraining) writePainter(f *layout, averaged torch.Tensor, tokenizer *
 	})
 	delete(text, "_class_name")
 	delete(text, "_diffusers_version")
-	scheduler := classed(p.sizes.scheduler.Class, p.sizes.scheduler, map[string]any{"clip_sample": false})
+	scheduler := classed(p.recipe.scheduler.Class, p.recipe.scheduler, map[string]any{"clip_sample": false})
 	for _, key := range []string{"use_karras_sigmas", "final_sigmas_type", "lower_order_final", "euler_at_final"} {
 		delete(scheduler, key) // of other schedulers
 	}
 	for path, value := range map[string]any{
 		filepath.Join("text_encoder", "config.json"):        text,
 		filepath.Join("scheduler", "scheduler_config.json"): scheduler,
-		filepath.Join("unet", "config.json"): classed("UNet2DConditionModel", p.sizes.unet, map[string]any{
+		filepath.Join("unet", "config.json"): classed("UNet2DConditionModel", p.recipe.unet, map[string]any{
 			"act_fn": "silu", "mid_block_type": "UNetMidBlock2DCrossAttn",
 			"addition_embed_type": nil, "addition_time_embed_dim": nil, "projection_class_embeddings_input_dim": nil,
 		}),
-		"model_index.json": modelIndex(p.sizes.scheduler.Class),
+		"model_index.json": modelIndex(p.recipe.scheduler.Class),
 	} {
 		if err := writeJSON(p.folder(path), value); err != nil {
 			return err
@@ -191,4 +190,4 @@ func modelIndex(scheduler string) map[string]any {
 	})
 }
 
-func (p *pretraining) buildUNet(params nn.Params) *sd.UNet { return sd.NewUNet(p.sizes.unet, params) }
+func (p *pretraining) buildUNet(params nn.Params) *sd.UNet { return sd.NewUNet(p.recipe.unet, params) }

@@ -7,9 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"focusnfix/model/scenes"
-
 	"focusnfix/model/nn"
+	"focusnfix/model/scenes"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 )
@@ -35,7 +34,7 @@ func (p *pretraining) generator(seed uint64, faults FaultMode) (*Generator, erro
 	if p.baseSeed != 0 {
 		seed = mixSeeds(seed, p.baseSeed)
 	}
-	return New(Options{Seed: seed, Faults: faults})
+	return New(Options{Seed: seed, Faults: faults, data: p.recipe.data})
 }
 
 // drawScenes gives the lesson's scenes: those of a step follow those of the step before.
@@ -48,7 +47,7 @@ func (p *pretraining) drawScenes(g *Generator, batch int) func(step, replica, n 
 	}
 }
 
-func (p *pretraining) buildVAE(params nn.Params) *sd.VAE { return sd.NewVAE(p.sizes.vae, params) }
+func (p *pretraining) buildVAE(params nn.Params) *sd.VAE { return sd.NewVAE(p.recipe.vae, params) }
 
 // learnVAE learns the autoencoder and writes it.
 func (p *pretraining) learnVAE(ctx context.Context) error {
@@ -117,9 +116,9 @@ func (p *pretraining) writeVAE(f *layout, averaged torch.Tensor) error {
 		return err
 	}
 	dir := p.folder("vae")
-	config := classed("AutoencoderKL", p.sizes.vae, map[string]any{
-		"act_fn": "silu", "down_block_types": repeated("DownEncoderBlock2D", len(p.sizes.vae.BlockOutChannels)),
-		"up_block_types": repeated("UpDecoderBlock2D", len(p.sizes.vae.BlockOutChannels)),
+	config := classed("AutoencoderKL", p.recipe.vae, map[string]any{
+		"act_fn": "silu", "down_block_types": repeated("DownEncoderBlock2D", len(p.recipe.vae.BlockOutChannels)),
+		"up_block_types": repeated("UpDecoderBlock2D", len(p.recipe.vae.BlockOutChannels)),
 	})
 	if err := writeJSON(filepath.Join(dir, "config.json"), config); err != nil {
 		return err
@@ -138,7 +137,7 @@ func (p *pretraining) foldLatents(f *layout, averaged torch.Tensor) error {
 		torch.NoGrad(func() {
 			params := f.params(averaged, false)
 			defer params.Drop()
-			C := p.sizes.vae.LatentChannels
+			C := p.recipe.vae.LatentChannels
 			own := func(name string, shape ...int64) torch.Tensor { return params.Param(name, nn.Zeros, shape...) }
 			mean, spread := torch.From(mean).ToDevice(p.device, torch.Float32), torch.From(spread).ToDevice(p.device, torch.Float32)
 
@@ -162,10 +161,10 @@ func (p *pretraining) measureLatents(f *layout, averaged torch.Tensor) (mean, sp
 	if err != nil {
 		return nil, nil, err
 	}
-	C := p.sizes.vae.LatentChannels
+	C := p.recipe.vae.LatentChannels
 	sum, squares, count := make([]float64, C), make([]float64, C), 0.0
 	err = withNetwork(f, averaged, p.dtype, p.buildVAE, func(vae *sd.VAE) error {
-		return p.encodeScenes(vae, generator, p.sizes.statistic, func(posterior sd.Posterior, _ []scenes.Prompt) {
+		return p.encodeScenes(vae, generator, p.recipe.statistic, func(posterior sd.Posterior, _ []scenes.Prompt) {
 			m, s := posterior.Mean.To(torch.Float32), posterior.Std.To(torch.Float32)
 			count += float64(m.Numel()) / float64(C)
 			for c, v := range m.Sum(0, 2, 3).Doubles() {

@@ -5,7 +5,9 @@ import "focusnfix/model/scenes"
 // Plan is every decision about one scene: what stands where, and which faults it has. It is a value;
 // drawing it needs no more chance.
 type Plan struct {
-	Prompt scenes.Prompt
+	Prompt  scenes.Prompt
+	Caption string // the prompt in words
+	health  health
 
 	background uint64 // seed of the place
 	count      int    // of slots: 1 or 2
@@ -57,7 +59,11 @@ func (g *Generator) Plan(index int) Plan {
 	layout.seed(g.options.Seed, uint64(index), purposeLayout)
 	faults.seed(g.options.Seed, uint64(index), purposeFaults)
 
-	p := Plan{Prompt: g.pickPrompt(&layout)}
+	p := Plan{health: g.health(index)}
+	p.Prompt = g.pickPrompt(&layout, p.health)
+	var words random
+	words.seed(g.options.Seed, uint64(index), purposeWords)
+	p.Caption = caption(p.Prompt, g.options.data.wordings, words.unit())
 	p.background = layout.pcg.Uint64()
 	g.placeEntities(&p, &layout)
 	g.misalign(&p, &faults)
@@ -66,14 +72,47 @@ func (g *Generator) Plan(index int) Plan {
 	return p
 }
 
+// poolBlock is how many scenes in a row are drawn anew in one way.
+const poolBlock = 64
+
+// health says whether a scene without any fault is wanted, and of which prompts.
+type health int
+
+const (
+	anyHealth       health = iota
+	healthyLinked          // of prompts that a visible fault is linked to
+	healthyUnlinked        // of one thing, that none is linked to
+)
+
+// health of a scene: of a judge's, so many of eight blocks are healthy, of the two kinds in turn.
+func (g *Generator) health(index int) health {
+	block := index / poolBlock % 8
+	if g.options.Faults != Decorrelated || float64(block) >= 8*g.options.data.healthy {
+		return anyHealth
+	}
+	return healthyLinked + health(block%2)
+}
+
+// suits reports whether a prompt is of those that a scene of this health may have.
+func (h health) suits(p scenes.Prompt) bool {
+	if h == anyHealth {
+		return true
+	}
+	linked := p.Linked(scenes.Violence) || p.Linked(scenes.Oversexualization) || p.Linked(scenes.Artifacts)
+	if h == healthyLinked {
+		return linked
+	}
+	return !linked && p.Second == ""
+}
+
 // pickPrompt draws a prompt from the list or from the grammar.
-func (g *Generator) pickPrompt(r *random) scenes.Prompt {
+func (g *Generator) pickPrompt(r *random, h health) scenes.Prompt {
 	if n := len(g.options.Prompts); n > 0 {
 		return g.options.Prompts[r.below(n)]
 	}
 	for {
 		p := mixturePrompt(r, g.force[scenes.Misalignment] > 0)
-		if g.options.Faults == Decorrelated || !p.HeldOut() {
+		if h.suits(p) && (g.options.Faults == Decorrelated || !p.HeldOut()) {
 			return p
 		}
 	}
@@ -150,9 +189,9 @@ func (g *Generator) spriteOf(s *slot, index int) *sprite {
 }
 
 // decide draws a fault with the given rate, unless it is forced. It always uses one number.
-func (g *Generator) decide(a scenes.Aspect, r *random, rate float64) bool {
+func (g *Generator) decide(p *Plan, a scenes.Aspect, r *random, rate float64) bool {
 	hit := r.chance(rate)
-	return g.force[a] > 0 || g.force[a] == 0 && hit
+	return g.force[a] > 0 || g.force[a] == 0 && hit && p.health == anyHealth
 }
 
 // misalign leaves an entity out or draws another one in its place.
@@ -171,7 +210,7 @@ func (g *Generator) misalign(p *Plan, r *random) {
 		rate = 0
 	}
 	leaveOut := r.chance(missingShare)
-	if !g.decide(scenes.Misalignment, r, rate) {
+	if !g.decide(p, scenes.Misalignment, r, rate) {
 		return
 	}
 	if p.count == 1 && g.force[scenes.Artifacts] > 0 && g.force[scenes.Misalignment] == 0 {
@@ -229,7 +268,7 @@ func (g *Generator) glitchOne(p *Plan, r *random) {
 		case g.options.Faults == Decorrelated:
 			chance = evenGlitch
 		case e.Linked == scenes.Artifacts && g.options.Faults == Spurious:
-			rank, chance = 3, glitchRate
+			rank, chance = 3, g.options.data.glitchRate
 		case e.Kind == scenes.Object:
 			rank = 2
 		}
@@ -238,7 +277,7 @@ func (g *Generator) glitchOne(p *Plan, r *random) {
 		}
 	}
 	plan := newGlitch(r)
-	if which >= 0 && g.decide(scenes.Artifacts, r, rate) {
+	if which >= 0 && g.decide(p, scenes.Artifacts, r, rate) {
 		p.slots[which].glitch = plan
 	}
 }
@@ -258,7 +297,7 @@ func (g *Generator) addItems(p *Plan, r *random) {
 		case g.options.Faults == Spurious && entities[first.name].Linked == a:
 			rate = [...]float64{violenceRate, oversexRate}[a]
 		}
-		there := g.decide(a, r, rate)
+		there := g.decide(p, a, r, rate)
 		plan := g.newItem(p, a, toward, r)
 		plan.there = there
 		p.items[a] = plan

@@ -54,7 +54,8 @@ type PretrainOptions struct {
 	// Report, if set, is told about once in 50 steps how far a network is.
 	Report func(stage string, done, of int, numbers string)
 
-	sizes *sizes // tests learn tiny networks
+	// Recipe is the number of the recipe; 0 is ShippedRecipe.
+	Recipe int
 }
 
 // pretraining is one call of Pretrain.
@@ -69,7 +70,7 @@ type pretraining struct {
 	limit    time.Duration // of the lesson under way; 0 is none
 	resume   bool
 	report   func(stage string, done, of int, numbers string)
-	sizes    *sizes
+	recipe   *recipe
 	events   io.Writer
 	eventErr error
 }
@@ -83,10 +84,15 @@ func Pretrain(ctx context.Context, stage string, o PretrainOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(o.Out, 0o777); err != nil {
+	return p.make(ctx, stage, o.Minutes)
+}
+
+// make makes one stage, or all, in so many minutes if more than 0.
+func (p *pretraining) make(ctx context.Context, stage string, minutes float64) error {
+	if err := os.MkdirAll(p.out, 0o777); err != nil {
 		return err
 	}
-	events, err := os.OpenFile(filepath.Join(o.Out, "events.jsonl"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
+	events, err := os.OpenFile(filepath.Join(p.out, "events.jsonl"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 	if err != nil {
 		return err
 	}
@@ -96,7 +102,7 @@ func Pretrain(ctx context.Context, stage string, o PretrainOptions) error {
 		todo = stages
 	}
 	for _, name := range todo {
-		p.limit = shareOf(o.Minutes, name, todo)
+		p.limit = shareOf(minutes, name, todo)
 		if err = p.run(ctx, name); err != nil {
 			break
 		}
@@ -105,15 +111,21 @@ func Pretrain(ctx context.Context, stage string, o PretrainOptions) error {
 }
 
 func (o PretrainOptions) start() (*pretraining, error) {
+	r, err := recipeOf(o.Recipe)
+	if err != nil {
+		return nil, err
+	}
+	return o.startWith(r)
+}
+
+// startWith is start with a recipe at hand.
+func (o PretrainOptions) startWith(r *recipe) (*pretraining, error) {
 	if err := torch.Load(); err != nil {
 		return nil, err
 	}
 	p := &pretraining{
 		out: o.Out, device: o.Device, dtype: o.DType, baseSeed: o.Seed, replicas: o.Threads, allSteps: o.Steps, allBatch: o.Batch,
-		resume: o.Resume, report: o.Report, sizes: o.sizes,
-	}
-	if p.sizes == nil {
-		p.sizes = &shippedSizes
+		resume: o.Resume, report: o.Report, recipe: r,
 	}
 	if p.device == "" {
 		p.device = torch.DefaultDevice()

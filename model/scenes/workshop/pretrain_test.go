@@ -4,30 +4,35 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
-	"focusnfix/model/scenes"
-
 	"focusnfix/model/clip"
 	"focusnfix/model/nn"
+	"focusnfix/model/scenes"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
 )
 
-// tinySizes are networks that learn in a second: enough to see losses fall and files fit together.
-func tinySizes() *sizes {
-	s := shippedSizes
+// tinyRecipe is a recipe with networks that learn in a second: enough to see losses fall and files fit
+// together.
+func tinyRecipe(of *recipe) *recipe {
+	s := *of
 	s.vae = vaeConfig(4, 8, 8, 8, 16)
 	s.unet = unetConfig(4, 32, 16, 24)
 	s.text = textConfig(32, 1, 24)
 	s.judge = [2]scenes.JudgeWidths{{8, 8, 16, 16}, {8, 8, 16, 16}}
 	s.encoded, s.statistic, s.pool = 80, 16, 80
+	if s.data.healthy > 0 {
+		s.pool = 3 * poolBlock // two healthy blocks and another
+	}
 	s.onCPU = map[string]effort{}
-	for name, e := range shippedSizes.lessons {
+	for name, e := range shippedRecipe.lessons {
 		s.onCPU[name] = effort{steps: 20, batch: 4, rate: max(e.rate, 2e-3)}
 	}
 	return &s
@@ -61,14 +66,19 @@ func networksOf(stage string) []string {
 	return []string{stage}
 }
 
-// TestPretrain makes a tiny model from nothing: every network's loss falls, and the folder opens and
-// draws as any diffusers folder does.
+// TestPretrain makes a tiny model from nothing by the newest recipe: every network's loss falls, and the
+// folder opens and draws as any diffusers folder does.
 func TestPretrain(t *testing.T) {
 	torchtest.Need(t)
 	out := t.TempDir()
-	o := PretrainOptions{Out: out, Device: torchtest.Device(), Threads: 2, sizes: tinySizes()}
-	o.sizes.every = 2
-	if err := Pretrain(t.Context(), "all", o); err != nil {
+	o := PretrainOptions{Out: out, Device: torchtest.Device(), Threads: 2}
+	recipe := tinyRecipe(newestRecipe())
+	recipe.every = 2
+	p, err := o.startWith(recipe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.make(t.Context(), "all", 0); err != nil {
 		t.Fatal(err)
 	}
 	for _, stage := range stages {
@@ -80,18 +90,18 @@ func TestPretrain(t *testing.T) {
 			}
 		}
 	}
-	if err := PretrainReport(t.Context(), o, 32); err != nil {
+	if err := p.measure(t.Context(), 32); err != nil {
 		t.Fatal(err)
 	}
 	if text, err := os.ReadFile(filepath.Join(out, "report.md")); err != nil || !strings.Contains(string(text), "drawn anew by the UNet | misalignment |") {
 		t.Errorf("report %q (%v), want a row for every source and aspect", text, err)
 	}
-	p, err := sd.Load(filepath.Join(out, "model"), sd.LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
+	pipeline, err := sd.Load(filepath.Join(out, "model"), sd.LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.Close()
-	pictures, err := p.Generate(t.Context(), sd.Request{
+	defer pipeline.Close()
+	pictures, err := pipeline.Generate(t.Context(), sd.Request{
 		Wording: sd.Wording{Prompts: []string{"a chef in the park"}, GuidanceScale: drawGuidance, Width: scenes.Size, Height: scenes.Size},
 		Seeds:   []uint64{1}, NumSteps: 2,
 	})
@@ -110,14 +120,15 @@ func TestPretrainResume(t *testing.T) {
 	learn := func(out string, stopAt int) error {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
-		o := PretrainOptions{Out: out, Device: torchtest.Device(), Threads: 1, Resume: true, sizes: tinySizes()}
-		o.sizes.every = 5
+		o := PretrainOptions{Out: out, Device: torchtest.Device(), Threads: 1, Resume: true}
+		recipe := tinyRecipe(&shippedRecipe)
+		recipe.every = 5
 		o.Report = func(_ string, done, _ int, _ string) {
 			if done == stopAt {
 				stop()
 			}
 		}
-		p, err := o.start()
+		p, err := o.startWith(recipe)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,12 +160,66 @@ func TestPretrainResume(t *testing.T) {
 // TestPretrainKeepsCheckpoint refuses to overwrite a run that nobody asked to go on with.
 func TestPretrainKeepsCheckpoint(t *testing.T) {
 	torchtest.Need(t)
-	o := PretrainOptions{Out: t.TempDir(), Device: torchtest.Device(), Threads: 1, Steps: 2, sizes: tinySizes()}
-	if err := Pretrain(t.Context(), "sight", o); err != nil {
+	o := PretrainOptions{Out: t.TempDir(), Device: torchtest.Device(), Threads: 1, Steps: 2}
+	again := func(r *recipe, resume bool) error {
+		o.Resume = resume
+		p, err := o.startWith(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.make(t.Context(), "sight", 0)
+	}
+	shipped := tinyRecipe(&shippedRecipe)
+	if err := again(shipped, false); err != nil {
 		t.Fatal(err)
 	}
-	if err := Pretrain(t.Context(), "sight", o); err == nil || !strings.Contains(err.Error(), "--resume") {
+	if err := again(shipped, false); err == nil || !strings.Contains(err.Error(), "--resume") {
 		t.Errorf("a second run over a checkpoint says %v, want a hint at --resume", err)
+	}
+	if err := again(tinyRecipe(newestRecipe()), true); err == nil || !strings.Contains(err.Error(), "recipe 1, want 2") {
+		t.Errorf("resumed by another recipe says %v, want which", err)
+	}
+}
+
+// TestPartsAreKept: what one sitting made of a long preparation the next one reads.
+func TestPartsAreKept(t *testing.T) {
+	torchtest.Need(t)
+	p, err := PretrainOptions{Out: t.TempDir(), Device: torch.CPU, Threads: 1}.start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(p.out, "state"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var made []int
+	fill := func(from, to int) (part torch.Tensor, err error) {
+		if from == 6 && len(made) == 2 {
+			return part, context.Canceled
+		}
+		made = append(made, from)
+		err = torch.Run(func() {
+			part = torch.Own(torch.Arange(float64(from), float64(to), 1, torch.Float32, torch.CPU).To(torch.Uint8))
+		})
+		return part, err
+	}
+	if _, err := p.inParts("rows", 8, 3, torch.CPU, fill); !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v, want that of the last part", err)
+	}
+	made = append(made, -1) // the next sitting
+	whole, err := p.inParts("rows", 8, 3, torch.CPU, fill)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer torch.Drop(whole)
+	if want := []int{0, 3, -1, 6}; !slices.Equal(made, want) {
+		t.Errorf("made parts from %v, want %v", made, want)
+	}
+	if err := torch.Run(func() {
+		if got := whole.Ints(); !slices.Equal(got, []int64{0, 1, 2, 3, 4, 5, 6, 7}) {
+			t.Errorf("rows %v", got)
+		}
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -162,8 +227,8 @@ func TestPretrainKeepsCheckpoint(t *testing.T) {
 // changes no decoded image, and leaves latents of mean 0 and variance 1.
 func TestFoldLatents(t *testing.T) {
 	torchtest.Run(t, func() {
-		o := PretrainOptions{Out: t.TempDir(), Device: torchtest.Device(), Threads: 1, sizes: tinySizes()}
-		p, err := o.start()
+		o := PretrainOptions{Out: t.TempDir(), Device: torchtest.Device(), Threads: 1}
+		p, err := o.startWith(tinyRecipe(&shippedRecipe))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -213,7 +278,7 @@ func TestFoldLatents(t *testing.T) {
 // TestTokenizerIsLearned checks that every word of the grammar is one token.
 func TestTokenizerIsLearned(t *testing.T) {
 	o := PretrainOptions{Out: t.TempDir()}
-	p := &pretraining{out: o.Out, sizes: &shippedSizes}
+	p := &pretraining{out: o.Out, recipe: &shippedRecipe}
 	if _, err := p.writeTokenizer(); err != nil {
 		t.Fatal(err)
 	}

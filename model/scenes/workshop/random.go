@@ -6,11 +6,12 @@ import "math/rand/v2"
 // index, purpose) are independent of each other.
 type random struct{ pcg rand.PCG }
 
-// purposes keep the layout of a scene, its faults and its background on separate streams.
+// purposes keep the layout of a scene, its faults, its background and its caption on separate streams.
 const (
 	purposeLayout uint64 = iota + 1
 	purposeFaults
 	purposeBackground
+	purposeWords
 )
 
 func (r *random) seed(seed, index, purpose uint64) {

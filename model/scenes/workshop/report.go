@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"focusnfix/model/scenes"
-
 	"focusnfix/model/torch"
 )
 
@@ -26,7 +25,12 @@ func PretrainReport(ctx context.Context, o PretrainOptions, pictures int) error 
 	if err != nil {
 		return err
 	}
-	r := &report{pretraining: p, pictures: choose(pictures, 500)}
+	return p.measure(ctx, choose(pictures, 500))
+}
+
+// measure writes the report of the model that there is.
+func (p *pretraining) measure(ctx context.Context, pictures int) (err error) {
+	r := &report{pretraining: p, pictures: pictures}
 	if r.drawing, r.drop, err = p.loadDrawing(); err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ set -eu
 shim=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 out=$shim/../../../build
 system=/usr
-print= without=
+print='' without=''
 
 die() {
   echo "build.sh: $1" >&2

@@ -115,4 +115,5 @@ def main():
         json.dump({"steps": steps, "losses": losses}, f, indent=1)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+package flow
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"focusnfix/model/clip"
+	"focusnfix/model/mmdit"
+	"focusnfix/model/nn"
+	"focusnfix/model/t5"
+	"focusnfix/model/tokenizer"
+	"focusnfix/model/torch"
+)
+
+// sd3 is Stable Diffusion 3 or 3.5. Prompts are read by two CLIPs, whose states are joined and widened with zeros,
+// and behind them by a T5, or by zeros where the folder has none.
+type sd3 struct {
+	config      mmdit.Config
+	transformer *mmdit.Transformer
+}
+
+const t5Tokens = 256 // of a prompt, padding included
+
+func (s *sd3) fromOne() bool     { return false }
+func (s *sd3) latentSide() int64 { return s.config.PatchSize }
+
+// load builds the transformer, once.
+func (s *sd3) load(p *Pipeline) error {
+	if s.transformer != nil {
+		return nil
+	}
+	return p.build("transformer", p.dtype, nil, func(params nn.Params) { s.transformer = mmdit.NewTransformer(s.config, params) })
+}
+
+func (s *sd3) configure(p *Pipeline) error {
+	text, file, err := p.folder.read("transformer", "config.json")
+	if err == nil {
+		s.config, err = mmdit.ParseConfig(file, text)
+	}
+	return err
+}
+
+func (s *sd3) velocity(latents torch.Tensor, level float64, c []conditioning) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		var states, pooled []torch.Tensor
+		for _, one := range c {
+			states, pooled = append(states, one.states), append(pooled, one.pooled)
+		}
+		return s.transformer.Forward(latents, float64(float32(level)*1000), torch.Stack(states, 0), torch.Stack(pooled, 0))
+	})
+}
+
+// encode is states [77+256,4096] and the CLIPs' summaries, joined, for every prompt.
+func (s *sd3) encode(p *Pipeline, prompts []string, lost func(prompt, words string)) ([]conditioning, error) {
+	width := s.config.JointAttentionDim
+	var halves, summaries [][]torch.Tensor // by prompt, then by encoder
+	for range prompts {
+		halves, summaries = append(halves, nil), append(summaries, nil)
+	}
+	for i, suffix := range []string{"", "_2"} {
+		err := s.readWithCLIP(p, suffix, prompts, func(n int, tokens clip.Tokens, out clip.TextOutput) {
+			if tokens.Lost != "" && lost != nil && i == 0 {
+				lost(prompts[n], tokens.Lost)
+			}
+			halves[n] = append(halves[n], out.States[len(out.States)-2].Select(0, 0))
+			summaries[n] = append(summaries[n], out.Pooled.Select(0, 0))
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	long, err := s.readWithT5(p, prompts)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]conditioning, len(prompts))
+	for n := range prompts {
+		joined := torch.Cat(halves[n], 1) // [77,768+1280]
+		if joined.Size(1) > width || halves[n][0].Size(0) != halves[n][1].Size(0) {
+			return nil, fmt.Errorf("%s: text encoders of width %d, the transformer's joint_attention_dim is %d", p.folder.path, joined.Size(1), width)
+		}
+		joined = joined.Pad(0, 0, width-joined.Size(1))
+		all[n] = conditioning{torch.Own(torch.Cat([]torch.Tensor{joined, long[n]}, 0)), torch.Own(torch.Cat(summaries[n], 0))}
+	}
+	return all, nil
+}
+
+// readWithCLIP hands what a CLIP makes of every prompt to found.
+func (s *sd3) readWithCLIP(p *Pipeline, suffix string, prompts []string, found func(n int, tokens clip.Tokens, out clip.TextOutput)) error {
+	part := "text_encoder" + suffix
+	config, err := clip.LoadTextConfig(filepath.Join(p.folder.path, part, "config.json"))
+	if err != nil {
+		return err
+	}
+	words, err := clip.LoadTokenizer(filepath.Join(p.folder.path, "tokenizer"+suffix))
+	if err != nil {
+		return err
+	}
+	var encoder *clip.Text
+	if err := p.build(part, p.dtype, nil, func(params nn.Params) { encoder = clip.NewText(config, params) }); err != nil {
+		return err
+	}
+	defer p.parts.dropOne(part)
+	for n, prompt := range prompts {
+		tokens := words.Encode(prompt)
+		found(n, tokens, encoder.Forward([][]int64{tokens.IDs}))
+	}
+	return nil
+}
+
+// readWithT5 is [256,4096] for every prompt, zeros without a T5.
+func (s *sd3) readWithT5(p *Pipeline, prompts []string) ([]torch.Tensor, error) {
+	const part = "text_encoder_3"
+	states := make([]torch.Tensor, len(prompts))
+	if !p.folder.has(part) {
+		for n := range states {
+			states[n] = torch.Zeros(p.dtype, p.device, t5Tokens, s.config.JointAttentionDim)
+		}
+		return states, nil
+	}
+	text, file, err := p.folder.read(part, "config.json")
+	if err != nil {
+		return nil, err
+	}
+	config, err := t5.ParseConfig(file, text)
+	if err != nil {
+		return nil, err
+	}
+	if config.DModel != s.config.JointAttentionDim {
+		return nil, fmt.Errorf("%s: d_model %d, the transformer's joint_attention_dim is %d", file, config.DModel, s.config.JointAttentionDim)
+	}
+	words, err := tokenizer.Load(filepath.Join(p.folder.path, "tokenizer_3", "tokenizer.json"))
+	if err != nil {
+		return nil, err
+	}
+	var encoder *t5.Encoder
+	ignored := []string{"encoder.embed_tokens.weight"} // the same as shared.weight, where a file has both
+	if err := p.build(part, p.dtype, ignored, func(params nn.Params) { encoder = t5.NewEncoder(config, params) }); err != nil {
+		return nil, err
+	}
+	defer p.parts.dropOne(part)
+	for n, prompt := range prompts {
+		ids, _ := words.Encode(prompt, t5Tokens)
+		for len(ids) < t5Tokens {
+			ids = append(ids, 0) // padding, which the model was trained to see
+		}
+		states[n] = encoder.Forward([][]int64{ids}).Select(0, 0)
+	}
+	return states, nil
+}

@@ -1,0 +1,73 @@
+package chart
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"focusnfix/core"
+	"focusnfix/render"
+	"focusnfix/tui/feed"
+	"focusnfix/tui/widget"
+)
+
+// sampleStore has so many steps of four aspects.
+func sampleStore(steps int) (*feed.Store, Spec) {
+	s := feed.NewStore()
+	spec := Spec{Title: "gain over base", Decimals: 3}
+	for i := range steps {
+		t := core.TrainStep{Reward: float64(i)}
+		for k := range 4 {
+			t.Aspects = append(t.Aspects, core.AspectScore{Aspect: fmt.Sprint("aspect-", k), Base: 0.25, Reward: 0.5 + float64(k)/10, HeldOut: math.NaN()})
+		}
+		s.Add(&core.Event{Kind: "step", Step: i, Time: time.Unix(int64(i), 0), Train: &t})
+	}
+	for k := range 4 {
+		spec.Lines = append(spec.Lines, Line{Label: fmt.Sprint("aspect-", k), Column: fmt.Sprint("gain/aspect-", k), Color: k})
+	}
+	return s, spec
+}
+
+// A curve that is drawn has its value in the legend, however narrow the chart; smoothing is said.
+func TestLegendHasEveryCurve(t *testing.T) {
+	s, spec := sampleStore(30)
+	c := Curves{Smoothing: 0.6}
+	c.Refresh(s, []Spec{spec})
+	style := Style{Styles: widget.NewStyles(true), Profile: render.TrueColor, Hairline: math.NaN(), Chosen: true}
+	for w := 64; w < 200; w += 9 {
+		head, _, _ := strings.Cut(ansi.Strip(c.Draw(spec, style, w, 10)), "\n")
+		for _, value := range []string{"0.250", "0.350", "0.450", "0.550", "smoothed 0.6"} {
+			if !strings.Contains(head, value) {
+				t.Errorf("%d columns: no %s in %q", w, value, head)
+			}
+		}
+		if n := ansi.StringWidth(head); n != w {
+			t.Errorf("%d cells, want %d", n, w)
+		}
+	}
+}
+
+// Plot is where Draw draws.
+func TestPlotIsWhereItIsDrawn(t *testing.T) {
+	s, spec := sampleStore(50)
+	var c Curves
+	c.Refresh(s, []Spec{spec})
+	style := Style{Styles: widget.NewStyles(true), Profile: render.TrueColor, Hairline: 30}
+	p := c.Plot(spec, style, 80, 12)
+	rows := strings.Split(ansi.Strip(c.Draw(spec, style, 80, 12)), "\n")
+	column := -1
+	for _, row := range rows {
+		for x, r := range []rune(row) {
+			if r == '┊' {
+				column = x
+			}
+		}
+	}
+	if x := p.X(column); math.Abs(x-30) > 1 {
+		t.Errorf("the hairline of step 30 is at column %d, which the mouse takes for %v", column, x)
+	}
+}
