@@ -33,6 +33,9 @@ func newStart() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := refuseUnfit(c.Context(), w.config, gpuMemory()); err != nil {
+				return err
+			}
 			f, err := t.folder(c, w)
 			if err != nil {
 				return err

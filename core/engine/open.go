@@ -148,6 +148,11 @@ func trainOptions(c core.Config) train.Options {
 	return o
 }
 
+// Prompts are those that a configuration trains on, and those held out.
+func Prompts(c core.Config) (training, heldOut []string, err error) {
+	return readPrompts(c.Train.Prompts)
+}
+
 // readPrompts finds a list that comes with the program, or reads a text file.
 func readPrompts(name string) (training, heldOut []string, err error) {
 	if slices.Contains(presets.PromptLists(), name) {
