@@ -9,7 +9,7 @@ import (
 type Key struct {
 	Name  string // "train.learning_rate"; "reward.violence.weight" for one of [[reward]]
 	Doc   string // what it does and costs; one line or more
-	Value any    // now: string, bool, int, float64, []string or Size
+	Value any    // current: string, bool, int, float64, []string or Size
 
 	Min, Max float64  // of a number; both 0 where there is no range
 	Options  []string // of a word or a list of words; none where any will do
