@@ -110,7 +110,7 @@ func (s *Session) Close() {
 	}
 }
 
-// heldOutSeeds is how far the seeds of held-out pictures lie from those that are trained on.
+// heldOutSeeds is how far the seeds of held-out images lie from those that are trained on.
 const heldOutSeeds = 1 << 32
 
 // HeldOutPairs are n images that are never trained on: each held-out prompt in turn, with a new seed

@@ -64,13 +64,13 @@ func (t *Trainer) gradients(r *StepResult) (grads []torch.Tensor, err error) {
 	var sum gradientSum
 	defer sum.drop()
 	if err := t.workers.first(len(parts), func(i int) error {
-		sum.add(i, parts[i].differentiate(t.Objective, t.sampler, t.params), 1/float64(len(parts)))
+		sum.add(i, parts[i].differentiate(t.Objective, t.sampler, t.params), t.share(parts[i]))
 		parts[i].watch(t)
 		return nil
 	}); err != nil {
 		return nil, err
 	}
-	r.gather(parts, t.workers.count)
+	r.gather(parts, t.workers.count, t.share)
 	r.Measured.Seconds.add(clock.Seconds)
 	return sum.take(), nil
 }
