@@ -169,7 +169,7 @@ done
 call follow 10 follow
 call resume 60 resume
 # (d) tests on the device
-for pkg in model/torch core/train model/sd core/engine model/reward model/scenes; do
+for pkg in model/torch core/train model/sd core/engine; do
   [ -f "$bin/$pkg.test" ] && [ -z "${NO_TESTS:-}" ] && call "test-${pkg//\//-}" 100 tests "$pkg"
 done
 # (e) models of real size; not on the stand-in, which computes on the CPU
