@@ -12,6 +12,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 TOOLS   := build/tools
 GOLANGCI_LINT := v2.15.0
 DEADCODE      := v0.52.0
+GOVULNCHECK   := v1.9.0
 BENCHSTAT     := v0.0.0-20260908200009-22c9c6c9d4da
 CLANG_FORMAT  ?= clang-format
 
@@ -22,6 +23,8 @@ SUMMARY  := awk -f .ci/summary.awk
 # Packages that neither they nor their tests need libtorch for.
 PURE = $$(go list -test -f '{{.ImportPath}} {{join .Deps " "}}' ./... | awk '$$1 ~ /\.test$$/ && !/focusnfix\/model\/torch/ { sub(/\.test$$/, "", $$1); print $$1 }')
 BASE ?= main
+# The same commit and Go give the same bytes, wherever they are built.
+GO_BUILD = go build -trimpath -buildvcs=false -ldflags '-s -w -X focusnfix/cmd.version=$(VERSION)'
 # What `make test-isa` runs (.ci/test-isa lists the rows), and the python whose torch is its libtorch 2.
 # By itself it installs TORCH2_PIP, several GB; without CUDA's share of them:
 #   TORCH2_PIP="torch==2.11.0 --index-url https://download.pytorch.org/whl/cpu"
@@ -41,7 +44,7 @@ build: shim binary ## the shim and build/focusnfix
 .PHONY: binary
 binary: build/modules.stamp ## build/focusnfix alone: needs Go and a C compiler, no libtorch
 	@[[ -f build/focusnfix ]] || echo "compiling build/focusnfix (under a minute the first time, a second later)"
-	@go build -ldflags '-s -w -X focusnfix/cmd.version=$(VERSION)' -o build/focusnfix .
+	@$(GO_BUILD) -o build/focusnfix .
 
 .PHONY: shim
 shim: ## build/libfnf_torch.so, for the libtorch of this machine
@@ -85,16 +88,43 @@ lint: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) $(TOOLS)/deadcode-$(DEADCODE) ## g
 	@$< run --allow-parallel-runners
 	@$< fmt --diff
 	@.ci/dead $(TOOLS)/deadcode-$(DEADCODE)
-	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run .ci/test-isa .ci/test-device .ci/dead); \
+	@if command -v shellcheck >/dev/null; then shellcheck $$(git ls-files '*.sh' .ci/run .ci/test-isa .ci/test-device .ci/dead .ci/licenses .ci/vulnerabilities); \
 	else echo "skipped: shellcheck is not installed"; fi
 	@if command -v $(CLANG_FORMAT) >/dev/null; then $(CLANG_FORMAT) --dry-run --Werror $$(git ls-files '*.c' '*.cpp' '*.h'); \
 	else echo "skipped: $(CLANG_FORMAT) is not installed"; fi
 
 .PHONY: check
-check: lint test race ## what CI runs
+check: lint test race licenses vulnerabilities ## what CI runs
 
 .PHONY: check-all
 check-all: check test-isa test-device ## check, every set of instructions, libtorch 2 and the stand-in for a GPU (an hour on two cores)
+
+.PHONY: vulnerabilities
+vulnerabilities: $(TOOLS)/govulncheck-$(GOVULNCHECK) ## known ones in the code that the program calls (needs vuln.go.dev, else it skips)
+	@.ci/vulnerabilities $<
+
+.PHONY: licenses
+licenses: ## of the modules that the program is linked from; fails on one that may not be
+	@.ci/licenses
+
+.PHONY: sbom
+sbom: binary ## build/focusnfix.sbom, the modules in the binary, and build/SHA256SUMS
+	@cd build && go version -m focusnfix >focusnfix.sbom && sha256sum focusnfix focusnfix.sbom | tee SHA256SUMS
+
+.PHONY: reproducible
+reproducible: binary ## build the binary a second time, elsewhere and from nothing, and compare (minutes)
+	@rm -rf build/again && mkdir -p build/again/src && git ls-files -z | xargs -0 cp --parents -t build/again/src
+	@cd build/again/src && GOCACHE=$(CURDIR)/build/again/cache $(GO_BUILD) -o ../focusnfix .
+	@sha256sum build/focusnfix build/again/focusnfix && cmp build/focusnfix build/again/focusnfix && echo "the same bytes"
+	@rm -rf build/again
+
+.PHONY: soak
+soak: build ## 20 kills of the engine, 10,000 fault schedules, then SOAK (1h) of work on one engine; logs in build/soak
+	@mkdir -p build/soak
+	@$(TEST_ENV) FNF_KILLS=20 go test -v -count 1 -timeout 3h -run TestKilledAndResumed ./core/engine | tee build/soak/kills.log
+	@FNF_SCHEDULES=10000 go test -v -count 1 -timeout 1h -run TestFaultSchedules ./core/run | tee build/soak/schedules.log
+	@$(TEST_ENV) FNF_SOAK=$(or $(SOAK),1h) FNF_BINARY=$(CURDIR)/build/focusnfix \
+		go test -v -count 1 -timeout 48h -run TestSoak ./core/engine | tee build/soak/soak.log
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s) each
@@ -174,6 +204,10 @@ $(TOOLS)/golangci-lint-%:
 $(TOOLS)/deadcode-%:
 	@GOBIN=$(CURDIR)/$(TOOLS)/new go install golang.org/x/tools/cmd/deadcode@$*
 	@mv $(TOOLS)/new/deadcode $@
+
+$(TOOLS)/govulncheck-%:
+	@GOBIN=$(CURDIR)/$(TOOLS)/new go install golang.org/x/vuln/cmd/govulncheck@$*
+	@mv $(TOOLS)/new/govulncheck $@
 
 $(TOOLS)/benchstat-%:
 	@GOBIN=$(CURDIR)/$(TOOLS)/new go install golang.org/x/perf/cmd/benchstat@$*

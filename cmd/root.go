@@ -68,7 +68,7 @@ func newRoot() *cobra.Command {
 	}
 	add(groupTrain, newStart(), newTrain(), newAttach(), newLs(), newStop(), newEval(), newMetrics(), newCompare(), newPresets())
 	add(groupImages, newGenerate(), newView())
-	add(groupModels, newPull(), newConvert(), newExport())
+	add(groupModels, newPull(), newCheck(), newConvert(), newExport())
 	add(groupMachine, newDoctor())
 	add("", newEngine(), newScenes(), newPretrain(), newMan())
 	addScreen(root)

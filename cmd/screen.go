@@ -95,7 +95,7 @@ func newAttach() *cobra.Command {
 
 // isPlain reports whether to print lines: on request, or where there is no terminal.
 func (s *screenFlags) isPlain(c *cobra.Command) bool {
-	return s.plain || c.OutOrStdout() != os.Stdout || !picture.IsTerminal(os.Stdout) || !picture.IsTerminal(os.Stdin)
+	return s.plain || os.Getenv("TERM") == "dumb" || c.OutOrStdout() != os.Stdout || !picture.IsTerminal(os.Stdout) || !picture.IsTerminal(os.Stdin)
 }
 
 func (s *screenFlags) show(c *cobra.Command, open string) error {

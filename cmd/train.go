@@ -126,6 +126,17 @@ func (t *trainFlags) folder(c *cobra.Command, w training) (run.Folder, error) {
 // runConfig is the configuration of a new run: the preset, config.toml in this folder, settings as
 // key=value. The preset's name comes with it.
 func runConfig(preset string, sets []string) (c core.Config, name string, err error) {
+	if c, name, err = loadConfig(preset, sets); err == nil {
+		err = requireFiles(c, preset)
+	}
+	if err != nil {
+		return c, name, err
+	}
+	return c, name, engine.Check(c)
+}
+
+// loadConfig is runConfig for files that need not be there yet.
+func loadConfig(preset string, sets []string) (c core.Config, name string, err error) {
 	layer := core.Layer{Name: "preset " + preset}
 	name = strings.TrimSuffix(filepath.Base(preset), ".toml")
 	if strings.HasSuffix(preset, ".toml") {
@@ -146,7 +157,7 @@ func runConfig(preset string, sets []string) (c core.Config, name string, err er
 	if c, err = core.Load(append([]core.Layer{layer}, own...), sets); err != nil {
 		return c, name, usageError{err}
 	}
-	return c, name, engine.Check(c)
+	return c, name, nil
 }
 
 // ownConfig is config.toml in this folder, if there is one.

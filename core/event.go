@@ -49,6 +49,7 @@ type TrainStep struct {
 	OutsidePSNR  float64       `json:"outside_psnr" title:"outside PSNR" unit:"dB" digits:"1" chart:"PSNR" better:"higher" group:"train"` // against the base image, outside the mask
 	GradNorm     float64       `json:"grad_norm" title:"gradient norm" digits:"2" chart:"gradient norm" group:"train"`                    // before clipping
 	LearningRate float64       `json:"learning_rate" title:"learning rate" digits:"6" chart:"learning rate" group:"train"`
+	LossScale    float64       `json:"loss_scale" title:"loss scale" digits:"0" chart:"loss scale" group:"train"` // of float16 gradients; unknown where they are not scaled
 
 	SampleSeconds   float64 `json:"sample_seconds" title:"sampling" unit:"s" digits:"2" better:"lower" group:"seconds"`                  // denoising
 	DecodeSeconds   float64 `json:"decode_seconds" title:"decoding" unit:"s" digits:"2" better:"lower" group:"seconds"`                  // latents to images

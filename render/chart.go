@@ -5,6 +5,7 @@ import (
 	"image/color"
 	"math"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -31,7 +32,11 @@ type Line struct {
 	Series *Series
 	Color  color.RGBA
 	Dashed bool
+	Mark   string // one of Marks: how the line is drawn where there are no colors
 }
+
+// Marks are the marks of lines, for legends: they look as the lines do where there are no colors.
+const Marks = "━╍┅┉"
 
 // Plot is a drawn chart.
 type Plot struct {
@@ -56,11 +61,22 @@ func (c Chart) Draw(lines ...Line) Plot {
 	}
 	g := c.newGrid(p)
 	for i := range lines {
-		g.dashed = lines[i].Dashed
+		g.pattern = c.pattern(lines[i])
 		g.draw(lines[i].Series, int16(i))
 	}
 	p.Lines = c.write(g, p, lines, yTicks, xTicks)
 	return c.values(p)
+}
+
+// pattern is how a line is drawn.
+func (c Chart) pattern(l Line) pattern {
+	switch {
+	case c.Profile >= Mono && len(l.Mark) > 0:
+		return pattern(strings.Index(Marks, l.Mark)/len("━")) % patterns
+	case l.Dashed:
+		return dashes
+	}
+	return solid
 }
 
 // Plot is what Draw returns but for the drawn lines: where the plot is and what its window is.

@@ -8,11 +8,12 @@ import (
 // Profile is how many colors the terminal has.
 type Profile int
 
-// The profiles, best first. ASCII has no colors and no characters beyond ASCII.
+// The profiles, best first. Mono has no colors; ASCII has no characters beyond ASCII either.
 const (
 	TrueColor Profile = iota
 	ANSI256
 	ANSI16
+	Mono
 	ASCII
 )
 

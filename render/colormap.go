@@ -71,7 +71,7 @@ func (m *Colormap) Legend(cols int, low, high string, p Profile) string {
 	w.put(low+" ", noShade, noShade)
 	for k := range bar {
 		v := (float32(k) + 0.5) / float32(bar)
-		if p == ASCII {
+		if p >= Mono {
 			i := int(v * float32(len(ramp)))
 			w.put(ramp[i:i+1], noShade, noShade)
 		} else {

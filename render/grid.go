@@ -12,11 +12,33 @@ type grid struct {
 	x0, scaleX   float64    // dot column = (x-x0)*scaleX
 	y1, scaleY   float64    // dot row = (y1-y)*scaleY, from the top
 	scale        scale
-	dashed       bool // the line that is drawn
+	pattern      pattern // of the line that is drawn
 }
 
-// dash is the length of dashes and of the gaps between them, in cells.
-const dash = 2
+// pattern is which columns of dots a line leaves out.
+type pattern uint8
+
+// The patterns. Without colors every line has its own.
+const (
+	solid pattern = iota
+	dashes
+	dots
+	dashDot
+	patterns
+)
+
+// gap reports whether the pattern leaves out a column of dots of cells that are dotsX wide.
+func (p pattern) gap(column, dotsX int) bool {
+	switch cell := column / dotsX; p {
+	case dashes:
+		return cell/2%2 == 1 // two cells, two empty
+	case dots:
+		return cell%2 == 1
+	case dashDot:
+		return cell%6 == 3 || cell%6 == 5
+	}
+	return false
+}
 
 type gridCell struct {
 	line int16
@@ -112,7 +134,7 @@ func (g *grid) segment(x0, h0, x1, h1 float64, line int16) {
 // span sets the dots of a column from row top to bottom.
 func (g *grid) span(column int, top, bottom float64, line int16) {
 	limit := float64(g.rows*g.dotsY - 1)
-	if g.dashed && column/(dash*g.dotsX)%2 == 1 {
+	if g.pattern.gap(column, g.dotsX) {
 		return
 	}
 	if column < 0 || column >= g.cols*g.dotsX || !(bottom >= -0.5 && top <= limit+0.5) {

@@ -20,7 +20,7 @@ var quadrants = [16]string{
 	"▗", "▚", "▐", "▜", "▄", "▙", "▟", "█",
 }
 
-// ramp goes from dark to light; for ASCII.
+// ramp goes from dark to light, for profiles without colors.
 const ramp = " .:-=+*#%@"
 
 // Lines draws the whole picture, stretched, in rows lines of cols cells. Each line resets its colors.
@@ -38,7 +38,7 @@ func (b Blocks) Lines(img *image.RGBA, cols, rows int) []string {
 	for y := range lines {
 		for x := range cols {
 			switch {
-			case b.Profile == ASCII:
+			case b.Profile >= Mono:
 				p.put(b.character(small, x, y), noShade, noShade)
 			case b.Quadrants:
 				b.quadrant(&p, small, 2*x, 2*y)

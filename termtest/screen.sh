@@ -23,6 +23,9 @@ steps "start a run: pictures are there and steady, curves move" -z 120x40 --aliv
 wait-text No\\sruns\\syet
 shot first
 key Return
+wait-text Start\\sviolence
+shot ask
+key Return
 wait-text step\\s8/60 20
 $sun
 shot dashboard
@@ -42,7 +45,7 @@ wait-text crashed
 expect-text failed
 expect-text stopped
 shot runs
-key space Down space
+key m Down m
 wait-text total\\sreward
 shot compare
 key Up Return
@@ -95,14 +98,14 @@ key f h
 wait 1
 shot images-heatmap
 steady 50,2,69x35 2
-key h g
+key g
 wait 1.5
 expect-color 83,7 #fad650 20
 shot grid
 click 45,10
 wait-text ▸\\s1·7
 click 45,10
-wait-text picture\\s2\\sof\\s4
+wait-text image\\s2\\sof\\s4
 click 40,38
 wait-text of\\s9
 key space
@@ -115,8 +118,7 @@ STEPS
 steps "prompt: typed, drawn, repaired live" -z 120x40 --alive -- sh -c "$watch -open $tmp/b/*-violence-* $tmp/b" <<STEPS
 wait-text failed
 key 4
-wait-text press\\senter
-key Return
+wait-text type\\swhat
 type a chef
 shot prompt-typing
 key Return
@@ -127,7 +129,9 @@ wait 1
 expect-color 69,11 #fad650 20
 expect-color 110,11 #fad650 20
 shot prompt
-key r
+key Escape
+wait 0.5
+key F
 wait-text box
 wait 1
 expect-color 104,8 #fad650 20
@@ -144,6 +148,53 @@ expect-color 110,6 #fad650 20
 expect-color 100,33 #101010
 shot fix
 STEPS
+
+# What is typed in the Prompt pane is text: letters that are keys elsewhere, digits that are tabs, pastes, and a
+# number that is refused stays in its field.
+steps "prompt: everything that is typed is text" -z 120x40 -- sh -c "$watch -open $tmp/b/*-artifacts-* $tmp/b" <<STEPS
+wait-text Done
+key 4
+wait-text type\\swhat
+type a ninja
+wait-text prompt\\s+›\\sa\\sninja
+type , quiet park? 3 dogs: two cats
+wait-text a\\sninja,\\squiet\\spark\\?\\s3\\sdogs:\\stwo\\scats
+shot typing
+key Tab Tab Tab
+type 100000
+key Return
+wait-text steps:\\s100000
+wait-text steps\\s100000
+shot refused
+key BackSpace BackSpace BackSpace BackSpace Return
+wait-text No\\sengine
+key Escape
+wait 0.3
+key Escape
+wait-text draw\\s+e\\sedit
+key q
+wait-exit
+STEPS
+
+# Terminals disagree on how wide joined emoji, flags and variation selectors are.
+log=$(ls -d "$tmp"/b/*-all-aspects-*)/events.jsonl
+cp "$log" "$tmp/events.jsonl"
+odd='\360\237\221\250\342\200\215\360\237\221\251\342\200\215\360\237\221\247 \342\235\244\357\270\217 \360\237\207\251\360\237\207\252 \360\237\221\215\360\237\217\275'
+# shellcheck disable=SC2059 # the format is ours
+printf '{"time":"2026-11-24T12:00:00Z","kind":"control","step":41,"control":{"key":"'"$odd $odd $odd end"'"}}\n' >>"$log"
+for term in xterm kitty; do
+	command -v $term >/dev/null || { skip "odd widths, $term" "not installed"; continue; }
+	steps "odd widths leave pictures alone, $term" -z 120x40 -t $term --alive -- sh -c "$watch $tmp/b" <<-STEPS
+	wait 6
+	key Return
+	wait 3
+	$sun
+	expect-color 92,35 #58954a 30
+	expect-color 115,36 #58954a 30
+	shot odd-$term
+	STEPS
+done
+cp "$tmp/events.jsonl" "$log"
 
 steps "light background" -z 120x40 --bg=#fafafa --xrm 'XTerm*foreground: #202020' --alive -- sh -c "$watch $tmp/b" <<STEPS
 wait-text crashed
@@ -193,6 +244,8 @@ fi
 if command -v sshd >/dev/null || [ -x /usr/sbin/sshd ]; then
 	steps "ssh: the connection is lost" -z 120x40 --ssh --exit-code any -- sh -c "$watch $tmp/c" <<-STEPS
 	wait-text No\\sruns\\syet
+	key Return
+	wait-text Start\\sviolence
 	key Return
 	wait-text step\\s5/60 20
 	signal HUP

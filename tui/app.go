@@ -10,6 +10,7 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/run"
+	"focusnfix/core/words"
 	"focusnfix/tui/feed"
 	"focusnfix/tui/picture"
 )
@@ -116,6 +117,10 @@ func Run(ctx context.Context, o Options) error {
 	a := newApp(o, probe, pics)
 	defer a.close()
 	p := tea.NewProgram(a, tea.WithContext(ctx), tea.WithOutput(picture.NewScreen(os.Stdout, pics)), tea.WithFPS(30))
+	if picture.IsTerminal(os.Stdout) { // the title is put back as it was
+		_, _ = os.Stdout.WriteString("\x1b[22;2t")
+		defer os.Stdout.WriteString("\x1b[23;2t") //nolint:errcheck // nothing is left to be done
+	}
 	_, err = p.Run()
 	return err
 }
@@ -160,9 +165,7 @@ func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case feed.Followed:
 		cmds = append(cmds, a.followed(msg))
 	case feed.Snapshot:
-		if a.looked(msg) {
-			cmds = append(cmds, a.all(stateMsg{}))
-		}
+		cmds = append(cmds, a.inspected(msg))
 	case drawnMsg:
 		cmds = append(cmds, a.drawn(msg))
 	case noticeMsg:
@@ -212,17 +215,36 @@ func (a *app) open(dir string) tea.Cmd {
 	return tea.Batch(cmd, a.all(openedMsg{}))
 }
 
+// inspected takes in how the run is now, and tells if it has ended.
+func (a *app) inspected(msg feed.Snapshot) tea.Cmd {
+	before := ""
+	if a.run != nil {
+		before = a.run.State
+	}
+	if !a.looked(msg) {
+		return nil
+	}
+	return tea.Batch(a.tellEnd(before, a.run), a.all(stateMsg{}))
+}
+
 // followed takes in a batch of events and waits for the next.
 func (a *app) followed(msg feed.Followed) tea.Cmd {
 	if a.run == nil || msg.Run != a.run {
 		return nil // of a run that was closed
 	}
+	live := a.told != time.Time{} && a.run.Behind == 0
 	if !a.run.Take(msg) {
 		return a.all(eventsMsg{})
 	}
 	next := a.run.Follow()
+	if msg.Batch.Reset || slices.ContainsFunc(msg.Batch.Events, func(e core.Event) bool { return e.Kind == "pictures" }) {
+		a.deck.forget()
+	}
 	if slices.ContainsFunc(msg.Batch.Events, func(e core.Event) bool { return e.Kind == "state" }) {
 		next = tea.Batch(next, a.lookAgain()) // run.json has the state that counts
+	}
+	if i := slices.IndexFunc(msg.Batch.Events, func(e core.Event) bool { return e.Alarm != nil }); i >= 0 && live && a.run.State == run.Running {
+		next = tea.Batch(next, a.tell(shortName(a.run.Folder.Name())+": "+words.Alarm(&msg.Batch.Events[i])))
 	}
 	if behind := msg.Batch.Behind > 0; behind && !msg.Batch.Reset && a.now().Sub(a.told) < tellEvery {
 		return next

@@ -15,8 +15,40 @@ type deck struct {
 	files      *feed.Cache
 	wishes     map[string]wish
 	number     int
-	generation int // of the terminal: images of an earlier one have to be encoded again
+	generation int        // of the terminal: images of an earlier one have to be encoded again
+	encoded    []encoding // the newest last: blinking and flipping go back and forth between two
 }
+
+// encoding is an encoded image and what it is of.
+type encoding struct {
+	drawing                feed.Drawing
+	cols, rows, generation int
+	pic                    picture.Encoded
+}
+
+// keptEncodings is how many encoded images are kept.
+const keptEncodings = 8
+
+// find is the encoded image that a wish asks for, if it is kept.
+func (k *deck) find(w wish) (picture.Encoded, bool) {
+	for _, e := range k.encoded {
+		if e.drawing == w.Drawing && e.cols == w.cols && e.rows == w.rows && e.generation == w.generation {
+			return e.pic, true
+		}
+	}
+	return picture.Encoded{}, false
+}
+
+// keep keeps an encoded image of a wish.
+func (k *deck) keep(w wish, pic picture.Encoded) {
+	if _, known := k.find(w); known {
+		return
+	}
+	k.encoded = append(k.encoded[max(len(k.encoded)+1-keptEncodings, 0):], encoding{w.Drawing, w.cols, w.rows, w.generation, pic})
+}
+
+// forget forgets encoded images: their files may have been replaced.
+func (k *deck) forget() { k.encoded = nil }
 
 // wish is what a name is to show.
 type wish struct {
@@ -63,6 +95,10 @@ func (s *shared) want(name string, d feed.Drawing, cols, rows int) tea.Cmd {
 	k.wishes[name] = wish{Drawing: d, cols: cols, rows: rows, generation: k.generation, number: k.number, busy: true}
 	if old.busy {
 		return nil
+	}
+	if pic, kept := k.find(k.wishes[name]); kept {
+		number := k.number
+		return func() tea.Msg { return drawnMsg{name: name, number: number, pic: pic} }
 	}
 	return s.encode(name)
 }
@@ -114,6 +150,9 @@ func (s *shared) takeDrawn(msg drawnMsg) (shown bool, next tea.Cmd) {
 	}
 	if w.number != msg.number {
 		return true, s.encode(msg.name)
+	}
+	if msg.err == nil {
+		k.keep(w, msg.pic)
 	}
 	w.done, w.err, w.busy = true, msg.err, false
 	k.wishes[msg.name] = w

@@ -17,15 +17,8 @@ func (a *app) View() tea.View {
 	v := tea.NewView(picture.Steady(a.content()))
 	v.AltScreen = true
 	v.MouseMode = tea.MouseModeAllMotion
-	v.WindowTitle = a.windowTitle()
+	v.WindowTitle, v.ProgressBar = a.windowTitle(), a.progressBar()
 	return v
-}
-
-func (a *app) windowTitle() string {
-	if a.run == nil {
-		return "focusnfix"
-	}
-	return "focusnfix " + a.run.Folder.Name()
 }
 
 func (a *app) content() string {

@@ -34,6 +34,7 @@ var (
 	keyHelp      = key("? f1", "help", "Show the keys")
 	keyPalette   = key(": ctrl+p", "commands", "List all commands; typing narrows them down")
 	keySettings  = key("S", "", "Change settings of the screen: colors, smoothing, images")
+	keyCopy      = key("Y", "", "Copy a value, prompt, path or command to the clipboard")
 	keySuspend   = key("ctrl+z", "", "Suspend to the shell; fg resumes")
 	keyQuit      = key("q ctrl+c", "quit", "Leave the screen; runs go on")
 
@@ -137,6 +138,7 @@ func (a *app) globalKeys() []binding {
 		on(keyHelp, a.openHelp),
 		on(keyPalette, a.openPalette),
 		on(keySettings, a.openSettings),
+		on(keyCopy, a.openCopy),
 		on(keySuspend, func() tea.Cmd { return tea.Suspend }),
 		on(keyQuit, func() tea.Cmd { return tea.Quit }),
 	}

@@ -11,6 +11,7 @@ import (
 // openRun makes f the run on the screen and begins to read it.
 func (s *shared) openRun(f run.Folder) tea.Cmd {
 	s.close()
+	s.deck.forget()
 	o := feed.Open(f)
 	s.run = o
 	return tea.Batch(o.Inspect(), o.Follow())

@@ -49,7 +49,8 @@ func (a *app) settingsMenu(at int) *menu {
 	m := newMenu(a.shared, "Settings", []menuItem{
 		{"colors", a.settings.Theme, next(0, func(s *settings) { s.Theme = following(themes, s.Theme) })},
 		{"smoothing of curves", fmt.Sprint(a.settings.Smoothing), next(1, func(s *settings) { s.Smoothing = following(smoothings, s.Smoothing) })},
-		{"pictures", fmt.Sprintf("%s (now %v: %s)", a.settings.Images, protocol, a.probe.Terminal().Reason), next(2, func(s *settings) { s.Images = following(imageChoices, s.Images) })},
+		{"images", fmt.Sprintf("%s (now %v: %s)", a.settings.Images, protocol, a.probe.Terminal().Reason), next(2, func(s *settings) { s.Images = following(imageChoices, s.Images) })},
+		{"when a run ends or alarms", a.settings.Tell, next(3, func(s *settings) { s.Tell = following(tellChoices, s.Tell) })},
 	})
 	m.at = at
 	return m

@@ -96,7 +96,7 @@ func (p *fixPane) side() []widget.Row {
 	}
 	rows = append(rows, widget.Row{Text: st.FaintText.Render(fmt.Sprintf("seed %d", at.request.Seed))},
 		widget.Row{Chips: []widget.Chip{pick("‹", -1), {Text: fmt.Sprintf("image %d of %d", p.source+1, len(p.sources))}, pick("›", 1)}},
-		widget.Row{}, widget.Row{Text: st.FaintText.Render("what is wrong there")})
+		widget.Row{}, widget.Row{Text: st.FaintText.Render("fault")})
 	rows = append(append(rows, widget.ChipRows(p.aspectChips(), w)...), widget.Row{})
 	rows = append(rows, p.boxRows(w)...)
 	rows = append(rows, widget.Row{}, widget.Row{Chips: []widget.Chip{{Text: "repair", On: p.set, Do: p.start}, {Text: "heatmap", On: p.isHot, Do: p.toggle(&p.isHot)}, {Text: "results", Do: p.showRepairs}}})
@@ -176,9 +176,9 @@ func (p *fixPane) verdict(r core.PromptResult, w int) []widget.Row {
 	for _, a := range r.Aspects {
 		switch a.Fixed {
 		case 1:
-			rows = append(rows, widget.Row{Text: p.styles.GoodText.Render(widget.FitLine(a.Aspect+": repaired", w))})
+			rows = append(rows, widget.Row{Text: p.styles.GoodText.Render(widget.FitLine(words.Aspect(a.Aspect)+": repaired", w))})
 		case 0:
-			rows = append(rows, widget.Row{Text: p.styles.WarnText.Render(widget.FitLine(a.Aspect+": still to be seen", w))})
+			rows = append(rows, widget.Row{Text: p.styles.WarnText.Render(widget.FitLine(words.Aspect(a.Aspect)+": still visible", w))})
 		}
 	}
 	if len(rows) > 0 {
@@ -201,7 +201,7 @@ func withScores(all []core.AspectScore) []core.AspectScore {
 func (p *fixPane) aspectChips() []widget.Chip {
 	var chips []widget.Chip
 	for _, name := range p.aspectNames(nil) {
-		chips = append(chips, widget.Chip{Text: name, On: name == p.aspect, Do: p.then(func() { p.aspect = name })})
+		chips = append(chips, widget.Chip{Text: words.Aspect(name), On: name == p.aspect, Do: p.then(func() { p.aspect = name })})
 	}
 	return chips
 }

@@ -185,7 +185,7 @@ func (p *imagesPane) viewChips() []widget.Chip {
 func (p *imagesPane) aspectChips() []widget.Chip {
 	var chips []widget.Chip
 	for _, name := range p.aspects() {
-		chips = append(chips, widget.Chip{Text: name, On: name == p.aspect, Do: p.then(func() { p.aspect = name })})
+		chips = append(chips, widget.Chip{Text: words.Aspect(name), On: name == p.aspect, Do: p.then(func() { p.aspect = name })})
 	}
 	return chips
 }

@@ -30,7 +30,7 @@ func scoreRows(s widget.Styles, aspects []core.AspectScore, psnr float64, w int)
 	}
 	rows := []widget.Row{{Text: s.FaintText.Render(line("score", "base", "tuned", "change"))}}
 	for _, a := range aspects {
-		rows = append(rows, widget.Row{Text: scoreLine(s, line, a.Aspect, a.Base, a.Reward)})
+		rows = append(rows, widget.Row{Text: scoreLine(s, line, words.Aspect(a.Aspect), a.Base, a.Reward)})
 		if a.BaseHeldOut == a.BaseHeldOut || a.HeldOut == a.HeldOut {
 			rows = append(rows, widget.Row{Text: scoreLine(s, line, " held-out", a.BaseHeldOut, a.HeldOut)})
 		}

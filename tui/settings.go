@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	tea "charm.land/bubbletea/v2"
@@ -20,6 +21,7 @@ type settings struct {
 	Theme     string  `toml:"theme"`     // auto, dark, light
 	Smoothing float64 `toml:"smoothing"` // of curves: 0 to 0.99
 	Images    string  `toml:"images"`    // as --images; auto asks the terminal
+	Tell      string  `toml:"tell"`      // when a run ends or alarms: bell, notify, off
 }
 
 // settingsMsg tells panes that settings have changed.
@@ -27,7 +29,9 @@ type settingsMsg struct{}
 
 var themes = []string{"auto", "dark", "light"}
 
-func defaultSettings() settings { return settings{Theme: "auto", Smoothing: 0.6, Images: "auto"} }
+func defaultSettings() settings {
+	return settings{Theme: "auto", Smoothing: 0.6, Images: "auto", Tell: tellBell}
+}
 
 // isDark reports whether to draw for a dark background; terminal is what the terminal says.
 func (s settings) isDark(terminal bool) bool {
@@ -72,6 +76,9 @@ func loadSettings() (settings, error) {
 	}
 	if _, _, err := picture.ParseProtocol(s.Images); err != nil {
 		return defaultSettings(), fmt.Errorf("%s: images: %w", path, err)
+	}
+	if !slices.Contains(tellChoices, s.Tell) {
+		return defaultSettings(), fmt.Errorf("%s: tell: %q, want bell, notify or off", path, s.Tell)
 	}
 	if !(s.Smoothing >= 0 && s.Smoothing <= 0.999) {
 		return defaultSettings(), fmt.Errorf("%s: smoothing: %v, want 0 to 0.999", path, s.Smoothing)

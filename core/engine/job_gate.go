@@ -123,6 +123,9 @@ func (e *engine) writeCheckpoint(v *verdict) (string, error) {
 			return e.fromFolder(all[n-1].Dir), nil
 		}
 	}
+	if err := e.log.Sync(); err != nil { // no step is missing before a checkpoint, whatever comes
+		return "", err
+	}
 	c, err := e.Folder.WriteCheckpoint(step, func(dir string) error {
 		err := e.trainer.Save(dir, map[string]string{
 			"focusnfix_version": e.Version, "focusnfix_preset": e.info.Preset, "focusnfix_step": strconv.Itoa(step),

@@ -183,7 +183,7 @@ func (e *engine) record(r train.StepResult) error {
 			return err
 		}
 	}
-	if !r.Skipped {
+	if !r.Skipped || r.Overflow && e.trainer.SkippedInARow() < maxSkipped { // a smaller loss scale mends that
 		return nil
 	}
 	inARow := e.trainer.SkippedInARow()
@@ -193,7 +193,7 @@ func (e *engine) record(r train.StepResult) error {
 	}
 	err := e.event(core.Event{Kind: "alarm", Alarm: &alarm})
 	if err == nil && inARow >= maxSkipped {
-		return fmt.Errorf("loss or gradient was not a number in %d steps in a row; the last good checkpoint is of step %d; lower train.learning_rate", inARow, e.written)
+		return fmt.Errorf("loss or gradient was not a number in %d steps in a row; the last good checkpoint is of step %d; lower train.learning_rate, or set model.dtype to bfloat16 if it is float16", inARow, e.written)
 	}
 	return err
 }
@@ -203,7 +203,7 @@ func (e *engine) measured(r train.StepResult) *core.TrainStep {
 	m := r.Measured
 	t := &core.TrainStep{
 		Loss: m.Loss, Region: mean(m.Region), Coverage: mean(r.Coverage), OutsidePSNR: mean(m.Outside), InsidePSNR: unknown,
-		GradNorm: r.GradNorm, LearningRate: r.LearningRate, Skipped: r.Skipped,
+		GradNorm: r.GradNorm, LearningRate: r.LearningRate, LossScale: unknown, Skipped: r.Skipped,
 		SampleSeconds: m.Seconds.Sample, DecodeSeconds: m.Seconds.Decode, RewardSeconds: m.Seconds.Reward,
 		BackwardSeconds: m.Seconds.Backward, StepSeconds: m.Seconds.Step,
 	}
@@ -214,6 +214,9 @@ func (e *engine) measured(r train.StepResult) *core.TrainStep {
 		}
 	}
 	t.InsidePSNR = mean(inside)
+	if r.LossScale > 1 {
+		t.LossScale = r.LossScale
+	}
 	t.MemoryMiB, t.DeviceUse = e.device.read()
 	for _, a := range e.session.Config.Reward {
 		score := core.AspectScore{

@@ -33,19 +33,18 @@ type Folder struct {
 
 // Info is run.json: what a run is and which process, if any, works on it.
 type Info struct {
-	Format    int       `json:"format"`
-	ID        string    `json:"id"` // the folder's first name
-	Created   time.Time `json:"created"`
-	Preset    string    `json:"preset"`
-	Version   string    `json:"version"` // of focusnfix
-	Libtorch  string    `json:"libtorch,omitempty"`
-	Device    string    `json:"device,omitempty"`
-	Model     string    `json:"model"`
-	ModelHash string    `json:"model_hash,omitempty"`
-	// PromptsHash is of a prompts file's lines; empty of a list that comes with the program.
-	PromptsHash string `json:"prompts_hash,omitempty"`
-	Start       string `json:"start,omitempty"` // folder that relative paths in the configuration lead from
-	Steps       int    `json:"steps"`           // of the whole training
+	Format      int       `json:"format"`
+	ID          string    `json:"id"` // the folder's first name
+	Created     time.Time `json:"created"`
+	Preset      string    `json:"preset"`
+	Version     string    `json:"version"` // of focusnfix
+	Libtorch    string    `json:"libtorch,omitempty"`
+	Device      string    `json:"device,omitempty"`
+	Model       string    `json:"model"`
+	ModelHash   string    `json:"model_hash,omitempty"`
+	PromptsHash string    `json:"prompts_hash,omitempty"` // of a prompts file's lines; none of a list that comes with the program
+	Start       string    `json:"start,omitempty"`        // folder that relative paths in the configuration lead from
+	Steps       int       `json:"steps"`                  // of the whole training
 
 	State   string `json:"state"`             // running, paused, done, stopped, failed
 	Message string `json:"message,omitempty"` // why, of a run that failed

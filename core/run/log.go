@@ -52,6 +52,9 @@ func (f Folder) openLog(d disk) (*Log, error) {
 	}
 	size, err := wholeLines(file, noLimit)
 	if err == nil {
+		size, err = beforeHole(file, size)
+	}
+	if err == nil {
 		err = file.Truncate(size)
 	}
 	if err == nil {
@@ -96,6 +99,36 @@ func wholeLines(f file, limit int64) (int64, error) {
 		}
 	}
 	return 0, nil
+}
+
+// maxLate is how much of the log's end may not have been flushed: what is appended in a second, and more.
+const maxLate = 1 << 20 // bytes
+
+// beforeHole is the size up to the first line in which a loss of power has left a hole: of what was not
+// flushed, the disk may have a later part and not an earlier one, which reads as zeros. A line has none.
+func beforeHole(f file, size int64) (int64, error) {
+	for late := int64(maxLate); ; late *= 2 {
+		start := max(0, size-late)
+		block := make([]byte, size-start)
+		if _, err := f.ReadAt(block, start); err != nil && !errors.Is(err, io.EOF) {
+			return 0, err
+		}
+		hole := bytes.IndexByte(block, 0)
+		if hole < 0 {
+			return size, nil
+		}
+		if line := bytes.LastIndexByte(block[:hole], '\n') + 1; line > 0 || start == 0 {
+			return start + int64(line), nil
+		}
+	}
+}
+
+// Sync flushes what was appended: before something else that it must not lag behind, a checkpoint.
+func (l *Log) Sync() error {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.synced = time.Now()
+	return l.file.Sync()
 }
 
 // Append writes one event as one line, in one call. The time is set if it is zero. When a write fails,

@@ -28,8 +28,9 @@ type state struct {
 	Version        int
 	Step           int
 	OptimizerSteps int
-	AverageSteps   int    `json:",omitempty"`
-	Cursor         cursor // in the pool; absent in old checkpoints, whose images came in their order
+	AverageSteps   int        `json:",omitempty"`
+	Scale          *lossScale `json:",omitempty"`
+	Cursor         cursor     // in the pool; absent in old checkpoints, whose images came in their order
 }
 
 const stateVersion = 1
@@ -47,6 +48,9 @@ func (t *Trainer) Save(dir string, extra map[string]string) error {
 	}
 	var entries []weights.Entry
 	s := state{Version: stateVersion, Step: t.step, OptimizerSteps: t.optimizer.Steps(), AverageSteps: t.ema.steps, Cursor: t.cursor}
+	if t.sampler.scale != scaleFor(t.pipeline.DType()) {
+		s.Scale = &t.sampler.scale
+	}
 	err = torch.Run(func() {
 		names, params := t.adapter.Tensors()
 		mean, square := t.optimizer.Moments()
@@ -99,6 +103,9 @@ func (t *Trainer) load(dir string) error {
 		t.put(read.params)
 		t.optimizer.Restore(s.OptimizerSteps, read.mean, read.square)
 		t.ema.restore(s.AverageSteps, read.average)
+		if t.sampler.scale = scaleFor(t.pipeline.DType()); s.Scale != nil && t.sampler.scale.on() {
+			t.sampler.scale = *s.Scale
+		}
 		t.step, t.cursor, t.plan.step = s.Step, s.Cursor, -1
 		if _, world := t.world(); s.Cursor == (cursor{}) {
 			t.cursor.Next = s.Step * t.Batch * t.Accumulate * world

@@ -115,7 +115,11 @@ func (t *Trainer) repair(ctx context.Context, o Objective, s *sampler, f Fix, b 
 			if r.Clean = clean(f, b, image); r.Clean || r.Steps == f.Steps || !finite(b.measured.Loss) {
 				return []torch.Tensor{image}
 			}
-			clip(grads, gradNorm(grads), t.GradClip)
+			norm := gradNorm(grads)
+			if s.scale = s.scale.after(finite(norm)); !finite(norm) {
+				return []torch.Tensor{image, {}}
+			}
+			clip(grads, norm, t.GradClip)
 			optimizer.LearningRate = t.LearningRate * min(1, float64(r.Steps+1)/fixWarmup)
 			optimizer.Step(grads)
 			return []torch.Tensor{image, {}}

@@ -154,7 +154,7 @@ func (t *Trainer) part(err error) error {
 
 // shareState gives every rank the weights, moments and counts of rank 0.
 func (t *Trainer) shareState() (err error) {
-	counts, err := t.broadcast([]float64{float64(t.step), float64(t.optimizer.Steps()), float64(t.ema.steps)})
+	counts, err := t.broadcast([]float64{float64(t.step), float64(t.optimizer.Steps()), float64(t.ema.steps), t.sampler.scale.Value, float64(t.sampler.scale.Sound)})
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (t *Trainer) shareState() (err error) {
 			t.ema.restore(int(counts[2]), parts[3*n:])
 		})
 	})
-	t.step = int(counts[0])
+	t.step, t.sampler.scale = int(counts[0]), lossScale{counts[3], int(counts[4])}
 	return t.part(errors.Join(err, failed))
 }
 

@@ -76,29 +76,39 @@ const (
 	localCell  = 8   // pixels of a side; the sides of every image we draw are multiples of it
 	localPower = 4.0 // of the norm over cells: 2 is RMS, infinity the worst cell alone
 
-	// flat is the RMS difference up to which a norm is 0, in [0,1]: 96 dB. A kernel may round an image
-	// differently in a batch of another size, and the gradient of a norm of that would be as long as that of
-	// any drift, in a direction of chance.
-	flat = 1.0 / (1 << 16)
 )
+
+// flatOf is the RMS difference up to which a norm is 0, in [0,1], for images that were computed in an element
+// type: 96 dB, 66 dB in float16, 48 dB in bfloat16. A kernel may round an image differently in a batch of another
+// size, by as much as 71 dB in float16, and the gradient of a norm of that would be as long as that of any drift,
+// in a direction of chance.
+func flatOf(dtype torch.DType) float64 {
+	switch dtype {
+	case torch.Float16:
+		return 1.0 / (1 << 11)
+	case torch.BFloat16:
+		return 1.0 / (1 << 8)
+	}
+	return 1.0 / (1 << 16)
+}
 
 // regionLoss keeps the image outside the mask as the base model drew it (arXiv 2501.06481, Fig. 2):
 //
 //	‖(1 − M) ⊙ (Î − Î₀)‖
 //
-// image and baseImage are [B,3,H,W] in [0,1]; mask is [B,1,H,W]. The result is [B].
-func regionLoss(norm RegionNorm, image, baseImage, mask torch.Tensor) torch.Tensor {
+// image and baseImage are [B,3,H,W] in [0,1]; mask is [B,1,H,W]. The result is [B], 0 up to flat.
+func regionLoss(norm RegionNorm, flat float64, image, baseImage, mask torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		outside := mask.SubFromScalar(1)           // [B,1,H,W], broadcasts over RGB
 		drift := image.Sub(baseImage).Mul(outside) // [B,3,H,W]
 		pixels := float64(drift.Numel() / drift.Size(0))
 		switch norm {
 		case Frobenius:
-			return rootMean(drift.Flatten(1)).MulScalar(math.Sqrt(pixels))
+			return rootMean(drift.Flatten(1), flat).MulScalar(math.Sqrt(pixels))
 		case RMS:
-			return rootMean(drift.Flatten(1))
+			return rootMean(drift.Flatten(1), flat)
 		case Local:
-			cells := rmsOfCells(drift) // [B,cells]
+			cells := rmsOfCells(drift, flat) // [B,cells]
 			return cells.Norm(localPower, 1).DivScalar(math.Pow(float64(cells.Size(1)), 1/localPower))
 		}
 		panic(&torch.Error{Op: "region loss", Message: fmt.Sprintf("unknown norm %q", norm)})
@@ -106,8 +116,8 @@ func regionLoss(norm RegionNorm, image, baseImage, mask torch.Tensor) torch.Tens
 }
 
 // rootMean is the RMS over the last dimension, but 0 up to flat, and smooth there: s/√(s + flat²) for the
-// mean square less flat². From 0.001 on it is within 1e-3 of the RMS.
-func rootMean(drift torch.Tensor) torch.Tensor {
+// mean square less flat². From 64 times flat on it is within 1e-3 of the RMS.
+func rootMean(drift torch.Tensor, flat float64) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		s := drift.Square().Mean(-1).AddScalar(-flat * flat).ReLU()
 		return s.Div(s.AddScalar(flat * flat).Sqrt())
@@ -115,11 +125,11 @@ func rootMean(drift torch.Tensor) torch.Tensor {
 }
 
 // rmsOfCells is [B,cells] for drift [B,3,H,W].
-func rmsOfCells(drift torch.Tensor) torch.Tensor {
+func rmsOfCells(drift torch.Tensor, flat float64) torch.Tensor {
 	B, C, H, W := drift.Size(0), drift.Size(1), drift.Size(2), drift.Size(3)
 	return torch.Scope(func() torch.Tensor {
 		cells := drift.Reshape(B, C, H/localCell, localCell, W/localCell, localCell).
 			Permute(0, 2, 4, 1, 3, 5).Reshape(B, -1, C*localCell*localCell)
-		return rootMean(cells)
+		return rootMean(cells, flat)
 	})
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func regionOf(norm RegionNorm, image, baseImage, mask torch.Tensor) float64 {
-	return regionLoss(norm, image, baseImage, mask).Sum().Item()
+	return regionLoss(norm, flatOf(torch.Float32), image, baseImage, mask).Sum().Item()
 }
 
 // TestRegionIgnoresTheMask: changes inside the mask cost nothing, those outside do.
@@ -71,7 +71,7 @@ func TestRegionGradients(t *testing.T) {
 		mask.Narrow(3, 0, 5).Fill(1)
 		for _, norm := range []RegionNorm{RMS, Frobenius, Local} {
 			torchtest.CheckGrad(t, 1e-6, func(xs []torch.Tensor) torch.Tensor {
-				return regionLoss(norm, xs[0], base, mask).Sum()
+				return regionLoss(norm, flatOf(torch.Float32), xs[0], base, mask).Sum()
 			}, image)
 		}
 	})
@@ -84,7 +84,7 @@ func TestRoundingHasNoGradient(t *testing.T) {
 		mask := torch.Zeros(torch.Float32, torch.CPU, 1, 1, 16, 16)
 		norm := func(n RegionNorm, drift float64) float64 {
 			image := base.Add(nntest.Uniform("drift", 1, 3, 16, 16).MulScalar(drift)).Detach().SetRequiresGrad(true)
-			return torch.Grad([]torch.Tensor{regionLoss(n, image, base, mask).Sum()}, []torch.Tensor{image}, nil)[0].Norm(2).Item()
+			return torch.Grad([]torch.Tensor{regionLoss(n, flatOf(torch.Float32), image, base, mask).Sum()}, []torch.Tensor{image}, nil)[0].Norm(2).Item()
 		}
 		for _, n := range []RegionNorm{RMS, Frobenius, Local} {
 			if small, large := norm(n, 1e-7), norm(n, 0.01); !(small < 0.05*large) {

@@ -14,6 +14,8 @@ type StepResult struct {
 	Coverage     []float64                    // of each image's mask
 	LearningRate float64
 	GradNorm     float64 // before clipping
+	LossScale    float64 // of float16 gradients; 1 is none
+	Overflow     bool    // gradients grew too large for float16: the next step's are scaled less
 	Skipped      bool    // loss or gradient was not finite: nothing was learned
 }
 

@@ -23,7 +23,7 @@ const (
 )
 
 // recomputeFrom is the number of recorded denoising steps from which their activations are computed again in
-// the backward pass instead of kept: memory is then that of one step, for a third more time.
+// the backward pass instead of kept, however small they are: memory is then that of one step, for a third more time.
 const recomputeFrom = 4
 
 // sampler draws latents so that the gradient of a loss at their end reaches the UNet's parameters.
@@ -35,6 +35,8 @@ type sampler struct {
 	gradient      Gradient // "" is Chained
 	backpropSteps int      // K; 0 records nothing
 	copies        int      // of DRaFT-LV
+	limits        limits
+	scale         lossScale
 }
 
 func newSampler(p *sd.Pipeline, s core.Sampling, gradient Gradient, backpropSteps int) (*sampler, error) {
@@ -52,7 +54,13 @@ func newSampler(p *sd.Pipeline, s core.Sampling, gradient Gradient, backpropStep
 	if backpropSteps < 0 || backpropSteps > s.NumSteps {
 		return nil, fmt.Errorf("train.backprop_steps: %d, want 0 to sample.num_steps, %d", backpropSteps, s.NumSteps)
 	}
-	return &sampler{pipeline: p, scheduler: scheduler, sampling: s, gradient: gradient, backpropSteps: backpropSteps}, nil
+	return &sampler{pipeline: p, scheduler: scheduler, sampling: s, gradient: gradient, backpropSteps: backpropSteps,
+		limits: usualLimits, scale: scaleFor(p.DType())}, nil
+}
+
+// flat is the difference of images that is rounding alone: see flatOf.
+func (s *sampler) flat() float64 {
+	return max(flatOf(s.pipeline.DType()), flatOf(s.pipeline.VAE.DType()))
 }
 
 // withCopies adds the noised copies of DRaFT-LV.
@@ -141,9 +149,8 @@ func (s *sampler) finish(w walk, chance *rand.Rand) trajectory {
 		return s.sparse(w, steps, weights)
 	}
 	x, first := w.last(), len(w.latents)-1
-	if s.backpropSteps >= recomputeFrom {
-		chain := torch.Checkpoint(s.backpropSteps, x, func(i int, x torch.Tensor) torch.Tensor { return s.denoise(w.start, first+i, x) })
-		return trajectory{chain.Last().Leaf(), chain.Backward}
+	if !s.keepsSteps(s.backpropSteps, x) {
+		return s.recomputed(w.start, first, x)
 	}
 	for i := first; i < s.scheduler.Len(); i++ {
 		x = s.denoise(w.start, i, x)
@@ -185,7 +192,12 @@ func (s *sampler) noisedCopies(st start, x0 torch.Tensor, random *torch.Generato
 	copies := make([]trajectory, s.copies)
 	for i := range copies {
 		noise := random.Randn(torch.Float32, x0.Shape()...).ToDevice(x0.Device(), x0.DType())
-		x := s.denoise(st, last, schedule.AddNoise(x0.Detach(), noise, timesteps))
+		noisy := schedule.AddNoise(x0.Detach(), noise, timesteps)
+		if !s.keepsSteps(1, noisy) {
+			copies[i] = s.recomputed(st, last, noisy)
+			continue
+		}
+		x := s.denoise(st, last, noisy)
 		copies[i] = trajectory{x.Leaf(), backThrough(x)}
 	}
 	return copies

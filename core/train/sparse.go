@@ -56,9 +56,9 @@ func (s *sampler) sparse(w walk, steps []int, weights []float64) trajectory {
 		return torch.Scopes(func() []torch.Tensor {
 			for k, i := range steps {
 				sums = torch.Scopes(func() []torch.Tensor {
-					output := s.output(w.start, i, w.latents[i].Detach())
-					share := grad.MulScalar(coefficients[i] * weights[k])
-					return addScaled(sums, torch.Grad([]torch.Tensor{output}, params, []torch.Tensor{share}), 1)
+					x, share := w.latents[i].Detach(), grad.MulScalar(coefficients[i]*weights[k])
+					_, more := torch.BackwardStages(s.outputStages(w.start, i, x), []torch.Tensor{x}, []torch.Tensor{share}, params)
+					return sumOf(sums, more)
 				})
 			}
 			return sums

@@ -51,7 +51,7 @@ func TestSparseMatchesPyTorch(t *testing.T) {
 		image := m.pipeline.Decode(drawn.latents)
 		o := Objective{Aspects: tinyAspects(), Region: Region{12, Local}}
 		reward, _ := o.reward(image, p.prompts, nil)
-		loss := reward.AddScaled(regionLoss(Local, image, p.baseImage, p.mask), -12).Mean().Neg()
+		loss := reward.AddScaled(regionLoss(Local, s.flat(), image, p.baseImage, p.mask), -12).Mean().Neg()
 		if got := loss.Item(); math.Abs(got-want.Loss) > 1e-4*math.Abs(want.Loss) {
 			t.Errorf("loss %g, want %g", got, want.Loss)
 		}

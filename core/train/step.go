@@ -28,7 +28,9 @@ func (t *Trainer) learn() (r StepResult, err error) {
 		if err != nil {
 			return err
 		}
-		r.GradNorm = gradNorm(grads)
+		r.GradNorm, r.LossScale = gradNorm(grads), t.sampler.scale.Value
+		r.Overflow = t.sampler.scale.on() && finite(r.Measured.Loss) && !finite(r.GradNorm)
+		t.sampler.scale = t.sampler.scale.after(!r.Overflow)
 		if r.Skipped = !finite(r.Measured.Loss) || !finite(r.GradNorm); r.Skipped {
 			return nil
 		}
@@ -79,19 +81,23 @@ func (p *part) differentiate(o Objective, s *sampler, params []torch.Tensor) (gr
 	for drawn := range s.trajectories(p) { // x_0, and the way back from there; with DRaFT-LV several
 		clock.lap(&clock.Sample)
 		grads = torch.Scopes(func() []torch.Tensor {
-			image := s.pipeline.Decode(drawn.latents) // Î, [B,3,H,W] in [0,1]
+			decoded := s.decode(drawn.latents) // Î, [B,3,H,W] in [0,1]
+			image := decoded.images
 			clock.lap(&clock.Decode)
-			reward, scores := o.reward(image, p.prompts, p.random)          // Σ_a w_a · r_a(Î, c), [B]
-			region := regionLoss(o.Region.Norm, image, p.baseImage, p.mask) // ‖(1 − M) ⊙ (Î − Î₀)‖, [B]
-			loss := reward.AddScaled(region, -o.Region.Weight).Mean().Neg() // −J
+			reward, scores := o.reward(image, p.prompts, p.random)                    // Σ_a w_a · r_a(Î, c), [B]
+			region := regionLoss(o.Region.Norm, s.flat(), image, p.baseImage, p.mask) // ‖(1 − M) ⊙ (Î − Î₀)‖, [B]
+			loss := reward.AddScaled(region, -o.Region.Weight).Mean().Neg()           // −J
 			if grads == nil {
 				p.measure(image, scores, region, loss)
 			}
 			clock.lap(&clock.Reward)
-			atLatents := torch.Grad([]torch.Tensor{loss}, []torch.Tensor{drawn.latents}, nil)[0] // through rewards and decoder
-			more := drawn.backward(atLatents, params)                                            // through denoising steps
+			at := torch.Grad([]torch.Tensor{loss}, []torch.Tensor{image}, nil)[0] // through rewards and region term
+			if s.scale.on() {
+				at = at.MulScalar(s.scale.Value)
+			}
+			more := drawn.backward(decoded.backward(at), params) // through decoder and denoising steps
 			clock.lap(&clock.Backward)
-			return addScaled(grads, more, 1/float64(1+s.copies))
+			return addScaled(grads, more, 1/(s.scale.Value*float64(1+s.copies)))
 		})
 	}
 	p.measured.Seconds = clock.Seconds

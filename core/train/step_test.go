@@ -183,27 +183,69 @@ func checkGradient(t *testing.T, norm RegionNorm, k int, name string, got, want 
 	}
 }
 
-// TestRecomputeEqualsPlain: computing activations again changes no bit of a gradient.
+// TestRecomputeEqualsPlain: drawing steps and images again, step by step or layer by layer, gives the gradients
+// of activations that were kept: the same bits step by step, and layer by layer but for the order in which the
+// gradients of a skip connection are added.
 func TestRecomputeEqualsPlain(t *testing.T) {
 	m := newTiny(t)
 	torchtest.Run(t, func() {
 		m.hash()
-		s := m.sampler(t, Chained, recomputeFrom)
-		st := m.part(t, s).start
-		recomputed := s.finish(s.rollout(st), nil)
-		x := st.latents
-		torch.NoGrad(func() { x = s.denoise(st, 0, x) })
-		for i := 1; i < 5; i++ {
-			x = s.denoise(st, i, x)
-		}
-		seed := x.Detach().Tanh()
-		want := torch.Grad([]torch.Tensor{x}, m.params, []torch.Tensor{seed})
-		for i, got := range recomputed.backward(seed, m.params) {
-			if !got.Equal(want[i]) {
-				t.Errorf("%s: gradients differ by %g", m.names[i], torchtest.MaxDiff(got, want[i]))
+		for _, gradient := range []Gradient{Chained, Sparse} {
+			gradients := func(l limits) []torch.Tensor {
+				s := m.sampler(t, gradient, 2)
+				s.limits = l
+				_, _, grads := m.part(t, s).gradients(Objective{Aspects: tinyAspects(), Region: Region{12, Local}}, s, m.params)
+				return grads
+			}
+			const most = 1 << 40
+			want := gradients(limits{most, most, most})
+			for _, l := range []limits{{0, most, most}, {most, most, 0}, {0, 0, 0}} {
+				for i, got := range gradients(l) {
+					d := got.Sub(want[i]).Norm(2).Item() / want[i].Norm(2).Item()
+					if l.layers != 0 && l.decode != 0 && !got.Equal(want[i]) || !(d < 1e-5) {
+						t.Errorf("%s, %+v: %s: gradients differ by %.3g of their norm", gradient, l, m.names[i], d)
+					}
+				}
 			}
 		}
 	})
+}
+
+// TestLossScale: a scaled gradient is the same, an overflow halves the scale and teaches nothing, and the scale
+// is part of a checkpoint.
+func TestLossScale(t *testing.T) {
+	m := newTiny(t)
+	torchtest.Run(t, func() {
+		m.hash()
+		s := m.sampler(t, Chained, 2)
+		gradients := func(scale float64) []torch.Tensor {
+			s.scale.Value = scale
+			_, _, grads := m.part(t, s).gradients(Objective{Aspects: tinyAspects(), Region: Region{12, Local}}, s, m.params)
+			return grads
+		}
+		want := gradients(1)
+		for i, got := range gradients(firstScale) { // a power of two moves no bit of a float32
+			if !got.Equal(want[i]) {
+				t.Errorf("%s: the scaled gradient differs by %g", m.names[i], torchtest.MaxDiff(got, want[i]))
+			}
+		}
+	})
+	scale := scaleFor(torch.Float16)
+	if got := scale.after(false); got != (lossScale{Value: firstScale / 2}) {
+		t.Errorf("after an overflow: %+v", got)
+	}
+	for range growAfter {
+		scale = scale.after(true)
+	}
+	if scale != (lossScale{Value: 2 * firstScale}) {
+		t.Errorf("after %d sound steps: %+v", growAfter, scale)
+	}
+	for range 64 {
+		scale = scale.after(false)
+	}
+	if scale.on() || scaleFor(torch.Float32).on() || scaleFor(torch.BFloat16).on() {
+		t.Error("a scale of 1 is on")
+	}
 }
 
 // TestFirstStep: before training Î is Î₀ exactly, the region term is zero, and every gradient is

@@ -199,9 +199,13 @@ func (t *Trainer) rate(n int) float64 {
 // then costs what the base model's does.
 func (t *Trainer) merged(f func() error) error { return merged(t.adapter, f) }
 
-func merged(a *nn.Adapter, f func() error) error {
-	if a == nil || !a.MergesExactly() {
+func merged(a *nn.Adapter, f func() error) (err error) {
+	if a == nil {
 		return f()
+	}
+	if !a.MergesExactly() { // half types: rounded once
+		a.Cast(func() { err = f() })
+		return err
 	}
 	if err := a.Merge(); err != nil {
 		return err

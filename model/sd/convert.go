@@ -131,6 +131,11 @@ func (c *checkpoint) kind() (weights.Kind, error) {
 			return "", fmt.Errorf("%s: a single file holds two layers per block and a vae of four levels only", c.configs.name)
 		}
 	}
+	return c.family(unet)
+}
+
+// family is the kind of architecture, whatever the sizes.
+func (c *checkpoint) family(unet UNetConfig) (weights.Kind, error) {
 	text, err := c.folder("text_encoder").textConfig()
 	switch {
 	case err != nil:

@@ -29,6 +29,9 @@ func (p *Pipeline) XL() bool { return len(p.Encoders) > 1 }
 // Device is where the model computes.
 func (p *Pipeline) Device() torch.Device { return p.device }
 
+// DType is what the UNet and the text encoders compute in.
+func (p *Pipeline) DType() torch.DType { return p.dtype }
+
 // Params is the inventory of one part, unet or text_encoder say, for low-rank updates.
 func (p *Pipeline) Params(part string) nn.Params { return p.params[part] }
 
@@ -76,7 +79,7 @@ func (p *Pipeline) PredictStages(timestep float64, c Conditioning) []torch.Stage
 
 // DecodeStages is Decode of one image in stages, for torch.BackwardStages.
 func (p *Pipeline) DecodeStages(latents torch.Tensor) []torch.Stage {
-	stages := []torch.Stage{one(func(latents torch.Tensor) torch.Tensor { return latents.To(p.VAE.dtype()) })}
+	stages := []torch.Stage{one(func(latents torch.Tensor) torch.Tensor { return latents.To(p.VAE.DType()) })}
 	stages = append(stages, p.VAE.DecodeStages(latents)...)
 	return append(stages, one(func(pixels torch.Tensor) torch.Tensor {
 		return pixels.To(torch.Float32).MulScalar(0.5).AddScalar(0.5).Clamp(0, 1)
@@ -89,7 +92,7 @@ func (p *Pipeline) Decode(latents torch.Tensor) torch.Tensor {
 		var images []torch.Tensor
 		for i := range latents.Size(0) {
 			images = append(images, torch.Scope(func() torch.Tensor {
-				pixels := p.VAE.Decode(latents.Narrow(0, i, 1).To(p.VAE.dtype())).To(torch.Float32)
+				pixels := p.VAE.Decode(latents.Narrow(0, i, 1).To(p.VAE.DType())).To(torch.Float32)
 				return pixels.MulScalar(0.5).AddScalar(0.5).Clamp(0, 1)
 			}))
 		}

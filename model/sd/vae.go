@@ -105,8 +105,8 @@ func (v *VAE) perChannel(numbers []float64, latents torch.Tensor) torch.Tensor {
 	return torch.From(numbers, 1, int64(len(numbers)), 1, 1).ToDevice(latents.Device(), latents.DType())
 }
 
-// dtype is the element type that the VAE computes in.
-func (v *VAE) dtype() torch.DType { return v.decoder.convIn.Weight.DType() }
+// DType is the element type that the VAE computes in.
+func (v *VAE) DType() torch.DType { return v.decoder.convIn.Weight.DType() }
 
 func (v *VAE) moments(pixels torch.Tensor) torch.Tensor {
 	h := v.encoder.forward(laidOut(pixels))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,6 +37,11 @@ type PickleSummary struct {
 // in the element type dtype unless that is "". Nothing of the pickle is executed. A lone tensor, or a list
 // of equal ones, gets the file's name without its ending. to must not be there.
 func ConvertPickle(from, to string, dtype DType) (PickleSummary, error) {
+	return convertPickle(from, to, strings.TrimSuffix(filepath.Base(from), filepath.Ext(from)), dtype, nil)
+}
+
+// convertPickle is ConvertPickle with the name of a lone tensor, and more for the header.
+func convertPickle(from, to, stem string, dtype DType, more map[string]string) (PickleSummary, error) {
 	if _, err := os.Lstat(to); err == nil {
 		return PickleSummary{}, fmt.Errorf("%s: is there already", to)
 	}
@@ -43,7 +49,6 @@ func ConvertPickle(from, to string, dtype DType) (PickleSummary, error) {
 	if err != nil {
 		return PickleSummary{}, describe(from, err)
 	}
-	stem := strings.TrimSuffix(filepath.Base(from), filepath.Ext(from))
 	s := PickleSummary{Others: f.Others}
 	var entries []Entry
 	for _, e := range pickleEntries(f.Tensors, stem) {
@@ -60,7 +65,9 @@ func ConvertPickle(from, to string, dtype DType) (PickleSummary, error) {
 		s.Bytes += int64(size)
 		entries = append(entries, e)
 	}
-	return s, errors.Join(Write(to, map[string]string{"format": "pt"}, entries), f.Close())
+	metadata := map[string]string{"format": "pt"}
+	maps.Copy(metadata, more)
+	return s, errors.Join(Write(to, metadata, entries), f.Close())
 }
 
 // pickleEntries are the tensors as they will be written.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -63,12 +62,21 @@ func Pull(ctx context.Context, repo, dir string, o PullOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := requireVariant(repo, chosen, o.Variant); err != nil {
+		return err
+	}
 	if o.NoWeights {
 		chosen = slices.DeleteFunc(chosen, func(f hubFile) bool { return strings.Contains(f.path, ".safetensors") })
 	}
 	for _, f := range chosen {
 		p.progress.Total += f.size
 	}
+	return p.fetchModel(ctx, chosen)
+}
+
+// fetchModel fetches files, model_index.json last: a folder that has it is whole.
+func (p *puller) fetchModel(ctx context.Context, chosen []hubFile) error {
+	chosen = slices.Clone(chosen)
 	last := slices.IndexFunc(chosen, func(f hubFile) bool { return f.path == "model_index.json" })
 	if last >= 0 {
 		index := chosen[last]
@@ -86,6 +94,21 @@ type hubFile struct {
 	size   int64
 	sha256 string // of large files
 	blob   string // git's name of small ones: SHA-1 of a line and the content
+
+	address string // where it comes from, if not from the puller's repository
+	local   string // its name in the folder, if not path
+}
+
+// stringOrNot is a text, and "" for anything else: cards are written by hand.
+type stringOrNot string
+
+// UnmarshalJSON never fails.
+func (s *stringOrNot) UnmarshalJSON(raw []byte) error {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		*s = stringOrNot(text)
+	}
+	return nil
 }
 
 // puller is one Pull under way.
@@ -93,6 +116,7 @@ type puller struct {
 	PullOptions
 	repo, dir string
 	commit    string
+	license   string // as the repository's card says
 	client    *http.Client
 
 	mu       sync.Mutex
@@ -168,7 +192,10 @@ func safeRedirect(r *http.Request, via []*http.Request) error {
 func (p *puller) list(ctx context.Context) ([]hubFile, error) {
 	address := fmt.Sprintf("%s/api/models/%s/revision/%s?blobs=true", p.Endpoint, p.repo, url.PathEscape(p.Revision))
 	var answer struct {
-		Commit   string `json:"sha"`
+		Commit string `json:"sha"`
+		Card   struct {
+			License stringOrNot `json:"license"`
+		} `json:"cardData"`
 		Siblings []struct {
 			Name string `json:"rfilename"`
 			Size int64  `json:"size"`
@@ -178,31 +205,17 @@ func (p *puller) list(ctx context.Context) ([]hubFile, error) {
 			} `json:"lfs"`
 		} `json:"siblings"`
 	}
-	err := p.retry(ctx, func() (bool, error) {
-		response, err := p.get(ctx, address, 0)
-		if err != nil {
-			return false, err
-		}
-		defer func() { _ = response.Body.Close() }() // only read
-		raw, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
-		if err != nil {
-			return false, err
-		}
-		if err := json.Unmarshal(raw, &answer); err != nil {
-			return false, &finalError{fmt.Errorf("%s does not answer as a hub does: %w", p.Endpoint, err)}
-		}
-		return false, nil
-	})
-	if err != nil {
+	if err := p.json(ctx, address, &answer); err != nil {
 		return nil, fmt.Errorf("%s: %w", p.repo, err)
 	}
+	p.license = string(answer.Card.License)
 	p.commit = cmp.Or(answer.Commit, p.Revision)
 	var files []hubFile
 	for _, s := range answer.Siblings {
 		if !filepath.IsLocal(s.Name) || strings.Contains(s.Name, `\`) || s.Size < 0 || !hexSum.MatchString(s.Blob+s.LFS.SHA256) {
 			return nil, fmt.Errorf("%s: the hub names a file %q, which is refused", p.repo, s.Name)
 		}
-		files = append(files, hubFile{s.Name, s.Size, s.LFS.SHA256, s.Blob})
+		files = append(files, hubFile{path: s.Name, size: s.Size, sha256: s.LFS.SHA256, blob: s.Blob})
 	}
 	return files, nil
 }
@@ -251,6 +264,18 @@ func chooseFiles(repo string, files []hubFile, variant string) ([]hubFile, error
 		return cmp.Or(cmp.Compare(a.size, b.size), strings.Compare(a.path, b.path))
 	})
 	return chosen, nil
+}
+
+// requireVariant refuses a variant that none of the chosen files has: the plain ones would come in its place.
+func requireVariant(repo string, chosen []hubFile, variant string) error {
+	isOne := func(f hubFile) bool {
+		found, ok := weightsVariant(path.Base(f.path))
+		return ok && found == variant
+	}
+	if variant == "" || slices.ContainsFunc(chosen, isOne) {
+		return nil
+	}
+	return fmt.Errorf("%s: no files of variant %q", repo, variant)
 }
 
 // chooseShards lists the weights files to fetch from one folder, none if it has none.

@@ -1,6 +1,7 @@
 package weights
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -27,7 +28,7 @@ type busyError struct {
 
 // fetch brings one file into the folder, unless it is there and right.
 func (p *puller) fetch(ctx context.Context, f hubFile) error {
-	target := filepath.Join(p.dir, filepath.FromSlash(f.path))
+	target := filepath.Join(p.dir, filepath.FromSlash(cmp.Or(f.local, f.path)))
 	if err := os.MkdirAll(filepath.Dir(target), 0o777); err != nil {
 		return describe(target, err)
 	}
@@ -150,11 +151,7 @@ func (p *puller) attempt(ctx context.Context, f hubFile, part string) (reached i
 func (p *puller) download(ctx context.Context, f hubFile, file *os.File, start *int64) (int64, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var segments []string
-	for s := range strings.SplitSeq(f.path, "/") {
-		segments = append(segments, url.PathEscape(s))
-	}
-	address := fmt.Sprintf("%s/%s/resolve/%s/%s", p.Endpoint, p.repo, url.PathEscape(p.commit), strings.Join(segments, "/"))
+	address := cmp.Or(f.address, fmt.Sprintf("%s/%s/resolve/%s/%s", p.Endpoint, p.repo, url.PathEscape(p.commit), escaped(f.path)))
 	response, err := p.get(ctx, address, *start)
 	if err != nil {
 		return 0, err

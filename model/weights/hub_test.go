@@ -474,3 +474,20 @@ func TestPullRefusesWhatItCannotUse(t *testing.T) {
 		}
 	}
 }
+
+// A variant that no file has is refused before anything is fetched; one that some parts lack is not.
+func TestPullVariantThatIsNowhere(t *testing.T) {
+	h, o := newHub(t)
+	dir := filepath.Join(t.TempDir(), "model")
+	o.Variant = "fp8"
+	if err := Pull(t.Context(), "some/model", dir, o); err == nil || err.Error() != `some/model: no files of variant "fp8"` {
+		t.Errorf("%v", err)
+	}
+	if len(h.requests) > 0 {
+		t.Errorf("fetched %v", h.requests)
+	}
+	o.Variant = "fp16"
+	if err := Pull(t.Context(), "some/model", dir, o); err != nil {
+		t.Error(err)
+	}
+}

@@ -76,6 +76,9 @@ func (m LoRAModule) Rank() int64 {
 // applied is refused by name: half of an update is not an update.
 func ReadLoRA(f *File) (*LoRA, error) {
 	lora := &LoRA{Path: f.Path, Metadata: f.Metadata}
+	if what := Identify(f); what.What == WhatLoRA && what.Family != "" && !what.known() {
+		return nil, fmt.Errorf("%s: %w", f.Path, refuseLoRA(f, nil))
+	}
 	modules, alphas, err := lora.collect(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Path, err)

@@ -58,8 +58,8 @@ const (
 	LokrT2    Factor = "lokr_t2"
 )
 
-// describe names the method with what stands beside the weight's update: "LoRA with dora_scale".
-func (m *LoRAModule) describe() string {
+// Describe names the method with what stands beside the weight's update: "LoRA with dora_scale".
+func (m *LoRAModule) Describe() string {
 	text := string(m.Method)
 	for _, f := range []Factor{Mid, Magnitude, Bias, LoRABias} {
 		if m.Method != BiasOnly && m.has(f) {

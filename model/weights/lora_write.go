@@ -30,7 +30,7 @@ func writeLoRA(path string, dialect Dialect, modules []LoRAModule, extra map[str
 			return fmt.Errorf("%s: %s: %w", path, m.Name(), err)
 		}
 		if !m.Plain() {
-			return fmt.Errorf("%s: %s: is %s; only plain LoRA can be written", path, m.Name(), m.describe())
+			return fmt.Errorf("%s: %s: is %s; only plain LoRA can be written", path, m.Name(), m.Describe())
 		}
 		down, up, alpha := dialect.keys(m, lora.textPrefix())
 		for _, e := range []Entry{{down, m.Down.stored(), m.Down.Shape, m.Down.writeTo}, {up, m.Up.stored(), m.Up.Shape, m.Up.writeTo}} {

@@ -197,7 +197,7 @@ func (c *Curves) plot(spec Spec, style Style, w, h int) (plot render.Chart, line
 		l := spec.Lines[i]
 		s := c.line(l).Shown()
 		empty = empty && s.Len() == 0
-		lines = append(lines, render.Line{Series: s, Color: style.Styles.Curve(l.Color), Dashed: l.Dashed})
+		lines = append(lines, render.Line{Series: s, Color: style.Styles.Curve(l.Color), Dashed: l.Dashed, Mark: mark(style.Profile, i, l)})
 	}
 	return plot, lines, empty
 }
@@ -229,7 +229,7 @@ func (c *Curves) legend(spec Spec, style Style, beyond, w int) string {
 		title += style.Styles.WarnText.Render(fmt.Sprintf(" ↕%d", beyond))
 	}
 	var entries []entry
-	for _, l := range spec.Lines {
+	for i, l := range spec.Lines {
 		line := c.line(l)
 		if line.Raw.Len() == 0 && len(spec.Lines) > 1 {
 			continue
@@ -238,7 +238,7 @@ func (c *Curves) legend(spec Spec, style Style, beyond, w int) string {
 		if !math.IsNaN(style.Hairline) {
 			at = style.Hairline
 		}
-		entries = append(entries, entry{l, words.Number(line.Near(at), spec.Decimals)})
+		entries = append(entries, entry{l, mark(style.Profile, i, l), words.Number(line.Near(at), spec.Decimals)})
 	}
 	for most := 30; ; most -= 2 {
 		text := title
@@ -257,15 +257,24 @@ func (c *Curves) legend(spec Spec, style Style, beyond, w int) string {
 // entry is a line's place in the legend.
 type entry struct {
 	Line
-	value string
+	mark, value string
+}
+
+// mark is the mark of the i-th line: without colors each has its own, and is drawn like it.
+func mark(p render.Profile, i int, l Line) string {
+	marks := []rune(render.Marks)
+	switch {
+	case p >= render.Mono:
+		return string(marks[i%len(marks)])
+	case l.Dashed:
+		return string(marks[1])
+	}
+	return string(marks[0])
 }
 
 // text is the line's mark, its name in at most that many cells, and its value.
 func (e entry) text(st widget.Styles, most int) string {
-	mark, gap := "━", "   "
-	if e.Dashed {
-		mark = "╍"
-	}
+	gap := "   "
 	name := ""
 	if most > 0 && e.Label != "" {
 		name = ansi.Truncate(e.Label, most, "…") + " "
@@ -273,5 +282,5 @@ func (e entry) text(st widget.Styles, most int) string {
 	if most < 12 {
 		gap = " "
 	}
-	return gap + st.Text.Foreground(st.Curve(e.Color)).Render(mark) + " " + name + e.value
+	return gap + st.Text.Foreground(st.Curve(e.Color)).Render(e.mark) + " " + name + e.value
 }

@@ -71,3 +71,28 @@ func TestPlotIsWhereItIsDrawn(t *testing.T) {
 		t.Errorf("the hairline of step 30 is at column %d, which the mouse takes for %v", column, x)
 	}
 }
+
+// Without colors series differ by how they are drawn, and the legend shows how.
+func TestSeriesDifferWithoutColors(t *testing.T) {
+	s, spec := sampleStore(100)
+	var c Curves
+	c.Refresh(s, []Spec{spec})
+	style := Style{Styles: widget.NewStyles(true), Profile: render.Mono, Hairline: math.NaN()}
+	text := ansi.Strip(c.Draw(spec, style, 100, 20))
+	rows := map[string]bool{}
+	for _, row := range strings.Split(text, "\n")[1:19] {
+		if _, dots, ok := strings.Cut(row, "┤"); ok && strings.ContainsFunc(dots, func(r rune) bool { return r > 0x2800 && r < 0x2900 }) {
+			rows[dots] = true
+		} else if _, dots, ok := strings.Cut(row, "│"); ok && strings.ContainsFunc(dots, func(r rune) bool { return r > 0x2800 && r < 0x2900 }) {
+			rows[dots] = true
+		}
+	}
+	if len(rows) != 4 {
+		t.Errorf("%d different rows of dots, want one for each of 4 series:\n%s", len(rows), text)
+	}
+	for _, mark := range []string{"━ aspect-0", "╍ aspect-1", "┅ aspect-2", "┉ aspect-3"} {
+		if !strings.Contains(text, mark) {
+			t.Errorf("no %q in the legend", mark)
+		}
+	}
+}

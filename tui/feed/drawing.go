@@ -38,7 +38,7 @@ func (d Drawing) Draw(files *Cache, box render.Box, blocks bool) (image.Image, e
 		return d.drawAt(files, size)
 	}
 	cols, rows := box.Cells(box.Fit(img.Bounds().Size(), 1))
-	small, err := d.drawAt(files, image.Pt(cols, 2*rows))
+	small, err := d.drawAt(files, image.Pt(2*cols, 2*rows))
 	if err != nil {
 		return nil, err
 	}

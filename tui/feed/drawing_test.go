@@ -35,15 +35,15 @@ func TestOutlineInBlocks(t *testing.T) {
 		if with.Cols != without.Cols || with.Rows != without.Rows {
 			t.Errorf("cell %v: %dx%d cells, want %dx%d as without a box", cell, with.Cols, with.Rows, without.Cols, without.Rows)
 		}
-		small := render.Scale(nil, img, img.Bounds(), image.Pt(with.Cols, 2*with.Rows), false)
-		x, y := with.Cols/4, 2*with.Rows/4
+		small := render.Scale(nil, img, img.Bounds(), image.Pt(2*with.Cols, 2*with.Rows), false)
+		x, y := 2*with.Cols/4, 2*with.Rows/4
 		if c := small.RGBAAt(x, 2*with.Rows/2); c.R < 200 {
 			t.Errorf("cell %v: the left side is %v, want white", cell, c)
 		}
-		if c := small.RGBAAt(with.Cols/2, y); c.R < 200 {
+		if c := small.RGBAAt(with.Cols, y); c.R < 200 {
 			t.Errorf("cell %v: the upper side is %v, want white", cell, c)
 		}
-		if c := small.RGBAAt(with.Cols/2, with.Rows); c.R > 120 {
+		if c := small.RGBAAt(with.Cols, with.Rows); c.R > 120 {
 			t.Errorf("cell %v: the middle is %v, want the image", cell, c)
 		}
 	}

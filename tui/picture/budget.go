@@ -25,10 +25,12 @@ var levels = []level{
 	{blocks: true},
 }
 
-// A picture that takes longer than slowWrite lowers the level; fastWrites pictures in a row that take
+// A picture that takes longer to write than slowWrite, or slowLocal where nothing but a busy machine can be slow,
+// lowers the level; fastWrites pictures in a row that take
 // less than fastWrite raise it, but never back to one that was too slow twice.
 const (
 	slowWrite  = 250 * time.Millisecond
+	slowLocal  = 1500 * time.Millisecond
 	fastWrite  = 60 * time.Millisecond
 	fastWrites = 10
 )
@@ -40,13 +42,14 @@ type budget struct {
 	best    int     // the lowest index allowed
 	tooSlow [16]int // how often each level was too slow
 	fast    int
+	local   bool // no line between the program and the terminal
 }
 
 // sent learns from a write of n bytes of pictures.
 func (b *budget) sent(n int, took time.Duration) {
 	switch {
 	case n < asyncFrom:
-	case took > slowWrite:
+	case took > slowWrite && !b.local, took > slowLocal:
 		b.fast = 0
 		if b.tooSlow[b.at]++; b.tooSlow[b.at] > 1 {
 			b.best = max(b.best, b.at+1)

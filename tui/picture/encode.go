@@ -57,15 +57,15 @@ func (p *Shelf) Encode(img image.Image, cols, rows int) Encoded {
 	return encodePixels(img, box, protocol, level)
 }
 
-// encodeBlocks draws two pixels a cell.
+// encodeBlocks draws four pixels a cell, in two colors.
 func encodeBlocks(img image.Image, box render.Box, profile render.Profile) Encoded {
 	size := box.Fit(img.Bounds().Size(), 1)
 	c, r := box.Cells(size)
 	if c == 0 || r == 0 {
 		return Encoded{}
 	}
-	small := render.Scale(nil, img, img.Bounds(), image.Pt(c, 2*r), false)
-	return Encoded{Cols: c, Rows: r, protocol: Blocks, text: render.Blocks{Profile: profile}.Lines(small, c, r)}
+	small := render.Scale(nil, img, img.Bounds(), image.Pt(2*c, 2*r), false)
+	return Encoded{Cols: c, Rows: r, protocol: Blocks, text: render.Blocks{Profile: profile, Quadrants: profile < render.Mono}.Lines(small, c, r)}
 }
 
 func encodePixels(img image.Image, box render.Box, protocol Protocol, level level) Encoded {

@@ -102,6 +102,9 @@ func (p *Probe) Update(msg tea.Msg) (bool, tea.Cmd) {
 		}[msg.String()]
 		if msg.String() == "Ascii" || msg.String() == "NoTTY" {
 			p.term.Profile = render.ASCII
+			if p.term.env.utf8 && p.term.env.term != "dumb" {
+				p.term.Profile = render.Mono
+			}
 		}
 	case tea.TerminalVersionMsg:
 		p.learnName(msg.Name)

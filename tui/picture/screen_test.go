@@ -264,6 +264,23 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// Without a line in between, half a second is a busy machine, not a slow line.
+func TestBudgetOfALocalTerminal(t *testing.T) {
+	b := budget{local: true}
+	for range 20 {
+		b.sent(2*asyncFrom, 500*time.Millisecond)
+	}
+	if b.at != 0 {
+		t.Errorf("level %d on a busy machine, want 0", b.at)
+	}
+	for range 2 * len(levels) {
+		b.sent(2*asyncFrom, 3*time.Second)
+	}
+	if b.at != len(levels)-1 {
+		t.Errorf("level %d for a terminal that takes seconds, want %d", b.at, len(levels)-1)
+	}
+}
+
 // Show gives runes to pictures; they must never be given twice while in use.
 func TestReserve(t *testing.T) {
 	p := NewShelf(Terminal{Protocol: Sixel})

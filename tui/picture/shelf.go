@@ -47,6 +47,7 @@ const keepBefore = 3
 // NewShelf returns an empty set that encodes for term. Over ssh it starts with fewer bytes a picture.
 func NewShelf(term Terminal) *Shelf {
 	p := &Shelf{byName: map[string]*shelved{}, previous: map[string][]*shelved{}, next: firstCell, term: term}
+	p.budget.local = !term.env.ssh
 	if term.env.ssh {
 		p.budget.at = 1
 	}

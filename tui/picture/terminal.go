@@ -55,8 +55,10 @@ func readEnvironment(getenv func(string) string) environment {
 // profile is the number of colors that the variables promise.
 func (e environment) profile(getenv func(string) string) render.Profile {
 	switch {
-	case getenv("NO_COLOR") != "" || e.term == "dumb" || e.term == "":
+	case e.term == "dumb" || e.term == "" || getenv("NO_COLOR") != "" && !e.utf8:
 		return render.ASCII
+	case getenv("NO_COLOR") != "":
+		return render.Mono
 	case e.colors == "truecolor" || e.colors == "24bit" || strings.Contains(e.term, "direct"),
 		strings.Contains(e.term, "kitty"), strings.Contains(e.term, "ghostty"):
 		return render.TrueColor
@@ -202,7 +204,7 @@ func (t *Terminal) Report() []Fact {
 		{"sixel", yesNo(t.sixel()), ""},
 		{"kitty graphics", yesNo(t.kitty), ""},
 		{"synchronized output", map[bool]string{true: "yes", false: "no"}[t.sync == 1 || t.sync == 2], ""},
-		{"colors", []string{"24 bit", "256", "16", "none"}[t.Profile], ""},
+		{"colors", []string{"24 bit", "256", "16", "none", "none"}[t.Profile], ""},
 	}
 	if t.cellSource == "a guess" {
 		facts[2].Hint = "give the cell's size with --cell-size WxH"

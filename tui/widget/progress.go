@@ -15,5 +15,8 @@ func (s Styles) Progress(share float64, w int, profile render.Profile) string {
 	if profile == render.ASCII {
 		return strings.Repeat("#", full) + strings.Repeat("-", w-full)
 	}
+	if profile == render.Mono {
+		return strings.Repeat("━", full) + strings.Repeat("┈", w-full)
+	}
 	return s.AccentText.Render(strings.Repeat("━", full)) + s.RuleText.Render(strings.Repeat("━", w-full))
 }

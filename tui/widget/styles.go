@@ -8,7 +8,8 @@ import (
 
 // palette is the colors of the screen, for dark or for light backgrounds. The series colors are those of
 // Okabe and Ito, made darker for light backgrounds: they can be told apart with every kind of color
-// blindness. Text keeps the terminal's own color.
+// blindness. Text keeps the terminal's own color. Grays are neutral ones of the 256 colors: others turn
+// lavender there.
 type palette struct {
 	accent, good, warn, bad color.RGBA
 	faint, Rule, Selected   color.RGBA

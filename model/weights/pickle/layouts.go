@@ -167,32 +167,41 @@ func parseLegacy(data []byte) (any, error) {
 	return readLegacy(data, read, &at)
 }
 
-// readLegacy reads the objects and then their storages, which come last. Tensors are checked while the objects
-// are read: until the place of a storage is known, a window of its size stands in.
+// legacyStorages are the storages that the objects of a legacy file name. Tensors are checked while the objects are
+// read: until the place of a storage is known, a window of its size stands in.
+type legacyStorages struct {
+	data   []byte
+	known  map[string]*storage
+	counts map[string]int64 // elements
+}
+
+func (l *legacyStorages) find(id tuple) (*storage, error) {
+	if len(id) == 6 && id[5] != nil {
+		return nil, errors.New("views of storages of PyTorch before 0.4 are not read")
+	}
+	s, key, count, err := storageID(id)
+	if err != nil {
+		return nil, err
+	}
+	if old, ok := l.known[key]; ok {
+		if old.dtype != s.dtype || l.counts[key] != count {
+			return nil, fmt.Errorf("storage %s has two element types or sizes", shortened(key))
+		}
+		return old, nil
+	}
+	size := count * widths[s.dtype]
+	if size > int64(len(l.data)) {
+		return nil, fmt.Errorf("truncated: storage %s of %d bytes in a file of %d", shortened(key), size, len(l.data))
+	}
+	s.data = l.data[:size:size]
+	l.known[key], l.counts[key] = s, count
+	return s, nil
+}
+
+// readLegacy reads the objects and then their storages, which come last.
 func readLegacy(data []byte, read func(func(tuple) (*storage, error)) (any, error), at *int) (any, error) {
-	counts, known := map[string]int64{}, map[string]*storage{}
-	root, err := read(func(id tuple) (*storage, error) {
-		if len(id) == 6 && id[5] != nil {
-			return nil, errors.New("views of storages of PyTorch before 0.4 are not read")
-		}
-		s, key, count, err := storageID(id)
-		if err != nil {
-			return nil, err
-		}
-		if old, ok := known[key]; ok {
-			if old.dtype != s.dtype || counts[key] != count {
-				return nil, fmt.Errorf("storage %s has two element types or sizes", shortened(key))
-			}
-			return old, nil
-		}
-		size := count * widths[s.dtype]
-		if size > int64(len(data)) {
-			return nil, fmt.Errorf("truncated: storage %s of %d bytes in a file of %d", shortened(key), size, len(data))
-		}
-		s.data = data[:size:size]
-		known[key], counts[key] = s, count
-		return s, nil
-	})
+	l := legacyStorages{data, map[string]*storage{}, map[string]int64{}}
+	root, err := read(l.find)
 	if err != nil {
 		return nil, err
 	}
@@ -201,18 +210,18 @@ func readLegacy(data []byte, read func(func(tuple) (*storage, error)) (any, erro
 		return nil, err
 	}
 	order, ok := keys.(*list)
-	if !ok || len(order.items) != len(known) {
+	if !ok || len(order.items) != len(l.known) {
 		return nil, errors.New("truncated, or broken: no list of the storages that the objects have")
 	}
 	placed := map[string]bool{}
 	for _, k := range order.items {
 		key, _ := k.(string)
-		s, ok := known[key]
+		s, ok := l.known[key]
 		if !ok || placed[key] {
 			return nil, errors.New("broken: a storage that nothing uses")
 		}
 		placed[key] = true
-		if s.data, err = legacyStorage(data, at, counts[key], widths[s.dtype]); err != nil {
+		if s.data, err = legacyStorage(data, at, l.counts[key], widths[s.dtype]); err != nil {
 			return nil, fmt.Errorf("storage %s: %w", shortened(key), err)
 		}
 	}
