@@ -1,43 +1,190 @@
 #!/bin/bash
-# Tests and benchmarks on a GPU machine that has python3 with a CUDA torch and g++, but needs neither
-# Go nor a network. Build the bundle where Go is, carry it with the working tree, and run:
+# What a GPU must show, in ten minutes, on a borrowed machine: python3 with a CUDA torch and g++, neither Go nor a
+# network. Build the bundle where Go is, carry it with the working tree, and run:
 #
-#   make gpu-bundle       build/gpu.tar.gz
-#   bench/gpu.sh          results in ${OUT:-build/gpu-results}
+#   make gpu-bundle                    build/gpu.tar.xz
+#   bench/gpu.sh [--minutes 9]         results in ${OUT:-build/gpu-results}
 #
-# Ends with 1 when the shim does not compile, doctor fails, or a test fails.
+# Steps come in the order of their worth. Each has a time limit of its own, writes its result at once, and ends
+# nothing but itself when it fails; what no time is left for is skipped, and said. results.tsv has a line for each
+# step: ok, FAILED or skipped, its name, seconds, and what it found. Ends with 1 if a step failed.
+#
+# A dry run, on a machine without a GPU: FNF_STAND_IN=compute STEPS=1 bench/gpu.sh
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
-results=${OUT:-build/gpu-results}
-mkdir -p "$results"
-results=$(cd "$results" && pwd)
-bundle=$PWD/build/gpu
-export FNF_TORCH_SHIM=$PWD/build/libfnf_torch.so FNF_REQUIRE_TORCH=1 OMP_WAIT_POLICY=passive
-failed=0
+minutes=9
+while [ $# -gt 0 ]; do
+  case $1 in
+    --minutes) minutes=${2:?--minutes wants a number} && shift ;;
+    *) echo "usage: bench/gpu.sh [--minutes 9]" >&2 && exit 2 ;;
+  esac
+  shift
+done
+deadline=$((minutes * 60))
 
-rm -rf "$bundle"
-if ! tar -C build -xzf build/gpu.tar.gz; then
-  echo "gpu.sh: no build/gpu.tar.gz: run 'make gpu-bundle' where Go is, and carry it here" >&2
-  exit 1
-fi
-time FNF_JOBS=$(nproc) model/torch/shim/build.sh || exit 1
-rm -f "$results/tests.txt"
-"$bundle/focusnfix" doctor | tee "$results/doctor.txt" || failed=1
+out=${OUT:-build/gpu-results} steps=${STEPS:-6}
+mkdir -p "$out" && out=$(cd "$out" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export FNF_TORCH_SHIM=${FNF_TORCH_SHIM:-$PWD/build/libfnf_torch.so} FNF_WEIGHTS=$PWD/model FNF_TEST_DEVICE=cuda:0 FNF_REQUIRE_TORCH=1
+export XDG_CACHE_HOME=$work/cache OMP_WAIT_POLICY=passive PYTORCH_CUDA_ALLOC_CONF=${PYTORCH_CUDA_ALLOC_CONF:-expandable_segments:True}
+[ -n "${FNF_STAND_IN:-}" ] && export OMP_NUM_THREADS=1
+bin=$PWD/build/gpu fnf=$PWD/build/gpu/focusnfix failed=0
+: >"$out/results.tsv"
 
-# A test binary runs in its package's folder: build/gpu/model/torch.test in model/torch.
-while read -r binary; do
-  dir=${binary#"$bundle/"}
-  dir=${dir%.test}
-  log=$(mktemp)
-  if (cd "$dir" && "$binary" -test.v -test.timeout 5m -test.bench .) >"$log" 2>&1; then
-    echo "ok   $dir: $(grep -c '^--- PASS' "$log") passed, $(grep -c '^ *--- SKIP' "$log") skipped"
-  else
-    echo "FAIL $dir"
-    grep -B 20 -A 5 -e '--- FAIL' -e '^panic:' "$log"
-    failed=1
+result() { printf '%s\t%s\t%s s\t%s\n' "$@" | tee -a "$out/results.tsv"; }
+
+# step NAME SECONDS COMMAND...: output goes to NAME.txt; the last line that begins with "= " is what it found.
+step() {
+  local name=$1 limit=$2 began=$SECONDS left=$((deadline - SECONDS)) status=ok
+  shift 2
+  if ((left < 5)); then
+    result skipped "$name" 0 "no time left"
+    return 1
   fi
-  { echo "== $dir" && cat "$log"; } >>"$results/tests.txt"
-  rm -f "$log"
-done < <(find "$bundle" -name '*.test' | sort)
+  timeout -k 5 $((limit < left ? limit : left)) "$@" >"$out/$name.txt" 2>&1 || status=FAILED
+  result $status "$name" $((SECONDS - began)) "$(grep '^= ' "$out/$name.txt" | tail -n 1 | cut -c 3-)"
+  if [ $status = FAILED ]; then
+    failed=1
+    tail -n 3 "$out/$name.txt"
+    return 1
+  fi
+}
+
+compare() { # images in every element type with that of the CPU
+  local kind
+  for kind in cpu:float32 cuda:float32 cuda:float16 cuda:bfloat16; do
+    "$fnf" generate "a chef in the park" -m builtin:scenes --device "${kind%:*}" --dtype "${kind#*:}" --seed 3 \
+      --steps "${IMAGE_STEPS:-30}" -q --images off -o "$work/${kind/:/-}.png" || return 1
+  done
+  python3 - "$work" <<'PY'
+import struct, sys, zlib, math
+def read(name):  # an 8-bit PNG without interlacing, in plain Python: the machine may lack pillow
+    data, at, packed = open(f"{sys.argv[1]}/{name}.png", "rb").read(), 8, b""
+    while at < len(data):
+        n, kind = struct.unpack(">I4s", data[at:at + 8])
+        body = data[at + 8:at + 8 + n]
+        if kind == b"IHDR": w, h, _, color = struct.unpack(">IIBB", body[:10])
+        if kind == b"IDAT": packed += body
+        at += 12 + n
+    size = {2: 3, 6: 4}[color]
+    raw, rows, before = zlib.decompress(packed), [], bytearray(w * size)
+    for y in range(h):
+        f, row = raw[y * (w * size + 1)], bytearray(raw[y * (w * size + 1) + 1:(y + 1) * (w * size + 1)])
+        for i in range(w * size):
+            a, b, c = (row[i - size] if i >= size else 0), before[i], (before[i - size] if i >= size else 0)
+            p = a + b - c
+            paeth = min((abs(p - a), 0, a), (abs(p - b), 1, b), (abs(p - c), 2, c))[2]
+            row[i] = (row[i] + (0, a, b, (a + b) // 2, paeth)[f]) & 255
+        rows.append(row); before = row
+    return b"".join(bytes(r) for r in rows)
+cpu, said, bad = read("cpu-float32"), [], False
+for name, least in (("cuda-float32", 55), ("cuda-float16", 45), ("cuda-bfloat16", 35)):
+    squares = sum((a - b) ** 2 for a, b in zip(read(name), cpu)) / len(cpu)
+    psnr = 10 * math.log10(255 ** 2 / max(1e-9, squares))
+    said.append(f"{name} {psnr:.1f} dB (want {least})"); bad |= psnr < least
+print("=", ", ".join(said)); sys.exit(bad)
+PY
+}
+
+train() { # NAME SETTINGS...: a training of the violence preset, or of PRESET
+  local name=$1
+  shift
+  "$fnf" train "${PRESET:-violence}" --run "$work/$name" "$@" --set model.device=cuda || return 1
+  cp "$work/$name/events.jsonl" "$out/events-$name.jsonl"
+  python3 - "$work/$name/events.jsonl" <<'PY'
+import json, sys
+steps = [e["train"] for e in map(json.loads, open(sys.argv[1])) if e["kind"] == "step"]
+last = steps[-1]
+seconds = ", ".join(f"{k[:-8]} {last[k]:.2f}" for k in ("sample_seconds", "decode_seconds", "reward_seconds", "backward_seconds", "step_seconds"))
+memory = last.get("memory_mib") or 0
+print(f"= loss {steps[0]['loss']:.4f} to {last['loss']:.4f} in {len(steps)} steps; seconds: {seconds}; memory {memory / 1024:.2f} GiB")
+PY
+}
+
+resume() { # one step more than the training before
+  "$fnf" train --resume "$work/train-float16" --steps $((steps + 1)) && echo "= resumed"
+}
+
+follow() { # whether half types follow float32
+  python3 - "$out" <<'PY'
+import json, sys
+def losses(name): return [e["train"]["loss"] for e in map(json.loads, open(f"{sys.argv[1]}/events-train-{name}.jsonl")) if e["kind"] == "step"]
+want, said, bad = losses("float32"), [], False
+for name in ("float16", "bfloat16"):
+    d = max(abs(a - b) / abs(b) for a, b in zip(losses(name), want))
+    said.append(f"{name} {100 * d:.2f} %"); bad |= d > {"float16": .02, "bfloat16": .05}[name]
+print("= loss off float32 by", ", ".join(said)); sys.exit(bad)
+PY
+}
+
+tests() { # a test binary runs in its package's folder
+  local pkg=$1
+  (cd "$pkg" && "$bin/$pkg.test" -test.short -test.v -test.timeout "${TEST_TIME:-100s}") || return 1
+  echo "= passed"
+}
+
+peak_of() { # measured matrix peak in TFLOP/s, and what a training step of a real size reaches of it
+  python3 - <<'PY'
+import time
+try:
+    import torch
+except ImportError:
+    raise SystemExit(print("= no torch in python3"))
+if not torch.cuda.is_available(): raise SystemExit(print("= no CUDA in python's torch"))
+a = torch.randn(8192, 8192, device="cuda", dtype=torch.float16)
+for _ in range(3): a @ a
+torch.cuda.synchronize(); began = time.time()
+for _ in range(20): a @ a
+torch.cuda.synchronize()
+print(f"= {20 * 2 * 8192 ** 3 / (time.time() - began) / 1e12:.0f} TFLOP/s in float16 matrices")
+PY
+}
+
+full() { # KIND SIZE BATCH: a model of real size with random weights, two steps of the method
+  "$bin/fullsize" -make "$work/$1" -kind "$1" -dtype float16 || return 1
+  PRESET=oversexualization train "full-$1" --steps 2 --set "model.path=$work/$1" --set sample.num_steps="${FULL_STEPS:-50}" --set "sample.size=$2x$2" \
+    --set sample.guidance_scale=7.5 --set train.batch="$3" --set train.backprop_steps=2 --set lora.rank=64 --set train.checkpoint_every=100 \
+    --set train.images_every=100 --set reward.oversexualization.model=builtin:nsfw-mid --set reward.oversexualization.held_out=builtin:nsfw-small
+}
+
+if [ ! -x "$fnf" ]; then
+  xz -dc build/gpu.tar.xz | tar -C build -x || { echo "gpu.sh: no build/gpu.tar.xz: run 'make gpu-bundle' where Go is, and carry it here" >&2 && exit 1; }
+fi
+# Functions run in a process of their own, under a time limit.
+export -f compare train resume follow tests peak_of full
+export out work steps fnf bin
+call() { local name=$1 limit=$2; shift 2; step "$name" "$limit" bash -c '"$@"' step "$@"; }
+
+# (a) the shim, and what the machine is
+[ -f "$FNF_TORCH_SHIM" ] || call shim 180 env FNF_JOBS="$(nproc)" model/torch/shim/build.sh
+call doctor 120 "$fnf" doctor
+call peak 30 peak_of
+# (b) images, (c) training in every type, resume
+call images 90 compare
+for dtype in float32 float16 bfloat16; do
+  call "train-$dtype" 90 train "train-$dtype" --steps "$steps" --set model.dtype=$dtype --set train.checkpoint_every="$steps"
+done
+call follow 10 follow
+call resume 60 resume
+# (d) tests on the device
+for pkg in model/torch core/train model/sd core/engine; do
+  [ -f "$bin/$pkg.test" ] && [ -z "${NO_TESTS:-}" ] && call "test-${pkg//\//-}" 100 tests "$pkg"
+done
+# (e) models of real size; not on the stand-in, which computes on the CPU
+if [ -z "${FNF_STAND_IN:-}" ]; then
+  call full-sd15 120 full sd15 512 4
+  call full-sdxl 150 full sdxl 1024 1
+fi
+# (f) a whole training, with what time is left, and (g) pretraining of the shipped model
+left=$((deadline - SECONDS))
+if ((left > 60)) && [ -z "${FNF_STAND_IN:-}" ]; then
+  call violence $((left < 150 ? left : 150)) train violence
+fi
+if (((left = deadline - SECONDS) > 60)) && [ -z "${FNF_STAND_IN:-}" ]; then
+  call pretrain "$left" env FNF="$fnf" OUT="$out/pretrain" bench/pretrain.sh all --minutes $((left / 60))
+fi
+command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader >"$out/gpu.txt"
+echo "gpu.sh: $SECONDS s, $(grep -c ^ok "$out/results.tsv") ok, $(grep -c ^FAILED "$out/results.tsv") failed, $(grep -c ^skipped "$out/results.tsv") skipped"
 exit $failed

@@ -16,13 +16,13 @@ cd "$(dirname "$0")/.."
 results=${OUT:-build/pretrain-results}
 mkdir -p "$results"
 results=$(cd "$results" && pwd)
-export FNF_TORCH_SHIM=$PWD/build/libfnf_torch.so OMP_WAIT_POLICY=passive
-program=$PWD/build/focusnfix
+export FNF_TORCH_SHIM=${FNF_TORCH_SHIM:-$PWD/build/libfnf_torch.so} OMP_WAIT_POLICY=passive
+program=${FNF:-$PWD/build/focusnfix}
 if [[ ! -x $program ]]; then
   echo "pretrain.sh: $program is missing: run 'make binary' where Go is, and carry it" >&2
   exit 1
 fi
-FNF_JOBS=$(nproc) model/torch/shim/build.sh
+[[ -f $FNF_TORCH_SHIM ]] || FNF_JOBS=$(nproc) model/torch/shim/build.sh
 
 finish() {
   local parts=() part

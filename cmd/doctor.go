@@ -46,6 +46,7 @@ type torchReport struct {
 	ABI     int        `json:"abi"`
 	Gloo    bool       `json:"gloo"`
 	NCCL    bool       `json:"nccl"`
+	CUDA    bool       `json:"cuda_build"`
 	BLAS    blasReport `json:"blas"`
 }
 
@@ -125,10 +126,7 @@ func (r doctorReport) improvements() []advice {
 		})
 	}
 	if r.Driver != "" && len(r.CUDA) == 0 {
-		as = append(as, advice{
-			"there is an NVIDIA GPU, but this libtorch cannot use it",
-			"python3 -m venv venv && venv/bin/pip install torch && PYTHON=venv/bin/python make shim",
-		})
+		as = append(as, advice{noDevice(r.Driver, r.Torch.CUDA), torchFor(r.Driver)})
 	}
 	if len(r.CUDA) > 1 && !r.Torch.NCCL {
 		as = append(as, advice{
@@ -137,6 +135,25 @@ func (r doctorReport) improvements() []advice {
 		})
 	}
 	return as
+}
+
+// noDevice says why a machine with an NVIDIA driver has no device for libtorch.
+func noDevice(driver string, cudaBuild bool) string {
+	if !cudaBuild {
+		return "there is an NVIDIA GPU (driver " + driver + "), but this libtorch is built for the CPU alone"
+	}
+	return "this libtorch is built for CUDA, but finds no GPU: driver " + driver +
+		" may be too old for it, CUDA_VISIBLE_DEVICES may hide it, or this process may not open /dev/nvidia*"
+}
+
+// torchFor is the command that installs a torch for a driver: CUDA 13 wants driver 580, CUDA 12 wants 525.
+func torchFor(driver string) string {
+	index := ""
+	text, _, _ := strings.Cut(driver, ".")
+	if major, err := strconv.Atoi(text); err == nil && major < 580 { // "unknown" is no number
+		index = " --index-url https://download.pytorch.org/whl/cu126"
+	}
+	return "python3 -m venv venv && venv/bin/pip install torch" + index + " && PYTHON=venv/bin/python make shim"
 }
 
 // ncclHeaders is the command that installs what compiling against NCCL needs beside a pip torch of that
@@ -167,6 +184,7 @@ func examineTorch(libraries []string, buildInfo string) *torchReport {
 		ABI:     torch.ABI(),
 		Gloo:    note["gloo"] == "yes",
 		NCCL:    note["nccl"] == "yes",
+		CUDA:    strings.Contains(buildInfo, "\nCUDA build: yes"),
 		BLAS:    blas(libraries, buildInfo),
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"charm.land/lipgloss/v2"
 )
 
-// Marks in front of a line of the report; they read without colours too.
+// Marks in front of a line of the report; they read without colors too.
 const (
 	markGood = "✓"
 	markWarn = "!"
@@ -27,7 +27,7 @@ var markStyles = map[string]lipgloss.Style{
 // line is one line of the report: a mark, a label, a short value, and detail that may be long.
 type line struct{ mark, label, value, detail string }
 
-// printReport writes the report as a table; lipgloss leaves out colours where w cannot show them.
+// printReport writes the report as a table; lipgloss leaves out colors where w cannot show them.
 func printReport(w io.Writer, r doctorReport) error {
 	lines := slices.Concat(r.torchLines(), r.deviceLines(), terminalLines(r.Terminal))
 	labels, values := 0, 0

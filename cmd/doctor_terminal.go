@@ -7,7 +7,7 @@ import (
 	"focusnfix/tui/picture"
 )
 
-// terminalFacts is what doctor says about pictures in this terminal. A wrong FNF_IMAGES is a fact too.
+// terminalFacts is what doctor says about images in this terminal. A wrong FNF_IMAGES is a fact too.
 func terminalFacts() []picture.Fact {
 	facts, err := picture.Facts(context.Background(), os.Stdout, os.Getenv)
 	if err != nil {

@@ -67,7 +67,7 @@ func label(m draw.Image, x, y, width int, text string) {
 	d.DrawString(text)
 }
 
-// heated is the base picture with heat and the mask's outline over it.
+// heated is the base image with heat and the mask's outline over it.
 func heated(row eval.Row) image.Image {
 	m := image.NewRGBA(row.Base.Bounds())
 	copy(m.Pix, row.Base.Pix)

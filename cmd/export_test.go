@@ -63,7 +63,7 @@ func metadataOf(t *testing.T, path string) map[string]string {
 	return file.Metadata
 }
 
-// TestExport: files in both dialects say where they come from, and draw the very picture that the run's
+// TestExport: files in both dialects say where they come from, and draw the very image that the run's
 // checkpoint draws, which is not the base model's.
 func TestExport(t *testing.T) {
 	torchtest.Need(t)

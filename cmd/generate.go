@@ -34,7 +34,7 @@ type generateFlags struct {
 	ofRun             string  // whose newest checkpoint and model to draw with
 	runs              runsFlag
 	trust             trustFlag
-	protocol          string // how pictures are shown in a terminal
+	protocol          string // how images are shown in a terminal
 	randomSeed, quiet bool
 }
 
@@ -86,7 +86,7 @@ func newGenerate() *cobra.Command {
 	return c
 }
 
-// run draws the pictures, batch by batch, prints the name of each file and, in a terminal, shows it.
+// run draws the images, batch by batch, prints the name of each file and, in a terminal, shows it.
 func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 	if err := g.validate(); err != nil {
 		return err
@@ -155,7 +155,7 @@ func prepareOut(path string) error {
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
-// show prints the name of a picture's file and, in a terminal, the picture.
+// show prints the name of an image's file and, in a terminal, the image.
 func show(c *cobra.Command, probe *picture.Probe, path string) error {
 	fmt.Fprintln(c.OutOrStdout(), path)
 	if c.OutOrStdout() != io.Writer(os.Stdout) || !picture.IsTerminal(os.Stdout) {
@@ -242,7 +242,7 @@ func (g *generateFlags) request(prompt string, first, n int) sd.Request {
 	return r
 }
 
-// save writes picture i of a request, with how it was drawn, and returns the name of its file.
+// save writes image i of a request, with how it was drawn, and returns the name of its file.
 func (g *generateFlags) save(p painter, picture image.Image, r sd.Request, i int) (string, error) {
 	how := core.Parameters{
 		Drawing: core.Drawing{Prompt: r.Prompts[i], Negative: r.Negative, Seed: r.Seeds[i], Sampling: g.sampling},
@@ -268,7 +268,7 @@ func (g *generateFlags) save(p painter, picture image.Image, r sd.Request, i int
 	return path, nil
 }
 
-// fileName is where the picture of a seed goes.
+// fileName is where the image of a seed goes.
 func (g *generateFlags) fileName(seed uint64) string {
 	switch {
 	case g.out == "":

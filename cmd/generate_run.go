@@ -11,7 +11,7 @@ import (
 )
 
 // suitRun draws with a run's newest checkpoint, and as the run draws where the user has no other wish. From
-// then on ofRun is the checkpoint's name, for the picture's text.
+// then on ofRun is the checkpoint's name, for the image's text.
 func (g *generateFlags) suitRun(command *cobra.Command) error {
 	if g.ofRun == "" {
 		return nil

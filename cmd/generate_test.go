@@ -126,3 +126,29 @@ func TestSplitLoRA(t *testing.T) {
 		}
 	}
 }
+
+// Without --model, the model is that of config.toml in the folder, else the shipped one.
+func TestGenerateFindsItsModel(t *testing.T) {
+	t.Chdir(t.TempDir())
+	g := new(generateFlags)
+	if err := g.suitConfig(); err != nil || g.model.path != "builtin:scenes" {
+		t.Errorf("model %q, %v, want the shipped one", g.model.path, err)
+	}
+	if err := os.WriteFile("config.toml", []byte("[model]\npath = \"mine\"\ndevice = \"cpu\"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	g = new(generateFlags)
+	if err := g.suitConfig(); err != nil || g.model.path != "mine" || g.model.device != "cpu" || g.model.dtype != "" {
+		t.Errorf("model %q on %q as %q, %v, want that of config.toml", g.model.path, g.model.device, g.model.dtype, err)
+	}
+	g = &generateFlags{model: modelFlags{path: "flag"}}
+	if err := g.suitConfig(); err != nil || g.model.path != "flag" {
+		t.Errorf("model %q, %v, want the flag's", g.model.path, err)
+	}
+	if err := os.WriteFile("config.toml", []byte("[model]\nwieght = 1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := runCommand("generate", "x"); code != exitUsage || !strings.Contains(stderr, "config.toml:2") {
+		t.Errorf("a broken config.toml: %d %s", code, stderr)
+	}
+}

@@ -120,7 +120,7 @@ func (h *helpPage) paragraph(text string) {
 	}
 }
 
-// command writes an example; one that is too long goes on below, as a shell would read it.
+// command writes an example; one that is too long continues below, as a shell would read it.
 func (h *helpPage) command(text string) {
 	const indent, more = "  ", "      "
 	line := indent

@@ -112,7 +112,7 @@ func TestCompare(t *testing.T) {
 // squeeze makes every run of spaces one.
 func squeeze(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// Closing the screen says what goes on, and how to come back.
+// Closing the screen says what continues, and how to come back.
 func TestTellRunning(t *testing.T) {
 	runs := t.TempDir()
 	f := newTestRun(t, runs, "violence")

@@ -22,7 +22,7 @@ func newProgress(out io.Writer, label string) *progress {
 	return &progress{out: out, terminal: isTerminal(out), label: label, started: time.Now()}
 }
 
-// isTerminal tells whether out is a character device.
+// isTerminal reports whether out is a character device.
 func isTerminal(out io.Writer) bool {
 	file, ok := out.(*os.File)
 	if !ok {

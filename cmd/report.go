@@ -9,6 +9,7 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/run"
+	"focusnfix/core/words"
 )
 
 // report tells a training's events to a person, and to a program if events is set. It is for any number of
@@ -81,24 +82,27 @@ func stepText(e core.Event, steps int) string {
 	if t.Skipped {
 		return fmt.Sprintf("%d/%d  skipped: not a number", e.Step, steps)
 	}
-	return fmt.Sprintf("%d/%d  reward %.3f  outside %.1f dB  %.1f s a step", e.Step, steps, t.Reward, t.OutsidePSNR, t.StepSeconds)
+	reward, outside, seconds := core.StepMetric("reward"), core.StepMetric("outside_psnr"), core.StepMetric("step_seconds")
+	return fmt.Sprintf("%d/%d  reward %s  outside %s  %s per step", e.Step, steps,
+		reward.Text(t.Reward), outside.Text(t.OutsidePSNR), seconds.Text(t.StepSeconds))
 }
 
 func evaluationText(e core.Event) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "step %d, %d held-out pictures:", e.Step, e.Evaluation.Pictures)
+	score := core.AspectMetric("held_out")
+	fmt.Fprintf(&b, "step %d, %d held-out images:", e.Step, e.Evaluation.Pictures)
 	for _, a := range e.Evaluation.Aspects {
 		base, now := a.BaseHeldOut, a.HeldOut
 		if math.IsNaN(now) {
 			base, now = a.Base, a.Reward
 		}
-		fmt.Fprintf(&b, " %s %.3f -> %.3f", a.Aspect, base, now)
+		fmt.Fprintf(&b, " %s %s -> %s", words.Aspect(a.Aspect), score.Number(base), score.Number(now))
 		if !math.IsNaN(a.Fixed) {
-			fmt.Fprintf(&b, " (%.0f %% fixed)", 100*a.Fixed)
+			fmt.Fprintf(&b, " (%s fixed)", core.AspectMetric("fixed").Text(a.Fixed))
 		}
 		b.WriteByte(',')
 	}
-	fmt.Fprintf(&b, " outside %.1f dB", e.Evaluation.OutsidePSNR)
+	b.WriteString(" outside " + core.StepMetric("outside_psnr").Text(e.Evaluation.OutsidePSNR))
 	return b.String()
 }
 

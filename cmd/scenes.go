@@ -102,7 +102,7 @@ func (f sheetFlags) options() (workshop.Options, error) {
 	return options, nil
 }
 
-// writePNG writes the picture to a file and leaves none behind when that fails.
+// writePNG writes the image to a file and leaves none behind when that fails.
 func writePNG(path string, picture image.Image) error {
 	file, err := os.Create(path)
 	if err != nil {

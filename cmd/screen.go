@@ -113,7 +113,7 @@ func (s *screenFlags) show(c *cobra.Command, open string) error {
 	return err
 }
 
-// tellRunning says which runs go on after the screen has closed, and how to come back.
+// tellRunning says which runs continue after the screen has closed, and how to come back.
 func tellRunning(w io.Writer, dir string) {
 	list, err := run.List(dir)
 	if err != nil {

@@ -33,6 +33,9 @@ func newStart() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := refuseUnfit(c.Context(), w.config, gpuMemory()); err != nil {
+				return err
+			}
 			f, err := t.folder(c, w)
 			if err != nil {
 				return err
@@ -92,7 +95,7 @@ func startRun(ctx context.Context, runs, preset string, sets []string) (run.Fold
 	return f, launch(ctx, f)
 }
 
-// resumeRun goes on with a run's training: its engine does if there is one, else a new one in the
+// resumeRun continues with a run's training: its engine does if there is one, else a new one in the
 // background.
 func resumeRun(ctx context.Context, f run.Folder) error {
 	client, err := f.Dial()
@@ -147,7 +150,7 @@ func launch(ctx context.Context, f run.Folder, more ...string) (err error) {
 		case err := <-ended:
 			return engineFailed(f, err)
 		case <-ctx.Done():
-			return ctx.Err() // the engine goes on loading
+			return ctx.Err() // the engine continues loading
 		case <-time.After(20 * time.Millisecond):
 		}
 		if loaded(ctx, f, child.Process.Pid) {

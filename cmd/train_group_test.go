@@ -45,7 +45,7 @@ func startRanks(t *testing.T, dir string, args ...string) [2]*rank {
 }
 
 // TestTrainTogether: two processes train one run, which only the first writes. When the second is killed, the
-// first says so and keeps a checkpoint from which one process goes on.
+// first says so and keeps a checkpoint from which one process continues.
 func TestTrainTogether(t *testing.T) {
 	torchtest.Need(t)
 	preset, shim := tinyPreset(t), os.Getenv("FNF_TORCH_SHIM")
@@ -83,7 +83,7 @@ func TestTrainTogether(t *testing.T) {
 	_ = both[1].Wait()
 	err := both[0].Wait()
 	said := both[0].said.String()
-	if err == nil || !strings.Contains(said, "the processes that train together have parted") || !strings.Contains(said, "train --resume goes on from it") {
+	if err == nil || !strings.Contains(said, "the processes that train together have parted") || !strings.Contains(said, "train --resume resumes from it") {
 		t.Errorf("rank 0 ended with %v and said %s", err, said)
 	}
 	all, err := f.Checkpoints()

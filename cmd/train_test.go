@@ -49,7 +49,7 @@ checkpoint_every = 100
 	return path
 }
 
-// Training in the foreground: events for programs, a folder that goes on where it was left, no way to
+// Training in the foreground: events for programs, a folder that continues where it was left, no way to
 // train into a folder that has something.
 func TestTrain(t *testing.T) {
 	torchtest.Need(t)
@@ -123,7 +123,7 @@ func TestTrainRefuses(t *testing.T) {
 	}
 }
 
-// A run in the background outlives its starter, goes on, is stopped with a checkpoint and woken to answer.
+// A run in the background outlives its starter, continues, is stopped with a checkpoint and woken to answer.
 func TestStart(t *testing.T) {
 	torchtest.Need(t)
 	t.Setenv("FNF_TEST_AS_PROGRAM", "1") // for the engine's process
@@ -265,7 +265,7 @@ func TestReport(t *testing.T) {
 	}
 	r.end()
 	for _, want := range []string{
-		"train 1/2  reward -0.500  outside 30.0 dB  1.5 s a step", "step 1, 12 held-out pictures: violence -1.000 -> -0.250 (50 % fixed), outside 31.0 dB\n",
+		"train 1/2  reward -0.500  outside 30.0 dB  1.50 s per step", "step 1, 12 held-out images: violence -1.000 -> -0.250 (50 % fixed), outside 31.0 dB\n",
 		"warning: held-out violence: -2, limit -1.5 (warn)\n", "paused: the disk is full\n", "train 2/2  skipped: not a number",
 	} {
 		if !strings.Contains(out.String(), want) {
@@ -277,7 +277,7 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// A terminal that closes ends a training as Ctrl-C does: with a checkpoint. One under nohup goes on.
+// A terminal that closes ends a training as Ctrl-C does: with a checkpoint. One under nohup continues.
 func TestHangup(t *testing.T) {
 	torchtest.Need(t)
 	for _, ignored := range []bool{false, true} {

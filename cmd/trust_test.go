@@ -85,7 +85,7 @@ func TestTrustIsRemembered(t *testing.T) {
 	if !asked(false) {
 		t.Error("another program was put in the place of the one agreed to, and is not asked about")
 	}
-	// What the command line itself names is not asked about, neither now nor when the run goes on.
+	// What the command line itself names is not asked about, neither now nor when the run continues.
 	prompts := filepath.Join(dir, "mine.txt")
 	if err := os.WriteFile(prompts, []byte("a cat\n[held out]\na dog"), 0o600); err != nil {
 		t.Fatal(err)

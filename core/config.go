@@ -23,7 +23,7 @@ type Config struct {
 	Region struct {
 		Weight      float64 `toml:"weight"`
 		Norm        string  `toml:"norm"`
-		MaxCoverage float64 `toml:"max_coverage"` // share of the picture
+		MaxCoverage float64 `toml:"max_coverage"` // share of the image
 	} `toml:"region"`
 
 	Train struct {
@@ -63,11 +63,11 @@ type Reward struct {
 	Threshold float64 `toml:"threshold"` // of the heatmap, in [0,1]
 	Dilate    int     `toml:"dilate"`    // pixels
 	Mask      bool    `toml:"mask"`
-	MinArea   float64 `toml:"min_area"` // share of the picture
+	MinArea   float64 `toml:"min_area"` // share of the image
 	HeldOut   string  `toml:"held_out"`
 }
 
-// Default returns the configuration that every other starts from: it repairs violence in the pictures
+// Default returns the configuration that every other starts from: it repairs violence in the images
 // of the shipped model.
 func Default() Config {
 	var c Config

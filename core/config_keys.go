@@ -9,7 +9,7 @@ import (
 type Key struct {
 	Name  string // "train.learning_rate"; "reward.violence.weight" for one of [[reward]]
 	Doc   string // what it does and costs; one line or more
-	Value any    // now: string, bool, int, float64, []string or Size
+	Value any    // current: string, bool, int, float64, []string or Size
 
 	Min, Max float64  // of a number; both 0 where there is no range
 	Options  []string // of a word or a list of words; none where any will do
@@ -62,21 +62,21 @@ var rules = []rule{
 	{name: "train.accumulate", doc: "Batches before each update: the effect of a larger batch without its memory.", min: 1, max: 4096},
 	{name: "train.learning_rate", doc: "Too high shows as images that drift outside the mask.", min: 1e-9, max: 1},
 	{name: "train.schedule", doc: "Schedule of the learning rate: constant, warmup (rises over the first 10 steps), or cosine\n(the same, then falls to 0 at the last).", options: []string{"constant", "warmup", "cosine"}},
-	{name: "train.gradient", doc: "How a reward's gradient reaches the denoising steps: chained goes back through the last\nones (DRaFT-K), sparse straight to some out of all, drawn anew for each image, so that\nlayout learns too; as many steps cost about the same.", options: []string{"chained", "sparse"}},
+	{name: "train.gradient", doc: "How a reward's gradient reaches the denoising steps: chained goes back through the last\nones (DRaFT-K), sparse straight to some out of all, drawn anew each time, so that\nlayout learns too; as many steps cost about the same.", options: []string{"chained", "sparse"}},
 	{name: "train.backprop_steps", doc: "K: denoising steps that learn from an image, at most sample.num_steps. Time grows with it,\nand memory up to 3 if gradients are chained.", min: 1, max: 999},
 	{name: "train.noised_copies", doc: "DRaFT-LV: further noised copies of the last step, for backprop_steps = 1.", min: 0, max: 64},
 	{name: "train.augment", doc: "Show rewards each image a little shifted, mirrored and noisy; without it they are deceived\nby invisible patterns."},
 	{name: "train.grad_clip", doc: "Largest norm of the gradient; 0 does not clip.", min: 0, max: 1e6},
 	{name: "train.ema", doc: "Decay of the moving average of the LoRA weights, which is what is judged and exported:\nhigher is steadier and later, 0.9 follows about 10 steps; 0 takes the weights themselves.", min: 0, max: 0.9999},
 	{name: "train.faulty_share", doc: "Share of each step's images that the base model draws with a fault: higher repairs sooner,\nand holds the rest less; 0 takes images as they come. References of pairs that are passed\nover cost time once.", min: 0, max: 1},
-	{name: "train.workers", doc: "Images that are worked on at the same time on a CPU, each on a core of its own; the result\nis the same for any number. 0 is one for each core, as far as memory allows.", min: 0, max: 1024},
+	{name: "train.workers", doc: "Pairs of images that are worked on at the same time on a CPU, each pair on its own core;\nthe result is the same for any number. 0 is one for each core, as far as memory allows.", min: 0, max: 1024},
 	{name: "train.seed", doc: "Random seed; every random choice follows from it.", min: 0, max: 1 << 53},
 	{name: "train.prompts", doc: "A list that `focusnfix presets` names, or a text file with one prompt per line; those after\na line \"[held out]\" are kept for evaluation."},
 	{name: "train.seeds_per_prompt", doc: "Images per prompt. Prompts times seeds should be at least 48.", min: 1, max: 1e6},
 	{name: "train.checkpoint_every", doc: "Steps between checkpoints; the gate judges there.", min: 1, max: 1e7},
 	{name: "train.images_every", doc: "Steps between the images that are saved for the screen.", min: 1, max: 1e7},
 
-	{name: "gate.held_out_drop", doc: "How far a held-out judge may fall below its mean on base images, in standard\ndeviations of its scores there.", min: 0, max: 100},
+	{name: "gate.held_out_drop", doc: "How far what a held-out judge says may get worse than on base images, in standard\ndeviations there; of a probability of faults, .10 at least.", min: 0, max: 100},
 	{name: "gate.statistics_range", doc: "How far brightness, edges, colors and diversity may move from those of the base images, in\nstandard deviations.", min: 0, max: 100},
 	{name: "gate.action", doc: "When a judge falls or a statistic leaves its range: warn, stop, or go back to the last\ngood checkpoint and stop.", options: []string{"warn", "stop", "rollback"}},
 }

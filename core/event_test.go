@@ -128,7 +128,7 @@ func FuzzNumber(f *testing.F) {
 	})
 }
 
-// What is read is JSON by encoding/json's judgement too, and reads back equal once written.
+// What is read is JSON by encoding/json's judgment too, and reads back equal once written.
 func FuzzEvent(f *testing.F) {
 	for _, seed := range []string{ // short: Go spends its time on making what it finds shorter
 		`{"kind":"step","time":"2026-11-23T10:11:12Z","step":3,"train":{"loss":-1e-3}}`, `{"kind":"x","train":{"aspects":[{"aspect":"a","base":1}]}}`,

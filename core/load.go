@@ -187,7 +187,7 @@ func (l Layer) line(path []any) int {
 	return n + 1
 }
 
-// reaches tells whether a tree has something at a path.
+// reaches reports whether a tree has something at a path.
 func reaches(tree any, path []any) bool {
 	if len(path) == 0 {
 		return true

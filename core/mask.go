@@ -5,7 +5,7 @@ import (
 	"image"
 )
 
-// Mask marks the faulty pixels of a picture, row by row.
+// Mask marks the faulty pixels of an image, row by row.
 type Mask struct {
 	Width, Height int
 	Faulty        []bool
@@ -41,7 +41,7 @@ func grow(out, in []bool, start, stride, count, n int) {
 	}
 }
 
-// Coverage is the share of the picture that is faulty.
+// Coverage is the share of the image that is faulty.
 func (m Mask) Coverage() float64 {
 	count := 0
 	for _, faulty := range m.Faulty {
@@ -52,7 +52,7 @@ func (m Mask) Coverage() float64 {
 	return float64(count) / float64(max(len(m.Faulty), 1))
 }
 
-// AtLeast is the mask itself, or an empty one if it covers less than a share of the picture: a speck is
+// AtLeast is the mask itself, or an empty one if it covers less than a share of the image: a speck is
 // no fault.
 func (m Mask) AtLeast(share float64) Mask {
 	if m.Coverage() >= share {

@@ -119,7 +119,7 @@ func TestMaskThroughPNG(t *testing.T) {
 	}
 }
 
-// A file whose header promises a huge picture is refused before anything is allocated; torn ones too.
+// A file whose header promises a huge image is refused before anything is allocated; torn ones too.
 func TestReadHeatmapRefuses(t *testing.T) {
 	file := encodePNG(t, randomMask(rand.New(rand.NewPCG(7, 8)), 40, 40).Gray())
 	for n := range len(file) - 12 { // the last chunk is an end mark

@@ -7,7 +7,7 @@ import (
 )
 
 // ParametersKey is the PNG keyword under which AUTOMATIC1111's web UI, and the many programs that
-// read its pictures, look for how a picture was drawn.
+// read its images, look for how an image was drawn.
 const ParametersKey = "parameters"
 
 // Parameters is the text in a PNG: how the image was drawn, and with what.

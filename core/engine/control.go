@@ -116,7 +116,7 @@ func (e *engine) waitFor(timer <-chan time.Time) bool {
 	return true
 }
 
-// serve answers without training until it is told to stop, is asked nothing for long, or is told to go on
+// serve answers without training until it is told to stop, is asked nothing for long, or is told to continue
 // with the training, which is true.
 func (e *engine) serve() (goOn bool, err error) {
 	e.mutex.Lock()
@@ -152,13 +152,13 @@ func (e *engine) Status(context.Context) (run.Status, error) {
 // Pause lets the step under way finish and waits then.
 func (e *engine) Pause(context.Context) error { return e.want("pause", true) }
 
-// Resume goes on; an engine that only serves begins to train.
+// Resume continues; an engine that only serves begins to train.
 func (e *engine) Resume(context.Context) error {
 	e.mutex.Lock()
 	step, steps, dir := e.status.Step, e.status.Steps, e.Folder.Dir
 	e.mutex.Unlock()
 	if step >= steps {
-		return fmt.Errorf("training is done, all %d steps of it; train --resume %s --steps %d goes on", steps, dir, 2*steps)
+		return fmt.Errorf("training is done, all %d steps of it; train --resume %s --steps %d continues", steps, dir, 2*steps)
 	}
 	return e.want("resume", false)
 }
@@ -203,7 +203,7 @@ func (e *engine) Checkpoint(ctx context.Context) (string, error) {
 }
 
 // Set changes a setting from the next step on. It is written to a checkpoint and config.toml, so that a
-// run that is resumed goes on as this one does.
+// run that is resumed continues as this one does.
 func (e *engine) Set(ctx context.Context, key, value string) error {
 	_, err := ask(ctx, e, "", func(context.Context) (struct{}, error) { return struct{}{}, e.set(key, value) })
 	return err

@@ -66,7 +66,7 @@ func until(t *testing.T, client *run.Client, what string, ok func(run.Status) bo
 
 func has(events []core.Event, ok func(core.Event) bool) bool { return slices.ContainsFunc(events, ok) }
 
-// Over the real socket: pause, change settings, draw, evaluate, repair, go on, stop.
+// Over the real socket: pause, change settings, draw, evaluate, repair, continue, stop.
 func TestControl(t *testing.T) {
 	c := tinyConfig(t)
 	c.Train.Steps = 500
@@ -194,7 +194,7 @@ func checkFix(t *testing.T, f run.Folder, client *run.Client) {
 	}
 }
 
-// An idle engine serves, leaves the run's state as it is, and ends by itself; told to go on, it trains.
+// An idle engine serves, leaves the run's state as it is, and ends by itself; told to continue, it trains.
 func TestIdle(t *testing.T) {
 	c := tinyConfig(t)
 	c.Train.Steps = 2
@@ -227,7 +227,7 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// A request that is given up ends soon, whether it waits or is under way, and the run goes on.
+// A request that is given up ends soon, whether it waits or is under way, and the run continues.
 func TestGivenUp(t *testing.T) {
 	c := tinyConfig(t)
 	c.Train.Steps = 500

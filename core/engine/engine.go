@@ -87,13 +87,13 @@ type engine struct {
 	// Only work and what it calls touch these.
 	session   *Session
 	trainer   *train.Trainer
-	began     bool // training goes on here, rather than serving alone
+	began     bool // training continues here, rather than serving alone
 	written   int  // step of the newest checkpoint; -1 where there is none
 	evaluator *eval.Evaluator
 	gate      *eval.Evaluator    // also with the held-out judges of aspects that are not trained
-	watched   []core.Pair        // pictures that are kept
+	watched   []core.Pair        // images that are kept
 	drawn     int                // references in the pool that are there
-	alarming  map[core.Pair]bool // of pictures whose mask covers too much
+	alarming  map[core.Pair]bool // of images whose mask covers too much
 }
 
 // begin takes the run folder: no other engine can have it then.
@@ -213,7 +213,7 @@ func (e *engine) load() (err error) {
 	return e.Folder.SetInfo(e.info)
 }
 
-// sameModel refuses to go on with other base weights or prompts than a run began with.
+// sameModel refuses to continue with other base weights or prompts than a run began with.
 func (e *engine) sameModel() error {
 	if was, now := e.info.PromptsHash, e.session.PromptsHash; was != "" && was != now {
 		return fmt.Errorf("%s is not the list of prompts that this run began with: its fingerprint is %s, was %s; "+

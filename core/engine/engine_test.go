@@ -73,7 +73,7 @@ func TestRun(t *testing.T) {
 	}
 	events := eventsOf(t, f)
 	counts := countKinds(events)
-	// checkpoints of steps 0, 2, 4, 6; pictures one by one at step 0, then at 3 and 6
+	// checkpoints of steps 0, 2, 4, 6; images one by one at step 0, then at 3 and 6
 	if counts["step"] != 6 || counts["checkpoint"] != 4 || counts["evaluation"] != 3 || counts["pictures"] != 4+2 {
 		t.Errorf("events %v", counts)
 	}

@@ -136,7 +136,7 @@ func (o Origin) metadata(lora *weights.LoRA, to string) (map[string]string, erro
 		"modelspec.sai_model_spec": "1.0.0", "modelspec.architecture": architecture(lora),
 		"modelspec.implementation": "diffusers", "modelspec.title": stem(to), "modelspec.hash_sha256": "0x" + sum,
 		"modelspec.date": o.Finished.UTC().Format(time.RFC3339), "modelspec.author": o.Program,
-		"modelspec.description": fmt.Sprintf("repairs %s in pictures of %s; %d steps of Focus-N-Fix (arXiv 2501.06481)",
+		"modelspec.description": fmt.Sprintf("repairs %s in images of %s; %d steps of Focus-N-Fix (arXiv 2501.06481)",
 			strings.Join(aspectsOf(o.Config), ", "), filepath.Base(o.Config.Model.Path), o.Step),
 	})
 	if o.Config.Sample.Size != (core.Size{}) {

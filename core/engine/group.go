@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// groupTimeout is how long a process waits for the others: loading a model, or the pictures that rank 0
+	// groupTimeout is how long a process waits for the others: loading a model, or the images that rank 0
 	// draws between two steps, must not take longer.
 	groupTimeout = 30 * time.Minute
 	// holdEvery is how often a paused rank 0 tells the others that it is there.
@@ -64,5 +64,5 @@ func (e *engine) afterParting(why error) error {
 			return fmt.Errorf("%w; and no checkpoint of step %d: %w", why, e.trainer.Done(), err)
 		}
 	}
-	return fmt.Errorf("%w; the checkpoint of step %d is kept, train --resume goes on from it", why, e.written)
+	return fmt.Errorf("%w; the checkpoint of step %d is saved, train --resume resumes from it", why, e.written)
 }

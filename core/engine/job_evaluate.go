@@ -16,7 +16,7 @@ const maxEvaluated = 10000
 // Evaluate looks at held-out prompts with the weights of now.
 func (e *engine) Evaluate(ctx context.Context, r run.EvaluateRequest) (core.Evaluation, error) {
 	if r.Pictures < 0 || r.Pictures > maxEvaluated {
-		return core.Evaluation{}, fmt.Errorf("%d pictures, want 0 to %d", r.Pictures, maxEvaluated)
+		return core.Evaluation{}, fmt.Errorf("%d images, want 0 to %d", r.Pictures, maxEvaluated)
 	}
 	return ask(ctx, e, "evaluate", func(ctx context.Context) (core.Evaluation, error) {
 		pairs, count := e.session.HeldOutPairs(r.Pictures), e.counting("evaluate", ctx)

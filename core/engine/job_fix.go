@@ -20,11 +20,11 @@ const (
 	fixSteps    = 40 // of a repair that does not say
 	maxFixSteps = 1000
 
-	// preview is the picture of a repair under way, replaced after each step.
+	// preview is the image of a repair under way, replaced after each step.
 	preview = "prompts/.preview.png"
 )
 
-// Fix trains a copy of the LoRA weights on one picture, whose mask is a box, until no judge of the aspect
+// Fix trains a copy of the LoRA weights on one image, whose mask is a box, until no judge of the aspect
 // finds a fault there. Status tells how far it is; the run's own weights stay as they are.
 func (e *engine) Fix(ctx context.Context, r run.FixRequest) (core.PromptResult, error) {
 	return ask(ctx, e, "fix", func(ctx context.Context) (core.PromptResult, error) {
@@ -50,7 +50,7 @@ func (e *engine) fix(ctx context.Context, r run.FixRequest, region core.Mask) (r
 	if err != nil {
 		return result, err
 	}
-	torch.NoGrad(func() { result, err = e.keepPrompt(r.Drawing, fixed.Base, fixed.Image, &region, started) })
+	torch.NoGrad(func() { result, err = e.savePrompt(r.Drawing, fixed.Base, fixed.Image, &region, started) })
 	return result, err
 }
 
@@ -84,7 +84,7 @@ func (e *engine) fixOf(r run.FixRequest, region core.Mask) (train.Fix, error) {
 	return f, nil
 }
 
-// showFix lets others see a repair under way. It does without where the picture cannot be written.
+// showFix lets others see a repair under way. It does without where the image cannot be written.
 func (e *engine) showFix(step, of int, image torch.Tensor) {
 	data, err := encode(sd.Pictures(image)[0])
 	if err == nil {
@@ -101,7 +101,7 @@ func (e *engine) showFix(step, of int, image torch.Tensor) {
 // boxMask is the mask of every pixel that a box touches.
 func boxMask(b run.Box, width, height int) (core.Mask, error) {
 	if !(b.Left >= 0 && b.Left < b.Right && b.Right <= 1 && b.Top >= 0 && b.Top < b.Bottom && b.Bottom <= 1) {
-		return core.Mask{}, errors.New("the box is empty or leaves the picture; its sides are parts of the picture's, 0 to 1")
+		return core.Mask{}, errors.New("the box is empty or leaves the image; its sides are shares of the image's, 0 to 1")
 	}
 	m := core.Mask{Width: width, Height: height, Faulty: make([]bool, width*height)}
 	low := func(part float64, side int) int { return int(part * float64(side)) }

@@ -69,7 +69,7 @@ func (e *engine) gatedCheckpoint() error {
 		v.Alarms = append(v.Alarms, a.String())
 	}
 	var path string
-	err = e.keep("a checkpoint", func() (err error) { path, err = e.writeCheckpoint(&v); return err })
+	err = e.persist("a checkpoint", func() (err error) { path, err = e.writeCheckpoint(&v); return err })
 	if err != nil || v.Good {
 		return err
 	}

@@ -74,13 +74,13 @@ func (e *engine) generate(ctx context.Context, r core.Drawing) (result core.Prom
 			e.trainer.Averaged(func() { tuned, err = e.draw(ctx, r) })
 		}
 		if err == nil {
-			result, err = e.keepPrompt(r, base, tuned, nil, started)
+			result, err = e.savePrompt(r, base, tuned, nil, started)
 		}
 	})
 	return result, err
 }
 
-// draw is one picture, [1,3,H,W].
+// draw is one image, [1,3,H,W].
 func (e *engine) draw(ctx context.Context, r core.Drawing) (torch.Tensor, error) {
 	latents, err := e.session.Pipeline.Sample(ctx, sd.Request{
 		Wording: sd.Wording{
@@ -96,10 +96,10 @@ func (e *engine) draw(ctx context.Context, r core.Drawing) (torch.Tensor, error)
 	return e.session.Pipeline.Decode(latents), nil
 }
 
-// keepPrompt judges a base and a tuned picture, [1,3,H,W], and writes them to a folder of the run's
-// prompts: base.png, tuned.png, mask.png, and for each judge heat-NAME.png of the base picture and
+// savePrompt judges a base and a tuned image, [1,3,H,W], and writes them to a folder of the run's
+// prompts: base.png, tuned.png, mask.png, and for each judge heat-NAME.png of the base image and
 // heat-NAME-tuned.png, where NAME is the aspect, or held-out-ASPECT. A nil mask is what the heatmaps say.
-func (e *engine) keepPrompt(r core.Drawing, base, tuned torch.Tensor, mask *core.Mask, started time.Time) (core.PromptResult, error) {
+func (e *engine) savePrompt(r core.Drawing, base, tuned torch.Tensor, mask *core.Mask, started time.Time) (core.PromptResult, error) {
 	maskOf := e.trainer.References.Mask
 	if mask != nil {
 		maskOf = func(map[string]core.Heatmap) (core.Mask, error) { return *mask, nil }

@@ -11,7 +11,7 @@ import (
 	"focusnfix/core/train"
 )
 
-// maxSkipped is how many steps in a row may bring no number before the run ends.
+// maxSkipped is how many steps in a row may have no usable loss before the run ends.
 const maxSkipped = 10
 
 // train walks the steps that are left. Whatever ends it early, a checkpoint of now is written if the
@@ -38,16 +38,16 @@ func (e *engine) steps() error {
 		return err
 	}
 	if e.TensorBoard || e.Folder.HasTensorBoard() {
-		if err := e.keep("TensorBoard's file", e.openBoard); err != nil {
+		if err := e.persist("TensorBoard's file", e.openBoard); err != nil {
 			return err
 		}
 	}
 	if e.written < 0 { // something to go back to, whatever comes
-		if err := e.keep("a checkpoint", func() error { _, err := e.writeCheckpoint(&verdict{Good: true}); return err }); err != nil {
+		if err := e.persist("a checkpoint", func() error { _, err := e.writeCheckpoint(&verdict{Good: true}); return err }); err != nil {
 			return err
 		}
 	}
-	if err := e.firstPictures(); err != nil {
+	if err := e.firstImages(); err != nil {
 		return err
 	}
 	for e.trainer.Done() < e.session.Options.Steps {
@@ -73,7 +73,7 @@ func (e *engine) lastCheckpoint() error {
 		return errStopped
 	}
 	if _, err := e.writeCheckpoint(nil); err != nil {
-		return fmt.Errorf("%w without a checkpoint of step %d: %w; resume goes on from step %d", errStopped, e.trainer.Done(), err, e.written)
+		return fmt.Errorf("%w without a checkpoint of step %d: %w; resume continues from step %d", errStopped, e.trainer.Done(), err, e.written)
 	}
 	return errStopped
 }
@@ -86,7 +86,7 @@ func (e *engine) afterMove(err error) error {
 	}
 	now, found := e.Folder.Now()
 	if !found {
-		return fmt.Errorf("%w: %s is no longer that of this run; resume goes on from step %d where it is now", err, e.Folder.Dir, e.written)
+		return fmt.Errorf("%w: %s is no longer that of this run; resume continues from step %d where it is now", err, e.Folder.Dir, e.written)
 	}
 	e.mutex.Lock()
 	was := e.Folder.Dir
@@ -95,7 +95,7 @@ func (e *engine) afterMove(err error) error {
 	if stopped := e.lastCheckpoint(); stopped != errStopped { //nolint:errorlint // with nothing to say about it
 		err = errors.Join(err, stopped)
 	}
-	return fmt.Errorf("%w: %s is now %s; focusnfix train --resume %s goes on", err, was, now.Dir, now.Dir)
+	return fmt.Errorf("%w: %s is now %s; focusnfix train --resume %s resumes it", err, was, now.Dir, now.Dir)
 }
 
 // oneStep makes the references that a step needs, trains, and does what is due after it.
@@ -111,7 +111,7 @@ func (e *engine) oneStep() error {
 	e.mutex.Unlock()
 	e.busy("step", 0, 0)
 	var r train.StepResult
-	err := e.keep("references", func() (err error) { r, err = e.trainer.Step(); return err })
+	err := e.persist("references", func() (err error) { r, err = e.trainer.Step(); return err })
 	e.busy("", 0, 0)
 	if err != nil {
 		return err
@@ -124,7 +124,7 @@ func (e *engine) oneStep() error {
 	}
 	c, last := e.session.Config.Train, r.Step == e.session.Options.Steps
 	if r.Step%c.ImagesEvery == 0 || last {
-		if err := e.keepPictures(); err != nil {
+		if err := e.saveImages(); err != nil {
 			return err
 		}
 	}
@@ -150,7 +150,7 @@ func (e *engine) prepare(pairs []core.Pair) error {
 	if err := e.say(fmt.Sprintf("drawing base images: %d of %d", e.drawn, pool)); err != nil {
 		return err
 	}
-	if err := e.keep("references", func() error { return references.Prepare(missing) }); err != nil {
+	if err := e.persist("references", func() error { return references.Prepare(missing) }); err != nil {
 		return err
 	}
 	limit := e.session.Config.Region.MaxCoverage
@@ -172,14 +172,14 @@ func (e *engine) prepare(pairs []core.Pair) error {
 	return nil
 }
 
-// record writes what a step measured, and ends the run where it has brought no number for long.
+// record writes what a step measured, and ends the run where it has had no usable loss for long.
 func (e *engine) record(r train.StepResult) error {
 	t := e.measured(r)
 	if err := e.event(core.Event{Kind: "step", Train: t}); err != nil {
 		return err
 	}
 	if e.board != nil {
-		if err := e.keep("TensorBoard's file", func() error { return e.board.Add(r.Step, scalars(t)) }); err != nil {
+		if err := e.persist("TensorBoard's file", func() error { return e.board.Add(r.Step, scalars(t)) }); err != nil {
 			return err
 		}
 	}

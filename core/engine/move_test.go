@@ -23,7 +23,7 @@ func atStep(t *testing.T, f run.Folder, step int) {
 }
 
 // An engine whose run is moved ends with a checkpoint where the run is now, whatever lies at the old path,
-// and the run goes on from there to the same bytes.
+// and the run continues from there to the same bytes.
 func TestFolderIsMoved(t *testing.T) {
 	c := tinyConfig(t)
 	c.Train.Steps = 14
@@ -45,7 +45,7 @@ func TestFolderIsMoved(t *testing.T) {
 			}
 		}
 		err := <-ended
-		if !errors.Is(err, run.ErrMoved) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "--resume "+moved.Dir+" goes on") {
+		if !errors.Is(err, run.ErrMoved) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), "--resume "+moved.Dir+" resumes it") {
 			t.Errorf("ended with %v", err)
 		}
 		if left, _ := os.ReadDir(f.Dir); len(left) > 0 {

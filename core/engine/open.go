@@ -110,7 +110,7 @@ func (s *Session) Close() {
 	}
 }
 
-// heldOutSeeds is how far the seeds of held-out pictures lie from those that are trained on.
+// heldOutSeeds is how far the seeds of held-out images lie from those that are trained on.
 const heldOutSeeds = 1 << 32
 
 // HeldOutPairs are n images that are never trained on: each held-out prompt in turn, with a new seed
@@ -146,6 +146,11 @@ func trainOptions(c core.Config) train.Options {
 		o.Warmup = warmupSteps
 	}
 	return o
+}
+
+// Prompts are those that a configuration trains on, and those held out.
+func Prompts(c core.Config) (training, heldOut []string, err error) {
+	return readPrompts(c.Train.Prompts)
 }
 
 // readPrompts finds a list that comes with the program, or reads a text file.

@@ -63,7 +63,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// Pictures for evaluation come from held-out prompts, each with a seed of its own that no training has.
+// Images for evaluation come from held-out prompts, each with a seed of its own that no training has.
 func TestHeldOutPairs(t *testing.T) {
 	s := &Session{HeldOut: []string{"a", "b"}, Options: train.Options{Seed: 3}}
 	if got := s.HeldOutPairs(0); len(got) != 2 {

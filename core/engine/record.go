@@ -14,14 +14,14 @@ import (
 // errStopped says that a person ended the work.
 var errStopped = errors.New("stopped")
 
-// diskFull tells whether a write failed for want of room.
+// diskFull reports whether a write failed for lack of space.
 func diskFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
-// keep does something that writes to the disk. Where that is full, the run pauses until a person made
-// room and lets it go on, and tries again. Only the work goroutine calls it.
-func (e *engine) keep(what string, write func() error) error {
+// persist does something that writes to the disk. Where that is full, the run pauses until a person made
+// room and lets it continue, and tries again. Only the work goroutine calls it.
+func (e *engine) persist(what string, write func() error) error {
 	for {
 		err := write()
 		if err == nil || !diskFull(err) || e.stopping.Err() != nil {
@@ -38,7 +38,7 @@ func (e *engine) keep(what string, write func() error) error {
 
 // event appends to the run's events, with the step of now.
 func (e *engine) event(v core.Event) error {
-	return e.keep("an event", func() error { return e.append(v) })
+	return e.persist("an event", func() error { return e.append(v) })
 }
 
 // append is event for any goroutine: a full disk is an error.

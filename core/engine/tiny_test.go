@@ -18,7 +18,7 @@ const (
 	tinySide  = 32 // pixels that it draws by nature
 )
 
-// spot is a judge that wants a square of the picture dark, or all of it, and finds the fault there.
+// spot is a judge that wants a square of the image dark, or all of it, and finds the fault there.
 type spot struct {
 	square bool
 	sign   float64

@@ -14,7 +14,7 @@ import (
 	"focusnfix/core/run"
 )
 
-// A loss that is no number is skipped and counted; ten in a row end the run at the last good checkpoint.
+// A loss that is not a number is skipped and counted; ten in a row end the run at the last good checkpoint.
 func TestNotANumber(t *testing.T) {
 	c := tinyConfig(t)
 	c.Reward[0].Model, c.Train.Steps, c.Train.CheckpointEvery = "spot:nan", 30, 50
@@ -79,7 +79,7 @@ func TestGateRollsBack(t *testing.T) {
 	}
 }
 
-// A gate that stops leaves the bad checkpoint; one that warns lets the run go on.
+// A gate that stops leaves the bad checkpoint; one that warns lets the run continue.
 func TestGateStopsOrWarns(t *testing.T) {
 	f, err := hacked(t, "stop")
 	info, _ := f.Info()
@@ -93,7 +93,7 @@ func TestGateStopsOrWarns(t *testing.T) {
 	}
 }
 
-// A mask that covers more than it may raises one alarm for each picture.
+// A mask that covers more than it may raises one alarm for each image.
 func TestCoverageAlarm(t *testing.T) {
 	c := tinyConfig(t)
 	c.Reward[0].Model, c.Train.Steps = "spot:whole", 1
@@ -193,7 +193,7 @@ func smallDisk(t *testing.T, kib int) string {
 	return dir
 }
 
-// A full disk pauses the run, which says so; with room again it goes on and ends in the same bytes.
+// A full disk pauses the run, which says so; with room again it continues and ends in the same bytes.
 func TestFullDisk(t *testing.T) {
 	c := tinyConfig(t)
 	c.Train.Steps = 4

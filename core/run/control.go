@@ -36,7 +36,7 @@ type Status struct {
 	Step    int    `json:"step"`
 	Steps   int    `json:"steps"`
 	Message string `json:"message,omitempty"` // why it is in this state, or how far it is
-	Busy    string `json:"busy,omitempty"`    // "step", "generate", "fix", "evaluate", "reference", "load", "checkpoint"
+	Busy    string `json:"busy,omitempty"`    // "step", "generate", "fix", "evaluate", "reference", "images", "load", "checkpoint"
 	Done    int    `json:"done,omitempty"`    // of what it is busy with: steps of a fix, pictures
 	Of      int    `json:"of,omitempty"`
 	Preview string `json:"preview,omitempty"` // the picture of a fix as it is now, from the run folder

@@ -36,7 +36,7 @@ func (f Folder) thisProcess() (*Process, error) {
 	return &Process{PID: os.Getpid(), Started: started, Host: host, Folder: dir}, err
 }
 
-// alive tells whether the process still runs. sure is false on another machine, where nobody can tell.
+// alive reports whether the process still runs. sure is false on another machine, where nobody can tell.
 func (p *Process) alive() (alive, sure bool) {
 	if host, err := os.Hostname(); err != nil || host != p.Host {
 		return false, false

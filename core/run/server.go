@@ -20,8 +20,8 @@ const (
 )
 
 // handler speaks for an engine: POST /pause, /resume, /stop, /checkpoint, /set, /generate, /fix,
-// /evaluate and GET /status, JSON in and out. Numbers that are none are left out of an answer. What the
-// engine refuses is status 409, a request that is no good 400, each with {"error": "..."}.
+// /evaluate and GET /status, JSON in and out. Numbers that are not known are left out of an answer. What the
+// engine refuses is status 409, a malformed request 400, each with {"error": "..."}.
 func handler(e Engine, id string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
@@ -39,15 +39,15 @@ func handler(e Engine, id string) http.Handler {
 	handle(mux, "set", func(ctx context.Context, r setRequest) (any, error) { return reply{}, e.Set(ctx, r.Key, r.Value) })
 	handle(mux, "generate", func(ctx context.Context, r GenerateRequest) (any, error) {
 		result, err := e.Generate(ctx, r)
-		return &core.Event{Kind: "prompt", Prompt: &result}, err
+		return &core.Event{Time: time.Now(), Kind: "prompt", Prompt: &result}, err
 	})
 	handle(mux, "fix", func(ctx context.Context, r FixRequest) (any, error) {
 		result, err := e.Fix(ctx, r)
-		return &core.Event{Kind: "prompt", Prompt: &result}, err
+		return &core.Event{Time: time.Now(), Kind: "prompt", Prompt: &result}, err
 	})
 	handle(mux, "evaluate", func(ctx context.Context, r EvaluateRequest) (any, error) {
 		result, err := e.Evaluate(ctx, r)
-		return &core.Event{Kind: "evaluation", Evaluation: &result}, err
+		return &core.Event{Time: time.Now(), Kind: "evaluation", Evaluation: &result}, err
 	})
 	return mux
 }

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"fmt"
 	"time"
 
 	"focusnfix/model/torch"
@@ -34,10 +35,30 @@ type stopwatch struct {
 	Seconds
 	device torch.Device
 	from   time.Time
+	peaks  *Peaks // nil does not measure them
 }
 
-func startClock(device torch.Device) *stopwatch {
-	return &stopwatch{device: device, from: time.Now()}
+// Peaks are the most bytes that the GPU's memory held in each phase of a step, weights included.
+type Peaks struct{ References, Sample, Decode, Reward, Backward int64 }
+
+func startClock(device torch.Device, peaks *Peaks) *stopwatch {
+	w := &stopwatch{device: device, from: time.Now(), peaks: peaks}
+	if peaks != nil {
+		w.peak(&peaks.References)
+	}
+	return w
+}
+
+// peak raises a phase's peak to that of the device since the last lap.
+func (w *stopwatch) peak(to *int64) {
+	var index int
+	if _, err := fmt.Sscanf(string(w.device), "cuda:%d", &index); err != nil {
+		return
+	}
+	if m, err := torch.CUDAMemory(index); err == nil {
+		*to = max(*to, m.PeakAllocated)
+	}
+	_ = torch.ResetPeakMemory(index) // who cannot reset has measured nothing
 }
 
 // lap adds the time since the last one.
@@ -48,4 +69,10 @@ func (w *stopwatch) lap(to *float64) {
 	now := time.Now()
 	*to += now.Sub(w.from).Seconds()
 	w.from = now
+	if w.peaks == nil {
+		return
+	}
+	w.peak(map[*float64]*int64{
+		&w.Sample: &w.peaks.Sample, &w.Decode: &w.peaks.Decode, &w.Reward: &w.peaks.Reward, &w.Backward: &w.peaks.Backward,
+	}[to])
 }

@@ -65,7 +65,7 @@ func (failing) Score(torch.Tensor, []string) torch.Tensor {
 // follow is rank 1: it follows as well as its name says.
 func follow(how, dir string) error {
 	t := &testing.T{} // newTrainer reports to it what cannot happen here
-	o := groupOptions(1, dir)
+	o := groupOptions(2, dir)
 	switch how {
 	case "dies":
 		o.Aspects[2].Reward = dying{scores: new(int)}
@@ -131,7 +131,7 @@ func startGroup(t *testing.T, how string) (tr *Trainer, dir string, wait func() 
 		t.Fatal(err)
 	}
 	t.Cleanup(g.Close)
-	tr = newTrainer(t, groupOptions(1, dir))
+	tr = newTrainer(t, groupOptions(2, dir))
 	tr.Join(g)
 	return tr, dir, func() (string, error) { err := cmd.Wait(); return out.String(), err }
 }
@@ -141,7 +141,7 @@ func startGroup(t *testing.T, how string) (tr *Trainer, dir string, wait func() 
 // change on the way and a checkpoint that rank 0 loads.
 func TestTwoProcessesAreOneWithTwiceTheBatch(t *testing.T) {
 	two, _, wait := startGroup(t, "follows")
-	one := newTrainer(t, groupOptions(2, t.TempDir()))
+	one := newTrainer(t, groupOptions(4, t.TempDir()))
 	checkpoint := t.TempDir()
 	for i := range 4 {
 		if i == 2 {
@@ -172,7 +172,7 @@ func TestTwoProcessesAreOneWithTwiceTheBatch(t *testing.T) {
 
 func compareSteps(t *testing.T, two, one StepResult) {
 	t.Helper()
-	if !slices.Equal(two.Pairs, one.Pairs) || len(two.Pairs) != 4 {
+	if !slices.Equal(two.Pairs, one.Pairs) || len(two.Pairs) != 8 {
 		t.Errorf("pairs %v, want %v", two.Pairs, one.Pairs)
 	}
 	near := func(what string, got, want []float64) {
@@ -225,7 +225,7 @@ func TestLostPeer(t *testing.T) {
 			if err := tr.Save(checkpoint, nil); err != nil {
 				t.Fatal(err)
 			}
-			alone := newTrainer(t, groupOptions(1, dir))
+			alone := newTrainer(t, groupOptions(2, dir))
 			if err := alone.Load(checkpoint); err != nil {
 				t.Fatal(err)
 			}

@@ -10,8 +10,8 @@ import (
 )
 
 // part is what one worker draws and differentiates at a time: a fixed share of a step's images. On a CPU that is
-// one image, on a GPU a batch. Its random numbers follow from the seed, the step and its place in the step, so that
-// they are the same however many workers and processes there are, and after a resume.
+// cpuPart images, on a GPU a batch. Its random numbers follow from the seed, the step and its place in the step, so
+// that they are the same however many workers and processes there are, and after a resume.
 type part struct {
 	pairs []core.Pair
 	walk
@@ -40,12 +40,22 @@ func (t *Trainer) parts() []*part {
 	return parts
 }
 
+// cpuPart is the number of images in a part on a CPU. Single images keep more cores busy, but cost more: a step of
+// the shipped model, batch 4, took 4.1 CPU seconds in parts of one, 3.6 in parts of two and 3.4 in one part (medians of
+// 5 in turn).
+const cpuPart = 2
+
 // partSize is the number of images in a part.
 func (t *Trainer) partSize() int {
 	if t.pipeline.Device() == torch.CPU {
-		return 1
+		return min(cpuPart, t.Batch)
 	}
 	return t.Batch
+}
+
+// share is what the part counts in the mean over this rank's images of a step.
+func (t *Trainer) share(p *part) float64 {
+	return float64(len(p.pairs)) / float64(t.Batch*t.Accumulate)
 }
 
 // chanceOf gives the random numbers of the image at a place in a step.

@@ -31,7 +31,7 @@ type Measured struct {
 
 // gather puts what the parts of a step measured together, in their order. Workers spent their seconds at the same
 // time.
-func (r *StepResult) gather(parts []*part, workers int) {
+func (r *StepResult) gather(parts []*part, workers int, share func(*part) float64) {
 	r.Measured.Rewards, r.Verdicts = map[string][]float64{}, map[eval.Role][]eval.Verdict{}
 	m := &r.Measured
 	for _, p := range parts {
@@ -43,7 +43,7 @@ func (r *StepResult) gather(parts []*part, workers int) {
 		}
 		m.Region = append(m.Region, p.measured.Region...)
 		m.Inside, m.Outside = append(m.Inside, p.measured.Inside...), append(m.Outside, p.measured.Outside...)
-		m.Loss += p.measured.Loss / float64(len(parts))
+		m.Loss += p.measured.Loss * share(p)
 		m.Seconds.add(p.measured.Seconds.over(min(workers, len(parts))))
 		r.Coverage = append(r.Coverage, p.coverage...)
 	}

@@ -37,6 +37,7 @@ type sampler struct {
 	copies        int      // of DRaFT-LV
 	limits        limits
 	scale         lossScale
+	peaks         *Peaks // of memory, if they are measured
 }
 
 func newSampler(p *sd.Pipeline, s core.Sampling, gradient Gradient, backpropSteps int) (*sampler, error) {

@@ -16,7 +16,7 @@ import (
 // gradient at x_0. No Jacobian of one step is multiplied with that of the next, memory is that of one step, and
 // early steps, which decide the layout, learn as well as late ones.
 //
-// Each image draws its own K steps, one out of each of K consecutive strata, and multiplies by the size of the
+// Each part draws its own K steps, one out of each of K consecutive strata, and multiplies by the size of the
 // stratum: the mean over all draws is the gradient of all steps. Strata of late steps are smaller, so that a late
 // step learns more often and an early one more at a time.
 

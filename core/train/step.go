@@ -54,7 +54,7 @@ func (t *Trainer) gradients(r *StepResult) (grads []torch.Tensor, err error) {
 	}
 	parts := t.parts()
 	defer dropParts(parts)
-	clock := startClock(t.pipeline.Device())
+	clock := startClock(t.pipeline.Device(), t.sampler.peaks)
 	if err := t.merged(func() error { // the denoising steps that nothing is recorded of
 		return t.workers.each(len(parts), func(i int) error { return parts[i].begin(t) })
 	}); err != nil {
@@ -64,20 +64,20 @@ func (t *Trainer) gradients(r *StepResult) (grads []torch.Tensor, err error) {
 	var sum gradientSum
 	defer sum.drop()
 	if err := t.workers.first(len(parts), func(i int) error {
-		sum.add(i, parts[i].differentiate(t.Objective, t.sampler, t.params), 1/float64(len(parts)))
+		sum.add(i, parts[i].differentiate(t.Objective, t.sampler, t.params), t.share(parts[i]))
 		parts[i].watch(t)
 		return nil
 	}); err != nil {
 		return nil, err
 	}
-	r.gather(parts, t.workers.count)
+	r.gather(parts, t.workers.count, t.share)
 	r.Measured.Seconds.add(clock.Seconds)
 	return sum.take(), nil
 }
 
 // differentiate is the method on one part: it draws Î and differentiates −J, averaged over its images, by params.
 func (p *part) differentiate(o Objective, s *sampler, params []torch.Tensor) (grads []torch.Tensor) {
-	clock := startClock(s.pipeline.Device())
+	clock := startClock(s.pipeline.Device(), s.peaks)
 	for drawn := range s.trajectories(p) { // x_0, and the way back from there; with DRaFT-LV several
 		clock.lap(&clock.Sample)
 		grads = torch.Scopes(func() []torch.Tensor {

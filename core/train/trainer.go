@@ -153,6 +153,12 @@ func (t *Trainer) Close() {
 	t.References.Close()
 }
 
+// MeasurePeaks tells the memory of each phase of the steps to come, on a GPU.
+func (t *Trainer) MeasurePeaks() *Peaks {
+	t.sampler.peaks = new(Peaks)
+	return t.sampler.peaks
+}
+
 // Done is the number of finished steps.
 func (t *Trainer) Done() int { return t.step }
 

@@ -1,16 +1,13 @@
 package reward
 
 import (
-	"embed"
 	"fmt"
+	"io/fs"
 
 	"focusnfix/model/nn"
 	"focusnfix/model/torch"
 	"focusnfix/model/weights"
 )
-
-//go:embed weights/*.safetensors weights/NOTICE.md
-var embedded embed.FS
 
 const nsfwSize = 224 // pixels of a side
 
@@ -67,7 +64,7 @@ func (s nsfwShape) load(device torch.Device) (*NSFW, error) {
 
 func (s nsfwShape) open(device torch.Device) (*quantizedSource, error) {
 	path := "weights/" + s.file + ".safetensors"
-	data, err := embedded.ReadFile(path)
+	data, err := fs.ReadFile(embedded, path)
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package scenes
 
 import (
 	"crypto/sha256"
-	"embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -15,12 +14,6 @@ import (
 
 // BuiltinName is how a configuration names the shipped model.
 const BuiltinName = "builtin:scenes"
-
-// The folder weights holds what `focusnfix pretrain` wrote into OUT/model. A README is always there, so
-// that the program builds before the weights are made.
-//
-//go:embed all:weights
-var embedded embed.FS
 
 // ErrNoWeights says that this program was built before its model was made.
 var ErrNoWeights = errors.New("this program was built without the weights of " + BuiltinName +

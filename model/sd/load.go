@@ -40,6 +40,12 @@ func Load(path string, o LoadOptions) (*Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Device != torch.CPU {
+		// float32 means float32: libtorch's convolutions would round it to TF32 by default. Beside half types it
+		// is TF32, which is as precise as float16. Images have one size, so that trying kernels out pays.
+		torch.Set(torch.TF32, o.DType != torch.Float32)
+		torch.Set(torch.CuDNNBenchmark, true)
+	}
 	from, err := openCheckpoint(path, o)
 	if err != nil {
 		return nil, err

@@ -107,6 +107,14 @@ func CUDAMemory(index int) (Memory, error) {
 	return Memory{words[0], words[1], words[2], words[3], words[4]}, nil
 }
 
+// ResetPeakMemory starts the peak of CUDAMemory anew.
+func ResetPeakMemory(index int) error {
+	if err := Load(); err != nil {
+		return err
+	}
+	return take(C.c_cuda_reset_peak(C.int64_t(index)))
+}
+
 // Synchronize waits until all work given to the device is done.
 func Synchronize(device Device) {
 	name := C.CString(string(device))

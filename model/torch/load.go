@@ -45,6 +45,10 @@ var library struct {
 // program, in ../lib of that folder, and in build/ of the current folder and those above it.
 func Load() error {
 	library.once.Do(func() {
+		// Before libtorch reads it: memory in segments that grow leaves no gaps between tensors of changing sizes.
+		if _, set := os.LookupEnv("PYTORCH_CUDA_ALLOC_CONF"); !set {
+			_ = os.Setenv("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+		}
 		library.path, library.err = findShim()
 		if library.err == nil {
 			library.err = open(library.path)

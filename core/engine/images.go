@@ -14,13 +14,13 @@ import (
 	"focusnfix/model/sd"
 )
 
-// maxWatched is the number of pictures that are kept for looking at: each costs as much as half a
-// picture of training, every train.images_every steps.
+// maxWatched is the number of images that are kept for looking at: each costs half as much as an
+// image of training, every train.images_every steps.
 const maxWatched = 6
 
-// firstPictures draws the base pictures that the run's pictures are compared with, a few at a time, so
+// firstImages draws the base images that the run's images are compared with, a few at a time, so
 // that there is something to see within seconds. Before training they are the tuned model's, too.
-func (e *engine) firstPictures() error {
+func (e *engine) firstImages() error {
 	pool := e.trainer.PoolSize()
 	e.drawn = e.trainer.CountReferences()
 	n := min(maxWatched, pool)
@@ -36,7 +36,7 @@ func (e *engine) firstPictures() error {
 				return err
 			}
 		}
-		picture := e.picture(0, p)
+		picture := e.imageAt(0, p)
 		if _, err := os.Stat(filepath.Join(e.Folder.Dir, picture.Path)); err == nil {
 			continue // of a training before
 		}
@@ -44,7 +44,7 @@ func (e *engine) firstPictures() error {
 		if err != nil {
 			return err
 		}
-		if err := e.keep("pictures", func() error { return e.Folder.WriteFile(picture.Path, base) }); err != nil {
+		if err := e.persist("images", func() error { return e.Folder.WriteFile(picture.Path, base) }); err != nil {
 			return err
 		}
 		kept = append(kept, picture)
@@ -57,8 +57,8 @@ func (e *engine) firstPictures() error {
 	return nil
 }
 
-// picture is that of a pair at a step, without scores.
-func (e *engine) picture(step int, p core.Pair) core.Picture {
+// imageAt is the image of a pair at a step, without scores.
+func (e *engine) imageAt(step int, p core.Pair) core.Picture {
 	index := slices.Index(e.session.Options.Prompts, p.Prompt)
 	return core.Picture{
 		Index: index, Prompt: p.Prompt, Seed: p.Seed, Path: run.PicturePath(step, index, p.Seed),
@@ -66,28 +66,28 @@ func (e *engine) picture(step int, p core.Pair) core.Picture {
 	}
 }
 
-// keepPictures draws the watched pictures with the weights of now.
-func (e *engine) keepPictures() error {
+// saveImages draws the watched images with the weights of now.
+func (e *engine) saveImages() error {
 	var kept []core.Picture
 	_, err := e.evaluator.Evaluate(e.watched, func(all []eval.Image, b eval.Batch) error {
 		for i, tuned := range sd.Pictures(b.Tuned) {
-			picture := e.picture(e.trainer.Done(), all[i].Pair)
+			picture := e.imageAt(e.trainer.Done(), all[i].Pair)
 			picture.Aspects = e.scores(all[i : i+1])
 			data, err := encode(tuned)
 			if err != nil {
 				return err
 			}
-			if err := e.keep("pictures", func() error { return e.Folder.WriteFile(picture.Path, data) }); err != nil {
+			if err := e.persist("images", func() error { return e.Folder.WriteFile(picture.Path, data) }); err != nil {
 				return err
 			}
 			kept = append(kept, picture)
 		}
-		e.busy("pictures", len(kept), len(e.watched))
+		e.busy("images", len(kept), len(e.watched))
 		return nil
 	})
 	e.busy("", 0, 0)
 	if err != nil {
-		return fmt.Errorf("pictures: %w", err)
+		return fmt.Errorf("images: %w", err)
 	}
 	return e.event(core.Event{Kind: "pictures", Pictures: kept})
 }
