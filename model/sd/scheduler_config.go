@@ -1,7 +1,6 @@
 package sd
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -336,89 +335,108 @@ func (c SchedulerConfig) Validate() error {
 	return config.Join(append(errs, c.validateNoise()...)...)
 }
 
-// validateSolver looks at what single classes have.
-func (c SchedulerConfig) validateSolver() (errs []error) {
-	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	has := func(key string) bool { return slices.Contains(schedulerKeys[c.Class], key) }
-	oneOf := func(key, got string, want ...string) {
-		if !slices.Contains(want, got) {
-			wrong("%s: %.40q is not supported, want one of %s", key, got, strings.Join(want, ", "))
+// solverWords are the words that a class takes for the three keys of its solver; nil is any.
+var solverWords = map[string]struct{ algorithm, solver, variance []string }{
+	DPMSolver:    {[]string{"dpmsolver++", "sde-dpmsolver++", "dpmsolver", "sde-dpmsolver"}, []string{"midpoint", "heun"}, []string{""}},
+	EDMDPMSolver: {[]string{"dpmsolver++", "sde-dpmsolver++"}, []string{"midpoint", "heun"}, nil},
+	UniPC:        {nil, []string{"bh1", "bh2"}, nil},
+	DEIS:         {[]string{"deis"}, []string{"logrho"}, nil},
+	DDPM:         {nil, nil, []string{"fixed_small", "fixed_small_log", "fixed_large"}},
+}
+
+// check is one rule of a configuration and what to say where it is broken.
+type check struct {
+	ok     bool
+	format string
+	args   []any
+}
+
+// broken lists what the checks say that fail.
+func broken(checks ...check) (errs []error) {
+	for _, c := range checks {
+		if !c.ok {
+			errs = append(errs, fmt.Errorf(c.format, c.args...))
 		}
-	}
-	switch c.Class {
-	case DPMSolver:
-		oneOf("algorithm_type", c.AlgorithmType, "dpmsolver++", "sde-dpmsolver++", "dpmsolver", "sde-dpmsolver")
-		oneOf("solver_type", c.SolverType, "midpoint", "heun")
-		oneOf("variance_type", c.VarianceType, "")
-		if !strings.HasSuffix(c.AlgorithmType, "++") && c.FinalSigmasType == "zero" {
-			wrong("final_sigmas_type: zero does not go with algorithm_type %s, want sigma_min", c.AlgorithmType)
-		}
-		if c.AlgorithmType == "sde-dpmsolver" && c.SolverOrder > 2 {
-			wrong("solver_order: %d with algorithm_type sde-dpmsolver, want 1 or 2", c.SolverOrder)
-		}
-	case EDMDPMSolver:
-		oneOf("algorithm_type", c.AlgorithmType, "dpmsolver++", "sde-dpmsolver++")
-		oneOf("solver_type", c.SolverType, "midpoint", "heun")
-	case UniPC:
-		oneOf("solver_type", c.SolverType, "bh1", "bh2")
-	case DEIS:
-		oneOf("solver_type", c.SolverType, "logrho")
-		oneOf("algorithm_type", c.AlgorithmType, "deis")
-	case DDPM:
-		oneOf("variance_type", c.VarianceType, "fixed_small", "fixed_small_log", "fixed_large")
-	case LCM, TCD:
-		if n := c.OriginalInferenceSteps; n < 1 || n > c.NumTrainTimesteps {
-			wrong("original_inference_steps: %d, want 1 to num_train_timesteps", n)
-		}
-		if !(c.TimestepScaling > 0 && c.TimestepScaling < 1e6) {
-			wrong("timestep_scaling: %g, want more than 0", c.TimestepScaling)
-		}
-	}
-	if has("solver_order") && (c.SolverOrder < 1 || c.SolverOrder > 3) {
-		wrong("solver_order: %d, want 1 to 3", c.SolverOrder)
-	}
-	if c.ClipSample && !(c.ClipSampleRange > 0) {
-		wrong("clip_sample_range: %g, want more than 0", c.ClipSampleRange)
-	}
-	if c.Thresholding && !(c.DynamicThresholdingRatio >= 0 && c.DynamicThresholdingRatio <= 1 && c.SampleMaxValue >= 0) {
-		wrong("dynamic_thresholding_ratio, sample_max_value: %g, %g, want 0 to 1, and 0 or more", c.DynamicThresholdingRatio, c.SampleMaxValue)
 	}
 	return errs
 }
 
-// validateNoise looks at the noise levels.
-func (c SchedulerConfig) validateNoise() (errs []error) {
-	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if (c.SigmaMin != nil && !(*c.SigmaMin > 0 && *c.SigmaMin < 1e6)) || (c.SigmaMax != nil && !(*c.SigmaMax > 0 && *c.SigmaMax < 1e6)) {
-		wrong("sigma_min, sigma_max: want more than 0")
+// validateSolver looks at what single classes have.
+func (c SchedulerConfig) validateSolver() []error {
+	oneOf := func(key, got string, want []string) check {
+		return check{want == nil || slices.Contains(want, got), "%s: %.40q is not supported, want one of %s", []any{key, got, strings.Join(want, ", ")}}
 	}
-	if c.Class == EDMEuler || c.Class == EDMDPMSolver {
-		if !(c.SigmaData > 0 && c.SigmaData < 1e6 && c.Rho > 0 && c.Rho < 1000) || *c.SigmaMin >= *c.SigmaMax {
-			wrong("sigma_min, sigma_max, sigma_data, rho: want positive numbers, sigma_min below sigma_max")
-		}
-		return errs
-	}
-	spacings := 0
+	words := solverWords[c.Class]
+	order := !slices.Contains(schedulerKeys[c.Class], "solver_order")
+	noise := c.Class != DPMSolver || strings.HasSuffix(c.AlgorithmType, "++") // integrates the estimate
+	distilled := c.Class != LCM && c.Class != TCD
+	return broken(
+		oneOf("algorithm_type", c.AlgorithmType, words.algorithm),
+		oneOf("solver_type", c.SolverType, words.solver),
+		oneOf("variance_type", c.VarianceType, words.variance),
+		check{noise || c.FinalSigmasType != "zero", "final_sigmas_type: zero does not go with algorithm_type %.40s, want sigma_min", []any{c.AlgorithmType}},
+		check{c.AlgorithmType != "sde-dpmsolver" || c.SolverOrder < 3, "solver_order: %d with algorithm_type sde-dpmsolver, want 1 or 2", []any{c.SolverOrder}},
+		check{order || within(c.SolverOrder, 1, 3), "solver_order: %d, want 1 to 3", []any{c.SolverOrder}},
+		check{
+			distilled || within(c.OriginalInferenceSteps, 1, c.NumTrainTimesteps), "original_inference_steps: %d, want 1 to num_train_timesteps",
+			[]any{c.OriginalInferenceSteps},
+		},
+		check{distilled || positive(c.TimestepScaling), "timestep_scaling: %g, want more than 0", []any{c.TimestepScaling}},
+		check{!c.ClipSample || c.ClipSampleRange > 0, "clip_sample_range: %g, want more than 0", []any{c.ClipSampleRange}},
+		check{
+			!c.Thresholding || within(c.DynamicThresholdingRatio, 0, 1) && c.SampleMaxValue >= 0,
+			"dynamic_thresholding_ratio, sample_max_value: %g, %g, want 0 to 1, and 0 or more",
+			[]any{c.DynamicThresholdingRatio, c.SampleMaxValue},
+		},
+	)
+}
+
+func within[T int | float64](x, low, high T) bool { return x >= low && x <= high }
+
+// positive reports whether x is more than 0 and of a size that can be computed with.
+func positive(x float64) bool { return x > 0 && x < 1e6 }
+
+// spacings counts the ways in which noise levels are spaced by themselves.
+func (c SchedulerConfig) spacings() (n int) {
 	for _, on := range []bool{c.UseKarrasSigmas, c.UseExponentialSigmas, c.UseBetaSigmas, c.UseLuLambdas} {
 		if on {
-			spacings++
+			n++
 		}
 	}
-	if spacings > 1 {
-		wrong("use_karras_sigmas, use_exponential_sigmas, use_beta_sigmas, use_lu_lambdas: %d are true, want one at most", spacings)
+	return n
+}
+
+// validateNoise looks at the noise levels.
+func (c SchedulerConfig) validateNoise() []error {
+	low, high := 1.0, 2.0 // where the file has none
+	if c.SigmaMin != nil {
+		low = *c.SigmaMin
 	}
-	if n := len(c.TrainedBetas); n > 0 {
-		if n != c.NumTrainTimesteps {
-			wrong("trained_betas: %d numbers, want num_train_timesteps, %d", n, c.NumTrainTimesteps)
-		}
-		if slices.ContainsFunc(c.TrainedBetas, func(b float64) bool { return !(b > 0 && b < 1) }) {
-			wrong("trained_betas: want numbers between 0 and 1")
-		}
-	} else if !(c.BetaStart > 0 && c.BetaStart < c.BetaEnd && c.BetaEnd < 1) {
-		wrong("beta_start, beta_end: %g, %g, want 0 < start < end < 1", c.BetaStart, c.BetaEnd)
+	if c.SigmaMax != nil {
+		high = *c.SigmaMax
 	}
-	if c.RescaleBetasToZero && c.PredictionType == "epsilon" {
-		errs = append(errs, errors.New("rescale_betas_zero_snr: pure noise says nothing about the image to an epsilon model, want v_prediction"))
+	sigmas := check{positive(low) && positive(high), "sigma_min, sigma_max: %g, %g, want more than 0", []any{low, high}}
+	if c.Class == EDMEuler || c.Class == EDMDPMSolver {
+		return broken(sigmas, check{
+			positive(c.SigmaData) && positive(c.Rho) && low < high, "sigma_min, sigma_max, sigma_data, rho: want positive numbers, sigma_min below sigma_max", nil,
+		})
 	}
-	return errs
+	spacings := c.spacings()
+	outside := func(b float64) bool { return !(b > 0 && b < 1) }
+	n := len(c.TrainedBetas)
+	return broken(
+		sigmas,
+		check{spacings <= 1, "use_karras_sigmas, use_exponential_sigmas, use_beta_sigmas, use_lu_lambdas: %d are true, want one at most", []any{spacings}},
+		check{n == 0 || n == c.NumTrainTimesteps, "trained_betas: %d numbers, want num_train_timesteps, %d", []any{n, c.NumTrainTimesteps}},
+		check{!slices.ContainsFunc(c.TrainedBetas, outside), "trained_betas: want numbers between 0 and 1", nil},
+		check{
+			n > 0 || !outside(c.BetaStart) && !outside(c.BetaEnd) && c.BetaStart < c.BetaEnd,
+			"beta_start, beta_end: %g, %g, want 0 < start < end < 1",
+			[]any{c.BetaStart, c.BetaEnd},
+		},
+		check{
+			!c.RescaleBetasToZero || c.PredictionType != "epsilon",
+			"rescale_betas_zero_snr: pure noise says nothing about the image to an epsilon model, want v_prediction", nil,
+		},
+	)
 }

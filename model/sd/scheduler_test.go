@@ -132,8 +132,7 @@ func tolerance(name string) float64 {
 // stepPlain is element k of Scheduler.Step in plain Go, from the points of the reference, and the largest of
 // its summands.
 func stepPlain(s *Scheduler, c schedulerCase, i, k int) (next, size float64) {
-	var value func(sym symbol) float64
-	value = func(sym symbol) float64 {
+	value := func(sym symbol) float64 {
 		x := c.Latents[sym.at][k]
 		switch sym.what {
 		case ofLatents:

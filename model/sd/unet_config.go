@@ -233,31 +233,30 @@ func (c UNetConfig) Validate() error {
 			wrong("%s: %s, want numbers from 1 to %d", key, config.Show([]int64(p)), maxLayers)
 		}
 	}
-	for _, n := range []struct {
-		key  string
-		n    int64
-		most int64
-	}{
-		{"in_channels", c.InChannels, 64},
-		{"out_channels", c.OutChannels, 64},
-		{"norm_num_groups", c.NormNumGroups, 1024},
-		{"cross_attention_dim", c.CrossAttentionDim, maxWidth},
-	} {
-		if n.n < 1 || n.n > n.most {
-			wrong("%s: %d, want 1 to %d", n.key, n.n, n.most)
-		}
-	}
-	if !slices.Contains([]string{"", plainMid, crossAttnMid}, c.MidBlockType) {
-		wrong("mid_block_type: %.40q is not supported, want %s, %s or null", c.MidBlockType, crossAttnMid, plainMid)
-	}
-	if n := c.TimeCondProjDim; n != 0 && (n < 4 || n > maxWidth) {
-		wrong("time_cond_proj_dim: %d, want null, or 4 to %d", n, maxWidth)
-	}
+	errs = append(errs, c.validateWidths()...)
 	if len(errs) == 0 {
 		errs = append(errs, c.validateTransformers()...)
 		errs = append(errs, c.validateLevels()...)
 	}
 	return config.Join(errs...)
+}
+
+// validateWidths looks at single numbers and words.
+func (c UNetConfig) validateWidths() []error {
+	in := func(key string, n, most int64) check {
+		return check{n >= 1 && n <= most, "%s: %d, want 1 to %d", []any{key, n, most}}
+	}
+	n := c.TimeCondProjDim
+	return broken(
+		in("in_channels", c.InChannels, 64), in("out_channels", c.OutChannels, 64),
+		in("norm_num_groups", c.NormNumGroups, 1024), in("cross_attention_dim", c.CrossAttentionDim, maxWidth),
+		check{
+			slices.Contains([]string{"", plainMid, crossAttnMid}, c.MidBlockType),
+			"mid_block_type: %.40q is not supported, want %s, %s or null",
+			[]any{c.MidBlockType, crossAttnMid, plainMid},
+		},
+		check{n == 0 || n >= 4 && n <= maxWidth, "time_cond_proj_dim: %d, want null, or 4 to %d", []any{n, maxWidth}},
+	)
 }
 
 // validateTransformers looks at how many transformers each layer has.

@@ -18,7 +18,7 @@ func (w *walk) uniPC(numSteps int, _ float64) {
 	var before *uniStep
 	for i, timestep := range timesteps {
 		f := w.read(timestep, levels[i].alpha, levels[i].sigma, 1)
-		x, m := f.x, w.uniPCModel(f, levels[i])
+		x, m := f.x, w.uniPCModel(f)
 		if before != nil && !slices.Contains(w.cfg.DisableCorrector, int64(i-1)) {
 			x = before.correct(x, m)
 		}
@@ -33,7 +33,7 @@ func (w *walk) uniPC(numSteps int, _ float64) {
 }
 
 // uniPCModel is what is integrated: the estimate, or the noise.
-func (w *walk) uniPCModel(f found, at solverLevel) form {
+func (w *walk) uniPCModel(f found) form {
 	if w.cfg.PredictX0 {
 		return f.x0
 	}

@@ -94,6 +94,13 @@ func (c VAEConfig) validate(path string) error {
 	if c.SampleSize < c.Factor() {
 		return fmt.Errorf("%s: sample_size %d, want at least %d", path, c.SampleSize, c.Factor())
 	}
+	if !(c.ScalingFactor > 0 && c.ScalingFactor < 1e9) {
+		return fmt.Errorf("%s: scaling_factor %g, want more than 0", path, c.ScalingFactor)
+	}
+	return c.validateNormalization(path)
+}
+
+func (c VAEConfig) validateNormalization(path string) error {
 	for key, list := range map[string][]float64{"latents_mean": c.LatentsMean, "latents_std": c.LatentsStd} {
 		if list != nil && int64(len(list)) != c.LatentChannels {
 			return fmt.Errorf("%s: %s: %d numbers, want latent_channels, %d", path, key, len(list), c.LatentChannels)
@@ -101,9 +108,6 @@ func (c VAEConfig) validate(path string) error {
 	}
 	if (c.LatentsMean == nil) != (c.LatentsStd == nil) || slices.ContainsFunc(c.LatentsStd, func(s float64) bool { return !(s > 0) }) {
 		return fmt.Errorf("%s: latents_mean, latents_std: want both or neither, and std more than 0", path)
-	}
-	if !(c.ScalingFactor > 0 && c.ScalingFactor < 1e9) {
-		return fmt.Errorf("%s: scaling_factor %g, want more than 0", path, c.ScalingFactor)
 	}
 	return nil
 }
