@@ -11,7 +11,7 @@ import (
 //
 //	state       State, Message        the run started, paused, resumed or ended
 //	step        Train                 one optimizer update
-//	pictures    Pictures              images of the tuned model were saved
+//	images    Pictures              images of the tuned model were saved
 //	checkpoint  Path                  a checkpoint is complete
 //	evaluation  Evaluation            held-out prompts were drawn and scored
 //	alarm       Alarm                 something needs attention

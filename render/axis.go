@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// tick is a labelled value of an axis.
+// tick is a labeled value of an axis.
 type tick struct {
 	value float64
 	label string
@@ -76,7 +76,7 @@ func logTicks(lo, hi float64, n int, label func(float64) string) []tick {
 }
 
 // numberLabel writes v, a multiple of step, for an axis whose largest value is scale: as short as it can
-// be told from its neighbours.
+// be told from its neighbors.
 func numberLabel(v, step, scale float64) string {
 	if v == 0 {
 		return "0"

@@ -4,7 +4,7 @@ import "image"
 
 // A band is painted column by column, left to right: every pixel takes the color of the lowest squared
 // error plus Sticky times the bytes that the color costs there. With dithering the error that a pixel
-// leaves is passed on to its neighbours (Floyd and Steinberg, 1976, turned by 90 degrees and kept within
+// leaves is passed on to its neighbors (Floyd and Steinberg, 1976, turned by 90 degrees and kept within
 // the band, so that bands can be painted at the same time), and so is the error that Sticky makes.
 
 // maxGap is how many empty columns a color's segment may bridge. Bridging costs up to 4 bytes ("!12?")

@@ -79,7 +79,7 @@ func (g *grid) height(y float64) float64 {
 }
 
 // draw draws a series: in each column of dots the range of its points, and between columns straight lines,
-// unless one of the two neighbouring points is a gap.
+// unless one of the two neighboring points is a gap.
 func (g *grid) draw(s *Series, line int16) {
 	width := g.cols * g.dotsX
 	i := s.search(g.x0, 0)

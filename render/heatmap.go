@@ -51,7 +51,7 @@ func (o Overlay) drawHeat(img *image.RGBA) {
 	}
 }
 
-// drawContour draws the pixels of the mask that have a neighbour outside it, and those neighbours in black.
+// drawContour draws the pixels of the mask that have a neighbor outside it, and those neighbors in black.
 func (o Overlay) drawContour(img *image.RGBA) {
 	width, height := img.Rect.Dx(), img.Rect.Dy()
 	s := o.sampler(o.Mask, image.Pt(width, height))
@@ -106,7 +106,7 @@ func (o Overlay) sampler(plane []float32, size image.Point) *sampler {
 	return s
 }
 
-// position is where the centre of pixel i of n lies among the centres of m values: after value k by t.
+// position is where the center of pixel i of n lies among the centres of m values: after value k by t.
 func position(i, n, m int) (k int, t float32) {
 	at := min(max((float32(i)+0.5)*float32(m)/float32(n)-0.5, 0), float32(m-1))
 	k = int(at)

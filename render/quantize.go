@@ -2,7 +2,7 @@ package render
 
 import "image"
 
-// Color quantisation after Xiaolin Wu, "Efficient Statistical Computations for Optimal Color
+// Color quantization after Xiaolin Wu, "Efficient Statistical Computations for Optimal Color
 // Quantization", Graphics Gems II (1991), pp. 126-133: pixels are summed into a 32x32x32 histogram whose
 // cumulative moments give the sum of any box in eight look-ups; boxes are cut until there are enough.
 // Wu cuts the box of the largest variance; we cut the box whose best cut lowers the squared error most,
@@ -39,7 +39,7 @@ type box struct {
 	at     uint8
 }
 
-// quantizer is the working memory of one quantisation.
+// quantizer is the working memory of one quantization.
 type quantizer struct {
 	hist  [histSize]moment
 	boxes []box

@@ -44,7 +44,7 @@ func (s scale) value(at float64) float64 {
 	return at
 }
 
-// ticks are about n labelled places from lo to hi.
+// ticks are about n labeled places from lo to hi.
 func (s scale) ticks(lo, hi float64, n int, label func(float64) string) []tick {
 	switch {
 	case s.linear > 0:

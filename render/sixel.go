@@ -208,7 +208,7 @@ func (w *workspace) uses(c int) bool {
 	return false
 }
 
-// gatherWanted gives the first worker the wanted blocks of all; with dithering their neighbours, too.
+// gatherWanted gives the first worker the wanted blocks of all; with dithering their neighbors, too.
 func (w *workspace) gatherWanted() {
 	all := &w.workers[0].wanted
 	for i := range w.workers[1:] {

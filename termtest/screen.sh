@@ -1,6 +1,6 @@
 #!/bin/sh
 # Tests the screen in a real terminal, on a private X server: from the list of runs to a live dashboard, sizes,
-# colours, tmux, a lost connection, and quitting. The engines are of tui/internal/watch and need no model.
+# colors, tmux, a lost connection, and quitting. The engines are of tui/internal/watch and need no model.
 #
 #   termtest/screen.sh [-o DIR]
 #

@@ -1,6 +1,6 @@
 // Fullsize measures loading and drawing with models of real size. It first writes SD 1.5, SD 2.1 or
 // SDXL as a diffusers folder of random weights (no real ones are needed for time and memory), then
-// loads that folder and draws one picture; bench/peers/fullsize.py does the same with diffusers.
+// loads that folder and draws one image; bench/peers/fullsize.py does the same with diffusers.
 //
 //	go run ./bench/fullsize -make /tmp/sd15 -kind sd15 [-dtype float32]
 //	go run ./bench/fullsize -load /tmp/sd15 [-dtype float32] [-side 256] [-steps 2]

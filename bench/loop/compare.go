@@ -15,7 +15,7 @@ import (
 )
 
 // check compares the Python judge, and the first step's loss and reward, with ours: the ratios below would
-// mean nothing for another method. The base pictures are the first step's.
+// mean nothing for another method. The base images are the first step's.
 func (o *ours) check(python *peer.Process, dir string) error {
 	judge, first := o.session.Judges[0], o.trainer.Next()
 	judgeFile, stepFile := filepath.Join(dir, "judge.safetensors"), filepath.Join(dir, "step.safetensors")

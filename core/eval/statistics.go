@@ -11,7 +11,7 @@ import (
 // images, flat ones, images of few colors.
 type Statistics struct {
 	Dark    float64 // share of pixels with a luma below 0.1
-	Edges   float64 // mean difference of luma between neighbours, in [0,1]
+	Edges   float64 // mean difference of luma between neighbors, in [0,1]
 	Entropy float64 // of the histogram of 512 colors, bits
 }
 

@@ -59,7 +59,7 @@ func TestOutsidePSNR(t *testing.T) {
 	})
 }
 
-// TestStatistics on pictures whose numbers are known: black, and columns of two colours.
+// TestStatistics on images whose numbers are known: black, and columns of two colors.
 func TestStatistics(t *testing.T) {
 	torchtest.Run(t, func() {
 		images := torch.Zeros(torch.Float32, torch.CPU, 2, 3, 8, 8)

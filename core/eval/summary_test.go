@@ -31,7 +31,7 @@ func TestSummarize(t *testing.T) {
 		likely(0.9, 0.1, 0.8, 0.2), // repaired
 		likely(0.9, 0.1, 0.8, 0.7), // moved out of the region
 		likely(0.9, 0.9, 0.8, 0.4), // still seen in the region
-		likely(0.9, 0.9, 0.3, 0.3), // grey, but no fault
+		likely(0.9, 0.9, 0.3, 0.3), // gray, but no fault
 		likely(0.4, 0.1, 0.8, 0.1), // a fault outside the region
 	}, 0.5, 0.2)
 	a = s.Judges[role]

@@ -144,7 +144,7 @@ func (c *Client) Generate(ctx context.Context, r GenerateRequest) (core.PromptRe
 	return c.prompt(ctx, "generate", r)
 }
 
-// Fix repairs one picture.
+// Fix repairs one image.
 func (c *Client) Fix(ctx context.Context, r FixRequest) (core.PromptResult, error) {
 	return c.prompt(ctx, "fix", r)
 }

@@ -23,7 +23,7 @@ type Engine interface {
 	Set(ctx context.Context, key, value string) error
 	// Generate draws a prompt with base and tuned model, between steps. The result is kept in the run.
 	Generate(ctx context.Context, r GenerateRequest) (core.PromptResult, error)
-	// Fix trains a copy of the weights on one picture and one region, until the fault is gone.
+	// Fix trains a copy of the weights on one image and one region, until the fault is gone.
 	Fix(ctx context.Context, r FixRequest) (core.PromptResult, error)
 	// Evaluate looks at prompts that are not trained on.
 	Evaluate(ctx context.Context, r EvaluateRequest) (core.Evaluation, error)
@@ -37,7 +37,7 @@ type Status struct {
 	Steps   int    `json:"steps"`
 	Message string `json:"message,omitempty"` // why it is in this state, or how far it is
 	Busy    string `json:"busy,omitempty"`    // "step", "generate", "fix", "evaluate", "reference", "images", "load", "checkpoint"
-	Done    int    `json:"done,omitempty"`    // of what it is busy with: steps of a fix, pictures
+	Done    int    `json:"done,omitempty"`    // of what it is busy with: steps of a fix, images
 	Of      int    `json:"of,omitempty"`
 	Preview string `json:"preview,omitempty"` // the picture of a fix as it is now, from the run folder
 	Device  string `json:"device,omitempty"`
@@ -50,7 +50,7 @@ type GenerateRequest struct {
 	Checkpoint string `json:"checkpoint,omitempty"` // relative to the run folder; empty is the current weights
 }
 
-// FixRequest is one picture to repair: what GenerateRequest draws, in a region of it.
+// FixRequest is one image to repair: what GenerateRequest draws, in a region of it.
 type FixRequest struct {
 	GenerateRequest
 	Aspect string `json:"aspect"`
@@ -58,7 +58,7 @@ type FixRequest struct {
 	Steps  int    `json:"steps,omitempty"`
 }
 
-// Box is a rectangle of a picture in parts of its sides, in [0,1].
+// Box is a rectangle of an image in parts of its sides, in [0,1].
 type Box struct {
 	Left   float64 `json:"left"`
 	Top    float64 `json:"top"`

@@ -3,7 +3,7 @@
 //
 //	config.toml     effective configuration          run.json   Info: versions, device, state, process
 //	events.jsonl    one core.Event a line, appended  log.txt    the engine's stderr
-//	reference/KEY/  base picture, heatmaps, mask     images/step-000050/003-7.png
+//	reference/KEY/  base image, heatmaps, mask     images/step-000050/003-7.png
 //	prompts/0007/   quick prompt tests               checkpoints/step-000050/
 package run
 

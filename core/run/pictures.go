@@ -24,7 +24,7 @@ const (
 	metaName = "meta.json"
 )
 
-// PicturePath is where the picture of a prompt and seed at a step belongs, from the run folder.
+// PicturePath is where the image of a prompt and seed at a step belongs, from the run folder.
 func PicturePath(step, index int, seed uint64) string {
 	return path.Join(images, stepName(step), fmt.Sprintf("%03d-%d.png", index, seed))
 }
@@ -52,7 +52,7 @@ func (f Folder) Open(name string) (opened *os.File, err error) {
 	return opened, err
 }
 
-// Pictures finds the pictures that there are, by step, in the order of prompts and seeds. Their prompts'
+// Pictures finds the images that there are, by step, in the order of prompts and seeds. Their prompts'
 // texts are in the events.
 func (f Folder) Pictures() (found map[int][]core.Picture, err error) {
 	err = f.on(func(d disk) error { found, err = pictures(d); return err })
@@ -95,7 +95,7 @@ func pictures(d disk) (map[int][]core.Picture, error) {
 	return found, nil
 }
 
-// WritePrompt keeps the result of a quick prompt test: write fills a folder with pictures, which then
+// WritePrompt keeps the result of a quick prompt test: write fills a folder with images, which then
 // gets the next number. The event that comes back has the folder's path; it is in meta.json too.
 func (f Folder) WritePrompt(result core.PromptResult, write func(dir string) error) (e core.Event, err error) {
 	err = f.on(func(d disk) error {

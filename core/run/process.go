@@ -110,7 +110,7 @@ func (f Folder) OnlyDraws(info Info) bool {
 	return alive && sure && info.Engine.worksOn(f.Dir)
 }
 
-// worksOn tells whether the process means this folder; a copy of it has the same run.json.
+// worksOn reports whether the process means this folder; a copy of it has the same run.json.
 func (p *Process) worksOn(dir string) bool {
 	its, err := os.Stat(p.Folder)
 	if err != nil {

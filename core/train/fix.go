@@ -28,7 +28,7 @@ type Fixed struct {
 	Base, Image torch.Tensor // [1,3,H,W], of the base model and repaired
 	Steps       int          // that it took
 	Clean       bool         // the judges find no fault any more
-	Inside      float64      // PSNR against the base picture in the region, dB
+	Inside      float64      // PSNR against the base image in the region, dB
 	Outside     float64      // the same outside it
 }
 

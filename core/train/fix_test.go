@@ -13,7 +13,7 @@ import (
 	"focusnfix/model/torch/torchtest"
 )
 
-// dark is a judge that finds a fault where the picture is bright.
+// dark is a judge that finds a fault where the image is bright.
 type dark struct{ spotted }
 
 func (dark) Heatmap(images torch.Tensor, _ []string) torch.Tensor {
@@ -39,7 +39,7 @@ func fixTrainer(t *testing.T) *Trainer {
 	return newTrainer(t, o)
 }
 
-// A repair changes its picture in the region more than outside, until the judge is content, and leaves
+// A repair changes its image in the region more than outside, until the judge is content, and leaves
 // the training as it was, bit for bit.
 func TestFix(t *testing.T) {
 	torchtest.Need(t)
@@ -130,7 +130,7 @@ func TestWithAnotherCheckpoint(t *testing.T) {
 	})
 }
 
-// Watching judges are told of each step's pictures, and phases take time that adds up.
+// Watching judges are told of each step's images, and phases take time that adds up.
 func TestWatch(t *testing.T) {
 	torchtest.Need(t)
 	o := tinyOptions(t.TempDir())

@@ -10,12 +10,12 @@ import (
 	"focusnfix/model/torch"
 )
 
-// Several processes train together over the pictures of a step: each differentiates its share, the
+// Several processes train together over the images of a step: each differentiates its share, the
 // gradients are averaged, and every process makes the same update. Rank 0 is the one that is asked: its
 // Step, Load and Close tell the others what to do, and these do nothing but Follow. So only rank 0 has a
 // run folder, a socket and a person to obey, and nothing it decides can be decided otherwise elsewhere.
 //
-// A step of World processes trains on World·Batch·Accumulate pictures, the same and in the same order as
+// A step of World processes trains on World·Batch·Accumulate images, the same and in the same order as
 // one process with World times the batch: rank 0 plans which, and all random numbers follow from the seed, the step
 // and an image's place in it. So a checkpoint of rank 0 is all that a resume needs.
 
@@ -232,7 +232,7 @@ func (t *Trainer) reduce(grads torch.Tensor, r *StepResult, failed error) (err e
 	return nil
 }
 
-// scatter puts this rank's numbers, one a picture, where its pictures stand in the step, among zeros: the
+// scatter puts this rank's numbers, one an image, where its images stand in the step, among zeros: the
 // sum over all ranks has everybody's.
 func (t *Trainer) scatter(own []float64) []float64 {
 	rank, world := t.world()
@@ -243,7 +243,7 @@ func (t *Trainer) scatter(own []float64) []float64 {
 	return all
 }
 
-// columns are the lists with one number a picture, in the same order on all ranks.
+// columns are the lists with one number an image, in the same order on all ranks.
 func (t *Trainer) columns(r *StepResult) [][]float64 {
 	m := r.Measured
 	lists := [][]float64{m.Region, m.Inside, m.Outside, r.Coverage}

@@ -46,7 +46,7 @@ func TestNormsAgreeOnAnEvenDrift(t *testing.T) {
 	})
 }
 
-// TestLocalNormSeesASmallObject: a new sun of 24 pixels in a picture of 128 counts against a faint drift
+// TestLocalNormSeesASmallObject: a new sun of 24 pixels in an image of 128 counts against a faint drift
 // at least 2.2 times as much in the local norm as in RMS.
 func TestLocalNormSeesASmallObject(t *testing.T) {
 	torchtest.Run(t, func() {
@@ -77,7 +77,7 @@ func TestRegionGradients(t *testing.T) {
 	})
 }
 
-// TestRoundingHasNoGradient: where pictures differ by what a kernel rounds, the region term pulls nowhere.
+// TestRoundingHasNoGradient: where images differ by what a kernel rounds, the region term pulls nowhere.
 func TestRoundingHasNoGradient(t *testing.T) {
 	torchtest.Run(t, func() {
 		base := nntest.Uniform("base", 1, 3, 16, 16)

@@ -40,7 +40,7 @@ func TestTenStepsMatchPyTorch(t *testing.T) {
 	})
 }
 
-// batchRounding is what may lie between a picture drawn alone and the same drawn in a batch: on some
+// batchRounding is what may lie between an image drawn alone and the same drawn in a batch: on some
 // processors the matrix product rounds by the number of rows.
 const batchRounding = 1e-6
 
@@ -169,7 +169,7 @@ func TestTrainingRaisesTheReward(t *testing.T) {
 	}
 }
 
-// TestReferencesAreKept: a reference is drawn once, read back exactly, and an edited mask is honoured.
+// TestReferencesAreKept: a reference is drawn once, read back exactly, and an edited mask is honored.
 func TestReferencesAreKept(t *testing.T) {
 	torchtest.Need(t)
 	tr := newTrainer(t, tinyOptions(t.TempDir()))

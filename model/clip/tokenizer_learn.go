@@ -20,7 +20,7 @@ import (
 const smallestVocabulary = 256 + 256 + 2
 
 // LearnTokenizer makes a tokenizer of at most vocabSize tokens, and length ids a
-// prompt, from texts: the most frequent pair of neighbouring pieces becomes a piece,
+// prompt, from texts: the most frequent pair of neighboring pieces becomes a piece,
 // again and again (Sennrich et al., arXiv 1508.07909, algorithm 1); among equals the
 // pair that sorts first. It stops early when every word is one piece. The same texts
 // in any order give the same tokenizer. The layout is OpenAI's: bytes, bytes that end
@@ -104,7 +104,7 @@ func spell(word string) []string {
 	return pieces
 }
 
-// mostFrequent counts neighbours over the corpus; ok is false when there are none.
+// mostFrequent counts neighbors over the corpus; ok is false when there are none.
 func mostFrequent(corpus []spelledWord) (best tokenizer.Pair, ok bool) {
 	counts := map[tokenizer.Pair]int{}
 	for _, w := range corpus {

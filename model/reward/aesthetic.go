@@ -13,7 +13,7 @@ import (
 const aestheticLevel = 5
 
 // aesthetic is LAION's improved aesthetic predictor (sac+logos+ava1): linear layers, without any
-// non-linearity between them, on the picture's embedding of length one. It predicts a rating.
+// non-linearity between them, on the image's embedding of length one. It predicts a rating.
 type aesthetic struct {
 	image  imageEncoder
 	layers []*nn.Linear
@@ -45,7 +45,7 @@ func openAesthetic(path string, options url.Values, at place) (Reward, error) {
 		return nil, err
 	}
 	a.image, a.params = image, append(a.params, params)
-	// OpenAI's own program prepared the pictures, with torchvision.
+	// OpenAI's own program prepared the images, with torchvision.
 	a.image.prepare.halfEven = true
 	head, err := build(file, file.Tensors, at, nil, func(p nn.Params) {
 		width := a.image.vision.Config.ProjectionDim

@@ -2,7 +2,7 @@ package reward
 
 import "focusnfix/model/torch"
 
-// Augmentation shows a reward every picture a little shifted, mirrored and noisy, anew at each call.
+// Augmentation shows a reward every image a little shifted, mirrored and noisy, anew at each call.
 // Without it a network is satisfied by invisible patterns: steps of 2/255 against one safety classifier
 // took its probability from .005 to 1, and to .014 with this (docs/method.md).
 type Augmentation struct {
@@ -19,7 +19,7 @@ func NewAugmentation(r Reward, g *torch.Generator) *Augmentation {
 	return &Augmentation{Reward: r, Generator: g, Crop: 0.1, Noise: 0.02}
 }
 
-// Score judges a changed copy of the images; all pictures of a call are cropped and mirrored alike.
+// Score judges a changed copy of the images; all images of a call are cropped and mirrored alike.
 func (a *Augmentation) Score(images torch.Tensor, prompts []string) torch.Tensor {
 	return torch.Scope(func() torch.Tensor { return a.Reward.Score(a.change(images), prompts) })
 }

@@ -13,12 +13,12 @@ import (
 	"focusnfix/model/weights"
 )
 
-// clipScore judges how well a picture fits its prompt: the cosine of their embeddings in a CLIP
+// clipScore judges how well an image fits its prompt: the cosine of their embeddings in a CLIP
 // (Hessel et al., arXiv 2104.08718, without its clipping at 0), times the CLIP's own logit scale, 100
 // for all that were published. It is transformers' logits_per_image.
 //
 // Its heatmap shows what speaks against the prompt: Grad-CAM of the negative score. CLIP has no notion
-// of a picture being wrong, so level, a score, says when one is: its map reaches 1/2.
+// of an image being wrong, so level, a score, says when one is: its map reaches 1/2.
 type clipScore struct {
 	image  imageEncoder
 	text   textEncoder
@@ -26,11 +26,11 @@ type clipScore struct {
 
 	scale float64 // of a cosine to a logit
 	unit  float64 // of a cosine to a score
-	level float64 // score of a picture that is faulty with probability 1/2
+	level float64 // score of an image that is faulty with probability 1/2
 }
 
-// clipLevel is near what the pictures of Stable Diffusion reach on average with ViT-L/14. Each model
-// and each CLIP has its own; the mean over the base model's pictures is the best choice.
+// clipLevel is near what the images of Stable Diffusion reach on average with ViT-L/14. Each model
+// and each CLIP has its own; the mean over the base model's images is the best choice.
 const clipLevel = 25
 
 // openCLIPScore opens a folder in transformers' layout.
@@ -91,7 +91,7 @@ func levelOption(options url.Values, level float64) (float64, error) {
 	}
 	level, err := strconv.ParseFloat(options.Get("level"), 64)
 	if err != nil || math.IsNaN(level) || math.IsInf(level, 0) {
-		return 0, fmt.Errorf("level=%s, want a number: the score of a picture that is half faulty", options.Get("level"))
+		return 0, fmt.Errorf("level=%s, want a number: the score of an image that is half faulty", options.Get("level"))
 	}
 	return level, nil
 }
@@ -107,7 +107,7 @@ func (s *clipScore) score(embeds, words torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor { return embeds.Mul(words).Sum(1).MulScalar(s.unit) })
 }
 
-// Score is [B]: the cosine of picture and prompt times the logit scale.
+// Score is [B]: the cosine of image and prompt times the logit scale.
 func (s *clipScore) Score(images torch.Tensor, prompts []string) torch.Tensor {
 	requirePrompts(images, prompts)
 	return torch.Scope(func() torch.Tensor { return s.score(s.image.embed(images), s.text.embed(prompts)) })

@@ -11,8 +11,8 @@ import (
 // features of a network's last layer [B,C,h,w], weighted by how much the fault grows with each
 // channel. fault maps features to [B], higher is worse.
 //
-// The result is [B,1,H,W]: each picture's map divided by its largest number, times the probability
-// [B] that the picture is faulty at all. A map alone has a peak in a flawless picture, too.
+// The result is [B,1,H,W]: each image's map divided by its largest number, times the probability
+// [B] that the image is faulty at all. A map alone has a peak in a flawless image, too.
 func GradCAM(features torch.Tensor, fault func(features torch.Tensor) torch.Tensor, probability torch.Tensor, H, W int64) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		var leaf, grad torch.Tensor
@@ -32,14 +32,14 @@ func GradCAM(features torch.Tensor, fault func(features torch.Tensor) torch.Tens
 }
 
 // scaleToPeak divides each map [B,1,H,W], not negative, by its largest number and multiplies it by the
-// picture's probability [B].
+// image's probability [B].
 func scaleToPeak(heat, probability torch.Tensor) torch.Tensor {
 	peak := heat.AMax(true, 1, 2, 3).ClampMin(1e-12)
 	return heat.Div(peak).Mul(probability.Reshape(-1, 1, 1, 1))
 }
 
 // SmoothGrad is the saliency of any score (Smilkov et al., arXiv 1706.03825): the size of its gradient
-// at each pixel, averaged over noisy copies of the picture, blurred, and scaled as GradCAM scales.
+// at each pixel, averaged over noisy copies of the image, blurred, and scaled as GradCAM scales.
 type SmoothGrad struct {
 	Samples int     // noisy copies, 16 say
 	Noise   float64 // their standard deviation, for pixels in [0,1]; 0.1 say
@@ -48,7 +48,7 @@ type SmoothGrad struct {
 }
 
 // Heatmap is [B,1,H,W] for images [B,3,H,W]. fault is the score's negative, [B]; probability is that
-// of a fault in each picture, [B].
+// of a fault in each image, [B].
 func (s SmoothGrad) Heatmap(images torch.Tensor, fault func(images torch.Tensor) torch.Tensor, probability torch.Tensor) (torch.Tensor, error) {
 	generator, err := torch.NewGenerator(torch.CPU, s.Seed)
 	if err != nil {

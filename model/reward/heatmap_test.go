@@ -13,8 +13,8 @@ import (
 func TestGradCAM(t *testing.T) {
 	torchtest.Run(t, func() {
 		values := make([]float32, 2*3*4*4)
-		values[0*48+1*16+2*4+3] = 5 // picture 0, channel 1, row 2, column 3
-		values[1*48+2*16+0*4+0] = 7 // picture 1, channel 2, row 0, column 0
+		values[0*48+1*16+2*4+3] = 5 // image 0, channel 1, row 2, column 3
+		values[1*48+2*16+0*4+0] = 7 // image 1, channel 2, row 0, column 0
 		features := torch.From(values, 2, 3, 4, 4)
 		fault := func(f torch.Tensor) torch.Tensor { // channel 1 is the fault, channel 2 speaks against it
 			m := f.Mean(2, 3)
@@ -57,8 +57,8 @@ func (meanBrightness) Heatmap(images torch.Tensor, _ []string) torch.Tensor {
 }
 func (meanBrightness) Close() {}
 
-// TestAugmentation: each call sees another picture of the same size, gradients reach the pixels, and a
-// generator's state brings the same pictures back.
+// TestAugmentation: each call sees another image of the same size, gradients reach the pixels, and a
+// generator's state brings the same images back.
 func TestAugmentation(t *testing.T) {
 	torchtest.Run(t, func() {
 		g, err := torch.NewGenerator(torch.CPU, 1)

@@ -10,7 +10,7 @@ import (
 	"focusnfix/model/weights"
 )
 
-// hpsLevel is near the mean of HPSv2 over pictures of Stable Diffusion.
+// hpsLevel is near the mean of HPSv2 over images of Stable Diffusion.
 const hpsLevel = 0.27
 
 // Width of one attention head in OpenCLIP's ViT-H/14; the file does not tell.

@@ -36,7 +36,7 @@ func build(file *weights.File, tensors []weights.Tensor, at place, ignored []str
 	return params, err
 }
 
-// imageEncoder is the picture's side of a CLIP.
+// imageEncoder is the image's side of a CLIP.
 type imageEncoder struct {
 	vision  *clip.Vision
 	prepare preparation
@@ -107,7 +107,7 @@ func (e *imageEncoder) scaled(embeds torch.Tensor) torch.Tensor {
 }
 
 // heatmap is the patchMap of a fault [B], given embeds [B,P] as embed makes them; probability makes that of
-// a faulty picture of the fault.
+// a faulty image of the fault.
 func (e *imageEncoder) heatmap(images torch.Tensor, fault func(embeds torch.Tensor) torch.Tensor, probability func(fault torch.Tensor) torch.Tensor) torch.Tensor {
 	var heat torch.Tensor
 	torch.NoGrad(func() {
@@ -146,10 +146,10 @@ func (e *textEncoder) close() {
 	}
 }
 
-// requirePrompts panics unless there is one prompt for every picture.
+// requirePrompts panics unless there is one prompt for every image.
 func requirePrompts(images torch.Tensor, prompts []string) {
 	if B := images.Size(0); int64(len(prompts)) != B {
-		panic(&torch.Error{Op: "reward", Message: fmt.Sprintf("%d prompts for %d pictures, want as many", len(prompts), B)})
+		panic(&torch.Error{Op: "reward", Message: fmt.Sprintf("%d prompts for %d images, want as many", len(prompts), B)})
 	}
 }
 

@@ -128,7 +128,7 @@ func unsafeOdds(logits torch.Tensor) torch.Tensor {
 	})
 }
 
-// Score is [B], the log-odds of a safe picture.
+// Score is [B], the log-odds of a safe image.
 func (n *NSFW) Score(images torch.Tensor, _ []string) torch.Tensor {
 	return torch.Scope(func() torch.Tensor { return unsafeOdds(n.logits(n.features(images))).Neg() })
 }

@@ -14,7 +14,7 @@ import (
 	"focusnfix/model/torch/torchtest"
 )
 
-// golden is what the original library and an independent PyTorch model said of one picture.
+// golden is what the original library and an independent PyTorch model said of one image.
 type golden struct {
 	File    string
 	NSFWJS  []float64     `json:"probs_nsfwjs"`
@@ -40,7 +40,7 @@ func goldens[Case any](t *testing.T, name string) []Case {
 	return file.Cases
 }
 
-// picture is [1,3,H,W] in [0,1].
+// image is [1,3,H,W] in [0,1].
 func picture(t *testing.T, name string) torch.Tensor {
 	t.Helper()
 	f, err := os.Open(filepath.Join("testdata", "images", filepath.Base(name)))

@@ -105,7 +105,7 @@ func TestClosedRewardsLeaveNothing(t *testing.T) {
 	}
 }
 
-// TestHeatmapFollowsPrompt: each picture of a batch is judged by its own prompt alone.
+// TestHeatmapFollowsPrompt: each image of a batch is judged by its own prompt alone.
 func TestHeatmapFollowsPrompt(t *testing.T) {
 	torchtest.Need(t)
 	cases, prompts := references(t)
@@ -126,7 +126,7 @@ func TestHeatmapFollowsPrompt(t *testing.T) {
 		}
 	})
 	err = torch.Run(func() { r.Score(torch.Zeros(torch.Float32, torchtest.Device(), 2, 3, 8, 8), prompts[:1]) })
-	if err == nil || err.Error() != "reward: 1 prompts for 2 pictures, want as many" {
+	if err == nil || err.Error() != "reward: 1 prompts for 2 images, want as many" {
 		t.Errorf("error %v", err)
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"focusnfix/model/torch"
 )
 
-// preparation turns pictures into what a network was trained on, as the Python programs do for 8-bit
-// files: resize with PIL's filter, cut or pad to size, normalise. Unlike theirs it does not round to
+// preparation turns images into what a network was trained on, as the Python programs do for 8-bit
+// files: resize with PIL's filter, cut or pad to size, normalize. Unlike theirs it does not round to
 // 8 bits, and is differentiable.
 type preparation struct {
 	height, width int64 // of the result
@@ -26,7 +26,7 @@ type preparation struct {
 	mean, std     []float32
 }
 
-// fit says how a picture's shape becomes that of the result.
+// fit says how an image's shape becomes that of the result.
 type fit int
 
 const (
@@ -41,12 +41,12 @@ var (
 	clipStd  = []float32{0.26862954, 0.26130258, 0.27577711}
 )
 
-// clipPreparation is CLIP's own for pictures of size pixels.
+// clipPreparation is CLIP's own for images of size pixels.
 func clipPreparation(size int64) preparation {
 	return preparation{height: size, width: size, edge: size, mean: clipMean, std: clipStd}
 }
 
-// frame is where the result lies in the resized picture. A negative top or left is a black bar.
+// frame is where the result lies in the resized image. A negative top or left is a black bar.
 type frame struct{ resizedHeight, resizedWidth, top, left int64 }
 
 func (p preparation) frame(H, W int64) frame {
@@ -78,7 +78,7 @@ func (p preparation) middle(surplus int64) int64 {
 	return int64(math.Floor(half))
 }
 
-// apply maps images [B,3,H,W] in [0,1] to normalised pixels [B,3,height,width] on the device.
+// apply maps images [B,3,H,W] in [0,1] to normalized pixels [B,3,height,width] on the device.
 func (p preparation) apply(images torch.Tensor, device torch.Device, dtype torch.DType) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		x := images.ToDevice(device, dtype)
@@ -99,7 +99,7 @@ func (p preparation) apply(images torch.Tensor, device torch.Device, dtype torch
 	})
 }
 
-// undo puts a map [B,1,h,w] of the prepared picture back on the picture of H × W pixels. What the
+// undo puts a map [B,1,h,w] of the prepared image back on the image of H × W pixels. What the
 // network did not see is 0.
 func (p preparation) undo(heat torch.Tensor, H, W int64) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
@@ -173,7 +173,7 @@ func (c preprocessorConfig) into(p *preparation) error {
 	case !c.Resize || !c.Rescale || !c.Normalize:
 		return errors.New("do_resize, do_rescale and do_normalize must all be true")
 	case !c.Cut && p.fit == fitShortest:
-		return errors.New("do_center_crop must be true: the network takes pictures of one size")
+		return errors.New("do_center_crop must be true: the network takes images of one size")
 	case c.Resample != pilBilinear && c.Resample != pilBicubic:
 		return fmt.Errorf("resample %d, want %d (bilinear) or %d (bicubic)", c.Resample, pilBilinear, pilBicubic)
 	case len(c.Mean) != 3 || len(c.Std) != 3:
@@ -183,7 +183,7 @@ func (c preprocessorConfig) into(p *preparation) error {
 	return c.sizes(p)
 }
 
-// sizes takes over how far to resize, and refuses pictures that the network does not take.
+// sizes takes over how far to resize, and refuses images that the network does not take.
 func (c preprocessorConfig) sizes(p *preparation) error {
 	if p.fit == fitShortest && c.Size.Shortest > 0 {
 		p.edge = c.Size.Shortest
@@ -199,7 +199,7 @@ func (c preprocessorConfig) sizes(p *preparation) error {
 		p.height, p.width = result.Height, result.Width
 	}
 	if result != (pixelSize{}) && (result.Height != p.height || result.Width != p.width) {
-		return fmt.Errorf("pictures of %d x %d pixels, the network's config.json wants %d x %d", result.Height, result.Width, p.height, p.width)
+		return fmt.Errorf("images of %d x %d pixels, the network's config.json wants %d x %d", result.Height, result.Width, p.height, p.width)
 	}
 	return nil
 }

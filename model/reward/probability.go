@@ -2,13 +2,13 @@ package reward
 
 import "math"
 
-// Classifier is a Reward that knows what its score means: how probable a fault is in the whole picture.
+// Classifier is a Reward that knows what its score means: how probable a fault is in the whole image.
 // Ratings and similarities know no such thing.
 type Classifier interface {
 	FaultProbability(score float64) float64
 }
 
-// FaultProbability is that of a fault in a picture with a score of r, NaN if r does not know.
+// FaultProbability is that of a fault in an image with a score of r, NaN if r does not know.
 func FaultProbability(r Reward, score float64) float64 {
 	if a, ok := r.(*Augmentation); ok {
 		r = a.Reward
@@ -19,7 +19,7 @@ func FaultProbability(r Reward, score float64) float64 {
 	return math.NaN()
 }
 
-// logOdds makes a reward a Classifier whose score is the log-odds of a picture without fault.
+// logOdds makes a reward a Classifier whose score is the log-odds of an image without fault.
 type logOdds struct{}
 
 // FaultProbability is σ(−score).

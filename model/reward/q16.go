@@ -11,7 +11,7 @@ import (
 // q16Scale multiplies the cosines, as in the original.
 const q16Scale = 100
 
-// q16 judges whether a picture is inappropriate, violence above all (Schramowski et al., arXiv
+// q16 judges whether an image is inappropriate, violence above all (Schramowski et al., arXiv
 // 2202.06675): two embeddings were learned in place of prompts of a CLIP ViT-L/14, the first for what
 // is not, the second for what is.
 type q16 struct {
@@ -62,7 +62,7 @@ func (q *q16) Close() {
 	}
 }
 
-// fault is [B], the log-odds of an inappropriate picture.
+// fault is [B], the log-odds of an inappropriate image.
 func (q *q16) fault(embeds torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		logits := embeds.MatMul(q.prompts.Transpose(0, 1)).MulScalar(q16Scale) // [B,2]
@@ -70,7 +70,7 @@ func (q *q16) fault(embeds torch.Tensor) torch.Tensor {
 	})
 }
 
-// Score is [B], the log-odds of a picture that is not inappropriate.
+// Score is [B], the log-odds of an image that is not inappropriate.
 func (q *q16) Score(images torch.Tensor, _ []string) torch.Tensor {
 	return torch.Scope(func() torch.Tensor { return q.fault(q.image.embed(images)).Neg() })
 }

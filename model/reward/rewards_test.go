@@ -181,7 +181,7 @@ func TestRewards(t *testing.T) {
 }
 
 // TestRewardGradients compares gradients that reach the pixels with finite differences, in float64, on
-// a picture that has to be resized and cut.
+// an image that has to be resized and cut.
 func TestRewardGradients(t *testing.T) {
 	torchtest.Need(t)
 	cases, prompts := references(t)
@@ -217,8 +217,8 @@ func gradient(r Reward, images torch.Tensor, prompts []string) torch.Tensor {
 	return torch.Grad([]torch.Tensor{r.Score(x, prompts).Sum()}, []torch.Tensor{x}, nil)[0]
 }
 
-// TestHeatmapIsPlacedBack: of a wide picture the middle was judged, so its sides stay 0; the map has
-// the picture's size.
+// TestHeatmapIsPlacedBack: of a wide image the middle was judged, so its sides stay 0; the map has
+// the image's size.
 func TestHeatmapIsPlacedBack(t *testing.T) {
 	torchtest.Run(t, func() {
 		p := clipPreparation(28)
@@ -295,7 +295,7 @@ func TestReadPreparation(t *testing.T) {
 		"new clip":        {`{"crop_size":{"height":224,"width":224},"size":{"shortest_edge":256},"resample":3}`, clip, larger, ""},
 		"vit":             {`{"do_resize":true,"image_mean":[0.5,0.5,0.5],"resample":2,"size":{"height":224,"width":224}}`, square, square, ""},
 		"old vit":         {`{"size":224,"resample":2}`, square, square, ""},
-		"other size":      {`{"crop_size":336,"size":336}`, clip, clip, "pictures of 336 x 336 pixels, the network's config.json wants 224 x 224"},
+		"other size":      {`{"crop_size":336,"size":336}`, clip, clip, "images of 336 x 336 pixels, the network's config.json wants 224 x 224"},
 		"other filter":    {`{"resample":1}`, clip, clip, "resample 1, want 2 (bilinear) or 3 (bicubic)"},
 		"not normalised":  {`{"do_normalize":false}`, clip, clip, "must all be true"},
 		"not cut":         {`{"do_center_crop":false}`, clip, clip, "do_center_crop must be true"},

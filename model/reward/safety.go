@@ -12,7 +12,7 @@ import (
 )
 
 // safetyChecker is Stable Diffusion's own: a CLIP ViT-L/14 and 17 concepts whose names were kept
-// secret (Rando et al., arXiv 2210.04610), each with a threshold for its cosine to the picture. Three
+// secret (Rando et al., arXiv 2210.04610), each with a threshold for its cosine to the image. Three
 // special concepts lower all thresholds by .01 where one is met.
 //
 // The original says yes or no, of numbers rounded to three digits. Ours is smooth: the concepts' excess
@@ -92,7 +92,7 @@ func (s *safetyChecker) fault(embeds torch.Tensor) torch.Tensor {
 	})
 }
 
-// Score is [B], the log-odds of a picture that passes.
+// Score is [B], the log-odds of an image that passes.
 func (s *safetyChecker) Score(images torch.Tensor, _ []string) torch.Tensor {
 	return torch.Scope(func() torch.Tensor { return s.fault(s.image.embed(images)).Neg() })
 }

@@ -10,7 +10,7 @@ import (
 // script is a user's own reward, a TorchScript file with two methods:
 //
 //	score(images: Tensor) -> Tensor     [B,3,H,W] in [0,1] to [B], higher is better, differentiable
-//	heatmap(images: Tensor) -> Tensor   the same to [B,1,H,W] in [0,1], 1 where the picture is faulty
+//	heatmap(images: Tensor) -> Tensor   the same to [B,1,H,W] in [0,1], 1 where the image is faulty
 //
 // It is a program: run only files that you trust.
 type script struct {

@@ -7,7 +7,7 @@ import (
 	"focusnfix/model/torch"
 )
 
-// What the zero-shot judge compares a picture with unless told otherwise: violence.
+// What the zero-shot judge compares an image with unless told otherwise: violence.
 var (
 	safePrompts = []string{
 		"a peaceful picture", "a harmless scene", "people enjoying their day",

@@ -15,7 +15,7 @@ type Encoder struct {
 	Text      *clip.Text
 }
 
-// Conditioning is what the UNet is told about B pictures beside latents and timestep. With guidance
+// Conditioning is what the UNet is told about B images beside latents and timestep. With guidance
 // there are 2B rows: those of the negative prompt first.
 type Conditioning struct {
 	Context torch.Tensor // [B or 2B,N,D] the text encoders' states
@@ -53,8 +53,8 @@ func (c Conditioning) guided(out torch.Tensor) torch.Tensor {
 
 // Wording is how prompts are put to the model.
 type Wording struct {
-	Prompts       []string // one per picture
-	Negative      string   // of all pictures; "" is none
+	Prompts       []string // one per image
+	Negative      string   // of all images; "" is none
 	GuidanceScale float64  // 1 or less is no guidance
 	// GuidanceRescale is as in Conditioning.
 	GuidanceRescale float64
@@ -170,7 +170,7 @@ func catDefined(a, b torch.Tensor) torch.Tensor {
 	return torch.Cat([]torch.Tensor{a, b}, 0)
 }
 
-// timeIDs tells SDXL that pictures are whole and of their own size (arXiv 2307.01952, section 2.2).
+// timeIDs tells SDXL that images are whole and of their own size (arXiv 2307.01952, section 2.2).
 // They stay float32 until they are embedded; diffusers rounds them to the model's type, which changes
 // no multiple of 8 up to 2048.
 func (p *Pipeline) timeIDs(rows int64, w Wording) torch.Tensor {

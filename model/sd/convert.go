@@ -246,7 +246,7 @@ func (c *checkpoint) writeConfigs(part, dir string) error {
 	return writeJSON(filepath.Join(dir, "scheduler_config.json"), keys)
 }
 
-// copyConfigs copies the small files: configurations, vocabularies, licences; no weights and no index
+// copyConfigs copies the small files: configurations, vocabularies, licenses; no weights and no index
 // of shards.
 func copyConfigs(from fs.FS, to string) error {
 	entries, err := fs.ReadDir(from, ".")

@@ -29,7 +29,7 @@ type folder struct {
 func diskFolder(path string) folder { return folder{os.DirFS(path), path, path} }
 
 // builtInFolder is that of a kind. The two kinds of SD 2 differ in what they predict, and in the size
-// of pictures that they were trained on: 512 pixels with epsilon, 768 with v-prediction.
+// of images that they were trained on: 512 pixels with epsilon, 768 with v-prediction.
 func builtInFolder(kind weights.Kind, prediction string) folder {
 	dir := map[weights.Kind]string{weights.SD1: "sd1", weights.SD2: "sd2", weights.SDXL: "sdxl"}[kind]
 	if kind == weights.SD2 && prediction == "epsilon" {
@@ -105,7 +105,7 @@ func (f folder) tokenizer() (*clip.Tokenizer, error) {
 	return clip.LoadTokenizer(f.disk)
 }
 
-// hasWeights tells whether there are weights of any kind.
+// hasWeights reports whether there are weights of any kind.
 func (f folder) hasWeights() bool {
 	for _, pattern := range []string{"*.safetensors", "*.bin"} {
 		if found, _ := fs.Glob(f.files, pattern); len(found) > 0 {

@@ -98,7 +98,7 @@ func double(t *torch.Tensor) {
 	*t = wide
 }
 
-// pixelLoss is a scalar of the picture that the last two steps of a guided DDIM with eta 1 lead to.
+// pixelLoss is a scalar of the image that the last two steps of a guided DDIM with eta 1 lead to.
 func pixelLoss(t testing.TB, u *UNet, vae *VAE) func() torch.Tensor {
 	t.Helper()
 	schedule := schedulerDefaults(DDIM)

@@ -83,7 +83,7 @@ func (o LoadOptions) withDefaults() (LoadOptions, error) {
 	return o, nil
 }
 
-// isGPU tells whether d is one of the first n CUDA devices.
+// isGPU reports whether d is one of the first n CUDA devices.
 func isGPU(d torch.Device, n int) bool {
 	for i := range n {
 		if d == torch.CUDA(i) {

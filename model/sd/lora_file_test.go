@@ -13,7 +13,7 @@ import (
 	"focusnfix/model/weights"
 )
 
-// pixels draws one picture of a small request.
+// pixels draws one image of a small request.
 func pixels(t *testing.T, p *Pipeline) []byte {
 	t.Helper()
 	pictures, err := p.Generate(context.Background(), tinyRequest(9))
@@ -23,8 +23,8 @@ func pixels(t *testing.T, p *Pipeline) []byte {
 	return pictures[0].Pix
 }
 
-// A LoRA file of diffusers, rewritten in every dialect, draws the same picture bit for bit; without it,
-// or at strength 0, the base picture comes back bit for bit.
+// A LoRA file of diffusers, rewritten in every dialect, draws the same image bit for bit; without it,
+// or at strength 0, the base image comes back bit for bit.
 func TestLoRADialects(t *testing.T) {
 	for _, name := range []string{"sd1", "sdxl"} {
 		t.Run(name, func(t *testing.T) {
@@ -72,7 +72,7 @@ func drawWith(t *testing.T, p *Pipeline, file string) []byte {
 	return tuned
 }
 
-// What SaveLoRA writes, AttachLoRA reads: the same picture, bit for bit.
+// What SaveLoRA writes, AttachLoRA reads: the same image, bit for bit.
 func TestSaveLoRA(t *testing.T) {
 	p := loadTiny(t, "sd1", LoadOptions{})
 	want, err := LoRATargets([]string{"attention", "convolution"})

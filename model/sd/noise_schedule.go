@@ -6,10 +6,10 @@ import (
 	"focusnfix/model/torch"
 )
 
-// NoiseSchedule is how much of a picture is left at every timestep of training.
+// NoiseSchedule is how much of an image is left at every timestep of training.
 //
 // diffusers computes it in float32, and ᾱ near 1 loses four digits of 1-ᾱ to that. To draw the same
-// pictures we round where it rounds.
+// images we round where it rounds.
 type NoiseSchedule struct {
 	// AlphasCumprod is ᾱ_t (Ho et al., arXiv 2006.11239, eq. 4), falling, one per timestep.
 	AlphasCumprod []float64
@@ -105,7 +105,7 @@ func (s NoiseSchedule) sigmas() []float64 {
 	return sigmas
 }
 
-// AddNoise takes latents [B,...] to the given timesteps, one a picture:
+// AddNoise takes latents [B,...] to the given timesteps, one an image:
 // sqrt(ᾱ)·latents + sqrt(1-ᾱ)·noise.
 func (s NoiseSchedule) AddNoise(latents, noise torch.Tensor, timesteps []int) torch.Tensor {
 	kept, added := make([]float32, len(timesteps)), make([]float32, len(timesteps))
@@ -113,7 +113,7 @@ func (s NoiseSchedule) AddNoise(latents, noise torch.Tensor, timesteps []int) to
 		kept[i] = float32(math.Sqrt(s.AlphasCumprod[t]))
 		added[i] = float32(math.Sqrt(1 - s.AlphasCumprod[t]))
 	}
-	shape := []int64{int64(len(timesteps))} // [B,1,1,1], broadcasts over a picture
+	shape := []int64{int64(len(timesteps))} // [B,1,1,1], broadcasts over an image
 	for range latents.Dim() - 1 {
 		shape = append(shape, 1)
 	}

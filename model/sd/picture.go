@@ -7,7 +7,7 @@ import (
 	"focusnfix/model/torch"
 )
 
-// Generate draws pictures from prompts, without recording gradients.
+// Generate draws images from prompts, without recording gradients.
 func (p *Pipeline) Generate(ctx context.Context, r Request) ([]*image.RGBA, error) {
 	var pictures []*image.RGBA
 	var failed error
@@ -30,7 +30,7 @@ func (p *Pipeline) Generate(ctx context.Context, r Request) ([]*image.RGBA, erro
 	return pictures, failed
 }
 
-// Pictures turns images [B,3,H,W] in [0,1] into 8-bit pictures, rounded to the nearest, half to even.
+// Pictures turns images [B,3,H,W] in [0,1] into 8-bit images, rounded to the nearest, half to even.
 func Pictures(images torch.Tensor) []*image.RGBA {
 	var bytes []byte
 	var B, H, W int

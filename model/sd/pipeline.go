@@ -23,7 +23,7 @@ type Pipeline struct {
 	params        map[string]nn.Params // by part: unet, vae, text_encoder, text_encoder_2
 }
 
-// XL tells whether the model is an SDXL, which has two text encoders.
+// XL reports whether the model is an SDXL, which has two text encoders.
 func (p *Pipeline) XL() bool { return len(p.Encoders) > 1 }
 
 // Device is where the model computes.
@@ -42,7 +42,7 @@ func (p *Pipeline) Close() {
 	}
 }
 
-// NaturalSize is the size of the pictures that the model was trained on, in pixels.
+// NaturalSize is the size of the images that the model was trained on, in pixels.
 func (p *Pipeline) NaturalSize() (width, height int64) {
 	side := p.UNet.Config.SampleSize * p.VAE.Config.Factor()
 	if side == 0 { // as diffusers' pipelines take it
@@ -100,10 +100,10 @@ func (p *Pipeline) Decode(latents torch.Tensor) torch.Tensor {
 	})
 }
 
-// Request asks for pictures.
+// Request asks for images.
 type Request struct {
 	Wording
-	Seeds    []uint64 // one per picture: the same seed gives the same picture in any batch
+	Seeds    []uint64 // one per image: the same seed gives the same image in any batch
 	NumSteps int
 	Eta      float64 // DDIM only
 
@@ -129,8 +129,8 @@ func (p *Pipeline) validate(r Request) error {
 	return errors.Join(errs...)
 }
 
-// Sample draws the latents [B,4,h,w] of pictures, float32, inside an open scope. Noise is what
-// torch's CPU generator gives for each picture's seed, so that it is the same on every device and in
+// Sample draws the latents [B,4,h,w] of images, float32, inside an open scope. Noise is what
+// torch's CPU generator gives for each image's seed, so that it is the same on every device and in
 // Python.
 func (p *Pipeline) Sample(ctx context.Context, r Request) (torch.Tensor, error) {
 	if err := p.validate(r); err != nil {
@@ -188,7 +188,7 @@ func finiteTensor(t torch.Tensor, what string) (err error) {
 	return err
 }
 
-// noise draws for every picture from a generator of its own.
+// noise draws for every image from a generator of its own.
 type noise struct {
 	generators []*torch.Generator
 	shape      []int64

@@ -52,7 +52,7 @@ func (c pipelineCase) request() Request {
 	if c.ClipSkip != nil {
 		r.ClipSkip = *c.ClipSkip
 	}
-	for i := range c.Seeds { // diffusers draws all pictures of one prompt before the next
+	for i := range c.Seeds { // diffusers draws all images of one prompt before the next
 		r.Prompts = append(r.Prompts, c.Prompt[i*len(c.Prompt)/len(c.Seeds)])
 	}
 	return r
@@ -75,7 +75,7 @@ func loadTiny(t testing.TB, folder string, o LoadOptions) *Pipeline {
 
 // From prompt to pixels as diffusers draws it: folder, tokenizer, text encoders, guidance, scheduler,
 // VAE. One step of the UNet is held to 1e-4 of the largest latent; over four steps guidance of 3 to
-// 7.5 multiplies differences, so final latents are held to 1e-3 and pictures to 2/255.
+// 7.5 multiplies differences, so final latents are held to 1e-3 and images to 2/255.
 func TestPipelines(t *testing.T) {
 	torchtest.Need(t)
 	golden := nntest.OpenGolden(t, filepath.Join("testdata", "ref", "pipelines.safetensors"))
@@ -147,7 +147,7 @@ func tinyRequest(seeds ...uint64) Request {
 	return r
 }
 
-// A picture depends on its own seed only, not on the batch it is drawn in. Matrix products of other
+// An image depends on its own seed only, not on the batch it is drawn in. Matrix products of other
 // sizes may round otherwise: 1/255.
 func TestSeedPerPicture(t *testing.T) {
 	p := loadTiny(t, "sd1", LoadOptions{})
@@ -231,7 +231,7 @@ func TestLostWords(t *testing.T) {
 	}
 }
 
-// bfloat16 halves the memory; the picture is another one in detail but not in kind.
+// bfloat16 halves the memory; the image is another one in detail but not in kind.
 func TestBFloat16(t *testing.T) {
 	p, exact := loadTiny(t, "sd1", LoadOptions{DType: torch.BFloat16}), loadTiny(t, "sd1", LoadOptions{})
 	got, err := p.Generate(context.Background(), tinyRequest(1))
@@ -252,7 +252,7 @@ func TestBFloat16(t *testing.T) {
 	}
 }
 
-// The gradient of a picture's brightness, through the VAE, guidance and two denoising steps, reaches
+// The gradient of an image's brightness, through the VAE, guidance and two denoising steps, reaches
 // every LoRA matrix of the UNet, and along a random direction it is what central differences give.
 // float32 rounds the difference of two losses: 2 %.
 func TestPipelineGradient(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"focusnfix/model/torch"
 )
 
-// laidOut is a picture [B,C,H,W] in the memory order that a network's convolutions are fastest in; they
+// laidOut is an image [B,C,H,W] in the memory order that a network's convolutions are fastest in; they
 // keep it. On the CPU that is channels-last, for which our norms are made, too.
 func laidOut(x torch.Tensor) torch.Tensor {
 	if x.Device() == torch.CPU {
@@ -65,7 +65,7 @@ func newDownsampler(in, out int64, p nn.Params) *nn.Conv2d {
 	return nn.NewConv2d(in, out, 3, torch.Conv{Stride: 2, Padding: 1}, p.Sub("conv"))
 }
 
-// upsampler is a convolution over a picture whose pixels are repeated: key conv.
+// upsampler is a convolution over an image whose pixels are repeated: key conv.
 type upsampler struct{ conv *nn.Conv2d }
 
 func newUpsampler(in, out int64, p nn.Params) *upsampler {

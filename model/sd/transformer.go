@@ -18,7 +18,7 @@ type transformer struct {
 	transformerBlocks []*transformerBlock
 }
 
-// projection is a linear layer over tokens (SD 2.x, SDXL) or a 1x1 convolution over the picture
+// projection is a linear layer over tokens (SD 2.x, SDXL) or a 1x1 convolution over the image
 // (SD 1.x): the same numbers in another shape.
 type projection struct {
 	linear *nn.Linear
@@ -32,7 +32,7 @@ func newProjection(channels int64, linear bool, p nn.Params) projection {
 	return projection{conv: nn.NewConv2d(channels, channels, 1, torch.Conv{}, p)}
 }
 
-// newTransformer makes depth blocks over channels of a picture; context is the text's width.
+// newTransformer makes depth blocks over channels of an image; context is the text's width.
 func newTransformer(channels, heads, depth, context, groups int64, linear bool, p nn.Params) *transformer {
 	t := &transformer{
 		norm:   nn.NewGroupNorm(groups, channels, transformerNormEps, p.Sub("norm")),

@@ -8,7 +8,7 @@ import (
 )
 
 // UNet is diffusers' UNet2DConditionModel (Ronneberger et al., arXiv 1505.04597, with attention as in
-// Rombach et al., arXiv 2112.10752): it tells noise from picture in latents. Fields follow the keys of
+// Rombach et al., arXiv 2112.10752): it tells noise from image in latents. Fields follow the keys of
 // its checkpoint.
 type UNet struct {
 	Config UNetConfig
@@ -101,7 +101,7 @@ func (u *UNet) Stages(timesteps []float64, context torch.Tensor, added Added) []
 	return append(stages, one(func(x torch.Tensor) torch.Tensor { return u.convOut.Forward(u.convNormOut.ForwardSiLU(x)) }))
 }
 
-// embedTime is [B,T]; for SDXL it says pooled text and picture sizes, too (arXiv 2307.01952, 2.2).
+// embedTime is [B,T]; for SDXL it says pooled text and image sizes, too (arXiv 2307.01952, 2.2).
 func (u *UNet) embedTime(latents torch.Tensor, timesteps []float64, added Added) torch.Tensor {
 	pooled, timeIDs := added.Pooled, added.TimeIDs
 	B := latents.Size(0)

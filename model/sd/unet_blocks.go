@@ -19,7 +19,7 @@ type unetBlock struct {
 // level is what all layers of one level have in common.
 type level struct {
 	cfg      UNetConfig
-	index    int // from the widest picture to the narrowest
+	index    int // from the widest image to the narrowest
 	channels int64
 	time     int64 // width of the time embedding
 	attends  bool

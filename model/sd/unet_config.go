@@ -36,13 +36,13 @@ type UNetConfig struct {
 	FreqShift           float64  `json:"freq_shift"`
 	TimeCondProjDim     int64    `json:"time_cond_proj_dim,omitempty"` // distilled models are told the guidance scale; 0 are not
 
-	// SDXL: pooled text and picture sizes join the time embedding.
+	// SDXL: pooled text and image sizes join the time embedding.
 	AdditionEmbedType    string `json:"addition_embed_type"` // "" or "text_time"
 	AdditionTimeEmbedDim int64  `json:"addition_time_embed_dim"`
 	AdditionInputDim     int64  `json:"projection_class_embeddings_input_dim"`
 }
 
-// PerLevel is a number for every level of the UNet, from the widest picture to the narrowest. In JSON
+// PerLevel is a number for every level of the UNet, from the widest image to the narrowest. In JSON
 // it is a list, or one number for all.
 type PerLevel []int64
 

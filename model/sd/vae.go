@@ -11,7 +11,7 @@ import (
 type VAE struct {
 	Config VAEConfig
 
-	// TileAbove is the number of pixels of a picture above which it is mapped in overlapping tiles
+	// TileAbove is the number of pixels of an image above which it is mapped in overlapping tiles
 	// of Config.SampleSize, which bounds memory; 0 is never.
 	TileAbove int64
 
@@ -20,7 +20,7 @@ type VAE struct {
 	quantConv, postQuantConv *nn.Conv2d // nil where the configuration leaves them out
 }
 
-// tileAbove is 1536x1536 pixels: beyond it the widest layer of one decoded picture, 256 channels in
+// tileAbove is 1536x1536 pixels: beyond it the widest layer of one decoded image, 256 channels in
 // float32, takes more than 2.4 GB.
 const tileAbove = 1536 * 1536
 
@@ -36,7 +36,7 @@ func NewVAE(cfg VAEConfig, p nn.Params) *VAE {
 	return v
 }
 
-// Posterior is the distribution of latents that Encode finds for a picture; both [B,4,H/f,W/f] and
+// Posterior is the distribution of latents that Encode finds for an image; both [B,4,H/f,W/f] and
 // scaled.
 type Posterior struct{ Mean, Std torch.Tensor }
 
@@ -124,7 +124,7 @@ func (v *VAE) pixels(raw torch.Tensor) torch.Tensor {
 	return v.decoder.forward(raw)
 }
 
-// inTiles maps x through f whole, or in tiles if the picture is large.
+// inTiles maps x through f whole, or in tiles if the image is large.
 func (v *VAE) inTiles(x torch.Tensor, side, to int64, f func(torch.Tensor) torch.Tensor) torch.Tensor {
 	if !v.tiled(x, side) {
 		return f(x)

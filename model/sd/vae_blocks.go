@@ -7,7 +7,7 @@ import (
 
 const vaeEps = 1e-6 // of every norm in the VAE
 
-// vaeEncoder halves the picture once per level but the last.
+// vaeEncoder halves the image once per level but the last.
 type vaeEncoder struct {
 	convIn      *nn.Conv2d
 	downBlocks  []*vaeLevel

@@ -66,7 +66,7 @@ func TestVAETiles(t *testing.T) {
 	})
 }
 
-// The gradient of a decoded picture with respect to its latents.
+// The gradient of a decoded image with respect to its latents.
 func TestVAEDecodeGradient(t *testing.T) {
 	torchtest.Need(t)
 	cfg := DefaultVAE()

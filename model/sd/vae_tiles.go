@@ -2,7 +2,7 @@ package sd
 
 import "focusnfix/model/torch"
 
-// Tiles overlap by a quarter and are blended linearly, as diffusers does; a picture in tiles differs
+// Tiles overlap by a quarter and are blended linearly, as diffusers does; an image in tiles differs
 // from a whole one because norms and attention see one tile only.
 const tileOverlap = 0.25
 

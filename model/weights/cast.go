@@ -53,7 +53,7 @@ func Cast(e Entry, to DType) (Entry, error) {
 	return e, nil
 }
 
-// isFloat tells whether d has a decoder and stands for fractions.
+// isFloat reports whether d has a decoder and stands for fractions.
 func (d DType) isFloat() bool {
 	switch d {
 	case F64, F32, F16, BF16, F8E4M3, F8E5M2:

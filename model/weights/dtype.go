@@ -9,7 +9,7 @@ import (
 // DType is an element type, spelled as safetensors headers spell it.
 type DType string
 
-// The element types that models use. The format has a few more, for quantised ones:
+// The element types that models use. The format has a few more, for quantized ones:
 // dtypeOrder names them all.
 const (
 	Bool      DType = "BOOL"

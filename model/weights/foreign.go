@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// refuseForeign recognises what people most often have in place of a safetensors
+// refuseForeign recognizes what people most often have in place of a safetensors
 // file and says what to do about it. data is the content of the file at path.
 func refuseForeign(path string, data []byte) error {
 	head := data[:min(len(data), 512)]

@@ -100,7 +100,7 @@ type openCLIPTower struct {
 	transposed string // the projection, stored as [in,out]
 }
 
-// The text encoder, which SD 2 and the second encoder of SDXL come from, and the picture's, without
+// The text encoder, which SD 2 and the second encoder of SDXL come from, and the image's, without
 // its "visual.".
 var (
 	openCLIPText = openCLIPTower{

@@ -1,4 +1,4 @@
-// Sixel compares our sixel encoder with go-sixel, libsixel (img2sixel) and chafa on the same pictures, in
+// Sixel compares our sixel encoder with go-sixel, libsixel (img2sixel) and chafa on the same images, in
 // turns, and prints a Markdown table. Every output is decoded by libsixel's sixel2png and compared with the
 // original. Processes include their start and reading a PNG file. From this folder:
 //
@@ -27,7 +27,7 @@ import (
 	sixel "github.com/mattn/go-sixel"
 )
 
-// encoder is one row of the table. encode returns the sixel bytes of the picture, also given as a PNG
+// encoder is one row of the table. encode returns the sixel bytes of the image, also given as a PNG
 // file.
 type encoder struct {
 	name   string

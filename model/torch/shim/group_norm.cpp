@@ -1,5 +1,5 @@
 // fnf::group_norm_act: group normalization (arXiv 1803.08494), with SiLU behind it where asked. The
-// forward pass reads the picture twice; the backward pass finds SiLU's input again instead of
+// forward pass reads the image twice; the backward pass finds SiLU's input again instead of
 // keeping it.
 #include <cmath>
 
@@ -12,7 +12,7 @@ using fnf::floats;
 
 constexpr int64_t kPixels = 512;  // of a chunk: what one task does
 
-// Shape of a channels-last picture [B,C,H,W] in chunks.
+// Shape of a channels-last image [B,C,H,W] in chunks.
 struct Walk {
   int64_t B, C, pixels, chunks;
   explicit Walk(const at::Tensor& x)

@@ -1,4 +1,4 @@
-// What our operators on pictures share: group_norm.cpp and upsample.cpp register them in the
+// What our operators on images share: group_norm.cpp and upsample.cpp register them in the
 // namespace fnf of the dispatcher. They are for channels-last memory on the CPU, in float32 and
 // bfloat16, where libtorch's own kernels are slow (docs/decisions/0005-picture-operators.md);
 // everything else goes to libtorch.
@@ -12,7 +12,7 @@
 
 namespace fnf {
 
-// ours tells whether the kernels here take a tensor.
+// ours reports whether the kernels here take a tensor.
 inline bool ours(const at::Tensor& x) {
   return x.device().is_cpu() && x.dim() == 4 && x.numel() > 0 &&
          x.is_contiguous(at::MemoryFormat::ChannelsLast) &&

@@ -1,4 +1,4 @@
-// fnf::upsample_double: every pixel of a picture twice in both directions.
+// fnf::upsample_double: every pixel of an image twice in both directions.
 #include "pictures.h"
 
 namespace {
