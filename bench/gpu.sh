@@ -10,6 +10,7 @@
 # step: ok, FAILED or skipped, its name, seconds, and what it found. Ends with 1 if a step failed.
 #
 # A dry run, on a machine without a GPU: FNF_STAND_IN=compute STEPS=1 bench/gpu.sh
+# shellcheck disable=SC2317 # steps are called by their names
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 

@@ -217,7 +217,8 @@ char* fnf_synchronize(const char* device) {
     c10::Device d{std::string(device)};
     if (!d.is_cuda()) return;
 #ifdef FNF_STAND_IN
-    if (stand_in()) return fnf::standin::note("mark", "synchronize", 0, std::max(0, int(d.index())));
+    if (stand_in())
+      return fnf::standin::note("mark", "synchronize", 0, std::max(0, int(d.index())));
 #endif
     at::detail::getCUDAHooks().deviceSynchronize(d.has_index() ? d.index() : 0);
   });

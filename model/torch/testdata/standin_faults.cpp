@@ -25,11 +25,12 @@ struct Fault {
 };
 
 const std::vector<Fault> kFaults = {
-    {"a tensor of the CPU beside one of the device", "Expected all tensors to be on the same device",
-     [] { on(kFirst).add(at::ones({4})); }},
+    {"a tensor of the CPU beside one of the device",
+     "Expected all tensors to be on the same device", [] { on(kFirst).add(at::ones({4})); }},
     {"tensors of two devices", "Expected all tensors to be on the same device",
      [] { on(kFirst).add(on(kSecond)); }},
-    {"a generator of the CPU for a tensor of the device", "Expected a 'cuda' device type for generator",
+    {"a generator of the CPU for a tensor of the device",
+     "Expected a 'cuda' device type for generator",
      [] { on(kFirst).normal_(0, 1, at::globalContext().defaultGenerator(at::kCPU).clone()); }},
     {"a device that is not there", "invalid device ordinal",
      [] { at::empty({4}, at::TensorOptions(c10::Device(c10::DeviceType::PrivateUse1, 2))); }},
@@ -47,8 +48,9 @@ const std::vector<Fault> kFaults = {
      }},
     {"a copy that is missing", "not a number",
      [] {
-       at::Tensor target = at::empty({4}, at::TensorOptions(kFirst)); // the copy would be here
-       if (std::isnan(target.mul(2).sum().item().toDouble())) throw std::runtime_error("not a number");
+       at::Tensor target = at::empty({4}, at::TensorOptions(kFirst));  // the copy would be here
+       if (std::isnan(target.mul(2).sum().item().toDouble()))
+         throw std::runtime_error("not a number");
      }},
     {"more memory than there is", "CUDA out of memory",
      [] { at::empty({1 << 30}, at::TensorOptions(kFirst)); }},

@@ -37,11 +37,11 @@ void check(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& bias
               "Expected attn_mask dtype to match query dtype");
 }
 
-using Attended = std::tuple<Tensor, Tensor, Tensor, Tensor, c10::SymInt, c10::SymInt, Tensor,
-                            Tensor, Tensor>;
+using Attended =
+    std::tuple<Tensor, Tensor, Tensor, Tensor, c10::SymInt, c10::SymInt, Tensor, Tensor, Tensor>;
 
-Attended attend(const Tensor& q, const Tensor& k, const Tensor& v, const Bias& given, double dropout,
-                bool causal, bool, std::optional<double> scale) {
+Attended attend(const Tensor& q, const Tensor& k, const Tensor& v, const Bias& given,
+                double dropout, bool causal, bool, std::optional<double> scale) {
   Tensor bias = given.value_or(Tensor());
   check(q, k, v, bias);
   note("op", "attention", int64_t(2 * q.nbytes() + k.nbytes() + v.nbytes()), q.device().index());
@@ -54,13 +54,14 @@ Attended attend(const Tensor& q, const Tensor& k, const Tensor& v, const Bias& g
   } else {
     Open open;
     at::AutoDispatchBelowADInplaceOrView below;
-    auto [o, l] = at::_scaled_dot_product_flash_attention_for_cpu(
-        opened(open, q), opened(open, k), opened(open, v), dropout, causal, opened_bias(open, bias),
-        scale);
+    auto [o, l] = at::_scaled_dot_product_flash_attention_for_cpu(opened(open, q), opened(open, k),
+                                                                  opened(open, v), dropout, causal,
+                                                                  opened_bias(open, bias), scale);
     out = adopt(o.to(q.scalar_type()), q.device());
     sums = adopt(l, q.device());
   }
-  return {out, sums, Tensor(), Tensor(), q.sym_size(2), k.sym_size(2), Tensor(), Tensor(), Tensor()};
+  return {out,           sums,     Tensor(), Tensor(), q.sym_size(2),
+          k.sym_size(2), Tensor(), Tensor(), Tensor()};
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> attend_back(

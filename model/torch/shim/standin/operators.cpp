@@ -108,9 +108,9 @@ struct Call {
     open.add(t);
     bytes += int64_t(t.nbytes());
     given.push_back(t);
-    cpu.push_back(settings().shapes ? at::empty_strided(t.sizes(), t.strides(),
-                                                        t.options().device(at::kMeta))
-                                    : widened(host_in(t, storages)));
+    cpu.push_back(settings().shapes
+                      ? at::empty_strided(t.sizes(), t.strides(), t.options().device(at::kMeta))
+                      : widened(host_in(t, storages)));
     written.push_back(writes);
     return cpu.back();
   }
@@ -347,7 +347,8 @@ void refuse(const at::Tensor& t, c10::Device device, const std::string& argument
   auto shown = [](c10::Device d) {
     return d.type() == kType ? "cuda:" + std::to_string(d.index()) : d.str();
   };
-  TORCH_CHECK(false, "Expected all tensors to be on the same device, but found at least two devices, ",
+  TORCH_CHECK(false,
+              "Expected all tensors to be on the same device, but found at least two devices, ",
               shown(device), " and ", shown(t.device()), "! (when checking argument ", argument,
               " of ", op, ", shape ", t.sizes(), ")");
 }

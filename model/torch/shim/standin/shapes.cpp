@@ -108,13 +108,19 @@ const std::map<std::string, std::function<Answer(const Arguments&)>>& answers() 
       {"aten::convolution_backward", convolution_backward},
       {"aten::native_group_norm", group_norm},
       {"aten::native_group_norm_backward",
-       [](const Arguments& a) { return a.wanted(9, {1, 4, 4}); }},
+       [](const Arguments& a) {
+         return a.wanted(9, {1, 4, 4});
+       }},
       {"aten::native_layer_norm", layer_norm},
       {"aten::native_layer_norm_backward",
-       [](const Arguments& a) { return a.wanted(7, {1, 5, 6}); }},
+       [](const Arguments& a) {
+         return a.wanted(7, {1, 5, 6});
+       }},
       {"aten::native_batch_norm", batch_norm},
       {"aten::native_batch_norm_backward",
-       [](const Arguments& a) { return Answer{like(a.tensor(1)), at::Tensor(), at::Tensor()}; }},
+       [](const Arguments& a) {
+         return Answer{like(a.tensor(1)), at::Tensor(), at::Tensor()};
+       }},
       {"aten::index_select", index_select},
       {"aten::where", where},
       {"aten::reflection_pad2d", pad2d},

@@ -30,10 +30,10 @@ constexpr auto kType = c10::DeviceType::PrivateUse1;
 
 struct Settings {
   bool on = false;
-  bool shapes = false;     // only
-  int devices = 1;         // at most 16
-  size_t capacity = 0;     // bytes a device; 0 is any
-  std::string log;         // "" is none
+  bool shapes = false;  // only
+  int devices = 1;      // at most 16
+  size_t capacity = 0;  // bytes a device; 0 is any
+  std::string log;      // "" is none
 };
 const Settings& settings();
 
