@@ -291,8 +291,12 @@ func printPlan(out io.Writer, p planned, c core.Config) error {
 			name  string
 			bytes int64
 		}{
-			{"weights", p.Memory.Weights}, {"references", p.Memory.Phases.References}, {"sampling", p.Memory.Phases.Sample},
-			{"decoding", p.Memory.Phases.Decode}, {"rewards", p.Memory.Phases.Reward}, {"gradients", p.Memory.Phases.Backward},
+			{"weights", p.Memory.Weights},
+			{"references", p.Memory.Phases.References},
+			{"sampling", p.Memory.Phases.Sample},
+			{"decoding", p.Memory.Phases.Decode},
+			{"rewards", p.Memory.Phases.Reward},
+			{"gradients", p.Memory.Phases.Backward},
 		} {
 			fmt.Fprintf(t, "  %s\t%s\t\n", row.name, size(row.bytes))
 		}

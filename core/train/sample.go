@@ -55,8 +55,10 @@ func newSampler(p *sd.Pipeline, s core.Sampling, gradient Gradient, backpropStep
 	if backpropSteps < 0 || backpropSteps > s.NumSteps {
 		return nil, fmt.Errorf("train.backprop_steps: %d, want 0 to sample.num_steps, %d", backpropSteps, s.NumSteps)
 	}
-	return &sampler{pipeline: p, scheduler: scheduler, sampling: s, gradient: gradient, backpropSteps: backpropSteps,
-		limits: usualLimits, scale: scaleFor(p.DType())}, nil
+	return &sampler{
+		pipeline: p, scheduler: scheduler, sampling: s, gradient: gradient, backpropSteps: backpropSteps,
+		limits: usualLimits, scale: scaleFor(p.DType()),
+	}, nil
 }
 
 // flat is the difference of images that is rounding alone: see flatOf.

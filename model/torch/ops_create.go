@@ -6,7 +6,6 @@ var (
 	opZeros    = def("zeros", "")
 	opOnes     = def("ones", "")
 	opFull     = def("full", "")
-	opEmpty    = def("empty", "memory_format")
 	opArange   = def("arange", "start_step")
 	opEye      = def("eye", "")
 	opNewZeros = def("new_zeros", "")
@@ -33,11 +32,6 @@ func Ones(dtype DType, device Device, shape ...int64) Tensor {
 // Full is a tensor filled with v.
 func Full(v float64, dtype DType, device Device, shape ...int64) Tensor {
 	return opFull.one(new(frame).ints(shape...).float(v).place(dtype, device))
-}
-
-// Empty is a tensor whose elements are not set.
-func Empty(dtype DType, device Device, shape ...int64) Tensor {
-	return opEmpty.one(new(frame).ints(shape...).place(dtype, device))
 }
 
 // Arange is start, start+step, ... up to end, which is excluded.
