@@ -220,7 +220,7 @@ def main():
     configurations()
     texts()
     marks()
-    sys.exit(failed)
+    sys.exit(int(failed))
 
 
 main()

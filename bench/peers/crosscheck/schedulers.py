@@ -82,7 +82,7 @@ def main():
                     cells.append(type(problem).__name__)
             print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
         print()
-    sys.exit(failed)
+    sys.exit(int(failed))
 
 
 main()
