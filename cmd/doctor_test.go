@@ -147,7 +147,7 @@ func TestReportTable(t *testing.T) {
 ! libtorch multiplies matrices with the reference BLAS, about 15 times slower than OpenBLAS
     sudo apt-get install libopenblas0-openmp
 
-! there is an NVIDIA GPU, but this libtorch cannot use it
+! there is an NVIDIA GPU (driver 580.65.06), but this libtorch is built for the CPU alone
     python3 -m venv venv && venv/bin/pip install torch && PYTHON=venv/bin/python make shim
 `
 	if got := out.String(); got != want {
