@@ -53,7 +53,7 @@ func TestOpenRefuses(t *testing.T) {
 		"vit:" + vit:                                             "label \"\", want ?label= with the one that is the fault, of drawing, normal, nsfw",
 		"vit:" + vit + "?label=violence":                         "of drawing, normal, nsfw",
 		"vit:" + clip + "?label=nsfw":                            `model_type "clip", want vit`,
-		"vit:" + small + "?label=nsfw":                           "pictures of 384 x 384 pixels, the network's config.json wants 28 x 28",
+		"vit:" + small + "?label=nsfw":                           "images of 384 x 384 pixels, the network's config.json wants 28 x 28",
 		"torchscript:/nowhere.pt":                                "torch.jit.save of a module with score(images) and heatmap(images)",
 		"torchscript:../torch/testdata/bare.pt":                  "no method heatmap, want score(images) and heatmap(images)",
 		"torchscript:" + write("x.pt", "PK\x03\x04ab"):           "not a TorchScript file",
