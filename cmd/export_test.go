@@ -86,7 +86,7 @@ func TestExport(t *testing.T) {
 		return m.Gray16().Pix
 	}
 	plain := "-m " + tinyModel + " --steps 3 --guidance 3 --size 64x72 --scheduler ddim"
-	base, tuned := draw("base", plain), draw("run", "--run violence")
+	base, tuned := draw("base", plain), draw("run", "--run violence --trust")
 	if bytes.Equal(base, tuned) {
 		t.Error("the run's picture is the base model's")
 	}
