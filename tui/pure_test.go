@@ -6,11 +6,13 @@ import (
 	"hash/fnv"
 	"reflect"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
 
 	"focusnfix/tui/feed"
+	"focusnfix/tui/picture"
 )
 
 // fingerprint is a deep copy of what a value holds, as text; unexported fields, maps and pointers included.
@@ -47,7 +49,9 @@ func fingerprint(v any) map[string]string {
 			switch v.Type() {
 			case reflect.TypeFor[time.Time](): // which notes its zone when it is written
 				return
-			case reflect.TypeFor[feed.Cache](), reflect.TypeFor[saver](): // which commands change meanwhile
+			case reflect.TypeFor[feed.Cache](), reflect.TypeFor[picture.Shelf](), reflect.TypeFor[saver](): // which commands change meanwhile
+				return
+			case reflect.TypeFor[sync.Mutex](), reflect.TypeFor[sync.RWMutex]():
 				return
 			}
 			for i := range v.NumField() {
