@@ -127,6 +127,23 @@ func sequence(part json.RawMessage, list string) ([]json.RawMessage, error) {
 	return all, nil
 }
 
+// readEach reads every element of a part that is one element or a sequence of them.
+func readEach[T any](part json.RawMessage, list string, read func(json.RawMessage) (T, error)) ([]T, error) {
+	elements, err := sequence(part, list)
+	if err != nil {
+		return nil, err
+	}
+	var all []T
+	for _, e := range elements {
+		one, err := read(e)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
 func (t *Tokenizer) readModel(part json.RawMessage) (map[string]int64, error) {
 	var k kind
 	if err := json.Unmarshal(part, &k); err != nil {

@@ -17,19 +17,7 @@ import (
 type normalizer func(string) string
 
 func readNormalizer(part json.RawMessage) ([]normalizer, error) {
-	elements, err := sequence(part, "normalizers")
-	if err != nil {
-		return nil, err
-	}
-	var normalizers []normalizer
-	for _, e := range elements {
-		n, err := readOneNormalizer(e)
-		if err != nil {
-			return nil, err
-		}
-		normalizers = append(normalizers, n)
-	}
-	return normalizers, nil
+	return readEach(part, "normalizers", readOneNormalizer)
 }
 
 func readOneNormalizer(element json.RawMessage) (normalizer, error) {

@@ -14,19 +14,7 @@ import (
 type splitter func(text string, atStart bool) []string
 
 func readPreTokenizer(part json.RawMessage) ([]splitter, error) {
-	elements, err := sequence(part, "pretokenizers")
-	if err != nil {
-		return nil, err
-	}
-	var splitters []splitter
-	for _, e := range elements {
-		s, err := readSplitter(e)
-		if err != nil {
-			return nil, err
-		}
-		splitters = append(splitters, s)
-	}
-	return splitters, nil
+	return readEach(part, "pretokenizers", readSplitter)
 }
 
 // splitterFile is an element of a pre_tokenizer.
