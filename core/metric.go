@@ -81,6 +81,21 @@ func (t *TrainStep) Numbers(use func(m Metric, name string, v float64)) {
 	AspectNumbers(t.Aspects, use)
 }
 
+// Values appends what [TrainStep.Numbers] calls use with, in that order: for those who know the names already.
+func (t *TrainStep) Values(all []float64) []float64 {
+	step := reflect.ValueOf(t).Elem()
+	for i := range StepMetrics {
+		all = append(all, step.Field(StepMetrics[i].field).Float())
+	}
+	for i := range t.Aspects {
+		score := reflect.ValueOf(&t.Aspects[i]).Elem()
+		for k := range AspectMetrics {
+			all = append(all, score.Field(AspectMetrics[k].field).Float())
+		}
+	}
+	return all
+}
+
 // AspectNumbers is [TrainStep.Numbers] for scores alone.
 func AspectNumbers(aspects []AspectScore, use func(m Metric, name string, v float64)) {
 	for i := range aspects {

@@ -72,7 +72,12 @@ func (s *Series) Append(x, y float64) {
 			if j == 0 && i < fan-1 {
 				return // the level below is not full yet
 			}
-			s.levels = append(s.levels, []extent{s.rebuild(k, 0)})
+			if cap(s.levels) > k { // after Reset
+				s.levels = s.levels[:k+1]
+				s.levels[k] = append(s.levels[k][:0], s.rebuild(k, 0))
+			} else {
+				s.levels = append(s.levels, []extent{s.rebuild(k, 0)})
+			}
 			return
 		}
 		if j == len(s.levels[k]) {
@@ -81,6 +86,15 @@ func (s *Series) Append(x, y float64) {
 		s.levels[k][j].add(s.y[len(s.y)-1:])
 		i = j
 	}
+}
+
+// Reset forgets all points and keeps the memory for those that come.
+func (s *Series) Reset() {
+	s.x, s.y = s.x[:0], s.y[:0]
+	for k := range s.levels {
+		s.levels[k] = s.levels[k][:0]
+	}
+	s.levels = s.levels[:0]
 }
 
 // rebuild is the extent of the j-th entry of a level from what lies below it.

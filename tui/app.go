@@ -88,8 +88,12 @@ type (
 	} // a line for the footer
 )
 
-// tellEvery is how often panes hear of events while a long log is still being read.
-const tellEvery = 200 * time.Millisecond
+// tellEvery is how often panes hear of events while a long log is still being read. They take at most a
+// tellShare-th of the time: the rest is for reading.
+const (
+	tellEvery = 200 * time.Millisecond
+	tellShare = 8
+)
 
 // app is the whole screen.
 type app struct {
@@ -97,7 +101,8 @@ type app struct {
 	panes  []pane
 	tab    int
 	layout layout
-	told   time.Time // when panes last heard of events
+	told   time.Time     // when panes last heard of events
+	took   time.Duration // and how long they took
 }
 
 func newApp(o Options, probe *picture.Probe, pics *picture.Shelf) *app {
@@ -246,11 +251,14 @@ func (a *app) followed(msg feed.Followed) tea.Cmd {
 	if i := slices.IndexFunc(msg.Batch.Events, func(e core.Event) bool { return e.Alarm != nil }); i >= 0 && live && a.run.State == run.Running {
 		next = tea.Batch(next, a.tell(shortName(a.run.Folder.Name())+": "+words.Alarm(&msg.Batch.Events[i])))
 	}
-	if behind := msg.Batch.Behind > 0; behind && !msg.Batch.Reset && a.now().Sub(a.told) < tellEvery {
+	if behind := msg.Batch.Behind > 0; behind && !msg.Batch.Reset && a.now().Sub(a.told) < max(tellEvery, tellShare*a.took) {
 		return next
 	}
+	start := a.now()
+	cmd := a.all(eventsMsg{msg.Batch.Reset})
 	a.told = a.now()
-	return tea.Batch(next, a.all(eventsMsg{msg.Batch.Reset}))
+	a.took = a.told.Sub(start)
+	return tea.Batch(next, cmd)
 }
 
 // drawn shows an image that was encoded, if it is still wanted.

@@ -130,7 +130,7 @@ func heldOutLines(s *feed.Store, hidden map[string]bool, metric string) []chart.
 		if hidden["reward/"+a] {
 			continue
 		}
-		line := chart.Line{Column: metric + a, Color: aspectColor(s, a), Dashed: true, Evaluations: len(s.Steps.Columns[metric+a]) == 0}
+		line := chart.Line{Column: metric + a, Color: aspectColor(s, a), Dashed: true, Evaluations: len(s.Steps.Column(metric+a)) == 0}
 		if len(lines) == 0 {
 			line.Label = "held out"
 		}

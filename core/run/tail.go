@@ -75,9 +75,10 @@ func readBack(log file, enough func([]core.Event) bool) ([]core.Event, error) {
 }
 
 func parseLines(block []byte) (events []core.Event) {
+	var reader core.EventReader
 	for line := range bytes.Lines(block) {
 		var e core.Event
-		if e.ParseJSON(bytes.TrimSuffix(line, []byte("\n"))) == nil {
+		if reader.Parse(bytes.TrimSuffix(line, []byte("\n")), &e) == nil {
 			events = append(events, e)
 		}
 	}

@@ -37,6 +37,16 @@ type Store struct {
 
 	Lost    int // lines that could not be read
 	changes int // grows with every event
+
+	sinks   []sink // of Steps, for steps of these aspects
+	sunk    []string
+	numbers []float64
+}
+
+// sink is the column that a number of a step goes to, and by how much it is multiplied there.
+type sink struct {
+	*column
+	scale float64
 }
 
 // NewStore returns a store without events.
@@ -105,9 +115,36 @@ func (s *Store) addStep(e *core.Event) {
 	}
 	s.Train, s.trained = t, e.Time
 	s.Steps.begin(e.Step, e.Time)
-	s.noteAspects(t.Aspects)
-	t.Numbers(func(m core.Metric, name string, v float64) { s.Steps.set(name, m.Shown(v)) })
-	s.Steps.setGains(t.Aspects)
+	if !s.sinksFit(t.Aspects) {
+		s.noteAspects(t.Aspects)
+		s.makeSinks(t)
+	}
+	s.numbers = t.Values(s.numbers[:0])
+	for i := range t.Aspects {
+		gain, heldOut := gains(&t.Aspects[i])
+		s.numbers = append(s.numbers, gain, heldOut)
+	}
+	rows := s.Steps.Rows()
+	for i, v := range s.numbers {
+		s.sinks[i].set(rows, v*s.sinks[i].scale)
+	}
+}
+
+// sinksFit reports whether the sinks are for steps of these aspects.
+func (s *Store) sinksFit(scores []core.AspectScore) bool {
+	return s.sinks != nil && slices.EqualFunc(s.sunk, scores, func(name string, a core.AspectScore) bool { return name == a.Aspect })
+}
+
+// makeSinks finds the columns for steps of t's aspects once: a million steps come after each other.
+func (s *Store) makeSinks(t *core.TrainStep) {
+	s.sinks, s.sunk = nil, nil
+	to := func(name string, scale float64) { s.sinks = append(s.sinks, sink{s.Steps.column(name), scale}) }
+	t.Numbers(func(m core.Metric, name string, _ float64) { to(name, m.Shown(1)) })
+	for i := range t.Aspects {
+		s.sunk = append(s.sunk, t.Aspects[i].Aspect)
+		to("gain/"+t.Aspects[i].Aspect, 1)
+		to("held_out_gain/"+t.Aspects[i].Aspect, 1)
+	}
 }
 
 func (s *Store) addEvaluation(e *core.Event) {
@@ -117,17 +154,18 @@ func (s *Store) addEvaluation(e *core.Event) {
 	s.noteAspects(v.Aspects)
 	core.AspectNumbers(v.Aspects, func(m core.Metric, name string, v float64) { s.Evaluations.set(name, m.Shown(v)) })
 	s.Evaluations.set("outside_psnr", v.OutsidePSNR)
-	s.Evaluations.setGains(v.Aspects)
+	for i := range v.Aspects {
+		gain, heldOut := gains(&v.Aspects[i])
+		s.Evaluations.set("gain/"+v.Aspects[i].Aspect, gain)
+		s.Evaluations.set("held_out_gain/"+v.Aspects[i].Aspect, heldOut)
+	}
 }
 
-// setGains sets what tuning changed in the same images: the difference of their rewards, which varies far less
-// from batch to batch than the rewards do. Columns: gain/ASPECT, and held_out_gain/ASPECT by the held-out judge.
-func (t *table) setGains(scores []core.AspectScore) {
-	for i := range scores {
-		a := &scores[i]
-		t.set("gain/"+a.Aspect, a.Reward-a.Base)
-		t.set("held_out_gain/"+a.Aspect, a.HeldOut-a.BaseHeldOut)
-	}
+// gains are what tuning changed in the same images, by the judge of training and by the held-out judge: the difference
+// of their rewards, which varies far less from batch to batch than the rewards do. Their columns are gain/ASPECT and
+// held_out_gain/ASPECT.
+func gains(a *core.AspectScore) (gain, heldOut float64) {
+	return a.Reward - a.Base, a.HeldOut - a.BaseHeldOut
 }
 
 // noteAspects remembers aspects in the order in which they come up.
