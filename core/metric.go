@@ -145,9 +145,9 @@ func (m Metric) Number(v float64) string {
 }
 
 // Judge reports whether a change of the metric is for the better, 1, or for the worse, -1. It is 0 where
-// neither direction is better, and for a change too small to be seen in the digits shown.
+// neither direction is better, and for a change of less than 5 in the last digit shown: that is noise of the batch.
 func (m Metric) Judge(change float64) int {
-	switch seen := math.Abs(m.Shown(change)) >= 0.5*math.Pow10(-m.Digits); {
+	switch seen := math.Abs(m.Shown(change)) >= 4.999*math.Pow10(-m.Digits); {
 	case !seen:
 		return 0
 	case change > 0:

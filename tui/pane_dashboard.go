@@ -238,14 +238,14 @@ func (p *dashboardPane) toggleRow() {
 	row := tableRows(p.s.run.Store)[p.row]
 	switch {
 	case row.curve == "":
-		on := !p.hidden["reward/"+safety[0]] // the group: all as the first is not
+		on := !p.hidden[safety[0]] // the group: all as the first is not
 		for _, a := range safety {
-			p.hidden["reward/"+a] = on
+			p.hidden[a] = on
 		}
 	case row.color < 0:
-		p.chosen = max(slices.IndexFunc(p.specs, func(c chart.Spec) bool { return c.Lines[0].Column == row.curve }), 0)
+		p.chosen = max(slices.IndexFunc(p.specs, func(c chart.Spec) bool { return len(c.Lines) > 0 && c.Lines[0].Column == row.curve }), 0)
 	default:
-		p.hidden[row.curve] = !p.hidden[row.curve]
+		p.hidden[row.hides()] = !p.hidden[row.hides()]
 		p.chosen = 0
 	}
 }

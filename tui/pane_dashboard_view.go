@@ -201,7 +201,7 @@ func (p *dashboardPane) tableLine(r tableRow, chosen bool, c tableColumns, w int
 	swatch := " "
 	if r.curve != "" && r.color >= 0 {
 		swatch = st.FaintText.Render("·")
-		if !p.hidden[r.curve] {
+		if !p.hidden[r.hides()] {
 			swatch = st.Text.Foreground(st.Curve(r.color)).Render("━")
 		}
 	}
@@ -211,13 +211,13 @@ func (p *dashboardPane) tableLine(r tableRow, chosen bool, c tableColumns, w int
 		}
 		text := ""
 		if v == v {
-			text = words.Number(v, r.decimals) + unit
+			text = r.text(v) + unit
 		}
 		return fmt.Sprintf("%*s", width, text)
 	}
 	text := mark + swatch + " " + nameStyle.Render(widget.FitLine(strings.Repeat("  ", r.indent)+r.name, c.name-3))
-	text += st.FaintText.Render(cell(c.base, r.base, "")) + st.Bold.Render(cell(c.number, r.now, r.unit))
-	text += gainText(st, r.gain, r.decimals, c.number) + cell(c.heldOut, r.heldOut, "")
+	text += st.FaintText.Render(cell(c.base, r.base, r.unit())) + st.Bold.Render(cell(c.number, r.now, r.unit()))
+	text += gainText(st, &r, c.number) + cell(c.heldOut, r.heldOut, r.unit())
 	if c.fixed > 0 {
 		fixed := ""
 		if r.fixed == r.fixed {
@@ -237,19 +237,19 @@ func (s *shared) spark(values []float64, w, color int) string {
 	return s.styles.Text.Foreground(s.styles.Curve(color)).Render(strings.ReplaceAll(line, "█", "▇"))
 }
 
-// gainText is a gain with its sign; one that can be seen is colored.
-func gainText(st widget.Styles, v float64, decimals, w int) string {
-	text, style := words.Number(v, decimals), st.FaintText
+// gainText is a row's gain with its sign; one that counts is colored.
+func gainText(st widget.Styles, r *tableRow, w int) string {
+	text, style := r.text(r.gain), st.FaintText
 	switch {
-	case math.IsNaN(v):
+	case math.IsNaN(r.gain):
 		text = ""
-	case v > 0 && !strings.HasPrefix(text, "0.000"):
+	case r.gain > 0 && strings.Trim(text, "0.") != "":
 		text = "+" + text
 	}
-	switch {
-	case v >= visibleGain:
+	switch r.judge() {
+	case 1:
 		style = st.GoodText
-	case v <= -visibleGain:
+	case -1:
 		style = st.BadText
 	}
 	return style.Render(fmt.Sprintf("%*s", w, text))

@@ -39,7 +39,7 @@ func TestFix(t *testing.T) {
 		t.Errorf("the image under way is %+v", w.Drawing)
 	}
 	e.answer <- nil
-	d.shows("after", "repair 1 of 1", "0.750", "34.5 dB", "1.2 s")
+	d.shows("after", "repair 1 of 1", "25.0 %", "34.5 dB", "1.2 s")
 	want := run.FixRequest{GenerateRequest: run.GenerateRequest{Drawing: core.Drawing{Prompt: "a pirate waving on a beach", Seed: 7}}, Aspect: "artifacts", Box: p.box}
 	if len(e.fixes) != 1 || e.fixes[0] != want || math.Abs(p.box.Bottom-0.97) > 0.03 {
 		t.Errorf("asked %+v, want %+v", e.fixes, want)

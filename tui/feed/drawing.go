@@ -45,6 +45,19 @@ func (d Drawing) Draw(files *Cache, box render.Box, blocks bool) (image.Image, e
 	return enlarged(small, image.Pt(cols*box.Cell.X, rows*box.Cell.Y)), nil
 }
 
+// Bare reports whether a heatmap is to lie over the image and the run has none: of several aspects some may lack it.
+func (d Drawing) Bare(files *Cache) bool {
+	if d.Heat == "" {
+		return false
+	}
+	for path := range strings.SplitSeq(d.Heat, "\n") {
+		if _, err := files.Read(d.Folder, path); err == nil {
+			return false
+		}
+	}
+	return true
+}
+
 // plain reports whether nothing is laid over the image.
 func (d Drawing) plain() bool { return d.Heat == "" && d.Mask == "" && d.Box == (run.Box{}) }
 
@@ -76,8 +89,7 @@ func (d Drawing) drawAt(files *Cache, size image.Point) (image.Image, error) {
 	scaled := render.Scale(nil, img, img.Bounds(), size, false)
 	for path := range strings.SplitSeq(d.Heat, "\n") {
 		err := d.lay(files, path, scaled, func(o *render.Overlay, v []float32) { o.Heatmap = v })
-		one := !strings.Contains(d.Heat, "\n")
-		if err != nil && (one || !errors.Is(err, fs.ErrNotExist)) { // of several aspects some may have none
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // see Bare
 			return nil, err
 		}
 	}

@@ -176,7 +176,16 @@ func Adjustable(c core.Config) []string {
 func (o *Run) HeatFiles(reference string) string {
 	var files []string
 	for _, r := range o.Config.Reward {
-		files = append(files, path.Join(reference, "heat-"+r.Aspect+".png"))
+		files = append(files, path.Join(reference, run.HeatmapName(r.Aspect, false)+".png"))
+	}
+	return strings.Join(files, "\n")
+}
+
+// TunedHeatFiles are the heatmaps of a tuned image, one for each aspect, as drawing wants them.
+func (o *Run) TunedHeatFiles(image string) string {
+	var files []string
+	for _, r := range o.Config.Reward {
+		files = append(files, run.PictureHeatmap(image, run.HeatmapName(r.Aspect, false)))
 	}
 	return strings.Join(files, "\n")
 }

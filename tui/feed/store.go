@@ -121,8 +121,8 @@ func (s *Store) addStep(e *core.Event) {
 	}
 	s.numbers = t.Values(s.numbers[:0])
 	for i := range t.Aspects {
-		gain, heldOut := gains(&t.Aspects[i])
-		s.numbers = append(s.numbers, gain, heldOut)
+		g := gains(&t.Aspects[i])
+		s.numbers = append(s.numbers, g[:]...)
 	}
 	rows := s.Steps.Rows()
 	for i, v := range s.numbers {
@@ -142,8 +142,9 @@ func (s *Store) makeSinks(t *core.TrainStep) {
 	t.Numbers(func(m core.Metric, name string, _ float64) { to(name, m.Shown(1)) })
 	for i := range t.Aspects {
 		s.sunk = append(s.sunk, t.Aspects[i].Aspect)
-		to("gain/"+t.Aspects[i].Aspect, 1)
-		to("held_out_gain/"+t.Aspects[i].Aspect, 1)
+		for _, name := range gainNames {
+			to(name+t.Aspects[i].Aspect, 1)
+		}
 	}
 }
 
@@ -155,17 +156,25 @@ func (s *Store) addEvaluation(e *core.Event) {
 	core.AspectNumbers(v.Aspects, func(m core.Metric, name string, v float64) { s.Evaluations.set(name, m.Shown(v)) })
 	s.Evaluations.set("outside_psnr", v.OutsidePSNR)
 	for i := range v.Aspects {
-		gain, heldOut := gains(&v.Aspects[i])
-		s.Evaluations.set("gain/"+v.Aspects[i].Aspect, gain)
-		s.Evaluations.set("held_out_gain/"+v.Aspects[i].Aspect, heldOut)
+		for k, g := range gains(&v.Aspects[i]) {
+			s.Evaluations.set(gainNames[k]+v.Aspects[i].Aspect, g)
+		}
 	}
 }
 
-// gains are what tuning changed in the same images, by the judge of training and by the held-out judge: the difference
-// of their rewards, which varies far less from batch to batch than the rewards do. Their columns are gain/ASPECT and
-// held_out_gain/ASPECT.
-func gains(a *core.AspectScore) (gain, heldOut float64) {
-	return a.Reward - a.Base, a.HeldOut - a.BaseHeldOut
+// gainNames are the columns of gains, before the aspect.
+var gainNames = [4]string{"gain/", "held_out_gain/", "fewer/", "held_out_fewer/"}
+
+// gains are what tuning changed in the same images, by the judge of training and by the held-out judge: how much their
+// rewards rose, and by how many percent points faults are less probable. They vary far less from batch to batch than
+// what they are differences of.
+func gains(a *core.AspectScore) [4]float64 {
+	return [4]float64{a.Reward - a.Base, a.HeldOut - a.BaseHeldOut, 100 * (a.BaseFault - a.Fault), 100 * (a.BaseHeldOutFault - a.HeldOutFault)}
+}
+
+// KnowsFaults reports whether the judge of an aspect says how probable faults are.
+func (s *Store) KnowsFaults(aspect string) bool {
+	return len(s.Steps.Column("fault/"+aspect)) > 0 || len(s.Evaluations.Column("fault/"+aspect)) > 0
 }
 
 // noteAspects remembers aspects in the order in which they come up.
