@@ -8,6 +8,8 @@ type Config struct {
 		Config string `toml:"config"`
 		DType  string `toml:"dtype"`
 		Device string `toml:"device"`
+
+		KeepTextEncoder bool `toml:"keep_text_encoder"`
 	} `toml:"model"`
 
 	Sample Sampling `toml:"sample"`

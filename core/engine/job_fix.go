@@ -12,7 +12,7 @@ import (
 	"focusnfix/core"
 	"focusnfix/core/run"
 	"focusnfix/core/train"
-	"focusnfix/model/sd"
+	"focusnfix/model/backbone"
 	"focusnfix/model/torch"
 )
 
@@ -86,7 +86,7 @@ func (e *engine) fixOf(r run.FixRequest, region core.Mask) (train.Fix, error) {
 
 // showFix lets others see a repair under way. It does without where the image cannot be written.
 func (e *engine) showFix(step, of int, image torch.Tensor) {
-	data, err := encode(sd.Pictures(image)[0])
+	data, err := encode(backbone.Pictures(image)[0])
 	if err == nil {
 		err = e.Folder.WriteFile(preview, data)
 	}

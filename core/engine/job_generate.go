@@ -13,8 +13,8 @@ import (
 	"focusnfix/core"
 	"focusnfix/core/eval"
 	"focusnfix/core/run"
+	"focusnfix/model/backbone"
 	"focusnfix/model/scenes"
-	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 )
 
@@ -82,8 +82,8 @@ func (e *engine) generate(ctx context.Context, r core.Drawing) (result core.Prom
 
 // draw is one image, [1,3,H,W].
 func (e *engine) draw(ctx context.Context, r core.Drawing) (torch.Tensor, error) {
-	latents, err := e.session.Pipeline.Sample(ctx, sd.Request{
-		Wording: sd.Wording{
+	latents, err := backbone.Sample(ctx, e.session.Pipeline, backbone.Request{
+		Wording: backbone.Wording{
 			Prompts: []string{r.Prompt}, Negative: r.Negative, GuidanceScale: r.GuidanceScale,
 			Width: int64(r.Size.Width), Height: int64(r.Size.Height),
 		},
@@ -108,7 +108,7 @@ func (e *engine) savePrompt(r core.Drawing, base, tuned torch.Tensor, mask *core
 	if err != nil {
 		return core.PromptResult{}, err
 	}
-	pictures := map[string]image.Image{"base": sd.Pictures(base)[0], "tuned": sd.Pictures(tuned)[0], "mask": judged.Mask.Gray()}
+	pictures := map[string]image.Image{"base": backbone.Pictures(base)[0], "tuned": backbone.Pictures(tuned)[0], "mask": judged.Mask.Gray()}
 	for role, heat := range judged.Heatmaps {
 		name := run.HeatmapName(role.Aspect, role.HeldOut)
 		pictures[name], pictures[name+"-tuned"] = heat[0].Gray(), heat[1].Gray()

@@ -9,6 +9,7 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
+	"focusnfix/model/backbone"
 	"focusnfix/model/nn"
 	"focusnfix/model/nn/nntest"
 	"focusnfix/model/sd"
@@ -53,7 +54,7 @@ type tiny struct {
 func newTiny(t testing.TB) tiny {
 	t.Helper()
 	torchtest.Need(t)
-	p, err := sd.Load("../../model/sd/testdata/ref/sd1", sd.LoadOptions{Device: torchtest.Device(), DType: torch.Float32, Scheduler: "ddim"})
+	p, err := sd.Load("../../model/sd/testdata/ref/sd1", backbone.LoadOptions{Device: torchtest.Device(), DType: torch.Float32, Scheduler: "ddim"})
 	if err != nil {
 		t.Fatal(err)
 	}

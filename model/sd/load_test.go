@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
 	"focusnfix/model/weights"
@@ -143,7 +144,7 @@ func TestLoadRefuses(t *testing.T) {
 			dir := copyTiny(t, c.from)
 			c.damage(dir)
 			before := torch.Live()
-			p, err := Load(dir, LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
+			p, err := Load(dir, backbone.LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
 			if err == nil {
 				p.Close()
 				t.Fatal("loads")
@@ -163,7 +164,7 @@ func TestLoadRefuses(t *testing.T) {
 func TestLoadOptionsRefuse(t *testing.T) {
 	torchtest.Need(t)
 	ref := filepath.Join("testdata", "ref", "sd1")
-	for want, o := range map[string]LoadOptions{
+	for want, o := range map[string]backbone.LoadOptions{
 		"float16 does not run on the CPU":   {Device: torch.CPU, DType: torch.Float16},
 		`scheduler "lms" is unknown`:        {Device: torch.CPU, Scheduler: "lms"},
 		`prediction "x", want`:              {Device: torch.CPU, Prediction: "x"},
@@ -183,7 +184,7 @@ func TestLoadOptionsRefuse(t *testing.T) {
 func TestLoadOldScheduler(t *testing.T) {
 	dir := copyTiny(t, "sd2")
 	edit(t, `"steps_offset": 1,`, "", dir, "scheduler", "scheduler_config.json")
-	if string(draw(t, dir, LoadOptions{})) != string(draw(t, filepath.Join("testdata", "ref", "sd2"), LoadOptions{})) {
+	if string(draw(t, dir, backbone.LoadOptions{})) != string(draw(t, filepath.Join("testdata", "ref", "sd2"), backbone.LoadOptions{})) {
 		t.Error("draws another picture")
 	}
 }
@@ -194,7 +195,7 @@ func TestLoadMaps(t *testing.T) {
 		t.Skip("a file is mapped into the memory of the CPU")
 	}
 	dir := copyTiny(t, "sd1")
-	p, err := Load(dir, LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
+	p, err := Load(dir, backbone.LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
 	if err != nil {
 		t.Fatal(err)
 	}
