@@ -10,7 +10,15 @@ import (
 // Open loads the model in a diffusers folder or a single file, whatever its family.
 func Open(path string, o backbone.LoadOptions) (backbone.Model, error) {
 	if flow.Draws(path) {
-		return flow.Load(path, o)
+		return model(flow.Load(path, o))
 	}
-	return sd.Load(path, o)
+	return model(sd.Load(path, o))
+}
+
+// model keeps a nil pointer out of the interface.
+func model[M backbone.Model](m M, err error) (backbone.Model, error) {
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
 }

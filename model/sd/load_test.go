@@ -105,6 +105,9 @@ func TestLoadRefuses(t *testing.T) {
 			},
 			[]string{"is the SDXL refiner"},
 		},
+		{"VAE of SD 3", "sd1", func(dir string) {
+			edit(t, `"shift_factor": null`, `"shift_factor": 0.1`, dir, "vae", "config.json")
+		}, []string{"vae: shift_factor 0.1, which the pipelines of UNets do not read"}},
 		{"truncated shard", "sdxl", func(dir string) {
 			shard := filepath.Join(dir, "unet", "diffusion_pytorch_model-00002-of-00003.safetensors")
 			if err := os.Truncate(shard, 100_000); err != nil {
@@ -127,7 +130,7 @@ func TestLoadRefuses(t *testing.T) {
 		}, []string{"attn2.to_k.weight: shape [16,16], want [16,24]"}},
 		{
 			"not a pipeline", "sd1", func(dir string) { edit(t, `"StableDiffusionPipeline"`, `"FluxPipeline"`, dir, "model_index.json") },
-			[]string{`model_index.json: _class_name: "FluxPipeline" is not supported, want StableDiffusionPipeline`},
+			[]string{`model_index.json: _class_name: "FluxPipeline" is a model of FLUX, want one of`},
 		},
 		{"no encoder", "sd1", func(dir string) {
 			if err := os.RemoveAll(filepath.Join(dir, "text_encoder")); err != nil {
