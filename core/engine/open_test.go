@@ -238,3 +238,21 @@ func TestOldCheckpointLoads(t *testing.T) {
 		t.Errorf("the reference of %+v is looked for in %s, want the older run's 8f5c780f5ab91dd4", drawn, name)
 	}
 }
+
+// TestReadPrompts: the held-out prompts of a list, every line of a file once, and no file.
+func TestReadPrompts(t *testing.T) {
+	_, heldOut, err := presets.Prompts("scenes-violence")
+	if got, failed := ReadPrompts("scenes-violence"); err != nil || failed != nil || !slices.Equal(got, heldOut) {
+		t.Errorf("of a list: %d prompts (%v), want its %d held-out ones (%v)", len(got), failed, len(heldOut), err)
+	}
+	path := filepath.Join(t.TempDir(), "mine.txt")
+	if err := os.WriteFile(path, []byte("# mine\na fox\na hen\n\na fox\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ReadPrompts(path); err != nil || !slices.Equal(got, []string{"a fox", "a hen"}) {
+		t.Errorf("of a file: %q (%v)", got, err)
+	}
+	if _, err := ReadPrompts("zebra"); err == nil || !strings.HasPrefix(err.Error(), `no file "zebra"; want a text file or one of`) {
+		t.Errorf("no file: %v", err)
+	}
+}
