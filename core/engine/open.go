@@ -223,6 +223,12 @@ func modelFolder(path string) (string, error) {
 
 func loadModel(folder string, c core.Config, warn func(string)) (*sd.Pipeline, error) {
 	o := sd.LoadOptions{Scheduler: c.Sample.Scheduler, Config: c.Model.Config, Warn: warn}
+	if c.Model.Prediction != "auto" {
+		o.Prediction = c.Model.Prediction
+	}
+	if on := c.Model.ZeroSNR == "on"; on || c.Model.ZeroSNR == "off" {
+		o.ZeroSNR = &on
+	}
 	if c.Model.Device != "auto" {
 		o.Device = torch.Device(c.Model.Device)
 	}

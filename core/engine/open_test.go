@@ -63,6 +63,20 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// What the model predicts and how guidance is rescaled are settings of a run.
+func TestPredictionIsASetting(t *testing.T) {
+	c := tinyConfig(t)
+	c.Model.Prediction, c.Model.ZeroSNR, c.Sample.GuidanceRescale = "v_prediction", "on", 0.7
+	s := openTiny(t, c)
+	scheduler := s.Pipeline.Scheduler
+	if scheduler.PredictionType != "v_prediction" || !scheduler.RescaleBetasToZero || scheduler.TimestepSpacing != "trailing" {
+		t.Errorf("scheduler %+v, want v-prediction, rescaled betas and trailing timesteps", scheduler)
+	}
+	if s.Options.Sampling.GuidanceRescale != 0.7 {
+		t.Errorf("guidance is rescaled by %g, want 0.7", s.Options.Sampling.GuidanceRescale)
+	}
+}
+
 // Images for evaluation come from held-out prompts, each with a seed of its own that no training has.
 func TestHeldOutPairs(t *testing.T) {
 	s := &Session{HeldOut: []string{"a", "b"}, Options: train.Options{Seed: 3}}
