@@ -42,6 +42,8 @@ type Status struct {
 	Preview string `json:"preview,omitempty"` // the picture of a fix as it is now, from the run folder
 	Device  string `json:"device,omitempty"`
 	Version string `json:"version,omitempty"`
+
+	GPUs []core.GPU `json:"gpus,omitempty"` // that the engine may use, as of the last seconds; none on a CPU
 }
 
 // GenerateRequest is a prompt to draw. Zero values of the sampling are the run's own; a prompt is required.

@@ -96,7 +96,8 @@ func (s *sampler) begin(pairs []core.Pair) (st start, err error) {
 	width, height := int64(s.sampling.Size.Width), int64(s.sampling.Size.Height)
 	torch.NoGrad(func() {
 		st.conditioning, err = s.pipeline.Condition(backbone.Wording{
-			Prompts: st.prompts, Negative: s.negative, GuidanceScale: s.sampling.GuidanceScale, Width: width, Height: height,
+			Prompts: st.prompts, Negative: s.negative, GuidanceScale: s.sampling.GuidanceScale,
+			GuidanceRescale: s.sampling.GuidanceRescale, Width: width, Height: height,
 		})
 		if err == nil {
 			st.latents, st.noise, err = backbone.Noise(s.pipeline, seeds, s.shape, s.scheduler)
