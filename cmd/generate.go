@@ -28,7 +28,6 @@ type generateFlags struct {
 	sampling          core.Sampling // its scheduler is the model's
 	count             int
 	batch, clipSkip   int
-	rescale           float64 // of guidance
 	size, out         string
 	strength          float64 // of that run's LoRA weights
 	ofRun             string  // whose newest checkpoint and model to draw with
@@ -73,7 +72,7 @@ func newGenerate() *cobra.Command {
 	f.IntVar(&g.sampling.NumSteps, "steps", 30, "denoise in `N` steps")
 	f.Float64Var(&g.sampling.GuidanceScale, "guidance", 7.5, "classifier-free guidance of scale `W`; 1 is none")
 	f.Float64Var(&g.sampling.Eta, "eta", 0, "noise `ETA` of DDIM: 0 is deterministic, 1 as noisy as DDPM")
-	f.Float64Var(&g.rescale, "guidance-rescale", 0, "restore the contrast of unguided images by the share `PHI`, 0 to 1; zero-SNR models like 0.7")
+	f.Float64Var(&g.sampling.GuidanceRescale, "guidance-rescale", 0, "restore the contrast of unguided images by the share `PHI`, 0 to 1; zero-SNR models like 0.7")
 	f.IntVar(&g.clipSkip, "clip-skip", 0, "leave out the last `N` layers of the text encoder")
 	f.StringVar(&g.size, "size", "", "draw `WxH` pixels (default: what the model was trained on)")
 	f.IntVarP(&g.count, "count", "n", 1, "draw `N` images")
@@ -179,6 +178,8 @@ func (g *generateFlags) suitConfig() error {
 	}
 	g.model.path = c.Model.Path
 	g.model.config = cmp.Or(g.model.config, c.Model.Config)
+	g.model.prediction = cmp.Or(g.model.prediction, unlessAuto(c.Model.Prediction))
+	g.model.zeroSNR = cmp.Or(g.model.zeroSNR, zeroSNR(c))
 	g.model.dtype = cmp.Or(g.model.dtype, unlessAuto(c.Model.DType))
 	g.model.device = cmp.Or(g.model.device, unlessAuto(c.Model.Device))
 	return nil
@@ -224,13 +225,13 @@ func (g *generateFlags) validate() error {
 
 // samplingFlag is the flag of a key of the sampling.
 func samplingFlag(key string) string {
-	return map[string]string{"num_steps": "--steps", "guidance_scale": "--guidance", "eta": "--eta", "size": "--size"}[key]
+	return map[string]string{"num_steps": "--steps", "guidance_scale": "--guidance", "guidance_rescale": "--guidance-rescale", "eta": "--eta", "size": "--size"}[key]
 }
 
 func (g *generateFlags) request(prompt string, first, n int) sd.Request {
 	r := sd.Request{
 		Wording: sd.Wording{
-			Negative: g.negative, GuidanceScale: g.sampling.GuidanceScale, GuidanceRescale: g.rescale, ClipSkip: g.clipSkip,
+			Negative: g.negative, GuidanceScale: g.sampling.GuidanceScale, GuidanceRescale: g.sampling.GuidanceRescale, ClipSkip: g.clipSkip,
 			Width: int64(g.sampling.Size.Width), Height: int64(g.sampling.Size.Height),
 		},
 		NumSteps: g.sampling.NumSteps, Eta: g.sampling.Eta,

@@ -26,6 +26,8 @@ type rule struct {
 var rules = []rule{
 	{name: "model.path", doc: `"builtin:scenes", a diffusers folder, or a single .safetensors file.`},
 	{name: "model.config", doc: "Diffusers folder of the same kind of model, from which a single file takes its\nconfiguration and tokenizer."},
+	{name: "model.prediction", doc: "What the UNet predicts. Auto is what the model says; a single file that says nothing predicts\nepsilon, and v-prediction models draw noise then.", options: []string{"auto", "epsilon", "v_prediction", "sample"}},
+	{name: "model.zero_snr", doc: "Whether the noise ends at zero signal: rescaled betas and trailing timesteps. Auto is what the\nmodel says.", options: []string{"auto", "on", "off"}},
 	{name: "model.dtype", doc: "Data type of the frozen weights; LoRA is always trained in float32. Auto is float16 on a GPU,\nfloat32 on the CPU.", options: []string{"auto", "float32", "bfloat16", "float16"}},
 	{name: "model.device", doc: `"auto" (the first GPU, or the CPU), "cpu", "cuda" or "cuda:1".`},
 
@@ -36,6 +38,7 @@ var rules = []rule{
 	}},
 	{name: "sample.num_steps", doc: "Denoising steps of one image: more is finer, and takes time in proportion.", min: 1, max: 999},
 	{name: "sample.guidance_scale", doc: "How closely images follow the prompt. Above 1 each denoising step takes two passes.", min: 0, max: 50},
+	{name: "sample.guidance_rescale", doc: "Share by which guided outputs get the contrast of unguided ones back; models with zero_snr\nlike 0.7.", min: 0, max: 1},
 	{name: "sample.eta", doc: "DDIM's noise: 0 is deterministic, 1 as noisy as DDPM.", min: 0, max: 1},
 	{name: "sample.size", doc: "Width and height in pixels, \"512x768\"; multiples of 8. Empty is what the model was\ntrained on."},
 

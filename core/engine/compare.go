@@ -23,6 +23,7 @@ type Compare struct {
 	Pictures int         // faulty images of the base model that are wanted
 	Shown    int         // rows of the sheet
 	Strength float64     // of the LoRA weights of Runs: 1 is as trained, which 0 stands for
+	Prompts  []string    // drawn in turn; nil are the first run's held-out ones
 
 	Warn     func(line string)
 	Progress func(what string, done, of int) // may be nil
@@ -70,6 +71,9 @@ func (c Compare) Do(ctx context.Context) (*eval.Comparison, error) {
 		return nil, err
 	}
 	defer s.Close()
+	if c.Prompts != nil {
+		s.HeldOut = c.Prompts
+	}
 	others, err := s.OtherJudges()
 	if err != nil {
 		return nil, err

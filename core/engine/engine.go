@@ -206,9 +206,9 @@ func (e *engine) load() (err error) {
 		}
 		e.written = newest.Step
 	}
-	e.device = newMeter(e.session.Pipeline.Device())
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
+	e.device = newMeter(e.session.Pipeline.Device())
 	e.info.Device, e.info.Libtorch, e.info.ModelHash = string(e.session.Pipeline.Device()), torch.Version(), e.session.Options.Model
 	e.info.PromptsHash = e.session.PromptsHash
 	e.info.Steps, e.status.Steps, e.status.Device = c.Train.Steps, c.Train.Steps, e.info.Device

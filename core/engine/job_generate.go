@@ -87,7 +87,7 @@ func (e *engine) generate(ctx context.Context, r core.Drawing) (result core.Prom
 func (e *engine) draw(ctx context.Context, r core.Drawing) (torch.Tensor, error) {
 	latents, err := e.session.Pipeline.Sample(ctx, sd.Request{
 		Wording: sd.Wording{
-			Prompts: []string{r.Prompt}, Negative: r.Negative, GuidanceScale: r.GuidanceScale,
+			Prompts: []string{r.Prompt}, Negative: r.Negative, GuidanceScale: r.GuidanceScale, GuidanceRescale: r.GuidanceRescale,
 			Width: int64(r.Size.Width), Height: int64(r.Size.Height),
 		},
 		Seeds: []uint64{r.Seed}, NumSteps: r.NumSteps, Eta: r.Eta,

@@ -158,23 +158,50 @@ func readPrompts(name string) (training, heldOut []string, err error) {
 	if slices.Contains(presets.PromptLists(), name) {
 		return presets.Prompts(name)
 	}
-	text, err := os.ReadFile(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil, fmt.Errorf("train.prompts: no file %q; want a text file or one of %s", name, strings.Join(presets.PromptLists(), ", "))
-	case err != nil:
+	training, heldOut, err = readPromptFile(name)
+	if err != nil {
 		return nil, nil, fmt.Errorf("train.prompts: %w", err)
-	}
-	if training, heldOut, err = presets.ParsePrompts(text); err != nil {
-		return nil, nil, fmt.Errorf("train.prompts: %s: %w", name, err)
-	}
-	for _, prompt := range slices.Concat(training, heldOut) {
-		if core.Clean(prompt) != prompt { // it is printed wherever the run is shown
-			return nil, nil, fmt.Errorf("train.prompts: %s: %q has control characters; remove them", name, prompt)
-		}
 	}
 	if len(heldOut) == 0 {
 		return nil, nil, fmt.Errorf("train.prompts: %s: no prompt after %q; leave the line out to keep every tenth prompt", name, "[held out]")
+	}
+	return training, heldOut, nil
+}
+
+// ReadPrompts are the prompts that images are compared on: the held-out ones of a list that comes with the program,
+// or all that a text file has.
+func ReadPrompts(name string) (prompts []string, err error) {
+	if slices.Contains(presets.PromptLists(), name) {
+		_, prompts, err = presets.Prompts(name)
+		return prompts, err
+	}
+	training, heldOut, err := readPromptFile(name)
+	if err != nil {
+		return nil, err
+	}
+	for _, prompt := range slices.Concat(training, heldOut) {
+		if !slices.Contains(prompts, prompt) { // a short list is both
+			prompts = append(prompts, prompt)
+		}
+	}
+	return prompts, nil
+}
+
+func readPromptFile(name string) (training, heldOut []string, err error) {
+	text, err := os.ReadFile(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, fmt.Errorf("no file %q; want a text file or one of %s", name, strings.Join(presets.PromptLists(), ", "))
+	case err != nil:
+		return nil, nil, err
+	}
+	if training, heldOut, err = presets.ParsePrompts(text); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	for _, prompt := range slices.Concat(training, heldOut) {
+		if core.Clean(prompt) != prompt { // it is printed wherever the run is shown
+			return nil, nil, fmt.Errorf("%s: %q has control characters; remove them", name, prompt)
+		}
 	}
 	return training, heldOut, nil
 }
@@ -196,6 +223,12 @@ func modelFolder(path string) (string, error) {
 
 func loadModel(folder string, c core.Config, warn func(string)) (*sd.Pipeline, error) {
 	o := sd.LoadOptions{Scheduler: c.Sample.Scheduler, Config: c.Model.Config, Warn: warn}
+	if c.Model.Prediction != "auto" {
+		o.Prediction = c.Model.Prediction
+	}
+	if on := c.Model.ZeroSNR == "on"; on || c.Model.ZeroSNR == "off" {
+		o.ZeroSNR = &on
+	}
 	if c.Model.Device != "auto" {
 		o.Device = torch.Device(c.Model.Device)
 	}

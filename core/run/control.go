@@ -47,6 +47,8 @@ type Status struct {
 	Frame   *Frame `json:"frame,omitempty"`   // what was measured of it
 	Device  string `json:"device,omitempty"`
 	Version string `json:"version,omitempty"`
+
+	GPUs []core.GPU `json:"gpus,omitempty"` // that the engine may use, as of the last seconds; none on a CPU
 }
 
 // Frame is an image of a fix under way: core.FixStep, in which a number may be missing.

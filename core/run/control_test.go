@@ -108,7 +108,7 @@ func TestEveryCommand(t *testing.T) {
 	info, _ := f.Info()
 	c, ctx := serve(t, f, r), t.Context()
 	status, err := c.Status(ctx)
-	if err != nil || status != (Status{Run: info.ID, State: Running, Step: 3, Steps: 60, Busy: "step"}) {
+	if err != nil || !reflect.DeepEqual(status, Status{Run: info.ID, State: Running, Step: 3, Steps: 60, Busy: "step"}) {
 		t.Errorf("status: %+v, %v", status, err)
 	}
 	path, err := c.Checkpoint(ctx)

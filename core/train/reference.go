@@ -220,6 +220,7 @@ type keyedSampling struct {
 	GuidanceScale, Eta float64
 	Negative           string
 	Width, Height      int
+	GuidanceRescale    float64 `json:",omitempty"`
 }
 
 // key names everything that a pair's latents and heatmaps depend on, as a short hash. The mask rule is not part
@@ -236,7 +237,7 @@ func (r *References) key(p core.Pair) string {
 		Scheduler sd.SchedulerConfig
 		Pair      core.Pair
 		Rewards   map[string]string
-	}{r.model, keyedSampling{s.NumSteps, s.GuidanceScale, s.Eta, r.sampler.negative, s.Size.Width, s.Size.Height}, r.sampler.pipeline.Scheduler, p, rewards})
+	}{r.model, keyedSampling{s.NumSteps, s.GuidanceScale, s.Eta, r.sampler.negative, s.Size.Width, s.Size.Height, s.GuidanceRescale}, r.sampler.pipeline.Scheduler, p, rewards})
 	if err != nil {
 		panic(err) // plain structs of numbers and strings
 	}

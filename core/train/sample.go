@@ -94,7 +94,8 @@ func (s *sampler) begin(pairs []core.Pair) (st start, err error) {
 	width, height := int64(s.sampling.Size.Width), int64(s.sampling.Size.Height)
 	torch.NoGrad(func() {
 		st.conditioning, err = s.pipeline.Condition(sd.Wording{
-			Prompts: st.prompts, Negative: s.negative, GuidanceScale: s.sampling.GuidanceScale, Width: width, Height: height,
+			Prompts: st.prompts, Negative: s.negative, GuidanceScale: s.sampling.GuidanceScale,
+			GuidanceRescale: s.sampling.GuidanceRescale, Width: width, Height: height,
 		})
 		if err == nil {
 			st.latents, st.noise, err = s.pipeline.Noise(seeds, width, height, s.scheduler)

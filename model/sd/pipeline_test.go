@@ -303,7 +303,7 @@ func TestPipelineGradient(t *testing.T) {
 				t.Errorf("no gradient reaches %s", names[i])
 				continue
 			}
-			directions[i] = g.Randn(torch.Float32, matrices[i].Shape()...)
+			directions[i] = torchtest.Place(g.Randn(torch.Float32, matrices[i].Shape()...))
 			slope += grads[i].Mul(directions[i]).Sum().Item()
 		}
 		at := func(h float64) float64 {

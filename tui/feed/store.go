@@ -34,6 +34,8 @@ type Store struct {
 	Prompts        []core.Event           // results of quick prompts, the oldest first
 	Fixes          []core.Event           // repairs, the oldest first
 
+	GPUs []core.GPU // as the newest device event has them
+
 	state, Doing string // the newest state event's state and message
 
 	Lost    int // lines that could not be read
@@ -55,6 +57,10 @@ func (s *Store) Add(e *core.Event) {
 	}
 	if e.Kind == "pictures" {
 		s.addPictures(e.Step, e.Pictures)
+		return
+	}
+	if e.Kind == "device" {
+		s.GPUs = e.GPUs
 		return
 	}
 	if e.Kind == "state" {
