@@ -24,11 +24,7 @@ import (
 // The json tags are the names in the file, whose rules are those of [structCodec].
 type Event struct {
 	Time time.Time `json:"time"` // UTC, to the microsecond
-<<<<<<< HEAD
-	Kind string    `json:"kind"` // state, step, pictures, checkpoint, evaluation, alarm, control, prompt or fix
-=======
-	Kind string    `json:"kind"` // state, step, pictures, checkpoint, evaluation, alarm, control, prompt or device
->>>>>>> main
+	Kind string    `json:"kind"` // state, step, pictures, checkpoint, evaluation, alarm, control, prompt, fix or device
 	Step int       `json:"step"` // updates done so far
 
 	State      string        `json:"state"`   // running, paused, done, stopped or failed
@@ -40,11 +36,8 @@ type Event struct {
 	Alarm      *Alarm        `json:"alarm"`
 	Control    *Control      `json:"control"`
 	Prompt     *PromptResult `json:"prompt"`
-<<<<<<< HEAD
 	Fix        *FixResult    `json:"fix"`
-=======
 	GPUs       []GPU         `json:"gpus"` // all that this process may use
->>>>>>> main
 }
 
 // TrainStep is what one update measured, averaged over its images. A number and its tags are one metric:
