@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"focusnfix/core"
 	"focusnfix/model/backbone"
@@ -37,7 +38,8 @@ type sampler struct {
 	copies        int      // of DRaFT-LV
 	limits        limits
 	scale         lossScale
-	peaks         *Peaks // of memory, if they are measured
+	peaks         *Peaks      // of memory, if they are measured
+	cancelled     func() bool // asked before each denoising step; nil is never
 }
 
 func newSampler(p backbone.Model, s core.Sampling, gradient Gradient, backpropSteps int) (*sampler, error) {
@@ -113,10 +115,18 @@ func (s *sampler) output(st start, i int, latents torch.Tensor) torch.Tensor {
 
 // denoise is step i: latents to latents, [B,C,h,w].
 func (s *sampler) denoise(st start, i int, latents torch.Tensor) torch.Tensor {
+	s.giveUp()
 	return torch.Scope(func() torch.Tensor {
 		next, _ := s.scheduler.Step(i, latents, s.output(st, i, latents), nil, st.noise[i])
 		return next
 	})
+}
+
+// giveUp ends what is drawn by a panic, as operators fail, once it is cancelled.
+func (s *sampler) giveUp() {
+	if s.cancelled != nil && s.cancelled() {
+		panic(&torch.Error{Op: "denoise", Message: "cancelled"})
+	}
 }
 
 // walk is a batch as far as it is drawn without recording.
@@ -126,15 +136,20 @@ type walk struct {
 }
 
 // rollout draws what is not recorded: the first steps, or all of them if the gradient is sparse.
-func (s *sampler) rollout(st start) (w walk) {
+func (s *sampler) rollout(st start) walk {
 	n := s.scheduler.Len()
 	if s.gradient != Sparse {
 		n -= s.backpropSteps
 	}
-	w = walk{st, []torch.Tensor{st.latents}}
+	return s.advance(walk{st, []torch.Tensor{st.latents}}, n)
+}
+
+// advance draws a walk on to before step n, without recording. The walk that it was given stays.
+func (s *sampler) advance(w walk, n int) walk {
+	w.latents = slices.Clone(w.latents)
 	torch.NoGrad(func() {
-		for i := range n {
-			w.latents = append(w.latents, s.denoise(st, i, w.latents[i]))
+		for i := len(w.latents) - 1; i < n; i++ {
+			w.latents = append(w.latents, s.denoise(w.start, i, w.latents[i]))
 		}
 	})
 	return w

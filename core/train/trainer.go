@@ -96,11 +96,7 @@ func New(p backbone.Model, o Options) (*Trainer, error) {
 	if t.References, err = NewReferences(p, o.Sampling, o.Aspects, o.Model, o.ReferenceDir, o.Workers); err != nil {
 		return nil, err
 	}
-	want, err := p.LoRATargets(o.Targets)
-	if err != nil {
-		return nil, err
-	}
-	if t.adapter, err = nn.NewAdapter(p.Params(p.About().Network), o.Rank, o.Alpha, o.Seed, want); err != nil {
+	if t.adapter, err = backbone.NewAdapter(p, o.Rank, o.Alpha, o.Seed, o.Targets); err != nil {
 		return nil, err
 	}
 	t.workers, t.References.adapter, t.References.tuned = t.References.workers, t.adapter, t.Averaged
