@@ -15,7 +15,7 @@ import (
 
 // EventReader reads the lines of a log, one after the other. The zero value is ready.
 type EventReader struct {
-	shapes []*shape // at most maxShapes, the one used last first
+	shapes []*lineShape // at most maxLineShapes, the one used last first
 	values []float64
 	day    string    // "2026-11-24T"
 	dawn   time.Time // when that day began
@@ -24,14 +24,14 @@ type EventReader struct {
 	scores []AspectScore
 }
 
-// maxShapes is how many shapes are known at once: steps with and without what is measured now and then.
-const maxShapes = 4
+// maxLineShapes is how many shapes are known at once: steps with and without what is measured now and then.
+const maxLineShapes = 4
 
 // slabSteps is how many steps are allocated at once.
 const slabSteps = 256
 
-// shape is the line of a training step without its numbers.
-type shape struct {
+// lineShape is the line of a training step without its numbers.
+type lineShape struct {
 	texts   []string // before each number, and after the last
 	slots   []slot
 	aspects []string
@@ -66,14 +66,14 @@ func (r *EventReader) Parse(line []byte, e *Event) error {
 	err := e.ParseJSON(line)
 	if err == nil && e.Kind == "step" && e.Train != nil {
 		if s := learn(line); s != nil {
-			r.shapes = slices.Insert(r.shapes[:min(len(r.shapes), maxShapes-1)], 0, s)
+			r.shapes = slices.Insert(r.shapes[:min(len(r.shapes), maxLineShapes-1)], 0, s)
 		}
 	}
 	return err
 }
 
 // match reads a line that has the shape; otherwise it returns false and e is as before.
-func (r *EventReader) match(s *shape, line []byte, e *Event) bool {
+func (r *EventReader) match(s *lineShape, line []byte, e *Event) bool {
 	at := 0
 	r.values = r.values[:0]
 	var when time.Time
@@ -108,7 +108,7 @@ func (r *EventReader) match(s *shape, line []byte, e *Event) bool {
 }
 
 // fill puts the values that match has read where they belong.
-func (r *EventReader) fill(s *shape, e *Event) {
+func (r *EventReader) fill(s *lineShape, e *Event) {
 	step := reflect.ValueOf(e.Train).Elem()
 	for i, slot := range s.slots {
 		switch v := r.values[i]; slot.as {
@@ -128,7 +128,7 @@ var (
 )
 
 // step is a step of the shape in which no number is known yet.
-func (r *EventReader) step(s *shape) *TrainStep {
+func (r *EventReader) step(s *lineShape) *TrainStep {
 	if len(r.steps) == 0 {
 		r.steps = make([]TrainStep, slabSteps)
 	}
@@ -185,8 +185,8 @@ func digits(text []byte) int {
 // errShapeless is the error of a line that is not learned: it has keys twice, or of another kind than numbers.
 var errShapeless = errors.New("no shape")
 
-// learn returns the shape of a step's line that ParseJSON has accepted, or nil.
-func learn(line []byte) *shape {
+// learn returns the lineShape of a step's line that ParseJSON has accepted, or nil.
+func learn(line []byte) *lineShape {
 	l := learner{scanner: scanner{text: line}}
 	if l.event() != nil {
 		return nil
@@ -198,7 +198,7 @@ func learn(line []byte) *shape {
 // learner reads a line and notes where its numbers are.
 type learner struct {
 	scanner
-	shape shape
+	shape lineShape
 	from  int // behind the last number
 }
 
