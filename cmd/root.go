@@ -70,7 +70,7 @@ func newRoot() *cobra.Command {
 	add(groupImages, newGenerate(), newView())
 	add(groupModels, newPull(), newCheck(), newConvert(), newExport())
 	add(groupMachine, newDoctor())
-	add("", newEngine(), newScenes(), newPretrain(), newMan())
+	add("", newRelay(), newEngine(), newScenes(), newPretrain(), newMan())
 	addScreen(root)
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
