@@ -6,6 +6,7 @@ import (
 	"compress/flate"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -215,7 +216,11 @@ func (c *copied) publish(keeper *run.Process) error {
 	if info.ID == "" {
 		return fmt.Errorf("%s: no run.json yet", c.folder.Dir)
 	}
-	return c.folder.SetInfo(info)
+	text, err := json.MarshalIndent(info, "", "  ")
+	if err != nil {
+		return err
+	}
+	return c.folder.WriteFile(followed[0], append(text, '\n')) // need not last through a loss of power
 }
 
 // positions are how much is here of each log.

@@ -59,8 +59,9 @@ func connect(ctx context.Context, o Options, ask bool) (*link, error) {
 	buffered := bufio.NewReaderSize(conn, 64<<10)
 	number, version, before, err := readGreeting(buffered, farEnd)
 	if err != nil {
+		why := conn.Why()
 		l.close()
-		return nil, o.noRelay(conn.Why(), before, ctx.Err())
+		return nil, o.noRelay(why, before, ctx.Err())
 	}
 	if number != protocol {
 		l.close()

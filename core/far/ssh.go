@@ -121,8 +121,8 @@ func (c *sshConn) Why() error {
 		return errors.New("focusnfix there is too old: it has no relay; install the same version on both")
 	case last != "":
 		return errors.New(last)
-	case c.err != nil:
-		return fmt.Errorf("ssh ended: %w", c.err)
+	case exit != nil && exit.ExitCode() > 0:
+		return fmt.Errorf("ssh ended: %w", exit)
 	}
 	return nil
 }
