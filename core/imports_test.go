@@ -20,6 +20,7 @@ var mayImport = map[string][]string{
 	"core/words":            {"core", "core/run"},
 	"core/run":              {"core"},
 	"core/far":              {"core", "core/run"},
+	"core/report":           {"core", "core/run", "core/words", "render"},
 	"core/eval":             {"core", "model/..."},
 	"core/train":            {"core", "core/eval", "model/..."},
 	"core/engine":           {"core", "core/eval", "core/run", "core/train", "model/...", "presets"},
