@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,7 @@ import (
 type evalFlags struct {
 	runs            runsFlag
 	against, out    string
+	prompts         string
 	checkpoint      int
 	pictures, shown int
 	strength        float64
@@ -58,6 +60,7 @@ func newEval() *cobra.Command {
 	f.IntVar(&e.checkpoint, "checkpoint", 0, "evaluate the checkpoint of step `N` (default: the newest)")
 	f.Float64Var(&e.strength, "strength", 1, strengthHelp)
 	f.IntVar(&e.pictures, "pictures", 100, "draw until `N` base images are faulty")
+	f.StringVar(&e.prompts, "prompts", "", "draw the prompts of `FILE`, one per line, or a list's held-out ones (default: the run's)")
 	f.IntVar(&e.shown, "show", 8, "show `N` images on the sheet")
 	f.StringVarP(&e.out, "out", "o", "", "write the JSON file and the sheet to `DIR` (default: the first run's folder)")
 	f.BoolVar(&e.asJSON, "json", false, "print JSON instead of the table")
@@ -91,6 +94,7 @@ func (e *evalFlags) run(c *cobra.Command, names []string) error {
 	if err != nil {
 		return err
 	}
+	result.Prompts = e.prompts
 	text, err := json.MarshalIndent(result, "", "  ")
 	if err != nil {
 		return err
@@ -111,6 +115,11 @@ func (e *evalFlags) run(c *cobra.Command, names []string) error {
 // prepare finds the runs and their checkpoints.
 func (e *evalFlags) prepare(names []string) (c engine.Compare, err error) {
 	c.Pictures, c.Shown, c.Strength = e.pictures, e.shown, e.strength
+	if e.prompts != "" {
+		if c.Prompts, err = engine.ReadPrompts(e.prompts); err != nil {
+			return c, fmt.Errorf("--prompts: %w", err)
+		}
+	}
 	for _, name := range names {
 		f, err := run.Find(e.runs.dir(), name)
 		if err != nil {
@@ -159,6 +168,9 @@ func (e *evalFlags) save(c engine.Compare, result *eval.Comparison, text []byte)
 	name := fmt.Sprintf("evaluation-step-%06d", first.Checkpoint.Step)
 	if c.Strength != 1 && c.Strength != 0 {
 		name += fmt.Sprintf("-strength-%g", c.Strength)
+	}
+	if e.prompts != "" {
+		name += "-on-" + strings.TrimSuffix(filepath.Base(e.prompts), filepath.Ext(e.prompts))
 	}
 	for _, t := range c.Runs[1:] {
 		name += "-with-" + t.Run.Name()

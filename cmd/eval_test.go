@@ -71,14 +71,14 @@ func TestComparisonTable(t *testing.T) {
 // TestComparisonFiles: the numbers read back, and the sheet has labels, base, heat, mask, and two columns a tuning.
 func TestComparisonFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
-	e, r := evalFlags{out: dir}, testComparison()
+	e, r := evalFlags{out: dir, prompts: "lists/fresh.txt"}, testComparison()
 	text, err := json.Marshal(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	against := run.Folder{Dir: "runs/draft"}
 	saved, err := e.save(engine.Compare{Runs: []engine.Tuned{{Checkpoint: run.Checkpoint{Step: 60}}}, Against: &against}, r, text)
-	if err != nil || len(saved) != 2 || filepath.Base(saved[0]) != "evaluation-step-000060-against-draft.json" {
+	if err != nil || len(saved) != 2 || filepath.Base(saved[0]) != "evaluation-step-000060-on-fresh-against-draft.json" {
 		t.Fatalf("%v %v", saved, err)
 	}
 	data, err := os.ReadFile(saved[0])

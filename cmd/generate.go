@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"focusnfix/core"
+	"focusnfix/model/backbone"
 	"focusnfix/model/scenes"
-	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/tui/picture"
 )
@@ -28,7 +28,6 @@ type generateFlags struct {
 	sampling          core.Sampling // its scheduler is the model's
 	count             int
 	batch, clipSkip   int
-	rescale           float64 // of guidance
 	size, out         string
 	strength          float64 // of that run's LoRA weights
 	ofRun             string  // whose newest checkpoint and model to draw with
@@ -73,7 +72,7 @@ func newGenerate() *cobra.Command {
 	f.IntVar(&g.sampling.NumSteps, "steps", 30, "denoise in `N` steps")
 	f.Float64Var(&g.sampling.GuidanceScale, "guidance", 7.5, "classifier-free guidance of scale `W`; 1 is none")
 	f.Float64Var(&g.sampling.Eta, "eta", 0, "noise `ETA` of DDIM: 0 is deterministic, 1 as noisy as DDPM")
-	f.Float64Var(&g.rescale, "guidance-rescale", 0, "restore the contrast of unguided images by the share `PHI`, 0 to 1; zero-SNR models like 0.7")
+	f.Float64Var(&g.sampling.GuidanceRescale, "guidance-rescale", 0, "restore the contrast of unguided images by the share `PHI`, 0 to 1; zero-SNR models like 0.7")
 	f.IntVar(&g.clipSkip, "clip-skip", 0, "leave out the last `N` layers of the text encoder")
 	f.StringVar(&g.size, "size", "", "draw `WxH` pixels (default: what the model was trained on)")
 	f.IntVarP(&g.count, "count", "n", 1, "draw `N` images")
@@ -98,7 +97,7 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 	if err := prepareOut(g.out); err != nil {
 		return err
 	}
-	p, err := g.model.openPainter(c.ErrOrStderr())
+	p, err := g.model.open(c.ErrOrStderr(), prompt, g.negative)
 	if err != nil {
 		return err
 	}
@@ -108,25 +107,19 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 		g.sampling.Size = core.Size{Width: int(width), Height: int(height)}
 	}
 	bar := newProgress(c.ErrOrStderr(), "draw")
-	warned := map[string]bool{}
 	for first := 0; first < g.count; first += g.batch {
 		request := g.request(prompt, first, min(g.batch, g.count-first))
-		request.Lost = func(prompt, words string) {
-			if !warned[prompt] {
-				fmt.Fprintf(c.ErrOrStderr(), "warning: the prompt is too long for the model; it does not see: %s\n", words)
-			}
-			warned[prompt] = true
-		}
+		request.Lost = g.model.warnOfLost(c.ErrOrStderr())
 		if !g.quiet {
 			rounds := (g.count + g.batch - 1) / g.batch
 			request.Progress = func(step, of int, _ torch.Tensor) { bar.show(first/g.batch*of+step, rounds*of) }
 		}
-		pictures, err := p.Generate(c.Context(), request)
+		pictures, err := backbone.Generate(c.Context(), p, request)
 		if err != nil {
 			return err
 		}
 		for i, picture := range pictures {
-			path, err := g.save(p, picture, request, i)
+			path, err := g.save(p.About(), picture, request, i)
 			if err != nil {
 				return err
 			}
@@ -179,6 +172,8 @@ func (g *generateFlags) suitConfig() error {
 	}
 	g.model.path = c.Model.Path
 	g.model.config = cmp.Or(g.model.config, c.Model.Config)
+	g.model.prediction = cmp.Or(g.model.prediction, unlessAuto(c.Model.Prediction))
+	g.model.zeroSNR = cmp.Or(g.model.zeroSNR, zeroSNR(c))
 	g.model.dtype = cmp.Or(g.model.dtype, unlessAuto(c.Model.DType))
 	g.model.device = cmp.Or(g.model.device, unlessAuto(c.Model.Device))
 	return nil
@@ -224,13 +219,13 @@ func (g *generateFlags) validate() error {
 
 // samplingFlag is the flag of a key of the sampling.
 func samplingFlag(key string) string {
-	return map[string]string{"num_steps": "--steps", "guidance_scale": "--guidance", "eta": "--eta", "size": "--size"}[key]
+	return map[string]string{"num_steps": "--steps", "guidance_scale": "--guidance", "guidance_rescale": "--guidance-rescale", "eta": "--eta", "size": "--size"}[key]
 }
 
-func (g *generateFlags) request(prompt string, first, n int) sd.Request {
-	r := sd.Request{
-		Wording: sd.Wording{
-			Negative: g.negative, GuidanceScale: g.sampling.GuidanceScale, GuidanceRescale: g.rescale, ClipSkip: g.clipSkip,
+func (g *generateFlags) request(prompt string, first, n int) backbone.Request {
+	r := backbone.Request{
+		Wording: backbone.Wording{
+			Negative: g.negative, GuidanceScale: g.sampling.GuidanceScale, GuidanceRescale: g.sampling.GuidanceRescale, ClipSkip: g.clipSkip,
 			Width: int64(g.sampling.Size.Width), Height: int64(g.sampling.Size.Height),
 		},
 		NumSteps: g.sampling.NumSteps, Eta: g.sampling.Eta,
@@ -243,10 +238,10 @@ func (g *generateFlags) request(prompt string, first, n int) sd.Request {
 }
 
 // save writes image i of a request, with how it was drawn, and returns the name of its file.
-func (g *generateFlags) save(p painter, picture image.Image, r sd.Request, i int) (string, error) {
+func (g *generateFlags) save(p backbone.About, picture image.Image, r backbone.Request, i int) (string, error) {
 	how := core.Parameters{
 		Drawing: core.Drawing{Prompt: r.Prompts[i], Negative: r.Negative, Seed: r.Seeds[i], Sampling: g.sampling},
-		Sampler: p.sampler, Model: p.name, ClipSkip: r.ClipSkip, Version: "focusnfix " + version,
+		Sampler: p.Sampler, Model: p.Name, ClipSkip: r.ClipSkip, Version: "focusnfix " + version,
 	}
 	for i, l := range g.model.loras {
 		file, scale := splitLoRA(l)

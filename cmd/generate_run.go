@@ -40,21 +40,33 @@ func (g *generateFlags) suitRun(command *cobra.Command) error {
 	g.ofRun = f.Name() + " " + checkpointName(checkpoint)
 	g.model.loras = append([]string{fmt.Sprintf("%s:%g", train.LoRAFile(checkpoint.Dir), g.strength)}, g.model.loras...)
 	for flag, set := range map[string]func(){
-		"model":     func() { g.model.path = c.Model.Path },
-		"config":    func() { g.model.config = c.Model.Config },
-		"scheduler": func() { g.model.scheduler = c.Sample.Scheduler },
-		"dtype":     func() { g.model.dtype = unlessAuto(c.Model.DType) },
-		"device":    func() { g.model.device = unlessAuto(c.Model.Device) },
-		"steps":     func() { g.sampling.NumSteps = c.Sample.NumSteps },
-		"guidance":  func() { g.sampling.GuidanceScale = c.Sample.GuidanceScale },
-		"eta":       func() { g.sampling.Eta = c.Sample.Eta },
-		"size":      func() { g.size = c.Sample.Size.String() },
+		"model":            func() { g.model.path = c.Model.Path },
+		"config":           func() { g.model.config = c.Model.Config },
+		"prediction":       func() { g.model.prediction = unlessAuto(c.Model.Prediction) },
+		"zero-snr":         func() { g.model.zeroSNR = zeroSNR(c) },
+		"guidance-rescale": func() { g.sampling.GuidanceRescale = c.Sample.GuidanceRescale },
+		"scheduler":        func() { g.model.scheduler = c.Sample.Scheduler },
+		"dtype":            func() { g.model.dtype = unlessAuto(c.Model.DType) },
+		"device":           func() { g.model.device = unlessAuto(c.Model.Device) },
+		"steps":            func() { g.sampling.NumSteps = c.Sample.NumSteps },
+		"guidance":         func() { g.sampling.GuidanceScale = c.Sample.GuidanceScale },
+		"eta":              func() { g.sampling.Eta = c.Sample.Eta },
+		"size":             func() { g.size = c.Sample.Size.String() },
 	} {
 		if !chosen(flag) {
 			set()
 		}
 	}
 	return nil
+}
+
+// zeroSNR is model.zero_snr as a flag has it; nil is what the model says.
+func zeroSNR(c core.Config) *bool {
+	on := c.Model.ZeroSNR == "on"
+	if !on && c.Model.ZeroSNR != "off" {
+		return nil
+	}
+	return &on
 }
 
 func unlessAuto(value string) string {

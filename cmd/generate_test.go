@@ -66,7 +66,7 @@ func TestGenerateDrawsTransformers(t *testing.T) {
 			t.Errorf("%s: text %q", name, text)
 		}
 		for want, flags := range map[string][]string{
-			"--lora: is for Stable Diffusion": {"--lora", "f:1"}, "takes no other VAE": {"--vae", "v"}, "eta and clip skip are for": {"--clip-skip", "1"},
+			"f: no such file": {"--lora", "f:1"}, "takes no other VAE": {"--vae", "v"}, "clip skip and guidance rescale are for": {"--clip-skip", "1"},
 		} {
 			if code, _, stderr := runCommand(append(slices.Clone(args), flags...)...); code != exitFailed || !strings.Contains(stderr, want) {
 				t.Errorf("%s %v: exit code %d: %s, want %s", name, flags, code, stderr, want)
@@ -140,6 +140,18 @@ func TestGenerateFindsItsModel(t *testing.T) {
 	g = new(generateFlags)
 	if err := g.suitConfig(); err != nil || g.model.path != "mine" || g.model.device != "cpu" || g.model.dtype != "" {
 		t.Errorf("model %q on %q as %q, %v, want that of config.toml", g.model.path, g.model.device, g.model.dtype, err)
+	}
+	if g.model.prediction != "" || g.model.zeroSNR != nil {
+		t.Errorf("prediction %q, zero SNR %v, want what the model says", g.model.prediction, g.model.zeroSNR)
+	}
+	if err := os.WriteFile("config.toml", []byte("[model]\nprediction = \"v_prediction\"\nzero_snr = \"off\"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for flag, want := range map[string]string{"": "v_prediction", "epsilon": "epsilon"} {
+		g = &generateFlags{model: modelFlags{prediction: flag}}
+		if err := g.suitConfig(); err != nil || g.model.prediction != want || g.model.zeroSNR == nil || *g.model.zeroSNR {
+			t.Errorf("prediction %q, %v, zero SNR %v, want %s and off", g.model.prediction, err, g.model.zeroSNR, want)
+		}
 	}
 	g = &generateFlags{model: modelFlags{path: "flag"}}
 	if err := g.suitConfig(); err != nil || g.model.path != "flag" {

@@ -45,6 +45,20 @@ func promptText(aspects []scenes.Aspect, linked, other int) string {
 	return b.String()
 }
 
+// freshText is prompts that the base model never saw and that no preset has, held out or not: they measure what
+// became of settings that were chosen by the held-out ones.
+func freshText(aspects []scenes.Aspect, linked int, taken map[string]bool) string {
+	var b strings.Builder
+	b.WriteString("# Held-out prompts that no preset has: go test ./cmd -run TestScenesPrompts -update-prompts\n")
+	all := slices.DeleteFunc(scenes.HeldOutPrompts(), func(p scenes.Prompt) bool { return taken[p.String()] })
+	for i := range linked { // aspects take turns: few images are of all of them
+		for _, a := range aspects {
+			b.WriteString(choose(all, a, true, linked)[i].String() + "\n")
+		}
+	}
+	return b.String()
+}
+
 // choose takes n prompts that are linked to the aspect, or to none, and to no other: up to half of them
 // with one entity, the rest with two. Every prompt with two entities is linked to misalignment.
 func choose(all []scenes.Prompt, a scenes.Aspect, linked bool, n int) []scenes.Prompt {
@@ -94,20 +108,16 @@ func TestScenesPrompts(t *testing.T) {
 	for _, a := range everything {
 		lists[a.String()] = promptText([]scenes.Aspect{a}, linkedPrompts, otherPrompts)
 	}
+	taken := map[string]bool{}
 	for name, want := range lists {
 		path := "../presets/prompts/scenes-" + name + ".txt"
-		if *updatePrompts {
-			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		text, err := os.ReadFile(path)
-		if err != nil || string(text) != want {
-			t.Errorf("%s is not what the grammar gives: %v", path, err)
-		}
-		training, heldOut, err := presets.ParsePrompts(text)
+		sameText(t, path, want)
+		training, heldOut, err := presets.ParsePrompts([]byte(want))
 		if err != nil {
 			t.Fatal(err)
+		}
+		for _, line := range heldOut {
+			taken[line] = true
 		}
 		for i, line := range slices.Concat(training, heldOut) {
 			p, err := scenes.Parse(line)
@@ -115,5 +125,22 @@ func TestScenesPrompts(t *testing.T) {
 				t.Errorf("%s: %q: held out %v, %v", path, line, p.HeldOut(), err)
 			}
 		}
+	}
+	sameText(t, "../bench/fresh/all-aspects.txt", freshText(everything, linkedPromptsOfSeveral, taken))
+	for _, a := range everything {
+		sameText(t, "../bench/fresh/"+a.String()+".txt", freshText([]scenes.Aspect{a}, linkedPrompts, taken))
+	}
+}
+
+// sameText checks what a file has, or writes it.
+func sameText(t *testing.T, path, want string) {
+	t.Helper()
+	if *updatePrompts {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != want {
+		t.Errorf("%s is not what the grammar gives: %v", path, err)
 	}
 }

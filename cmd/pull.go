@@ -34,8 +34,8 @@ func newPull() *cobra.Command {
 		Use:   "pull OWNER/NAME | -p PRESET",
 		Short: "Download a model from a hub, or all that a preset needs",
 		Long: "Download the parts of a diffusers folder that Stable Diffusion needs: safetensors, configuration, tokenizer. " +
-			"With -p, download all that a preset names, from the hub and from GitHub, and convert what exists as PyTorch " +
-			"checkpoints only; sizes and licenses are shown first. Each file is checked against the checksum that its " +
+			"With -p, download all that a preset names, from the hub and from GitHub; sizes and licenses are shown first. " +
+			"What exists as PyTorch checkpoints only is converted to safetensors; nothing in it is executed. Each file is checked against the checksum that its " +
 			"source states; run the command again to continue after an interruption. " +
 			"HF_ENDPOINT names another hub, HF_TOKEN opens private and gated repositories.",
 		Example: `  focusnfix pull -p sd1-violence --dry-run
@@ -74,6 +74,9 @@ func newPull() *cobra.Command {
 
 func (p *pullFlags) pullRepo(c *cobra.Command, repo string) error {
 	out := cmp.Or(p.out, path.Base(repo))
+	p.Converting = func(file, becomes string) {
+		fmt.Fprintf(c.ErrOrStderr(), "%s exists as a PyTorch checkpoint only; it becomes %s, and nothing in it is executed\n", core.Clean(file), core.Clean(becomes))
+	}
 	bar := newProgress(c.ErrOrStderr(), "pull")
 	p.Progress = func(at weights.PullProgress) { bar.showBytes(at.Done, at.Total) }
 	if err := weights.Pull(c.Context(), repo, out, p.PullOptions); err != nil {
@@ -154,6 +157,11 @@ func printOrders(w io.Writer, orders []*weights.Order) (missing int64) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", o.Name, byteCount(o.Bytes), from, core.Clean(o.License), state)
 	}
 	_ = t.Flush() // nobody is left to tell
+	for _, o := range orders {
+		if names := o.Checkpoints(); len(names) > 0 && !o.Have {
+			fmt.Fprintf(w, "%s: %s becomes safetensors; nothing in it is executed\n", o.Name, core.Clean(strings.Join(names, ", ")))
+		}
+	}
 	fmt.Fprintf(w, "to download: %s\n", byteCount(missing))
 	return missing
 }

@@ -8,11 +8,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,6 +34,7 @@ type sources struct {
 	hub   *httptest.Server
 	cdn   *httptest.Server
 	gated string // a repository that wants a token
+	state int    // what it answers to another token
 
 	mu     sync.Mutex
 	busy   map[string]bool // paths that were answered with 429 once
@@ -47,7 +50,7 @@ func newSources(t *testing.T) *sources {
 	clip := clipFiles(t)
 	s.repos["stable-diffusion-v1-5/stable-diffusion-v1-5"] = readTree(t, tinyModel)
 	s.repos["openai/clip-vit-large-patch14"] = clip
-	s.repos["yuvalkirstain/PickScore_v1"] = clip
+	s.repos["yuvalkirstain/PickScore_v1"] = pickled(t, clip)
 	s.cdn = httptest.NewServer(http.HandlerFunc(s.store))
 	s.hub = httptest.NewServer(http.HandlerFunc(s.answer))
 	t.Cleanup(s.cdn.Close)
@@ -110,16 +113,50 @@ func clipFiles(t *testing.T) map[string][]byte {
 	return files
 }
 
+// pickled is a repository that has its weights as a PyTorch checkpoint only.
+func pickled(t *testing.T, files map[string][]byte) map[string][]byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "model.safetensors")
+	if err := os.WriteFile(path, files["model.safetensors"], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := weights.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkpoint := []byte("\x80\x03}(")
+	for _, tensor := range f.Tensors {
+		checkpoint = append(checkpoint, 'X')
+		checkpoint = binary.LittleEndian.AppendUint32(checkpoint, uint32(len(tensor.Name)))
+		checkpoint = append(append(checkpoint, tensor.Name...), array(tensor.Shape, tensor.Bytes)...)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	only := maps.Clone(files)
+	delete(only, "model.safetensors")
+	only["pytorch_model.bin"] = append(checkpoint, "u."...)
+	return only
+}
+
 // prompts is what Q16 has instead of prompts: two vectors in a pickled numpy array.
 func prompts(width int) []byte {
 	var data []byte
 	for i := range 2 * width {
 		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(float32(math.Sin(float64(i)))))
 	}
-	return []byte("\x80\x03cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85C\x01btR" +
-		"(K\x01K\x02K" + string([]byte{byte(width)}) + "\x86cnumpy\ndtype\n(X\x02\x00\x00\x00f4K\x00K\x01tR" +
-		"(K\x03X\x01\x00\x00\x00<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89B" +
-		string(binary.LittleEndian.AppendUint32(nil, uint32(len(data)))) + string(data) + "tb.")
+	return slices.Concat([]byte("\x80\x03"), array([]int64{2, int64(width)}, data), []byte("."))
+}
+
+// array is a numpy array of float32, as protocol 3 of pickle has it.
+func array(shape []int64, data []byte) []byte {
+	out := []byte("cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85C\x01btR(K\x01(")
+	for _, n := range shape {
+		out = binary.LittleEndian.AppendUint32(append(out, 'J'), uint32(n))
+	}
+	out = append(out, "tcnumpy\ndtype\n(X\x02\x00\x00\x00f4K\x00K\x01tR(K\x03X\x01\x00\x00\x00<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89B"...)
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(data)))
+	return append(append(out, data...), "tb"...)
 }
 
 func blob(data []byte) string {
@@ -138,7 +175,7 @@ func (s *sources) answer(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		if repo == s.gated && r.Header.Get("Authorization") != "Bearer "+hubToken {
-			w.WriteHeader(http.StatusUnauthorized)
+			w.WriteHeader(s.state)
 			return
 		}
 		if listing {
@@ -239,7 +276,7 @@ func TestPullPreset(t *testing.T) {
 		}
 	}
 	stdout, _ := ran(exitDone, "pull -p sd1-violence --dry-run")
-	for _, want := range []string{"stabl", "github.com/ml-research/Q16/data/ViT-L-14/prompts.p", "mit", "to download: "} {
+	for _, want := range []string{"stabl", "github.com/ml-research/Q16/data/ViT-L-14/prompts.p", "mit", "to download: ", "PickScore_v1: pytorch_model.bin becomes safetensors; nothing in it is executed"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("dry run: %s, want %s", stdout, want)
 		}
@@ -274,13 +311,21 @@ func TestPullPresetRefused(t *testing.T) {
 	s := newSources(t)
 	t.Chdir(t.TempDir())
 	s.gated = "yuvalkirstain/PickScore_v1"
-	for value, want := range map[string]string{
-		"":      "PickScore_v1: yuvalkirstain/PickScore_v1: the hub answered 401 Unauthorized: misspelt, private or gated; set HF_TOKEN",
-		"other": "the token may not read it; accept its licen",
+	page := s.hub.URL + "/yuvalkirstain/PickScore_v1"
+	for _, c := range []struct {
+		token string
+		state int
+		want  string
+	}{
+		{"", 401, "PickScore_v1: yuvalkirstain/PickScore_v1: the hub answered 401 Unauthorized: misspelled, private or gated; if " + page},
+		{"", 403, "gated; accept the license at " + page + ", then set HF_TOKEN to a token of your account"},
+		{"other", 401, "HF_TOKEN is expired, or may not read this; " + s.hub.URL + "/settings/tokens makes another"},
+		{"other", 403, "gated; accept the license at " + page + " with the token's account"},
 	} {
-		t.Setenv("HF_TOKEN", value)
-		if code, _, stderr := runCommand("pull", "-p", "sd1-violence", "--yes"); code != exitFailed || !strings.Contains(stderr, want) {
-			t.Errorf("token %q: exit code %d, %s, want %s", value, code, stderr, want)
+		s.state = c.state
+		t.Setenv("HF_TOKEN", c.token)
+		if code, _, stderr := runCommand("pull", "-p", "sd1-violence", "--yes"); code != exitFailed || !strings.Contains(stderr, c.want) {
+			t.Errorf("token %q, %d: exit code %d, %s, want %s", c.token, c.state, code, stderr, c.want)
 		}
 	}
 	for line, want := range map[string]string{

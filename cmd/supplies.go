@@ -12,7 +12,7 @@ import (
 	"focusnfix/model/weights"
 )
 
-// supplies are the files and folders that presets name, with where they come from. What a user has under another
+// supplies are the files and folders that presets, and rewards in docs/rewards.md, name, with where they come from. What a user has under another
 // name or place is theirs: only these names are fetched.
 var supplies = []weights.Supply{
 	{Name: "stable-diffusion-v1-5", Repo: "stable-diffusion-v1-5/stable-diffusion-v1-5"},
@@ -27,6 +27,9 @@ var supplies = []weights.Supply{
 		Name: "aesthetic.safetensors", Repo: "christophschuhmann/improved-aesthetic-predictor",
 		File: "sac+logos+ava1-l14-linearMSE.pth", GitHub: true,
 	},
+	{Name: "imagereward.safetensors", Repo: "THUDM/ImageReward", File: "ImageReward.pt"},
+	{Name: "stable-diffusion-safety-checker", Repo: "CompVis/stable-diffusion-safety-checker"},
+	{Name: "nsfw_image_detector", Repo: "Freepik/nsfw_image_detector"},
 }
 
 // namedBy lists the files and folders of a configuration: the model, and what its rewards read. Parts of the

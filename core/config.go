@@ -4,10 +4,14 @@ package core
 // ranges are in Keys. The zero value is not useful: start from Default, or Load.
 type Config struct {
 	Model struct {
-		Path   string `toml:"path"`
-		Config string `toml:"config"`
-		DType  string `toml:"dtype"`
-		Device string `toml:"device"`
+		Path       string `toml:"path"`
+		Config     string `toml:"config"`
+		Prediction string `toml:"prediction"`
+		ZeroSNR    string `toml:"zero_snr"`
+		DType      string `toml:"dtype"`
+		Device     string `toml:"device"`
+
+		KeepTextEncoder bool `toml:"keep_text_encoder"`
 	} `toml:"model"`
 
 	Sample Sampling `toml:"sample"`
@@ -72,6 +76,8 @@ type Reward struct {
 func Default() Config {
 	var c Config
 	c.Model.Path = "builtin:scenes"
+	c.Model.Prediction = "auto"
+	c.Model.ZeroSNR = "auto"
 	c.Model.DType = "auto"
 	c.Model.Device = "auto"
 	c.Sample.Scheduler = "ddim"

@@ -44,6 +44,9 @@ func (p Parameters) String() string {
 	if p.Model != "" {
 		pairs = append(pairs, "Model: "+quoteValue(p.Model))
 	}
+	if p.GuidanceRescale != 0 {
+		pairs = append(pairs, "CFG Rescale: "+number(p.GuidanceRescale))
+	}
 	if p.Eta != 0 {
 		pairs = append(pairs, "Eta: "+number(p.Eta))
 	}

@@ -14,11 +14,12 @@ import (
 // Sampling says how images are drawn: [sample] of a configuration, and a part of every [Drawing]. Ranges are those
 // of the configuration's keys; see [Sampling.Check].
 type Sampling struct {
-	Scheduler     string  `toml:"scheduler" json:"scheduler,omitempty"`
-	NumSteps      int     `toml:"num_steps" json:"num_steps,omitempty"` // denoising steps of one image
-	GuidanceScale float64 `toml:"guidance_scale" json:"guidance_scale,omitempty"`
-	Eta           float64 `toml:"eta" json:"eta,omitempty"`
-	Size          Size    `toml:"size" json:"size,omitzero"`
+	Scheduler       string  `toml:"scheduler" json:"scheduler,omitempty"`
+	NumSteps        int     `toml:"num_steps" json:"num_steps,omitempty"` // denoising steps of one image
+	GuidanceScale   float64 `toml:"guidance_scale" json:"guidance_scale,omitempty"`
+	GuidanceRescale float64 `toml:"guidance_rescale" json:"guidance_rescale,omitempty"` // φ of arXiv 2305.08891, section 3.4
+	Eta             float64 `toml:"eta" json:"eta,omitempty"`
+	Size            Size    `toml:"size" json:"size,omitzero"`
 }
 
 // Drawing is one image to draw, or how one was drawn: what a prompt test asks for and reports, and what a PNG
@@ -43,7 +44,7 @@ func (s Sampling) Or(own Sampling) Sampling {
 	}
 	return Sampling{
 		Scheduler: cmp.Or(s.Scheduler, own.Scheduler), NumSteps: cmp.Or(s.NumSteps, own.NumSteps),
-		GuidanceScale: number(s.GuidanceScale, own.GuidanceScale), Eta: number(s.Eta, own.Eta), Size: cmp.Or(s.Size, own.Size),
+		GuidanceScale: number(s.GuidanceScale, own.GuidanceScale), GuidanceRescale: number(s.GuidanceRescale, own.GuidanceRescale), Eta: number(s.Eta, own.Eta), Size: cmp.Or(s.Size, own.Size),
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 	"focusnfix/core/eval"
 	"focusnfix/core/run"
 	"focusnfix/core/train"
+	"focusnfix/model/backbone"
 	"focusnfix/model/reward"
-	"focusnfix/model/sd"
 )
 
 // Compare draws held-out images with the base model and with tunings, and lets judges say what became of them. It
@@ -23,6 +23,7 @@ type Compare struct {
 	Pictures int         // faulty images of the base model that are wanted
 	Shown    int         // rows of the sheet
 	Strength float64     // of the LoRA weights of Runs: 1 is as trained, which 0 stands for
+	Prompts  []string    // drawn in turn; nil are the first run's held-out ones
 
 	Warn     func(line string)
 	Progress func(what string, done, of int) // may be nil
@@ -70,6 +71,9 @@ func (c Compare) Do(ctx context.Context) (*eval.Comparison, error) {
 		return nil, err
 	}
 	defer s.Close()
+	if c.Prompts != nil {
+		s.HeldOut = c.Prompts
+	}
 	others, err := s.OtherJudges()
 	if err != nil {
 		return nil, err
@@ -153,7 +157,7 @@ func (c Compare) fit(config core.Config) error {
 type comparing struct {
 	Compare
 	ctx        context.Context
-	pipeline   *sd.Pipeline
+	pipeline   backbone.Model
 	references *train.References
 	set        *eval.Set
 	result     *eval.Comparison

@@ -5,15 +5,17 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
 	"focusnfix/core/train"
+	"focusnfix/model/backbone"
+	"focusnfix/model/families"
 	"focusnfix/model/reward"
 	"focusnfix/model/scenes"
-	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/presets"
 )
@@ -21,7 +23,7 @@ import (
 // Session is all that a training of one configuration works with. One goroutine uses it.
 type Session struct {
 	Config   core.Config
-	Pipeline *sd.Pipeline
+	Pipeline backbone.Model
 	Options  train.Options
 	// Judges are the rewards that are trained on, as they are without augmentation, then the held-out ones.
 	Judges  []eval.Judge
@@ -72,10 +74,10 @@ func (s *Session) open(o Settings) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.Pipeline, err = loadModel(folder, s.Config, o.Warn); err != nil {
+	if s.Options.Model, err = fingerprint(folder); err != nil {
 		return err
 	}
-	if s.Options.Model, err = fingerprint(folder); err != nil {
+	if err := s.loadModel(folder, o); err != nil {
 		return err
 	}
 	if s.Config.Sample.Size == (core.Size{}) {
@@ -158,23 +160,50 @@ func readPrompts(name string) (training, heldOut []string, err error) {
 	if slices.Contains(presets.PromptLists(), name) {
 		return presets.Prompts(name)
 	}
-	text, err := os.ReadFile(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil, fmt.Errorf("train.prompts: no file %q; want a text file or one of %s", name, strings.Join(presets.PromptLists(), ", "))
-	case err != nil:
+	training, heldOut, err = readPromptFile(name)
+	if err != nil {
 		return nil, nil, fmt.Errorf("train.prompts: %w", err)
-	}
-	if training, heldOut, err = presets.ParsePrompts(text); err != nil {
-		return nil, nil, fmt.Errorf("train.prompts: %s: %w", name, err)
-	}
-	for _, prompt := range slices.Concat(training, heldOut) {
-		if core.Clean(prompt) != prompt { // it is printed wherever the run is shown
-			return nil, nil, fmt.Errorf("train.prompts: %s: %q has control characters; remove them", name, prompt)
-		}
 	}
 	if len(heldOut) == 0 {
 		return nil, nil, fmt.Errorf("train.prompts: %s: no prompt after %q; leave the line out to keep every tenth prompt", name, "[held out]")
+	}
+	return training, heldOut, nil
+}
+
+// ReadPrompts are the prompts that images are compared on: the held-out ones of a list that comes with the program,
+// or all that a text file has.
+func ReadPrompts(name string) (prompts []string, err error) {
+	if slices.Contains(presets.PromptLists(), name) {
+		_, prompts, err = presets.Prompts(name)
+		return prompts, err
+	}
+	training, heldOut, err := readPromptFile(name)
+	if err != nil {
+		return nil, err
+	}
+	for _, prompt := range slices.Concat(training, heldOut) {
+		if !slices.Contains(prompts, prompt) { // a short list is both
+			prompts = append(prompts, prompt)
+		}
+	}
+	return prompts, nil
+}
+
+func readPromptFile(name string) (training, heldOut []string, err error) {
+	text, err := os.ReadFile(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, fmt.Errorf("no file %q; want a text file or one of %s", name, strings.Join(presets.PromptLists(), ", "))
+	case err != nil:
+		return nil, nil, err
+	}
+	if training, heldOut, err = presets.ParsePrompts(text); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	for _, prompt := range slices.Concat(training, heldOut) {
+		if core.Clean(prompt) != prompt { // it is printed wherever the run is shown
+			return nil, nil, fmt.Errorf("%s: %q has control characters; remove them", name, prompt)
+		}
 	}
 	return training, heldOut, nil
 }
@@ -194,8 +223,21 @@ func modelFolder(path string) (string, error) {
 	return path, err
 }
 
-func loadModel(folder string, c core.Config, warn func(string)) (*sd.Pipeline, error) {
-	o := sd.LoadOptions{Scheduler: c.Sample.Scheduler, Config: c.Model.Config, Warn: warn}
+// loadModel loads the model and encodes all prompts that the run will ask for, which are kept beside its references.
+func (s *Session) loadModel(folder string, settings Settings) (err error) {
+	c := s.Config
+	o := backbone.LoadOptions{
+		Scheduler: c.Sample.Scheduler, Config: c.Model.Config, KeepTextEncoder: c.Model.KeepTextEncoder, Warn: settings.Warn,
+	}
+	if settings.References != "" {
+		o.Prompts = filepath.Join(settings.References, "prompts-"+s.Options.Model)
+	}
+	if c.Model.Prediction != "auto" {
+		o.Prediction = c.Model.Prediction
+	}
+	if on := c.Model.ZeroSNR == "on"; on || c.Model.ZeroSNR == "off" {
+		o.ZeroSNR = &on
+	}
 	if c.Model.Device != "auto" {
 		o.Device = torch.Device(c.Model.Device)
 	}
@@ -204,5 +246,8 @@ func loadModel(folder string, c core.Config, warn func(string)) (*sd.Pipeline, e
 			o.DType = d
 		}
 	}
-	return sd.Load(folder, o)
+	if s.Pipeline, err = families.Open(folder, o); err != nil {
+		return err
+	}
+	return s.Pipeline.Prepare(slices.Concat(s.Options.Prompts, s.HeldOut, []string{""}), nil)
 }

@@ -11,6 +11,7 @@ import (
 	"focusnfix/core/run"
 	"focusnfix/core/train"
 	"focusnfix/model/reward"
+	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
 	"focusnfix/presets"
@@ -60,6 +61,20 @@ func TestOpen(t *testing.T) {
 	s.Close()
 	if now := torch.Live(); now != before {
 		t.Errorf("%d tensors are alive after Close, %d before Open", now, before)
+	}
+}
+
+// What the model predicts and how guidance is rescaled are settings of a run.
+func TestPredictionIsASetting(t *testing.T) {
+	c := tinyConfig(t)
+	c.Model.Prediction, c.Model.ZeroSNR, c.Sample.GuidanceRescale = "v_prediction", "on", 0.7
+	s := openTiny(t, c)
+	scheduler := s.Pipeline.About().Scheduler.(sd.SchedulerConfig)
+	if scheduler.PredictionType != "v_prediction" || !scheduler.RescaleBetasToZero || scheduler.TimestepSpacing != "trailing" {
+		t.Errorf("scheduler %+v, want v-prediction, rescaled betas and trailing timesteps", scheduler)
+	}
+	if s.Options.Sampling.GuidanceRescale != 0.7 {
+		t.Errorf("guidance is rescaled by %g, want 0.7", s.Options.Sampling.GuidanceRescale)
 	}
 }
 
@@ -236,5 +251,23 @@ func TestOldCheckpointLoads(t *testing.T) {
 	drawn := core.Pair{Prompt: "a detective in the park", Seed: 0}
 	if name := filepath.Base(trainer.References.Path(drawn)); name != "8f5c780f5ab91dd4" {
 		t.Errorf("the reference of %+v is looked for in %s, want the older run's 8f5c780f5ab91dd4", drawn, name)
+	}
+}
+
+// TestReadPrompts: the held-out prompts of a list, every line of a file once, and no file.
+func TestReadPrompts(t *testing.T) {
+	_, heldOut, err := presets.Prompts("scenes-violence")
+	if got, failed := ReadPrompts("scenes-violence"); err != nil || failed != nil || !slices.Equal(got, heldOut) {
+		t.Errorf("of a list: %d prompts (%v), want its %d held-out ones (%v)", len(got), failed, len(heldOut), err)
+	}
+	path := filepath.Join(t.TempDir(), "mine.txt")
+	if err := os.WriteFile(path, []byte("# mine\na fox\na hen\n\na fox\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ReadPrompts(path); err != nil || !slices.Equal(got, []string{"a fox", "a hen"}) {
+		t.Errorf("of a file: %q (%v)", got, err)
+	}
+	if _, err := ReadPrompts("zebra"); err == nil || !strings.HasPrefix(err.Error(), `no file "zebra"; want a text file or one of`) {
+		t.Errorf("no file: %v", err)
 	}
 }

@@ -12,6 +12,7 @@ type Comparison struct {
 	Run       string   `json:"run"`
 	Preset    string   `json:"preset"`
 	Model     string   `json:"model"`
+	Prompts   string   `json:"prompts,omitempty"` // list or file that was drawn, if not the run's
 	Pictures  int      `json:"pictures"` // drawn by the base model
 	Faulty    int      `json:"faulty"`   // of them, by the held-out judges of the trained aspects
 	Missed    int      `json:"missed"`   // further ones with a fault that the mask misses
@@ -42,7 +43,7 @@ type Tuning struct {
 	CleanPSNR    *float64    `json:"clean_psnr,omitempty"` // of those without a fault, if there are some
 	Diversity    float64     `json:"diversity"`
 	Judges       []JudgeLine `json:"judges"`
-	Pictures     []ImageLine `json:"pictures"`
+	Pictures     []ImageLine `json:"pictures"` // the faulty ones, and at most as many others as faulty ones were wanted
 }
 
 // JudgeLine is what one judge says of the faulty images.
@@ -108,7 +109,7 @@ type Row struct {
 
 // NewComparison starts from a set; a change of a judge by less than tie, as a share of its range, is a tie.
 func NewComparison(s *Set, tie float64) *Comparison {
-	return &Comparison{Pictures: len(s.Pairs), Faulty: s.CountFaulty(), Missed: s.Missed, Threshold: s.o.Threshold, Tie: tie, set: s}
+	return &Comparison{Pictures: s.Drawn, Faulty: s.CountFaulty(), Missed: s.Missed, Threshold: s.o.Threshold, Tie: tie, set: s}
 }
 
 // Add puts what a tuning drew of the whole set into the comparison. t says whose tuning it is.

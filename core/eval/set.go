@@ -7,11 +7,13 @@ import (
 )
 
 // Set is a fixed set of base images that tunings are compared by. They are drawn and judged once, until enough
-// of them are faulty; then any number of tunings draw the same pairs.
+// of them are faulty; then any number of tunings draw the same pairs. Of those without a fault the set has as many
+// as faulty ones are wanted: what a tuning changes in them needs no more.
 type Set struct {
 	Pairs  []core.Pair
 	Faulty []bool // whether a fault of a trained aspect is inside the image's mask
-	Missed int    // images with such a fault, but outside the mask: training cannot be asked to repair it
+	Drawn  int    // base images, of which Pairs are a part
+	Missed int    // of those drawn: with such a fault, but outside the mask, so that training cannot be asked to repair it
 
 	evaluator *Evaluator
 	o         SetOptions
@@ -33,15 +35,15 @@ type SetOptions struct {
 // one is faulty, or the trained judges where none is held out.
 func NewSet(e *Evaluator, o SetOptions) (*Set, error) {
 	s := &Set{evaluator: e, o: o}
-	for s.CountFaulty() < o.Faulty && len(s.Pairs) < o.Most {
+	for s.CountFaulty() < o.Faulty && s.Drawn < o.Most {
 		var pairs []core.Pair
-		for len(pairs) < e.Batch && len(s.Pairs)+len(pairs) < o.Most {
-			pairs = append(pairs, o.Next(len(s.Pairs)+len(pairs)))
+		for len(pairs) < e.Batch && s.Drawn+len(pairs) < o.Most {
+			pairs = append(pairs, o.Next(s.Drawn+len(pairs)))
 		}
 		if err := s.add(pairs); err != nil {
 			return nil, err
 		}
-		if err := o.Progress(min(s.CountFaulty(), o.Faulty), len(s.Pairs)); err != nil {
+		if err := o.Progress(min(s.CountFaulty(), o.Faulty), s.Drawn); err != nil {
 			return nil, err
 		}
 	}
@@ -75,7 +77,10 @@ func (s *Set) add(pairs []core.Pair) error {
 			if !faulty && s.any(verdicts, func(v Verdict) bool { return v.BaseProbability >= 0.5 }) {
 				s.Missed++
 			}
-			s.Pairs, s.Faulty = append(s.Pairs, p), append(s.Faulty, faulty)
+			s.Drawn++
+			if faulty || len(s.Pairs)-s.CountFaulty() < s.o.Faulty {
+				s.Pairs, s.Faulty = append(s.Pairs, p), append(s.Faulty, faulty)
+			}
 		}
 		return nil
 	})

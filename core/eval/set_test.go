@@ -79,7 +79,7 @@ func TestSet(t *testing.T) {
 	}
 	goOn := func(int, int) error { return nil }
 	missing, err := newSet(bright{corner: true}, goOn)
-	if err != nil || missing.Missed != 5 || missing.CountFaulty() != 0 || len(missing.Pairs) != 5 {
+	if err != nil || missing.Missed != 5 || missing.CountFaulty() != 0 || missing.Drawn != 5 || len(missing.Pairs) != 3 {
 		t.Errorf("fault in a corner: %d missed, %v faulty (%v), want all 5 missed", missing.Missed, missing.Faulty, err)
 	}
 	set, err := newSet(bright{asked: &asked}, goOn) // squares of .6, .7, .8, .9
@@ -101,6 +101,13 @@ func TestSet(t *testing.T) {
 	}
 	if base, tuned := drawn.Diversity(); base <= 0 || tuned <= 0 {
 		t.Errorf("diversity %g and %g of images of four seeds", base, tuned)
+	}
+	few, err := NewSet(&Evaluator{Source: source, Batch: 2, Judges: []Judge{{held, bright{}}}}, SetOptions{
+		Trained: []string{"spot"}, Next: func(i int) core.Pair { return core.Pair{Prompt: "a fox", Seed: uint64(4*i + min(i/4, 1)*3)} },
+		Faulty: 1, Most: 8, Threshold: 0.65, Progress: goOn,
+	})
+	if err != nil || few.CountFaulty() != 2 || len(few.Pairs) != 3 || few.Drawn != 6 {
+		t.Errorf("four healthy images before two faulty ones: %d faulty of %d, %d drawn (%v), want one healthy image kept", few.CountFaulty(), len(few.Pairs), few.Drawn, err)
 	}
 	stop := errors.New("stop")
 	if _, err := newSet(bright{}, func(int, int) error { return stop }); !errors.Is(err, stop) {

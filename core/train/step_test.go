@@ -9,6 +9,7 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
+	"focusnfix/model/backbone"
 	"focusnfix/model/nn"
 	"focusnfix/model/nn/nntest"
 	"focusnfix/model/sd"
@@ -53,7 +54,7 @@ type tiny struct {
 func newTiny(t testing.TB) tiny {
 	t.Helper()
 	torchtest.Need(t)
-	p, err := sd.Load("../../model/sd/testdata/ref/sd1", sd.LoadOptions{Device: torchtest.Device(), DType: torch.Float32, Scheduler: "ddim"})
+	p, err := sd.Load("../../model/sd/testdata/ref/sd1", backbone.LoadOptions{Device: torchtest.Device(), DType: torch.Float32, Scheduler: "ddim"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,4 +281,37 @@ func TestFirstStep(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Training draws with the guidance, and its rescaling, that drawing has.
+func TestGuidanceIsRescaled(t *testing.T) {
+	torchtest.Run(t, func() {
+		m := newTiny(t)
+		draw := func(rescale float64) (ours, theirs torch.Tensor) {
+			s := m.sampler(t, Chained, 2)
+			s.sampling.GuidanceRescale = rescale
+			start, err := s.begin([]core.Pair{{Prompt: "a chef in the park", Seed: 7}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			theirs, err = backbone.Sample(t.Context(), m.pipeline, backbone.Request{
+				Wording: backbone.Wording{Prompts: []string{"a chef in the park"}, GuidanceScale: 3, GuidanceRescale: rescale, Width: tinySide, Height: tinySide},
+				Seeds:   []uint64{7}, NumSteps: 5,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s.draw(start), theirs
+		}
+		torch.NoGrad(func() {
+			plain, _ := draw(0)
+			ours, theirs := draw(0.7)
+			if far := ours.Sub(theirs).Abs().Max().Item(); far > 1e-5 {
+				t.Errorf("latents %g from those of generate", far)
+			}
+			if far := ours.Sub(plain).Abs().Max().Item(); far < 1e-3 {
+				t.Errorf("latents %g from those without rescaling", far)
+			}
+		})
+	})
 }

@@ -33,6 +33,9 @@ type PullOptions struct {
 
 	// Progress, if set, is called now and then, never by two at once.
 	Progress func(PullProgress)
+	// Converting, if set, is told, before anything is fetched, of each PyTorch checkpoint and of the safetensors file
+	// that is made of it.
+	Converting func(file, becomes string)
 	// Waiting, if set, is told why and how long a busy hub makes a file wait, before each such wait.
 	Waiting func(why string, wait time.Duration)
 }
@@ -45,7 +48,8 @@ type PullProgress struct {
 
 // Pull fetches a model from a hub that speaks Hugging Face's protocol into dir: of a
 // diffusers folder the parts that Stable Diffusion needs, of another repository what
-// lies at its top. Weights come as safetensors only. Every file is checked against the
+// lies at its top. Weights come as safetensors; where there are only PyTorch checkpoints,
+// these are converted, and nothing in them is executed. Every file is checked against the
 // hub's own sum and appears under its name when it is whole; model_index.json comes
 // last. Files that are there and right are kept, and what an interrupted Pull has left
 // is continued.
@@ -66,10 +70,13 @@ func Pull(ctx context.Context, repo, dir string, o PullOptions) error {
 		return err
 	}
 	if o.NoWeights {
-		chosen = slices.DeleteFunc(chosen, func(f hubFile) bool { return strings.Contains(f.path, ".safetensors") })
+		chosen = slices.DeleteFunc(chosen, func(f hubFile) bool { return strings.Contains(cmp.Or(f.becomes, f.path), ".safetensors") })
 	}
 	for _, f := range chosen {
 		p.progress.Total += f.size
+		if p.Converting != nil && f.becomes != "" {
+			p.Converting(f.path, f.becomes)
+		}
 	}
 	return p.fetchModel(ctx, chosen)
 }
@@ -96,7 +103,7 @@ type hubFile struct {
 	blob   string // git's name of small ones: SHA-1 of a line and the content
 
 	address string // where it comes from, if not from the puller's repository
-	local   string // its name in the folder, if not path
+	becomes string // path of the safetensors file that a checkpoint is converted to; "" keeps the file as it is
 }
 
 // stringOrNot is a text, and "" for anything else: cards are written by hand.
@@ -240,25 +247,35 @@ func chooseFiles(repo string, files []hubFile, variant string) ([]hubFile, error
 	if slices.Contains(folders[""], "model_index.json") {
 		wanted = append(wanted, neededParts...)
 	}
-	take := map[string]bool{}
+	take := map[string]string{} // path to write, by path of the hub
 	for _, folder := range wanted {
 		names := folders[folder]
 		if len(wanted) > 1 && folder == "" {
 			names = []string{"model_index.json"} // single files often lie beside it
 		}
-		weights, err := chooseShards(names, variant)
+		weights, err := chooseFolder(names, variant)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path.Join(repo, folder), err)
 		}
 		for _, name := range names {
-			if slices.Contains(neededFiles, name) || slices.Contains(weights, name) {
-				take[path.Join(folder, name)] = true
+			if to, ok := weights[name]; ok {
+				take[path.Join(folder, name)] = path.Join(folder, to)
+			} else if slices.Contains(neededFiles, name) {
+				take[path.Join(folder, name)] = path.Join(folder, name)
 			}
 		}
 	}
-	chosen := slices.DeleteFunc(slices.Clone(files), func(f hubFile) bool { return !take[f.path] })
+	var chosen []hubFile
+	for _, f := range files {
+		if to, ok := take[f.path]; ok {
+			if to != f.path {
+				f.becomes = to
+			}
+			chosen = append(chosen, f)
+		}
+	}
 	if len(chosen) == 0 {
-		return nil, fmt.Errorf("%s: holds no model that can be read: no model_index.json, no .safetensors", repo)
+		return nil, fmt.Errorf("%s: holds no model that can be read: no model_index.json, no .safetensors, no PyTorch checkpoint", repo)
 	}
 	slices.SortFunc(chosen, func(a, b hubFile) int {
 		return cmp.Or(cmp.Compare(a.size, b.size), strings.Compare(a.path, b.path))
@@ -269,7 +286,7 @@ func chooseFiles(repo string, files []hubFile, variant string) ([]hubFile, error
 // requireVariant refuses a variant that none of the chosen files has: the plain ones would come in its place.
 func requireVariant(repo string, chosen []hubFile, variant string) error {
 	isOne := func(f hubFile) bool {
-		found, ok := weightsVariant(path.Base(f.path))
+		found, ok := weightsVariant(path.Base(cmp.Or(f.becomes, f.path)))
 		return ok && found == variant
 	}
 	if variant == "" || slices.ContainsFunc(chosen, isOne) {
@@ -278,16 +295,26 @@ func requireVariant(repo string, chosen []hubFile, variant string) error {
 	return fmt.Errorf("%s: no files of variant %q", repo, variant)
 }
 
-// chooseShards lists the weights files to fetch from one folder, none if it has none.
-func chooseShards(names []string, variant string) ([]string, error) {
+// chooseFolder picks the weights to fetch from one folder, by name, and what each is to be called:
+// safetensors where there are any, else the PyTorch checkpoint that is to be converted.
+func chooseFolder(names []string, variant string) (map[string]string, error) {
+	weights := map[string]string{}
+	for _, name := range chooseShards(names, variant) {
+		weights[name] = name
+	}
+	if len(weights) > 0 || slices.ContainsFunc(names, isSafetensors) {
+		return weights, nil
+	}
+	return choosePickles(names, variant)
+}
+
+func isSafetensors(name string) bool { return strings.HasSuffix(name, ".safetensors") }
+
+// chooseShards lists the safetensors to fetch from one folder, none if it has none.
+func chooseShards(names []string, variant string) []string {
 	best := chooseWeights(names, variant)
 	if best == "" {
-		for _, name := range names {
-			if isPickleName(name) {
-				return nil, fmt.Errorf("%s is a Python pickle and there are no safetensors; look for another revision or repository", name)
-			}
-		}
-		return nil, nil
+		return nil
 	}
 	list := []string{best}
 	if strings.HasSuffix(best, ".json") {
@@ -298,7 +325,7 @@ func chooseShards(names []string, variant string) ([]string, error) {
 			}
 		}
 	}
-	return list, nil
+	return list
 }
 
 // fetchAll fetches several files at a time and stops them all at the first failure.

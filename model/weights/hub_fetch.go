@@ -28,7 +28,14 @@ type busyError struct {
 
 // fetch brings one file into the folder, unless it is there and right.
 func (p *puller) fetch(ctx context.Context, f hubFile) error {
-	target := filepath.Join(p.dir, filepath.FromSlash(cmp.Or(f.local, f.path)))
+	if f.becomes != "" {
+		return p.fetchPickle(ctx, f)
+	}
+	return p.fetchTo(ctx, f, filepath.Join(p.dir, filepath.FromSlash(f.path)))
+}
+
+// fetchTo brings one file to target, unless it is there and right.
+func (p *puller) fetchTo(ctx context.Context, f hubFile, target string) error {
 	if err := os.MkdirAll(filepath.Dir(target), 0o777); err != nil {
 		return describe(target, err)
 	}
@@ -229,18 +236,25 @@ func (p *puller) get(ctx context.Context, address string, start int64) (*http.Re
 		return response, nil
 	default:
 		_ = response.Body.Close() // only its head matters
-		return nil, statusError(response, p.Token != "")
+		return nil, p.statusError(response)
 	}
 }
 
 // statusError says what a refusal means and what to do about it.
-func statusError(response *http.Response, hasToken bool) error {
+func (p *puller) statusError(response *http.Response) error {
 	err := fmt.Errorf("the hub answered %s", response.Status)
-	switch code := response.StatusCode; {
-	case code == http.StatusUnauthorized && !hasToken:
-		return &finalError{fmt.Errorf("%w: misspelt, private or gated; set HF_TOKEN to a token that may read it", err)}
-	case code == http.StatusUnauthorized, code == http.StatusForbidden:
-		return &finalError{fmt.Errorf("%w: the token may not read it; accept its licence on the hub's page or use another token", err)}
+	page, code := p.Endpoint+"/"+p.repo, response.StatusCode
+	switch {
+	case code == http.StatusForbidden && response.Header.Get("X-Ratelimit-Remaining") == "0": // GitHub's
+		return &finalError{fmt.Errorf("%w: its hourly limit of requests is used up; try again later", err)}
+	case code == http.StatusUnauthorized && p.Token == "":
+		return &finalError{fmt.Errorf("%w: misspelled, private or gated; if %s asks you to accept a license, do so, then set HF_TOKEN to a token of your account", err, page)}
+	case code == http.StatusUnauthorized:
+		return &finalError{fmt.Errorf("%w: HF_TOKEN is expired, or may not read this; %s/settings/tokens makes another", err, p.Endpoint)}
+	case code == http.StatusForbidden && p.Token == "":
+		return &finalError{fmt.Errorf("%w: gated; accept the license at %s, then set HF_TOKEN to a token of your account", err, page)}
+	case code == http.StatusForbidden:
+		return &finalError{fmt.Errorf("%w: gated; accept the license at %s with the token's account, and let the token read gated repositories", err, page)}
 	case code == http.StatusNotFound:
 		return &finalError{fmt.Errorf("%w: no such repository, revision or file", err)}
 	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable:

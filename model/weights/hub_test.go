@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -206,9 +207,10 @@ func TestPullReadsRefusals(t *testing.T) {
 		token string
 		want  string
 	}{
-		{401, "", "401 Unauthorized: misspelt, private or gated; set HF_TOKEN to a token that may read it"},
-		{401, "x", "401 Unauthorized: the token may not read it; accept its licence on the hub's page or use another token"},
-		{403, "x", "403 Forbidden: the token may not read it; accept its licence on the hub's page or use another token"},
+		{401, "", "401 Unauthorized: misspelled, private or gated; if HUB/some/model asks you to accept a license, do so, then set HF_TOKEN to a token of your account"},
+		{401, "x", "401 Unauthorized: HF_TOKEN is expired, or may not read this; HUB/settings/tokens makes another"},
+		{403, "", "403 Forbidden: gated; accept the license at HUB/some/model, then set HF_TOKEN to a token of your account"},
+		{403, "x", "403 Forbidden: gated; accept the license at HUB/some/model with the token's account, and let the token read gated repositories"},
 		{404, "x", "404 Not Found: no such repository, revision or file"},
 		{418, "x", "418 I'm a teapot"},
 		{500, "x", "500 Internal Server Error"},
@@ -222,7 +224,7 @@ func TestPullReadsRefusals(t *testing.T) {
 			w.WriteHeader(c.code)
 			return true
 		}
-		want, times := "some/model: the hub answered "+c.want, 1
+		want, times := "some/model: the hub answered "+strings.ReplaceAll(c.want, "HUB", o.Endpoint), 1
 		if c.code == 500 {
 			want, times = "some/model: gave up after 3 attempts: the hub answered "+c.want, 3
 		}
@@ -445,11 +447,9 @@ func TestPullRefusesWhatItCannotUse(t *testing.T) {
 		{"a/b/c", "", `"a/b/c": not the name of a repository, want owner/name`},
 		{"some/model", "../x.safetensors", `some/model: the hub names a file "../x.safetensors", which is refused`},
 		{"some/model", "/etc/x.safetensors", `some/model: the hub names a file "/etc/x.safetensors", which is refused`},
-		{"some/model", "README.md", "some/model: holds no model that can be read: no model_index.json, no .safetensors"},
-		{
-			"some/model", "model_index.json unet/config.json unet/diffusion_pytorch_model.bin",
-			"some/model/unet: diffusion_pytorch_model.bin is a Python pickle and there are no safetensors; look for another revision or repository",
-		},
+		{"some/model", "README.md", "some/model: holds no model that can be read: no model_index.json, no .safetensors, no PyTorch checkpoint"},
+		{"some/model", "training_args.bin optimizer.pt", "some/model: holds no model that can be read: no model_index.json, no .safetensors, no PyTorch checkpoint"},
+		{"some/model", "v1.ckpt v2.ckpt", "some/model: holds several PyTorch checkpoints (v1.ckpt, v2.ckpt) and no safetensors; download one and use focusnfix convert"},
 	} {
 		h, o := newHub(t)
 		h.files = map[string][]byte{}
@@ -489,5 +489,98 @@ func TestPullVariantThatIsNowhere(t *testing.T) {
 	o.Variant = "fp16"
 	if err := Pull(t.Context(), "some/model", dir, o); err != nil {
 		t.Error(err)
+	}
+}
+
+// Where there are only PyTorch checkpoints, they are said, fetched and converted, and not fetched again.
+func TestPullConvertsCheckpoints(t *testing.T) {
+	named := func(name string, values ...float32) []byte {
+		return slices.Concat([]byte("\x80\x03}(X"), binary.LittleEndian.AppendUint32(nil, uint32(len(name))), []byte(name), arrayPickle(true, values...), []byte("u."))
+	}
+	for _, c := range []struct {
+		name, variant string
+		files         map[string][]byte
+		want          map[string]string // element type and values of the first tensor of each file
+	}{
+		{
+			"transformers", "",
+			map[string][]byte{"config.json": []byte("{}"), "pytorch_model.bin": named("w", 1, 2), "training_args.bin": []byte("x"), "flax_model.msgpack": nil},
+			map[string]string{"model.safetensors": "w [1 2]"},
+		},
+		{
+			"variant", "fp16",
+			map[string][]byte{
+				"model_index.json":                           []byte("{}"),
+				"unet/diffusion_pytorch_model.bin":           named("w", 1),
+				"unet/diffusion_pytorch_model.fp16.bin":      named("w", 2),
+				"unet/diffusion_pytorch_model.non_ema.bin":   named("w", 3),
+				"text_encoder/pytorch_model.fp16.bin":        named("t", 4),
+				"vae/diffusion_pytorch_model.fp16.bin":       []byte("never fetched"),
+				"vae/diffusion_pytorch_model.safetensors":    pack(`{"v":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4),
+				"scheduler/scheduler_config.json":            []byte("{}"),
+				"safety_checker/pytorch_model.bin":           []byte("never fetched"),
+				"feature_extractor/preprocessor_config.json": []byte("{}"),
+			},
+			map[string]string{
+				"unet/diffusion_pytorch_model.fp16.safetensors": "w [2]", "text_encoder/model.fp16.safetensors": "t [4]",
+				"vae/diffusion_pytorch_model.safetensors": "v [0]",
+			},
+		},
+		{
+			"shards", "",
+			map[string][]byte{
+				"pytorch_model.bin.index.json":     []byte(`{"metadata":{},"weight_map":{"a":"pytorch_model-00001-of-00002.bin","b":"pytorch_model-00002-of-00002.bin"}}`),
+				"pytorch_model-00001-of-00002.bin": named("a", 6), "pytorch_model-00002-of-00002.bin": named("b", 7),
+			},
+			map[string]string{"model.safetensors.index.json": "a [6]"},
+		},
+		{"alone", "", map[string][]byte{"v1-5.ckpt": named("w", 8)}, map[string]string{"v1-5.safetensors": "w [8]"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h, o := newHub(t)
+			h.files, h.large = c.files, map[string]bool{}
+			said := 0
+			o.Variant, o.Converting = c.variant, func(file, becomes string) {
+				if _, ok := c.files[file]; !ok || !strings.Contains(becomes, ".safetensors") {
+					t.Errorf("%s becomes %s", file, becomes)
+				}
+				said++
+			}
+			dir := t.TempDir()
+			for range 2 {
+				if err := Pull(t.Context(), "some/model", dir, o); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for name, want := range c.want {
+				f := open(t, filepath.Join(dir, name))
+				values, err := f.Tensors[0].Float32s()
+				if got := fmt.Sprint(f.Tensors[0].Name, " ", values); err != nil || got != want {
+					t.Errorf("%s: %s, %v, want %s", name, got, err, want)
+				}
+			}
+			for path, data := range c.files {
+				if n := h.count(path); n > 1 || n > 0 && string(data) == "never fetched" {
+					t.Errorf("%s: fetched %d times", path, n)
+				}
+			}
+			if said == 0 {
+				t.Error("nothing is said of the conversion")
+			}
+			err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+				if strings.HasSuffix(path, ".bin") || strings.HasSuffix(path, ".ckpt") || strings.Contains(path, ".focusnfix-") {
+					t.Errorf("left behind: %s", path)
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	h, o := newHub(t)
+	h.files = map[string][]byte{"pytorch_model.bin": []byte("\x80\x02cposix\nsystem\n(X\x02\x00\x00\x00lstR.")}
+	if err := Pull(t.Context(), "some/model", t.TempDir(), o); err == nil || !strings.Contains(err.Error(), "asks Python for posix.system") {
+		t.Errorf("os.system: %v", err)
 	}
 }

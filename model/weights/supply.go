@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -55,12 +54,13 @@ func Plan(ctx context.Context, supplies []Supply, dir string, o PullOptions) ([]
 		} else {
 			err = order.askHub(ctx)
 		}
-		if err == nil {
-			err = order.look(dir)
-		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.Name, err)
 		}
+		if s.File != "" && isPickleName(s.File) {
+			order.files[0].becomes = s.Name
+		}
+		order.look()
 		orders = append(orders, order)
 	}
 	return orders, nil
@@ -81,7 +81,7 @@ func (o *Order) askHub(ctx context.Context) error {
 		if i < 0 {
 			return fmt.Errorf("%s has no file %s", o.Repo, o.File)
 		}
-		o.files = files[i : i+1]
+		o.files = slices.Clone(files[i : i+1])
 	}
 	for _, f := range o.files {
 		o.Bytes += f.size
@@ -105,7 +105,7 @@ func (o *Order) askGitHub(ctx context.Context) error {
 		return fmt.Errorf("%s does not answer as GitHub does", api)
 	}
 	o.License = "see github.com/" + o.Repo
-	o.files = []hubFile{{path: path.Base(o.File), size: answer.Size, blob: answer.SHA, address: answer.Download}}
+	o.files = []hubFile{{path: o.File, size: answer.Size, blob: answer.SHA, address: answer.Download}}
 	o.Bytes = answer.Size
 	if answer.Size > maxPointer {
 		return nil
@@ -178,60 +178,34 @@ func (p *puller) text(ctx context.Context, address string, most int64) (raw []by
 	return raw, err
 }
 
-// converted reports whether the file becomes a safetensors file once it is here.
-func (o *Order) converted() bool { return o.File != "" && isPickleName(o.File) }
-
-// sourceKey is where a converted file says, in its header, what it was made from.
-const sourceKey = "focusnfix_source"
-
-func (o *Order) source() string {
-	f := o.files[0]
-	return fmt.Sprintf("%s/%s %s%s", o.Repo, o.File, f.sha256, f.blob)
+// Checkpoints lists the PyTorch checkpoints among its files, which are converted once they are here.
+func (o *Order) Checkpoints() []string {
+	var names []string
+	for _, f := range o.files {
+		if isSafetensors(f.becomes) {
+			names = append(names, f.path)
+		}
+	}
+	return names
 }
 
-// look finds out whether all of it is there. Folders are compared by sizes here; Fetch compares sums.
-func (o *Order) look(dir string) error {
-	if o.converted() {
-		f, err := Open(filepath.Join(dir, o.Name))
-		if err == nil {
-			o.Have = f.Metadata[sourceKey] == o.source()
-			return f.Close()
-		}
-		return nil
-	}
+// look finds out whether all of it is there. Plain files are compared by sizes here; Fetch compares sums.
+func (o *Order) look() {
 	o.Have = true
 	for _, f := range o.files {
+		if f.becomes != "" {
+			o.Have = o.Have && o.puller.hasConverted(f)
+			continue
+		}
 		info, err := os.Stat(filepath.Join(o.puller.dir, filepath.FromSlash(f.path)))
 		o.Have = o.Have && err == nil && info.Size() == f.size
 	}
-	return nil
 }
 
 // Fetch brings what is missing, continues what was interrupted, checks every sum, and converts checkpoints.
 func (o *Order) Fetch(ctx context.Context, progress func(PullProgress)) error {
-	p := o.puller
-	p.Progress, p.progress = progress, PullProgress{Total: o.Bytes}
-	if !o.converted() {
-		return o.wrap(p.fetchModel(ctx, o.files))
-	}
-	if o.Have {
-		return nil
-	}
-	to := filepath.Join(p.dir, o.Name)
-	if _, err := os.Lstat(to); err == nil {
-		return fmt.Errorf("%s: is there already, and not made from %s of %s; move it away", to, o.File, o.Repo)
-	}
-	f := o.files[0]
-	f.local = ".focusnfix-" + strings.ReplaceAll(o.Name, "/", "-") + filepath.Ext(o.File)
-	if err := o.wrap(p.fetch(ctx, f)); err != nil {
-		return err
-	}
-	from := filepath.Join(p.dir, f.local)
-	stem := strings.TrimSuffix(path.Base(o.File), path.Ext(o.File))
-	if _, err := convertPickle(from, to, stem, "", map[string]string{sourceKey: o.source()}); err != nil {
-		return fmt.Errorf("%s of %s: %w", o.File, o.Repo, err)
-	}
-	return os.Remove(from)
+	o.puller.Progress, o.puller.progress = progress, PullProgress{Total: o.Bytes}
+	return o.wrap(o.puller.fetchModel(ctx, o.files))
 }
 
 func (o *Order) wrap(err error) error {
