@@ -15,7 +15,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -101,7 +100,8 @@ func run() error {
 	if err := writeJSON(filepath.Join(*out, "control.json"), curves); err != nil {
 		return err
 	}
-	return errors.Join(writeChart(filepath.Join(*out, "control.png"), curves), report(curves))
+	report(curves)
+	return writeChart(filepath.Join(*out, "control.png"), curves)
 }
 
 // open loads the preset with fewer prompts to train on.
@@ -140,7 +140,7 @@ func writeJSON(path string, v any) error {
 }
 
 // report prints the points, and what each method keeps where it repairs as much as the first.
-func report(curves []curve) error {
+func report(curves []curve) {
 	fmt.Println("| method | step | repaired | 95 % | PSNR outside |\n|---|---|---|---|---|")
 	for _, c := range curves {
 		for _, p := range c.Points {
@@ -160,5 +160,4 @@ func report(curves []curve) error {
 		}
 		fmt.Println(row)
 	}
-	return nil
 }

@@ -67,7 +67,7 @@ func (t *Trainer) Fix(ctx context.Context, f Fix) (r Fixed, err error) {
 	return r, err
 }
 
-// fixObjective is that of training with one aspect.
+// fixObjective is the objective of training one aspect.
 func (t *Trainer) fixObjective(f Fix) (Objective, error) {
 	for _, a := range t.Aspects {
 		if a.Name == f.Aspect {
