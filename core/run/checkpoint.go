@@ -205,7 +205,7 @@ func (f Folder) Clean() error {
 		if err := sound(d); err != nil {
 			return fmt.Errorf("%s: %w", f.Dir, err)
 		}
-		folders := []string{checkpoints, prompts, images, References}
+		folders := []string{checkpoints, prompts, images, Fixes, References}
 		if steps, err := d.ReadDir(images); err == nil {
 			for _, step := range steps {
 				if _, ok := parseStep(step.Name()); ok && step.IsDir() {

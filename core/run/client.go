@@ -141,23 +141,33 @@ func (c *Client) Set(ctx context.Context, key, value string) error {
 
 // Generate draws a prompt with base and tuned model.
 func (c *Client) Generate(ctx context.Context, r GenerateRequest) (core.PromptResult, error) {
-	return c.prompt(ctx, "generate", r)
-}
-
-// Fix repairs one image.
-func (c *Client) Fix(ctx context.Context, r FixRequest) (core.PromptResult, error) {
-	return c.prompt(ctx, "fix", r)
-}
-
-func (c *Client) prompt(ctx context.Context, verb string, request any) (core.PromptResult, error) {
 	var e core.Event
-	if err := c.post(ctx, verb, request, &e); err != nil {
+	if err := c.post(ctx, "generate", r, &e); err != nil {
 		return core.PromptResult{}, err
 	}
 	if e.Prompt == nil {
-		return core.PromptResult{}, fmt.Errorf("%s: the engine's answer has no result", verb)
+		return core.PromptResult{}, errors.New("generate: the engine's answer has no result")
 	}
 	return *e.Prompt, nil
+}
+
+// Fix repairs one image.
+func (c *Client) Fix(ctx context.Context, r FixRequest) (core.FixResult, error) {
+	var e core.Event
+	if err := c.post(ctx, "fix", r, &e); err != nil {
+		return core.FixResult{}, err
+	}
+	if e.Fix == nil {
+		return core.FixResult{}, errors.New("fix: the engine's answer has no result")
+	}
+	return *e.Fix, nil
+}
+
+// Redraw draws images with kept fixes.
+func (c *Client) Redraw(ctx context.Context, r RedrawRequest) ([]string, error) {
+	var drawn reply
+	err := c.post(ctx, "redraw", r, &drawn)
+	return drawn.Paths, err
 }
 
 // Evaluate looks at prompts that are not trained on.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"focusnfix/core"
 	"focusnfix/core/run"
 	"focusnfix/render"
 	"focusnfix/tui/picture"
@@ -18,10 +19,10 @@ import (
 type Drawing struct {
 	Folder run.Folder
 	Path   string
-	Heat   string  // heatmap files, one a line; those that are not there do not count
-	Mask   string  // file of a mask that is outlined; "" is none
-	Minus  string  // image file: the absolute difference from it is shown, times diffGain; "" is none
-	Box    run.Box // outlined; the zero box is none
+	Heat   string   // heatmap files, one a line; those that are not there do not count
+	Mask   string   // file of a mask that is outlined; "" is none
+	Minus  string   // image file: the absolute difference from it is shown, times diffGain; "" is none
+	Box    core.Box // outlined; the zero box is none
 
 	Version int // changes when a file was replaced
 }
@@ -46,7 +47,7 @@ func (d Drawing) Draw(files *Cache, box render.Box, blocks bool) (image.Image, e
 }
 
 // plain reports whether nothing is laid over the image.
-func (d Drawing) plain() bool { return d.Heat == "" && d.Mask == "" && d.Box == (run.Box{}) }
+func (d Drawing) plain() bool { return d.Heat == "" && d.Mask == "" && d.Box == (core.Box{}) }
 
 // enlarged is an image in large pixels, so that the encoder finds its aspect and leaves its pixels.
 func enlarged(img image.Image, size image.Point) image.Image {
@@ -118,8 +119,8 @@ func (d Drawing) difference(files *Cache, img image.Image) (image.Image, error) 
 }
 
 // outline draws a box, white on black, so that it is seen on every image.
-func outline(img *image.RGBA, b run.Box) {
-	if b == (run.Box{}) {
+func outline(img *image.RGBA, b core.Box) {
+	if b == (core.Box{}) {
 		return
 	}
 	w, h := float64(img.Rect.Dx()), float64(img.Rect.Dy())
