@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	"model/scenes":          {"model/torch", "model/weights", "model/nn"},
 	"model/scenes/workshop": {"model/..."}, // makes the shipped model; nothing that runs needs it
 	"bench/binding":         {"model/torch", "bench/peer"},
+	"bench/control":         {"core", "core/engine", "core/eval", "core/train", "model/torch", "presets"},
 	"bench/peer":            {},
 	"bench/unet":            {"model/torch", "model/nn", "model/sd", "bench/peer"},
 	"bench/loop":            {"core", "core/engine", "core/train", "model/...", "presets", "bench/peer"},
