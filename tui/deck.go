@@ -3,6 +3,7 @@ package tui
 import (
 	tea "charm.land/bubbletea/v2"
 
+	"focusnfix/core/run"
 	"focusnfix/render"
 	"focusnfix/tui/feed"
 	"focusnfix/tui/picture"
@@ -77,8 +78,10 @@ type shownMsg struct {
 	err  error
 }
 
-func newDeck(p *picture.Shelf) *deck {
-	return &deck{shelf: p, files: feed.NewCache(), wishes: map[string]wish{}}
+func newDeck(p *picture.Shelf, fetch func(run.Folder, string, int) (string, error)) *deck {
+	files := feed.NewCache()
+	files.Fetch = fetch
+	return &deck{shelf: p, files: files, wishes: map[string]wish{}}
 }
 
 // want makes d the image called name, at most cols x rows cells large. It returns the command that
@@ -112,11 +115,12 @@ func (s *shared) encode(name string) tea.Cmd {
 	d, cols, rows, number, cell := w.Drawing, w.cols, w.rows, w.number, s.probe.Terminal().Cell
 	pictures, files := s.deck.shelf, s.deck.files
 	return func() tea.Msg {
-		img, err := d.Draw(files, render.Box{Cols: cols, Rows: rows, Cell: cell}, pictures.InBlocks())
+		box := render.Box{Cols: cols, Rows: rows, Cell: cell}
+		img, err := d.Draw(files, box, pictures.InBlocks())
 		if err != nil {
 			return drawnMsg{name: name, number: number, err: err}
 		}
-		return drawnMsg{name: name, number: number, pic: pictures.Encode(img, cols, rows), bare: d.Bare(files)}
+		return drawnMsg{name: name, number: number, pic: pictures.Encode(img, cols, rows), bare: d.Bare(files, box)}
 	}
 }
 

@@ -126,6 +126,9 @@ func (p *promptPane) checkpoints() tea.Cmd {
 		return nil
 	}
 	opened := p.run
+	if away := opened.Info.Far; away != nil {
+		return func() tea.Msg { return checkpointsMsg{opened, opened.Folder.CheckpointsOf(away)} }
+	}
 	return func() tea.Msg {
 		list, err := opened.Folder.Checkpoints()
 		if err != nil {
