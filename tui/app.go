@@ -66,13 +66,15 @@ type pane interface {
 	typing() bool
 }
 
-// Tabs, in their order. Their keys are 1 to 5.
+// Tabs, in their order. Their keys are 1 to 7.
 const (
 	tabRuns = iota
 	tabDashboard
 	tabImages
 	tabPrompt
 	tabFix
+	tabCompare
+	tabDetails
 )
 
 type (
@@ -111,7 +113,7 @@ type app struct {
 func newApp(o Options, probe *picture.Probe, pics *picture.Shelf) *app {
 	s := newShared(o, probe, pics)
 	a := &app{shared: s}
-	a.panes = []pane{newRunsPane(s), newDashboardPane(s), newImagesPane(s), newPromptPane(s), newFixPane(s)}
+	a.panes = []pane{newRunsPane(s), newDashboardPane(s), newImagesPane(s), newPromptPane(s), newFixPane(s), newComparePane(s), newDetailsPane(s)}
 	return a
 }
 
@@ -170,6 +172,9 @@ func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmds = append(cmds, a.show(msg.tab))
 	case openMsg:
 		cmds = append(cmds, a.open(msg.dir), a.show(tabDashboard))
+	case closeRunMsg:
+		a.closeRun()
+		cmds = append(cmds, a.all(openedMsg{}))
 	case feed.Followed:
 		cmds = append(cmds, a.followed(msg))
 	case feed.Snapshot:

@@ -29,6 +29,8 @@ var (
 	keyImages    = key("3", "", "Show the run's images")
 	keyPrompt    = key("4", "", "Try a prompt")
 	keyFix       = key("5", "", "Repair a region of an image")
+	keyCompare   = key("6", "", "Compare the marked runs")
+	keyDetails   = key("7", "", "Show the run's settings, devices and engine log")
 	keyNextTab   = key("tab", "", "Go to the next tab")
 	keyPrevTab   = key("shift+tab", "", "Go to the previous tab")
 	keyHelp      = key("? f1", "help", "Show the keys")
@@ -51,7 +53,7 @@ var (
 	keyPageUp     = paneKey("pgup", "Go back by a page")
 	keyPageDown   = paneKey("pgdown", "Go on by a page")
 	keyHome       = paneKey("home", "Go to the first")
-	keyEnd        = paneKey("end", "Go to the last, and follow")
+	keyEnd        = paneKey("end G", "Go to the last, and follow")
 	keyLarger     = paneKey("+ =", "Zoom in, or make the box larger")
 	keySmaller    = paneKey("-", "Zoom out, or make the box smaller")
 
@@ -62,6 +64,12 @@ var (
 	keyEdit       = paneKey("e", "Edit: settings of a run or of a new one, or the prompt")
 	keyNewRun     = key("ctrl+n", "new run", "Go to the presets, to start a run")
 	keyMark       = key("m", "mark", "Mark the run: the curves of marked runs are drawn together")
+	keyFind       = key("/", "find", "Find: runs by words, state:running, cfg.region.weight>=6, has:alarm, and, or, not; charts and log lines by text or pattern")
+	keySort       = key("O", "", "Sort the runs in another way: by age, name, state, steps, reward")
+	keyChanged    = key("C", "changed", "Show only settings that are not defaults, or all")
+	keyLabel      = key("L", "", "Give the run a title, a note, or tags")
+	keyBaseline   = key("B", "", "Pin the run as the baseline that others are compared with, or unpin it")
+	keyTrash      = key("D delete", "", "Move the run to the trash; asks first")
 	keyOpenFolder = key("o", "folder", "Open a run folder from anywhere, such as a copy from another machine")
 
 	keyNextChart = key("]", "chart", "Make the next chart the large one")
@@ -85,8 +93,8 @@ var (
 	keyFlip      = key("f", "flip", "Swap base and tuned, or before and after, in place")
 	keyBlink     = key("b", "blink", "Flip by itself, or stop")
 	keyPlay      = key("space", "play", "Play through the steps, or stop")
-	keyGrid      = key("g", "grid", "Show many small images, or one large")
-	keyGridOver  = key("G", "", "Show the grid over steps, or over prompts")
+	keyGrid      = key("g", "grid", "Show many at once, or one large: images, charts")
+	keyGridOver  = key("T", "", "Show the grid over steps, or over prompts")
 	keySave      = key("s", "save", "Save what is shown as PNG")
 	keyRepair    = key("F", "fix", "Repair a region of this image")
 
@@ -133,6 +141,8 @@ func (a *app) globalKeys() []binding {
 		on(keyImages, tab(tabImages)),
 		on(keyPrompt, tab(tabPrompt)),
 		on(keyFix, tab(tabFix)),
+		on(keyCompare, tab(tabCompare)),
+		on(keyDetails, tab(tabDetails)),
 		on(keyNextTab, func() tea.Cmd { return a.show((a.tab + 1) % len(a.panes)) }),
 		on(keyPrevTab, func() tea.Cmd { return a.show((a.tab + len(a.panes) - 1) % len(a.panes)) }),
 		on(keyHelp, a.openHelp),

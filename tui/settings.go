@@ -22,6 +22,7 @@ type settings struct {
 	Smoothing float64 `toml:"smoothing"` // of curves: 0 to 0.99
 	Images    string  `toml:"images"`    // as --images; auto asks the terminal
 	Tell      string  `toml:"tell"`      // when a run ends or alarms: bell, notify, off
+	Baseline  string  `toml:"baseline"`  // name of the run that others are compared with; "" is the first marked one
 }
 
 // settingsMsg tells panes that settings have changed.

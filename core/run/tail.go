@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 
 	"focusnfix/core"
 )
@@ -33,6 +34,15 @@ func (f Folder) lastStep() (last core.Event, err error) {
 	}
 	_, err = f.tail(newest)
 	return last, err
+}
+
+// Alarmed reports whether there is an alarm among the newest events, as far back as [Folder.Tail] reads.
+func (f Folder) Alarmed() (found bool, err error) {
+	_, err = f.tail(func(events []core.Event) bool {
+		found = slices.ContainsFunc(events, func(e core.Event) bool { return e.Alarm != nil })
+		return found
+	})
+	return found, err
 }
 
 // tail reads ever more of the end of the log until it is enough.

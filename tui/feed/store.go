@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -182,6 +183,14 @@ var gainNames = [4]string{"gain/", "held_out_gain/", "fewer/", "held_out_fewer/"
 // what they are differences of.
 func gains(a *core.AspectScore) [4]float64 {
 	return [4]float64{a.Reward - a.Base, a.HeldOut - a.BaseHeldOut, 100 * (a.BaseFault - a.Fault), 100 * (a.BaseHeldOutFault - a.HeldOutFault)}
+}
+
+// Final is a column's value in the last evaluation, else its mean over the last steps.
+func (s *Store) Final(column string) float64 {
+	if v := s.Evaluations.Last(column); !math.IsNaN(v) {
+		return v
+	}
+	return s.Steps.Recent(column, 10)
 }
 
 // KnowsFaults reports whether the judge of an aspect says how probable faults are.

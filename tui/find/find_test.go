@@ -44,6 +44,9 @@ func TestQuery(t *testing.T) {
 			t.Errorf("%q is taken", query)
 		}
 	}
+	if q, _ := Parse("a has:Alarm"); !q.Uses("has:alarm") {
+		t.Error("a query does not know what it asks for")
+	}
 	if q, _ := Parse("cfg.region.weight>=6 or x"); !q.Uses("cfg.") || q.Uses("state") {
 		t.Error("a query does not know its fields")
 	}

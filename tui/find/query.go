@@ -26,7 +26,7 @@ type Query struct {
 // Match reports whether the subject is what the query asks for.
 func (q Query) Match(s Subject) bool { return q.match == nil || q.match(s) }
 
-// Uses reports whether the query looks at a field whose name begins so.
+// Uses reports whether the query looks at a field whose name begins so; has:THING counts as one.
 func (q Query) Uses(prefix string) bool {
 	for _, f := range q.fields {
 		if strings.HasPrefix(f, prefix) {
@@ -190,6 +190,7 @@ func (p *parser) term(t token) func(Subject) bool {
 
 func (p *parser) field(name, op, value string) func(Subject) bool {
 	if name == "has" && op == ":" {
+		p.fields = append(p.fields, "has:"+strings.ToLower(value))
 		return func(s Subject) bool { return s.Has(strings.ToLower(value)) }
 	}
 	p.fields = append(p.fields, name)
