@@ -1,6 +1,9 @@
 package render
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Series is a curve that grows: points of rising x, and above them a pyramid of the smallest and largest
 // values of 16, 256, 4096, ... points, so that a chart of any number of points costs no more than its
@@ -95,6 +98,15 @@ func (s *Series) Reset() {
 		s.levels[k] = s.levels[k][:0]
 	}
 	s.levels = s.levels[:0]
+}
+
+// Clone is a copy that does not grow with the series.
+func (s *Series) Clone() *Series {
+	c := &Series{x: slices.Clone(s.x), y: slices.Clone(s.y)}
+	for _, level := range s.levels {
+		c.levels = append(c.levels, slices.Clone(level))
+	}
+	return c
 }
 
 // rebuild is the extent of the j-th entry of a level from what lies below it.

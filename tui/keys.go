@@ -74,6 +74,10 @@ var (
 
 	keyNextChart = key("]", "chart", "Make the next chart the large one")
 	keyPrevChart = key("[", "", "Make the previous chart the large one")
+	keyMoreCols  = key("}", "", "Show the charts in one column more")
+	keyFewerCols = key("{", "", "Show the charts in one column less")
+	keyMoreRows  = key(")", "", "Show the charts in one row more")
+	keyFewerRows = key("(", "", "Show the charts in one row less")
 	keyInspect   = key("i", "inspect", "Show a hairline with the values at one place; arrows move it")
 	keyWhole     = key("0", "", "Show the whole curve")
 	keyAxis      = key("X", "", "Change the x axis: step, time since the start, time of day")
@@ -95,7 +99,7 @@ var (
 	keyPlay      = key("space", "play", "Play through the steps, or stop")
 	keyGrid      = key("g", "grid", "Show many at once, or one large: images, charts")
 	keyGridOver  = key("T", "", "Show the grid over steps, or over prompts")
-	keySave      = key("s", "save", "Save what is shown as PNG")
+	keySave      = key("s", "save", "Save what is shown: images as PNG, the chosen chart as PNG, SVG or CSV")
 	keyRepair    = key("F", "fix", "Repair a region of this image")
 
 	keySeed    = key("t", "seed", "Change the random seed: fixed, the next one, or random")

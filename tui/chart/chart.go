@@ -2,6 +2,7 @@ package chart
 
 import (
 	"fmt"
+	"image"
 	"image/color"
 	"math"
 
@@ -177,6 +178,25 @@ func (c *Curves) Plot(spec Spec, style Style, w, h int) render.Plot {
 		return render.Plot{}
 	}
 	return plot.Plot(lines...)
+}
+
+// Figure is the chart for a file of so many pixels: the window that is shown, in the same colors.
+func (c *Curves) Figure(spec Spec, style Style, size image.Point) *render.Figure {
+	style.Hairline = math.NaN()
+	plot, _, _ := c.plot(spec, style, size.X, size.Y)
+	f := &render.Figure{Chart: plot, Title: spec.Title, X: c.Axis.String(), Size: size, Dark: style.Styles.Dark}
+	if c.Smoothing > 0 {
+		f.Title += fmt.Sprintf(", smoothed %.4g", c.Smoothing)
+	}
+	for _, l := range spec.Lines {
+		name := l.Label
+		if name == "" {
+			name = l.Column
+		}
+		f.Names = append(f.Names, name)
+		f.Lines = append(f.Lines, render.Line{Series: c.line(l).Shown().Clone(), Color: style.Styles.Curve(l.Color), Dashed: l.Dashed})
+	}
+	return f
 }
 
 // plot is the chart below the legend, h rows of w cells, and its lines.
