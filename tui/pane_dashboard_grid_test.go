@@ -72,7 +72,7 @@ func TestSaveChart(t *testing.T) {
 		d.press("s")
 		d.typeText(ending)
 		d.press("enter")
-		d.shows("saved ")
+		d.until("saved "+ending, func() bool { return strings.HasSuffix(d.notice.text, "."+ending) })
 		files, err := filepath.Glob("*." + ending)
 		if err != nil || len(files) != 1 {
 			t.Fatalf("%s: %v, %v", ending, files, err)
