@@ -20,6 +20,7 @@ type painter struct {
 type model interface {
 	Generate(ctx context.Context, r sd.Request) ([]*image.RGBA, error)
 	NaturalSize() (width, height int64) // pixels
+	Preview(path string) (sd.Preview, error)
 	Close()
 }
 

@@ -19,9 +19,6 @@ import (
 const (
 	fixSteps    = 40 // of a repair that does not say
 	maxFixSteps = 1000
-
-	// preview is the image of a repair under way, replaced after each step.
-	preview = "prompts/.preview.png"
 )
 
 // Fix trains a copy of the LoRA weights on one image, whose mask is a box, until no judge of the aspect
@@ -74,7 +71,7 @@ func (e *engine) fixOf(r run.FixRequest, region core.Mask) (train.Fix, error) {
 	f := train.Fix{
 		Drawing: r.Drawing, Region: region, Aspect: r.Aspect,
 		Threshold: rewards[i].Threshold, Steps: r.Steps,
-		Progress: func(step int, image torch.Tensor) { e.showFix(step, r.Steps, image) },
+		Progress: func(step int, image torch.Tensor) { e.show(run.Preview, step, r.Steps, image) },
 	}
 	for _, j := range e.session.Judges {
 		if j.Aspect == r.Aspect {
@@ -84,8 +81,9 @@ func (e *engine) fixOf(r run.FixRequest, region core.Mask) (train.Fix, error) {
 	return f, nil
 }
 
-// showFix lets others see a repair under way. It does without where the image cannot be written.
-func (e *engine) showFix(step, of int, image torch.Tensor) {
+// show lets others see an image that is drawn or repaired, [1,3,H,W], as the file preview of the run's folder. It
+// does without where the image cannot be written.
+func (e *engine) show(preview string, step, of int, image torch.Tensor) {
 	data, err := encode(sd.Pictures(image)[0])
 	if err == nil {
 		err = e.Folder.WriteFile(preview, data)

@@ -29,7 +29,8 @@ type Session struct {
 	// PromptsHash is the fingerprint of a prompts file; empty of a list that comes with the program.
 	PromptsHash string
 
-	loaded []reward.Reward
+	preview sd.Preview // nil shows nothing while images are drawn
+	loaded  []reward.Reward
 }
 
 // Settings are what Open is told beside the configuration. The zero value is useful.
@@ -75,6 +76,11 @@ func (s *Session) open(o Settings) (err error) {
 	if s.Pipeline, err = loadModel(folder, s.Config, o.Warn); err != nil {
 		return err
 	}
+	if path := s.Config.Sample.Preview; path != "" {
+		if s.preview, err = s.Pipeline.Preview(path); err != nil {
+			return fmt.Errorf("sample.preview: %w", err)
+		}
+	}
 	if s.Options.Model, err = fingerprint(folder); err != nil {
 		return err
 	}
@@ -104,6 +110,9 @@ func (s *Session) Evaluator(judges []eval.Judge) (e *eval.Evaluator, references 
 func (s *Session) Close() {
 	for _, r := range s.loaded {
 		r.Close()
+	}
+	if s.preview != nil {
+		s.preview.Close()
 	}
 	if s.Pipeline != nil {
 		s.Pipeline.Close()

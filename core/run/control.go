@@ -29,6 +29,13 @@ type Engine interface {
 	Evaluate(ctx context.Context, r EvaluateRequest) (core.Evaluation, error)
 }
 
+// Where the images of a prompt test or a repair are kept while they are made, each replaced after every step; see
+// Status.Preview.
+const (
+	PreviewBase = "prompts/.preview-base.png" // of the base model
+	Preview     = "prompts/.preview.png"
+)
+
 // Status is what an engine is doing.
 type Status struct {
 	Run     string `json:"run,omitempty"` // id of the engine's run
@@ -39,7 +46,7 @@ type Status struct {
 	Busy    string `json:"busy,omitempty"`    // "step", "generate", "fix", "evaluate", "reference", "images", "load", "checkpoint"
 	Done    int    `json:"done,omitempty"`    // of what it is busy with: steps of a fix, images
 	Of      int    `json:"of,omitempty"`
-	Preview string `json:"preview,omitempty"` // the picture of a fix as it is now, from the run folder
+	Preview string `json:"preview,omitempty"` // the image that is drawn or repaired, as it is now, from the run folder
 	Device  string `json:"device,omitempty"`
 	Version string `json:"version,omitempty"`
 }

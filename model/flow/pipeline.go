@@ -119,12 +119,17 @@ func (p *Pipeline) sample(ctx context.Context, r sd.Request) (torch.Tensor, erro
 		if err := ctx.Err(); err != nil {
 			return torch.Tensor{}, err
 		}
-		next := torch.Scope(func() torch.Tensor {
+		both := torch.Scopes(func() []torch.Tensor {
 			v := p.guided(latents, levels[i], positive, negative, r.GuidanceScale)
-			return latents.AddScaled(v, levels[i+1]-levels[i])
+			return []torch.Tensor{latents.AddScaled(v, levels[i+1]-levels[i]), latents.AddScaled(v, -levels[i])}
 		})
+		next, estimate := both[0], both[1]
 		torch.Drop(latents)
 		latents = next
+		if r.Estimate != nil {
+			r.Estimate(i+1, r.NumSteps, estimate)
+		}
+		torch.Drop(estimate)
 		if r.Progress != nil {
 			r.Progress(i+1, r.NumSteps, latents)
 		}
@@ -192,6 +197,11 @@ func (p *Pipeline) noise(r sd.Request) (torch.Tensor, error) {
 		g.Close()
 	}
 	return torch.Cat(each, 0).ToDevice(p.device, torch.Float32), nil
+}
+
+// Preview opens the TAESD at path, or with sd.OwnDecoder gives the model's own decoder.
+func (p *Pipeline) Preview(path string) (sd.Preview, error) {
+	return sd.OpenPreview(path, p.decode, p.vae.Config.LatentChannels, p.device)
 }
 
 // decode maps latents to images [B,3,H,W] in [0,1], float32, one at a time to save memory.

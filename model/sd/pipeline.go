@@ -107,6 +107,9 @@ type Request struct {
 	NumSteps int
 	Eta      float64 // DDIM only
 
+	// Estimate, if set, is called after every step, before Progress, with the finished latents [B,4,h,w] as that step
+	// estimates them, which it must not keep.
+	Estimate func(step, of int, latents torch.Tensor)
 	// Progress, if set, is called after every step with the latents so far, which it must not keep.
 	Progress func(step, of int, latents torch.Tensor)
 }
@@ -166,6 +169,9 @@ func (p *Pipeline) Sample(ctx context.Context, r Request) (torch.Tensor, error) 
 		})
 		past = append(past, Point{latents, three[1], three[2]})
 		latents = three[0]
+		if r.Estimate != nil {
+			r.Estimate(i+1, scheduler.Len(), three[2])
+		}
 		for len(past) > scheduler.Reach() {
 			torch.Drop(past[0].Latents, past[0].Output, past[0].Estimate)
 			past = past[1:]
