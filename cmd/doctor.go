@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"focusnfix/core"
+	"focusnfix/core/engine"
 	"focusnfix/model/torch"
 	"focusnfix/tui/picture"
 )
@@ -25,6 +28,7 @@ type doctorReport struct {
 	Processor processorReport    `json:"processor"`
 	Torch     *torchReport       `json:"libtorch,omitempty"`
 	CUDA      []torch.DeviceInfo `json:"cuda"`
+	GPUs      []core.GPU         `json:"gpus,omitempty"`          // as nvidia-smi describes them, whatever libtorch can use
 	Driver    string             `json:"nvidia_driver,omitempty"` // kernel module
 	Speed     []speedReport      `json:"speed"`
 	Terminal  []picture.Fact     `json:"terminal"`
@@ -71,7 +75,7 @@ func newDoctor() *cobra.Command {
 			"or change.",
 		Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
-			report, err := examine()
+			report, err := examine(c.Context())
 			if asJSON {
 				return cmp.Or(printJSON(c.OutOrStdout(), report), err)
 			}
@@ -84,7 +88,7 @@ func newDoctor() *cobra.Command {
 
 // examine looks at the machine and measures it. The error says why tensors cannot be used; the
 // report then holds the rest.
-func examine() (doctorReport, error) {
+func examine(ctx context.Context) (doctorReport, error) {
 	r := doctorReport{
 		Version:   version,
 		Go:        runtime.Version(),
@@ -96,6 +100,7 @@ func examine() (doctorReport, error) {
 		Driver:    nvidiaDriver(),
 		Terminal:  terminalFacts(),
 	}
+	r.GPUs, _ = engine.GPUs(ctx) // most machines have none
 	if err := torch.Load(); err != nil {
 		r.Advice = append(r.Advice, advice{"libtorch cannot be used: " + err.Error(), "make setup"})
 		return r, hintedError{err, "the advice above installs what is missing"}

@@ -3,6 +3,7 @@ package cmd
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 
@@ -108,6 +109,16 @@ func (r doctorReport) deviceLines() []line {
 	}
 	if len(r.CUDA) == 0 {
 		lines = append(lines, line{markNone, "CUDA", "none", ""})
+	}
+	for _, g := range r.GPUs {
+		lines = append(lines, line{markGood, fmt.Sprintf("GPU %d", g.Index), g.Name, g.String()})
+		for _, p := range g.Processes {
+			size := "memory unknown"
+			if !math.IsNaN(p.MemoryMiB) {
+				size = fmt.Sprintf("%.1f GiB", p.MemoryMiB/1024)
+			}
+			lines = append(lines, line{markNone, "", fmt.Sprintf("process %d", p.PID), size})
+		}
 	}
 	for _, s := range r.Speed {
 		lines = append(lines, line{markGood, "speed, " + string(s.Device), fmt.Sprintf("%.1f GFLOP/s", s.GFLOPS), s.Operation + ", float32"})

@@ -3,12 +3,14 @@ package cmd
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"focusnfix/core"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
 )
@@ -128,6 +130,10 @@ func TestReportTable(t *testing.T) {
 			Version: "2.6.0", Path: "/lib/libtorch_cpu.so", FoundBy: "system", Shim: "/b/libfnf_torch.so", ABI: 1,
 			BLAS: blasReport{Name: "reference", Path: "/lib/libblas.so", Slow: true},
 		},
+		GPUs: []core.GPU{{
+			Index: 1, Name: "NVIDIA L4", Use: .5, MemoryMiB: 2048, TotalMiB: 23034, Celsius: 41, Watts: 30, MostWatts: 72,
+			Processes: []core.GPUProcess{{PID: 4242, MemoryMiB: 1536}, {PID: 7, MemoryMiB: math.NaN()}},
+		}},
 	}
 	r.Advice = r.improvements()
 	var out strings.Builder
@@ -143,6 +149,9 @@ func TestReportTable(t *testing.T) {
 ✓ threads        2                for one operator; OMP_NUM_THREADS sets it
 · data parallel  no               neither the headers of gloo nor of NCCL were found
 · CUDA           none
+✓ GPU 1          NVIDIA L4        50 % busy, 2.0 of 22.5 GiB in use, 41 °C, 30 of 72 W
+·                process 4242     1.5 GiB
+·                process 7        memory unknown
 
 ! libtorch multiplies matrices with the reference BLAS, about 15 times slower than OpenBLAS
     sudo apt-get install libopenblas0-openmp

@@ -67,7 +67,7 @@ func TestGenerateDrawsTransformers(t *testing.T) {
 			t.Errorf("%s: text %q", name, text)
 		}
 		for want, flags := range map[string][]string{
-			"--lora: is for Stable Diffusion": {"--lora", "f:1"}, "takes no other VAE": {"--vae", "v"}, "eta and clip skip are for": {"--clip-skip", "1"},
+			"f: no such file": {"--lora", "f:1"}, "takes no other VAE": {"--vae", "v"}, "clip skip and guidance rescale are for": {"--clip-skip", "1"},
 		} {
 			if code, _, stderr := runCommand(append(slices.Clone(args), flags...)...); code != exitFailed || !strings.Contains(stderr, want) {
 				t.Errorf("%s %v: exit code %d: %s, want %s", name, flags, code, stderr, want)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -329,12 +330,11 @@ func refuseUnfit(ctx context.Context, c core.Config, total int64) error {
 	}
 }
 
-// gpuMemory is the memory of the first visible GPU in bytes, by nvidia-smi; 0 without one.
-func gpuMemory() int64 {
-	out, err := exec.Command("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", "-i", "0").Output()
-	mib, bad := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
-	if err != nil || bad != nil {
+// gpuMemory is the memory of the first visible GPU in bytes, as its driver says; 0 without one.
+func gpuMemory(ctx context.Context) int64 {
+	gpus, err := engine.GPUs(ctx)
+	if err != nil || len(gpus) == 0 || math.IsNaN(gpus[0].TotalMiB) {
 		return 0
 	}
-	return mib << 20
+	return int64(gpus[0].TotalMiB) << 20
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/tui/picture"
@@ -30,11 +31,11 @@ type previews struct {
 }
 
 // newPreviews opens a decoder where the output is a terminal that shows images; path is empty where none is wanted.
-func newPreviews(ctx context.Context, path string, probe *picture.Probe, m model) (*previews, error) {
+func newPreviews(ctx context.Context, path string, probe *picture.Probe, m backbone.Model) (*previews, error) {
 	if path == "" {
 		return nil, nil //nolint:nilnil // no previews
 	}
-	decoder, err := m.Preview(path)
+	decoder, err := sd.OpenPreview(path, m)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +66,7 @@ func (p *previews) show(step, of int, latents torch.Tensor) {
 	}
 	var images []*image.RGBA
 	torch.Scope(func() torch.Tensor {
-		images = sd.Pictures(p.Decode(latents))
+		images = backbone.Pictures(p.Decode(latents))
 		return torch.Tensor{}
 	})
 	p.err = p.live.Show(p.to, beside(images))

@@ -11,19 +11,20 @@ import (
 //
 //	state       State, Message        the run started, paused, resumed or ended
 //	step        Train                 one optimizer update
-//	images    Pictures              images of the tuned model were saved
+//	pictures    Pictures              images of the tuned model were saved
 //	checkpoint  Path                  a checkpoint is complete
 //	evaluation  Evaluation            held-out prompts were drawn and scored
 //	alarm       Alarm                 something needs attention
 //	control     Control               a person changed a setting or gave a command
 //	prompt      Prompt                a prompt test, or the repair of one image, is done
+//	device      GPUs                  how busy, full and warm the GPUs are; every half minute of training on one
 //
 // After a resume or a rollback, steps come a second time: the later event counts. A reader ignores kinds
 // and fields that it does not know. A number that is absent or null was not measured; in Go it is NaN.
 // The json tags are the names in the file, whose rules are those of [structCodec].
 type Event struct {
 	Time time.Time `json:"time"` // UTC, to the microsecond
-	Kind string    `json:"kind"` // state, step, pictures, checkpoint, evaluation, alarm, control or prompt
+	Kind string    `json:"kind"` // state, step, pictures, checkpoint, evaluation, alarm, control, prompt, fix or device
 	Step int       `json:"step"` // updates done so far
 
 	State      string        `json:"state"`   // running, paused, done, stopped or failed
@@ -35,6 +36,8 @@ type Event struct {
 	Alarm      *Alarm        `json:"alarm"`
 	Control    *Control      `json:"control"`
 	Prompt     *PromptResult `json:"prompt"`
+	Fix        *FixResult    `json:"fix"`
+	GPUs       []GPU         `json:"gpus"` // all that this process may use
 }
 
 // TrainStep is what one update measured, averaged over its images. A number and its tags are one metric:
@@ -57,7 +60,7 @@ type TrainStep struct {
 	BackwardSeconds float64 `json:"backward_seconds" title:"gradients" unit:"s" digits:"2" better:"lower" group:"seconds"`               // back-propagation
 	StepSeconds     float64 `json:"step_seconds" title:"step time" unit:"s" digits:"2" chart:"step time" better:"lower" group:"seconds"` // all of these, the update, and what is measured beside it
 	MemoryMiB       float64 `json:"memory_mib" title:"memory" unit:"MiB" digits:"0" chart:"memory" better:"lower" group:"device"`        // peak of the GPU so far; on the CPU, of the process
-	DeviceUse       float64 `json:"device_use" title:"device utilization" unit:"%" digits:"0" chart:"device utilization" group:"device"` // of the GPU, by nvidia-smi; on the CPU, of the cores libtorch may use
+	DeviceUse       float64 `json:"device_use" title:"device utilization" unit:"%" digits:"0" chart:"device utilization" group:"device"` // of the GPU, by its driver; on the CPU, of the cores libtorch may use
 
 	Skipped bool `json:"skipped"` // loss or gradient was not a number: no update was made
 }
@@ -106,14 +109,14 @@ type Control struct {
 	To   string `json:"to"`
 }
 
-// PromptResult is a prompt drawn by base and tuned model, or the repair of one image.
+// PromptResult is a prompt drawn by base and tuned model.
 type PromptResult struct {
 	Path string `json:"path"` // its folder, relative to the run folder: prompts/0007
 	Drawing
 	Aspects     []AspectScore `json:"aspects"`
 	OutsidePSNR float64       `json:"outside_psnr"` // dB
 	Seconds     float64       `json:"seconds"`
-	Fix         bool          `json:"fix"`           // the repair of one image, rather than base and tuned model
+	Fix         bool          `json:"fix"`           // the repair of one image, as earlier versions kept it; see FixResult
 	Unknown     string        `json:"unknown_words"` // words of the prompt that the model never saw: dragon, nebula
 }
 

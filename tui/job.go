@@ -25,7 +25,7 @@ type job struct {
 type (
 	jobMsg struct { // a job has ended
 		job    *job
-		result core.PromptResult
+		result core.Event // of kind prompt or fix
 		err    error
 	}
 	jobStatusMsg struct { // what the engine is doing meanwhile
@@ -41,7 +41,7 @@ const (
 )
 
 // request is what a job asks of the engine.
-type request func(context.Context, *run.Client) (core.PromptResult, error)
+type request func(context.Context, *run.Client) (core.Event, error)
 
 // begin sends a request. With wake an engine is started before.
 func (s *shared) begin(owner string, wake bool, ask request) (*job, tea.Cmd) {

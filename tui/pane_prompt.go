@@ -126,6 +126,9 @@ func (p *promptPane) checkpoints() tea.Cmd {
 		return nil
 	}
 	opened := p.run
+	if away := opened.Info.Far; away != nil {
+		return func() tea.Msg { return checkpointsMsg{opened, opened.Folder.CheckpointsOf(away)} }
+	}
 	return func() tea.Msg {
 		list, err := opened.Folder.Checkpoints()
 		if err != nil {
@@ -198,8 +201,9 @@ func (p *promptPane) ask(wake bool) tea.Cmd {
 	asked := p.asked
 	var cmd tea.Cmd
 	p.err = nil
-	p.job, cmd = p.begin(promptPaneName, wake, func(ctx context.Context, c *run.Client) (core.PromptResult, error) {
-		return c.Generate(ctx, asked)
+	p.job, cmd = p.begin(promptPaneName, wake, func(ctx context.Context, c *run.Client) (core.Event, error) {
+		result, err := c.Generate(ctx, asked)
+		return core.Event{Kind: "prompt", Prompt: &result}, err
 	})
 	return cmd
 }
@@ -221,8 +225,8 @@ func (p *promptPane) ended(msg jobMsg) tea.Cmd {
 		return nil
 	}
 	p.form.ready(p.asked)
-	p.take([]core.Event{{Kind: "prompt", Prompt: &msg.result}})
-	p.results.Show(msg.result.Path)
+	p.take([]core.Event{msg.result})
+	p.results.Show(msg.result.Prompt.Path)
 	return nil
 }
 

@@ -146,6 +146,9 @@ func (e *engine) Status(context.Context) (run.Status, error) {
 	defer e.mutex.Unlock()
 	s := e.status
 	s.State, s.Message = e.info.State, e.info.Message
+	if e.device != nil {
+		s.GPUs = e.device.now()
+	}
 	return s, nil
 }
 

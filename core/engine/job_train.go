@@ -178,6 +178,11 @@ func (e *engine) record(r train.StepResult) error {
 	if err := e.event(core.Event{Kind: "step", Train: t}); err != nil {
 		return err
 	}
+	if gpus := e.device.reading(); gpus != nil {
+		if err := e.event(core.Event{Kind: "device", GPUs: gpus}); err != nil {
+			return err
+		}
+	}
 	if e.board != nil {
 		if err := e.persist("TensorBoard's file", func() error { return e.board.Add(r.Step, scalars(t)) }); err != nil {
 			return err

@@ -2,41 +2,53 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
-	"os/exec"
-	"strconv"
-	"strings"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"time"
 
+	"focusnfix/core"
 	"focusnfix/model/torch"
 )
 
 // meter tells how much memory is in use and how busy the device is.
 type meter struct {
-	gpu  int          // index for libtorch; -1 on the CPU
-	use  atomic.Int64 // of the GPU in percent, as nvidia-smi said last; -1 where it says nothing
-	quit chan struct{}
+	gpu     int // index for libtorch; -1 on the CPU
+	stop    context.CancelFunc
+	stopped chan struct{}
+
+	mutex sync.Mutex
+	gpus  []core.GPU // as the driver said last; none where it says nothing
+	at    time.Time  // when that was
+	told  time.Time  // the reading that reading gave last
 
 	cpu  time.Duration // used by this process
 	from time.Time     // when that was so
 }
 
-// askEvery is how often nvidia-smi is asked: it takes a tenth of a second.
-const askEvery = 5 * time.Second
+// How often the driver is asked, which takes a process and a tenth of a second, and how often events say it.
+const (
+	askEvery  = 5 * time.Second
+	tellEvery = 30 * time.Second
+)
 
 func newMeter(device torch.Device) *meter {
-	m := &meter{gpu: -1, quit: make(chan struct{}), cpu: cpuTime(), from: time.Now()}
-	m.use.Store(-1)
-	if _, err := fmt.Sscanf(string(device), "cuda:%d", &m.gpu); err == nil {
-		go m.watch(visibleGPU(m.gpu, os.Getenv("CUDA_VISIBLE_DEVICES")))
+	ctx, stop := context.WithCancel(context.Background())
+	m := &meter{gpu: -1, stop: stop, stopped: make(chan struct{}), cpu: cpuTime(), from: time.Now()}
+	if _, err := fmt.Sscanf(string(device), "cuda:%d", &m.gpu); err != nil {
+		close(m.stopped)
+		return m
 	}
+	go m.watch(ctx)
 	return m
 }
 
-func (m *meter) close() { close(m.quit) }
+func (m *meter) close() {
+	m.stop()
+	<-m.stopped
+}
 
 // read gives memory in MiB and use in [0,1]: of the GPU, or of this process and all cores.
 func (m *meter) read() (memory, use float64) {
@@ -51,37 +63,49 @@ func (m *meter) read() (memory, use float64) {
 	if used, err := torch.CUDAMemory(m.gpu); err == nil && used.PeakAllocated >= 0 {
 		memory = float64(used.PeakAllocated) / (1 << 20)
 	}
-	if percent := m.use.Load(); percent >= 0 {
-		use = float64(percent) / 100
+	if gpus := m.now(); m.gpu < len(gpus) {
+		use = gpus[m.gpu].Use
 	}
 	return memory, use
 }
 
-// watch asks nvidia-smi now and then; without one it gives up.
-func (m *meter) watch(gpu string) {
+// now is what the driver said last of every GPU.
+func (m *meter) now() []core.GPU {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	return m.gpus
+}
+
+// reading is now, where it is time that events say it again; else none.
+func (m *meter) reading() []core.GPU {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if len(m.gpus) == 0 || m.at.Sub(m.told) < tellEvery {
+		return nil
+	}
+	m.told = m.at
+	return m.gpus
+}
+
+// watch asks the driver now and then; where nothing answers it gives up.
+func (m *meter) watch(ctx context.Context) {
+	defer close(m.stopped)
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
 	for {
-		out, err := exec.Command("nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-i", gpu).Output()
-		percent, bad := strconv.Atoi(strings.TrimSpace(string(out)))
-		if err != nil || bad != nil {
+		gpus, err := GPUs(ctx)
+		if err != nil {
 			return
 		}
-		m.use.Store(int64(percent))
+		m.mutex.Lock()
+		m.gpus, m.at = gpus, time.Now()
+		m.mutex.Unlock()
 		select {
-		case <-m.quit:
+		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
 	}
-}
-
-// visibleGPU is what nvidia-smi calls the GPU that libtorch counts as index, given CUDA_VISIBLE_DEVICES.
-func visibleGPU(index int, visible string) string {
-	if names := strings.Split(visible, ","); visible != "" && index < len(names) {
-		return strings.TrimSpace(names[index])
-	}
-	return strconv.Itoa(index)
 }
 
 // cpuTime is what this process has used up to now.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/config"
 	"focusnfix/model/nn"
 	"focusnfix/model/torch"
@@ -71,17 +72,16 @@ type Preview interface {
 	Close()
 }
 
-// Preview opens the TAESD at path, or with OwnDecoder gives the model's own decoder.
-func (p *Pipeline) Preview(path string) (Preview, error) {
-	return OpenPreview(path, p.Decode, p.VAE.Config.LatentChannels, p.device)
-}
-
-// OpenPreview is Pipeline.Preview of a model whose decoder is own, for latents of channels channels.
-func OpenPreview(path string, own func(latents torch.Tensor) torch.Tensor, channels int64, device torch.Device) (Preview, error) {
+// OpenPreview opens the TAESD at path for the latents of a model, or with OwnDecoder takes the model's own decoder.
+func OpenPreview(path string, m backbone.Model) (Preview, error) {
 	if path == OwnDecoder {
-		return ownPreview(own), nil
+		return ownPreview(m.Decode), nil
 	}
-	d, err := LoadTinyDecoder(path, channels, device)
+	latents, err := m.LatentShape(m.NaturalSize())
+	if err != nil {
+		return nil, err
+	}
+	d, err := LoadTinyDecoder(path, latents[0], m.Device())
 	if err != nil {
 		return nil, err
 	}

@@ -41,13 +41,21 @@ var library struct {
 	err  error
 }
 
+// cudaEnvironment is set before libtorch and CUDA read it, where the user has not: memory in segments that grow, which
+// leaves no gaps between tensors of changing sizes, and indices of GPUs that are those of nvidia-smi.
+var cudaEnvironment = map[string]string{
+	"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
+	"CUDA_DEVICE_ORDER":       "PCI_BUS_ID",
+}
+
 // Load finds the shim and opens it, once for the process. It looks at FNF_TORCH_SHIM, beside the
 // program, in ../lib of that folder, and in build/ of the current folder and those above it.
 func Load() error {
 	library.once.Do(func() {
-		// Before libtorch reads it: memory in segments that grow leaves no gaps between tensors of changing sizes.
-		if _, set := os.LookupEnv("PYTORCH_CUDA_ALLOC_CONF"); !set {
-			_ = os.Setenv("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+		for name, value := range cudaEnvironment {
+			if _, set := os.LookupEnv(name); !set {
+				_ = os.Setenv(name, value)
+			}
 		}
 		library.path, library.err = findShim()
 		if library.err == nil {
