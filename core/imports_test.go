@@ -19,6 +19,8 @@ var mayImport = map[string][]string{
 	"core":                  {},
 	"core/words":            {"core", "core/run"},
 	"core/run":              {"core"},
+	"core/far":              {"core", "core/run"},
+	"core/report":           {"core", "core/run", "core/words", "render"},
 	"core/eval":             {"core", "model/..."},
 	"core/train":            {"core", "core/eval", "model/..."},
 	"core/engine":           {"core", "core/eval", "core/run", "core/train", "model/...", "presets"},
@@ -44,6 +46,7 @@ var mayImport = map[string][]string{
 	"model/scenes":          {"model/torch", "model/weights", "model/nn"},
 	"model/scenes/workshop": {"model/..."}, // makes the shipped model; nothing that runs needs it
 	"bench/binding":         {"model/torch", "bench/peer"},
+	"bench/control":         {"core", "core/engine", "core/eval", "core/train", "model/torch", "presets"},
 	"bench/peer":            {},
 	"bench/unet":            {"model/torch", "model/nn", "model/sd", "bench/peer"},
 	"bench/loop":            {"core", "core/engine", "core/train", "model/...", "presets", "bench/peer"},

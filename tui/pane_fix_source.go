@@ -105,7 +105,7 @@ func (p *fixPane) region() tea.Cmd {
 	}
 	folder, cache := p.run.Folder, p.deck.files
 	return func() tea.Msg {
-		mask, err := cache.Read(folder, at.files.Mask)
+		mask, err := cache.Read(folder, at.files.Mask, 0)
 		if err != nil {
 			return nil
 		}

@@ -40,7 +40,7 @@ type Tuned struct {
 const faultThreshold = 0.5
 
 const (
-	mostPerFaulty = 4 // images that are drawn at most for each faulty one that is wanted
+	mostPerFaulty = 8 // images that are drawn at most for each faulty one that is wanted
 	tie           = 0.05
 	setSeeds      = 1 << 40 // beyond those of any training
 )

@@ -122,7 +122,7 @@ func (d Drawn) Diversity() (base, tuned float64) {
 	return base / max(count, 1), tuned / max(count, 1)
 }
 
-// rmsDifference is that of two images of one size.
+// rmsDifference is the RMS difference of two images of one size, for colors in [0,1].
 func rmsDifference(a, b *image.RGBA) float64 {
 	sum := 0.0
 	for i := range a.Pix { // alpha is 255 in both

@@ -120,7 +120,7 @@ func (c *Canvas) fix(ctx context.Context, f Fix, do func(*fixing, context.Contex
 	return x.Fixed, err
 }
 
-// fixObjective is that of training with one aspect.
+// fixObjective is the objective of training one aspect.
 func (t *Trainer) fixObjective(f Fix) (Objective, error) {
 	for _, a := range t.Aspects {
 		if a.Name == f.Aspect {
