@@ -42,6 +42,7 @@ var rules = []rule{
 	{name: "sample.guidance_rescale", doc: "Share by which guided outputs get the contrast of unguided ones back; models with zero_snr\nlike 0.7.", min: 0, max: 1},
 	{name: "sample.eta", doc: "DDIM's noise: 0 is deterministic, 1 as noisy as DDPM.", min: 0, max: 1},
 	{name: "sample.size", doc: "Width and height in pixels, \"512x768\"; multiples of 8. Empty is what the model was\ntrained on."},
+	{name: "sample.preview", doc: "Shows images of prompt tests while they are drawn: a TAESD, which is a folder or file such as\n\"taesd\" or \"taesdxl\", or \"vae\" for the model's own decoder, which is exact and slow. Empty\nshows none."},
 
 	{name: "lora.rank", doc: "Rank of the LoRA matrices: higher can change more, and overfits sooner.", min: 1, max: 1024},
 	{name: "lora.alpha", doc: "LoRA is scaled by alpha / rank.", min: 1e-3, max: 1024},
