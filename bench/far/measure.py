@@ -9,6 +9,7 @@ byte by 100 ms each way and lets 125,000 bytes a second through: `measure.py lin
     cold   focusnfix attach HOST:RUN      the screen here, an empty cache
     warm   the same again                 what was seen before is in the cache
     ssh    ssh -t HOST focusnfix attach   the screen there
+    here   focusnfix attach RUN           no other machine: what the screen itself takes
 
 in a terminal of 160x50 cells that answers no questions. "frame" is the time until the run's step counter is on the
 screen; "first byte" and "last byte" are of what the screen writes for one key, over 40 keys that
@@ -187,7 +188,7 @@ def main():
         print("| screen | first frame | key, first byte: median | p99 | last byte: median | p99 |\n| --- | --- | --- | --- | --- | --- |")
         here = [program, "attach", "--ssh", ssh, "--remote-program", program, f"far:{run}"]
         there = [ssh, "-t", "far", f"COLORTERM=truecolor {program} attach {run}"]
-        for name, command in (("attach HOST:RUN, cold", here), ("attach HOST:RUN, warm", here), ("ssh -t HOST attach", there)):
+        for name, command in (("attach HOST:RUN, cold", here), ("attach HOST:RUN, warm", here), ("ssh -t HOST attach", there), ("attach RUN, no link", [program, "attach", run])):
             screen = Screen(command, env)
             frame = screen.until(rb"\d+\S*/\d+")
             screen.quiet(4)
