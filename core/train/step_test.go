@@ -52,12 +52,7 @@ type tiny struct {
 
 func newTiny(t testing.TB) tiny {
 	t.Helper()
-	torchtest.Need(t)
-	p, err := sd.Load("../../model/sd/testdata/ref/sd1", sd.LoadOptions{Device: torchtest.Device(), DType: torch.Float32, Scheduler: "ddim"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
+	p := loadTiny(t, torch.Float32)
 	want, err := sd.LoRATargets([]string{"attention"})
 	if err != nil {
 		t.Fatal(err)
@@ -70,6 +65,17 @@ func newTiny(t testing.TB) tiny {
 	m.names, m.params = m.adapter.Tensors()
 	m.adapter.SetTrainable(true)
 	return m
+}
+
+func loadTiny(t testing.TB, dtype torch.DType) *sd.Pipeline {
+	t.Helper()
+	torchtest.Need(t)
+	p, err := sd.Load("../../model/sd/testdata/ref/sd1", sd.LoadOptions{Device: torchtest.Device(), DType: dtype, Scheduler: "ddim"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
 }
 
 // hash gives the LoRA weights the numbers of draft.py.
