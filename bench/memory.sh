@@ -1,0 +1,37 @@
+#!/bin/bash
+# Prints the rows of "Memory of a GPU" in results.md: what one step of training takes, by model, size, batch and K.
+#
+#   make binary && bench/memory.sh [sd15 sd21 sdxl]
+#
+# FNF_TORCH_SHIM must be of libtorch 2.9 or newer, whose stand-in for a GPU walks through shapes alone. Models are
+# files of the right size with nothing in them. No GPU is needed, nothing is computed: some seconds a row.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+go build -o "$work/fullsize" ./bench/fullsize
+
+# row KIND NAME SIZE BATCH K: judges that are part of the program, LoRA of rank 64 on attention.
+row() {
+  build/focusnfix plan oversexualization --no-probe --json --set "model.path=$work/$1" --set model.dtype=float16 \
+    --set "sample.size=$3x$3" --set sample.num_steps=30 --set sample.guidance_scale=7.5 --set lora.rank=64 --set lora.alpha=64 \
+    --set "train.batch=$4" --set "train.backprop_steps=$5" --set reward.oversexualization.model=builtin:nsfw-mid \
+    --set reward.oversexualization.held_out=builtin:nsfw-small --set train.prompts=sd-oversexualization |
+    python3 -c 'import json, sys
+p, gib = json.load(sys.stdin), 2 ** 30
+m = p["memory"]["phases"]
+values = [p["memory"]["weights"]] + [m[k] for k in ("references", "sample", "decode", "reward", "backward")] + [p["needed_bytes"]]
+print("| %s, %s, batch %s, K %s | " % tuple(sys.argv[1:]) + " | ".join("%.1f" % (v / gib) for v in values) + " |")' "$2" "$3" "$4" "$5"
+}
+
+[[ $# -gt 0 ]] || set -- sd15 sd21 sdxl
+echo '| | weights | references | sampling | decoding | rewards | gradients | needed of the card |'
+echo '| --- | --- | --- | --- | --- | --- | --- | --- |'
+for kind; do
+  "$work/fullsize" -make "$work/$kind" -kind "$kind" -dtype float16 -hollow
+  case $kind in
+    sd15) for b in 1 2 4 8; do for k in 1 2 10; do row sd15 'SD 1.5' 512 $b $k; done; done ;;
+    sd21) for b in 1 2 4 8; do for k in 1 2 10; do row sd21 'SD 2.1' 768 $b $k; done; done ;;
+    sdxl) for b in 1 2 4; do for k in 1 2 10; do row sdxl SDXL 1024 $b $k; done; done ;;
+  esac
+done
