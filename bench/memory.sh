@@ -11,12 +11,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 go build -o "$work/fullsize" ./bench/fullsize
 
-# row KIND NAME SIZE BATCH K: judges that are part of the program, LoRA of rank 64 on attention.
+# row KIND NAME SIZE BATCH K PRESET: LoRA of rank 64 on attention, guidance, judges that are part of the program.
 row() {
-  build/focusnfix plan oversexualization --no-probe --json --set "model.path=$work/$1" --set model.dtype=float16 \
-    --set "sample.size=$3x$3" --set sample.num_steps=30 --set sample.guidance_scale=7.5 --set lora.rank=64 --set lora.alpha=64 \
-    --set "train.batch=$4" --set "train.backprop_steps=$5" --set reward.oversexualization.model=builtin:nsfw-mid \
-    --set reward.oversexualization.held_out=builtin:nsfw-small --set train.prompts=sd-oversexualization |
+  build/focusnfix plan "$6-oversexualization" --no-probe --json --set "model.path=$work/$1" --set model.dtype=float16 \
+    --set "sample.size=$3x$3" --set "train.batch=$4" --set "train.backprop_steps=$5" |
     python3 -c 'import json, sys
 p, gib = json.load(sys.stdin), 2 ** 30
 m = p["memory"]["phases"]
@@ -30,8 +28,8 @@ echo '| --- | --- | --- | --- | --- | --- | --- | --- |'
 for kind; do
   "$work/fullsize" -make "$work/$kind" -kind "$kind" -dtype float16 -hollow
   case $kind in
-    sd15) for b in 1 2 4 8; do for k in 1 2 10; do row sd15 'SD 1.5' 512 $b $k; done; done ;;
-    sd21) for b in 1 2 4 8; do for k in 1 2 10; do row sd21 'SD 2.1' 768 $b $k; done; done ;;
-    sdxl) for b in 1 2 4; do for k in 1 2 10; do row sdxl SDXL 1024 $b $k; done; done ;;
+    sd15) for b in 1 2 4 8; do for k in 1 2 10; do row sd15 "SD 1.5" 512 $b $k sd1; done; done ;;
+    sd21) for b in 1 2 4 8; do for k in 1 2 10; do row sd21 "SD 2.1" 768 $b $k sd1; done; done ;;
+    sdxl) for b in 1 2 4; do for k in 1 2 10; do row sdxl SDXL 1024 $b $k sdxl; done; done ;;
   esac
 done
