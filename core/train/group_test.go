@@ -75,7 +75,7 @@ func follow(how, dir string) error {
 		o.Rank = 3
 	}
 	tr := newTrainer(t, o)
-	g, err := torch.Distributed(torch.CPU, groupTimeout)
+	g, err := torch.Distributed(torchtest.Device(), groupTimeout)
 	if err != nil {
 		return err
 	}
@@ -118,14 +118,14 @@ func startGroup(t *testing.T, how string) (tr *Trainer, dir string, wait func() 
 	}
 	dir = t.TempDir()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "RANK=1", "FNF_TEST_RANK="+how, "FNF_TEST_DIR="+t.TempDir())
+	cmd.Env = append(os.Environ(), "RANK=1", "FNF_TEST_RANK="+how, "FNF_TEST_DIR="+t.TempDir(), "FNF_TEST_DEVICE="+string(torchtest.DeviceOf(1)))
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill() })
-	g, err := torch.Distributed(torch.CPU, groupTimeout)
+	g, err := torch.Distributed(torchtest.Device(), groupTimeout)
 	if err != nil {
 		torchtest.SkipWithoutGroups(t, err.Error())
 		t.Fatal(err)
