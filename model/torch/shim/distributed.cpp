@@ -43,6 +43,17 @@ class StandInGroup {
   StandInGroup(c10::intrusive_ptr<c10d::Store> store, int rank, int world)
       : store_(std::move(store)), rank_(rank), world_(world) {}
 
+  // Rank 0 serves the store: it stays a moment for those who still read.
+  ~StandInGroup() {
+    try {
+      store_->set("bye/" + std::to_string(rank_), std::vector<uint8_t>{1});
+      for (int r = 1; rank_ == 0 && r < world_; r++)
+        store_->wait({"bye/" + std::to_string(r)}, std::chrono::seconds(2));
+    } catch (const std::exception&) {
+      return;  // gone, for another reason
+    }
+  }
+
   void all_reduce(at::Tensor t) {
     check(t);
     put(t);
@@ -70,7 +81,8 @@ class StandInGroup {
                 "Tensors must be CUDA, dense and contiguous");
     std::string mine = std::to_string(t.device().index());
     if (mine == device_) return;
-    TORCH_CHECK(device_.empty(), "the group's tensors lie on cuda:", device_, ", not on cuda:", mine);
+    TORCH_CHECK(device_.empty(), "the group's tensors lie on cuda:", device_,
+                ", not on cuda:", mine);
     device_ = mine;
     store_->set("device/" + std::to_string(rank_), std::vector<uint8_t>(mine.begin(), mine.end()));
     for (int r = 0; r < rank_; r++) {
