@@ -52,6 +52,12 @@ type Options struct {
 	Start  func(ctx context.Context, preset string, set []string) (run.Folder, error)
 	Resume func(ctx context.Context, f run.Folder) error
 	Wake   func(ctx context.Context, f run.Folder) error // starts an idle engine for prompts
+
+	// Report writes a page about runs, the first the baseline, and returns its path.
+	Report func(ctx context.Context, runs []run.Folder) (string, error)
+
+	// Fetch sees to an image of a run that is on another machine; see feed.Cache. nil: runs are here.
+	Fetch func(f run.Folder, path string, side int) (string, error)
 }
 
 // pane is one tab.
@@ -217,14 +223,19 @@ func (a *app) open(dir string) tea.Cmd {
 
 // inspected takes in how the run is now, and tells if it has ended.
 func (a *app) inspected(msg feed.Snapshot) tea.Cmd {
-	before := ""
+	before, linked := "", true
 	if a.run != nil {
-		before = a.run.State
+		before, linked = a.run.State, a.run.Info.Far == nil || a.run.Info.Far.Link == ""
 	}
 	if !a.looked(msg) {
 		return nil
 	}
-	return tea.Batch(a.tellEnd(before, a.run), a.all(stateMsg{}))
+	cmds := []tea.Cmd{a.tellEnd(before, a.run), a.all(stateMsg{})}
+	if away := a.run.Info.Far; away != nil && away.Link == "" && !linked {
+		a.deck.generation++ // images that could not be fetched are wanted again
+		cmds = append(cmds, a.all(encodeMsg{}))
+	}
+	return tea.Batch(cmds...)
 }
 
 // followed takes in a batch of events and waits for the next.
@@ -244,7 +255,7 @@ func (a *app) followed(msg feed.Followed) tea.Cmd {
 		next = tea.Batch(next, a.lookAgain()) // run.json has the state that counts
 	}
 	if i := slices.IndexFunc(msg.Batch.Events, func(e core.Event) bool { return e.Alarm != nil }); i >= 0 && live && a.run.State == run.Running {
-		next = tea.Batch(next, a.tell(shortName(a.run.Folder.Name())+": "+words.Alarm(&msg.Batch.Events[i])))
+		next = tea.Batch(next, a.tell(a.run, "alarm", words.Alarm(&msg.Batch.Events[i])))
 	}
 	if behind := msg.Batch.Behind > 0; behind && !msg.Batch.Reset && a.now().Sub(a.told) < tellEvery {
 		return next

@@ -8,6 +8,7 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/run"
+	"focusnfix/core/words"
 	"focusnfix/tui/feed"
 	"focusnfix/tui/widget"
 )
@@ -30,7 +31,7 @@ type fixPane struct {
 	asked       run.FixRequest
 	job         *job
 	err         error
-	results     feed.Results
+	results     feed.Fixes
 	feed.Layers // of the repaired image
 }
 
@@ -50,14 +51,14 @@ type (
 	}
 	regionMsg struct { // where a judge sees the fault of an image
 		files feed.Files
-		box   run.Box
+		box   core.Box
 	}
 )
 
 const fixPaneName = "fix"
 
 func newFixPane(s *shared) *fixPane {
-	return &fixPane{shared: s, results: feed.Results{Fixes: true}, Layers: feed.Layers{}}
+	return &fixPane{shared: s, Layers: feed.Layers{}}
 }
 
 func (p *fixPane) title() string { return "Fix" }
@@ -71,12 +72,12 @@ func (p *fixPane) update(msg tea.Msg) tea.Cmd {
 		if p.visible = bool(msg); !p.visible {
 			return nil
 		}
-		return tea.Batch(p.readResults(), p.refresh(), p.wants())
+		return tea.Batch(p.readFixes(), p.refresh(), p.wants())
 	case openedMsg:
 		p.open()
 	case eventsMsg:
 		if p.run != nil {
-			p.results.Add(p.run.Store.Prompts)
+			p.results.Add(p.run.Store.Fixes)
 		}
 		return tea.Batch(p.refresh(), p.wants())
 	case repairMsg:
@@ -94,7 +95,7 @@ func (p *fixPane) update(msg tea.Msg) tea.Cmd {
 // answered takes what the pane's own commands bring.
 func (p *fixPane) answered(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
-	case feed.ResultsRead:
+	case feed.FixesRead:
 		if msg.Run == p.run {
 			p.results.Add(msg.Events)
 		}
@@ -121,7 +122,7 @@ func (p *fixPane) open() {
 		p.job.cancel()
 	}
 	p.sources, p.source, p.chosen, p.aspect, p.boxEditor = nil, 0, nil, "", boxEditor{}
-	p.phase, p.job, p.err, p.results, p.Layers = fixDrawing, nil, nil, feed.Results{Fixes: true}, feed.Layers{}
+	p.phase, p.job, p.err, p.results, p.Layers = fixDrawing, nil, nil, feed.Fixes{}, feed.Layers{}
 }
 
 // start sends the box to the engine.
@@ -137,7 +138,9 @@ func (p *fixPane) start() tea.Cmd {
 	case p.aspect == "":
 		return p.say("the run judges no aspect that could be repaired")
 	}
-	p.asked = run.FixRequest{GenerateRequest: at.request, Aspect: p.aspect, Box: p.box}
+	p.asked = run.FixRequest{
+		Drawing: at.request.Drawing, Checkpoint: at.request.Checkpoint, Aspect: p.aspect, Region: core.Region{p.box.Shape()}.String(),
+	}
 	return p.ask(false)
 }
 
@@ -146,8 +149,9 @@ func (p *fixPane) ask(wake bool) tea.Cmd {
 	asked := p.asked
 	var cmd tea.Cmd
 	p.err, p.phase = nil, fixWorking
-	p.job, cmd = p.begin(fixPaneName, wake, func(ctx context.Context, c *run.Client) (core.PromptResult, error) {
-		return c.Fix(ctx, asked)
+	p.job, cmd = p.begin(fixPaneName, wake, func(ctx context.Context, c *run.Client) (core.Event, error) {
+		result, err := c.Fix(ctx, asked)
+		return core.Event{Kind: "fix", Fix: &result}, err
 	})
 	return tea.Batch(cmd, p.wants())
 }
@@ -168,10 +172,32 @@ func (p *fixPane) ended(msg jobMsg) tea.Cmd {
 		p.err = msg.err
 		return nil
 	}
+	if r := *msg.result.Fix; r.Verdict == core.NoFault {
+		p.offerNearest(r)
+		return p.say("%s", words.Verdict(r))
+	}
 	p.phase = fixResults
-	p.results.Add([]core.Event{{Kind: "prompt", Prompt: &msg.result}})
-	p.results.Show(msg.result.Path)
+	p.results.Add([]core.Event{msg.result})
+	p.results.Show(msg.result.Fix.Path)
 	return nil
+}
+
+// offerNearest moves the box to the nearest fault, where the judges found none in the box.
+func (p *fixPane) offerNearest(r core.FixResult) {
+	region, err := core.ParseRegion(r.Nearest)
+	if err != nil || region[0].Kind != core.BoxShape {
+		return
+	}
+	a, z := region[0].Points[0], region[0].Points[1]
+	p.box, p.set = core.Box{Left: a.X, Top: a.Y, Right: z.X, Bottom: z.Y}, true
+}
+
+// readFixes reads the repairs that lie in the folder of the run on the screen.
+func (p *fixPane) readFixes() tea.Cmd {
+	if p.run == nil {
+		return nil
+	}
+	return p.run.ReadFixes()
 }
 
 // wants asks for the images of the phase.
@@ -195,10 +221,10 @@ func (p *fixPane) wants() tea.Cmd {
 }
 
 // drawings are the image before and after, and the box.
-func (p *fixPane) drawings() (before, after feed.Drawing, box run.Box) {
+func (p *fixPane) drawings() (before, after feed.Drawing, box core.Box) {
 	folder := p.run.Folder
 	if r, ok := p.results.Current(); ok && p.phase == fixResults {
-		f := feed.ResultFiles(r, "")
+		f := feed.FixFiles(r)
 		return f.Drawing(folder, feed.Layers{IsBase: true, Over: p.Over}), f.Drawing(folder, p.Layers), box
 	}
 	at, ok := p.current()
@@ -213,7 +239,7 @@ func (p *fixPane) drawings() (before, after feed.Drawing, box run.Box) {
 	before = f.Drawing(folder, shown)
 	if p.job != nil {
 		after = f.Drawing(folder, feed.Layers{Over: feed.Nothing})
-		after.Path, after.Version = p.job.status.Preview, p.job.status.Done
+		after.Path, after.Version = p.job.status.Preview, p.job.version(p.job.status.Done)
 		if p.Difference && after.Path != "" {
 			after.Minus = f.Base
 		}

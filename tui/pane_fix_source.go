@@ -105,7 +105,7 @@ func (p *fixPane) region() tea.Cmd {
 	}
 	folder, cache := p.run.Folder, p.deck.files
 	return func() tea.Msg {
-		mask, err := cache.Read(folder, at.files.Mask)
+		mask, err := cache.Read(folder, at.files.Mask, 0)
 		if err != nil {
 			return nil
 		}
@@ -118,7 +118,7 @@ func (p *fixPane) region() tea.Cmd {
 }
 
 // boxAround is the smallest box around the white of a mask; ok is false where there is none.
-func boxAround(mask image.Image) (b run.Box, ok bool) {
+func boxAround(mask image.Image) (b core.Box, ok bool) {
 	size := mask.Bounds().Size()
 	var r image.Rectangle
 	for i, v := range render.Gray(mask) {
@@ -130,7 +130,7 @@ func boxAround(mask image.Image) (b run.Box, ok bool) {
 		return b, false
 	}
 	w, h := float64(size.X), float64(size.Y)
-	b = run.Box{Left: float64(r.Min.X) / w, Top: float64(r.Min.Y) / h, Right: float64(r.Max.X) / w, Bottom: float64(r.Max.Y) / h}
+	b = core.Box{Left: float64(r.Min.X) / w, Top: float64(r.Min.Y) / h, Right: float64(r.Max.X) / w, Bottom: float64(r.Max.Y) / h}
 	b.Left, b.Right = apart(b.Left, b.Right)
 	b.Top, b.Bottom = apart(b.Top, b.Bottom)
 	return b, true

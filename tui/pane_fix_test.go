@@ -2,6 +2,7 @@ package tui
 
 import (
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -27,7 +28,7 @@ func TestFix(t *testing.T) {
 	d.mouseAt(r.Min.X+r.Dx()/2, r.Min.Y+r.Dy()/2, func(m tea.Mouse) tea.Msg { return tea.MouseClickMsg(m) })
 	d.mouseAt(r.Min.X-5, r.Max.Y+1, func(m tea.Mouse) tea.Msg { return tea.MouseMotionMsg(m) })
 	d.mouseAt(r.Min.X-5, r.Max.Y+1, func(m tea.Mouse) tea.Msg { return tea.MouseReleaseMsg(m) })
-	if distance(p.box, run.Box{Left: 0, Top: 0.5, Right: 0.5, Bottom: 1}) > 0.1 {
+	if distance(p.box, core.Box{Left: 0, Top: 0.5, Right: 0.5, Bottom: 1}) > 0.1 {
 		t.Errorf("drawn %+v, want the lower left quarter", p.box)
 	}
 	d.press("shift+up", "a", "enter")
@@ -35,18 +36,18 @@ func TestFix(t *testing.T) {
 	e.set(run.Status{Busy: "fix", Done: 3, Of: 40, Preview: "images/step-000005/000-7.png"})
 	d.shows("3 of 40")
 	d.shown("fix/after")
-	if w := d.deck.wishes["fix/after"]; w.Path != "images/step-000005/000-7.png" || w.Version != 3 {
+	if w := d.deck.wishes["fix/after"]; w.Path != "images/step-000005/000-7.png" || w.Version != p.job.version(3) {
 		t.Errorf("the image under way is %+v", w.Drawing)
 	}
 	e.answer <- nil
-	d.shows("after", "repair 1 of 1", "0.750", "34.5 dB", "1.2 s")
-	want := run.FixRequest{GenerateRequest: run.GenerateRequest{Drawing: core.Drawing{Prompt: "a pirate waving on a beach", Seed: 7}}, Aspect: "artifacts", Box: p.box}
-	if len(e.fixes) != 1 || e.fixes[0] != want || math.Abs(p.box.Bottom-0.97) > 0.03 {
+	d.shows("after", "repair 1 of 1", "artifacts repaired", "98 → 3 %", "34.5 dB", "1.2 s")
+	want := run.FixRequest{Drawing: core.Drawing{Prompt: "a pirate waving on a beach", Seed: 7}, Aspect: "artifacts", Region: core.Region{p.box.Shape()}.String()}
+	if len(e.fixes) != 1 || !reflect.DeepEqual(e.fixes[0], want) || math.Abs(p.box.Bottom-0.97) > 0.03 {
 		t.Errorf("asked %+v, want %+v", e.fixes, want)
 	}
 	d.until("the repaired image with its region", func() bool {
 		w := d.deck.wishes["fix/after"]
-		return w.done && w.Path == "prompts/0001/tuned.png" && w.Mask == "prompts/0001/mask.png"
+		return w.done && w.Path == "fixes/0001/after.png" && w.Mask == "fixes/0001/mask.png"
 	})
 	d.press("d")
 	d.shows("difference × 4")
@@ -90,8 +91,8 @@ func TestFixOfAPrompt(t *testing.T) {
 	d.shows("repairing…")
 	e.answer <- nil
 	d.shows("repair 1 of 1")
-	want := run.GenerateRequest{Drawing: core.Drawing{Prompt: "a cow", Negative: "a hat", Seed: 1, Sampling: core.Sampling{NumSteps: 10, GuidanceScale: 2.5}}}
-	if len(e.fixes) != 1 || e.fixes[0].GenerateRequest != want {
+	want := core.Drawing{Prompt: "a cow", Negative: "a hat", Seed: 1, Sampling: core.Sampling{NumSteps: 10, GuidanceScale: 2.5}}
+	if len(e.fixes) != 1 || e.fixes[0].Drawing != want {
 		t.Errorf("asked %+v, want %+v", e.fixes, want)
 	}
 	d.press("3", "down", "F")

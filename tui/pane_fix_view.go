@@ -160,7 +160,6 @@ func (p *fixPane) resultSide() []widget.Row {
 	rows = append(rows, widget.Row{Text: st.FaintText.Render(fmt.Sprintf("seed %d, %s s", r.Seed, words.Number(r.Seconds, 1)))},
 		widget.Row{Text: st.FaintText.Render(fmt.Sprintf("repair %d of %d", p.results.At+1, len(p.results.List)))}, widget.Row{})
 	rows = append(rows, p.verdict(r, w)...)
-	rows = append(rows, scoreRows(st, withScores(r.Aspects), r.OutsidePSNR, w)...)
 	return append(rows, widget.Row{}, widget.Row{Chips: []widget.Chip{{Text: "difference", On: p.Difference, Do: p.toggle(&p.Difference)}, {Text: "flip", On: p.IsBase, Do: p.toggle(&p.IsBase)}}},
 		widget.Row{Chips: []widget.Chip{
 			{Text: "‹", Do: p.then(func() { p.results.Move(-1) })},
@@ -170,32 +169,26 @@ func (p *fixPane) resultSide() []widget.Row {
 		}})
 }
 
-// verdict reports whether a judge that was not trained on still finds the fault.
-func (p *fixPane) verdict(r core.PromptResult, w int) []widget.Row {
+// verdict says how the repair ended, and what was measured.
+func (p *fixPane) verdict(r core.FixResult, w int) []widget.Row {
+	style := p.styles.WarnText
+	if r.Verdict == core.Repaired {
+		style = p.styles.GoodText
+	}
 	var rows []widget.Row
-	for _, a := range r.Aspects {
-		switch a.Fixed {
-		case 1:
-			rows = append(rows, widget.Row{Text: p.styles.GoodText.Render(widget.FitLine(words.Aspect(a.Aspect)+": repaired", w))})
-		case 0:
-			rows = append(rows, widget.Row{Text: p.styles.WarnText.Render(widget.FitLine(words.Aspect(a.Aspect)+": still visible", w))})
+	for _, line := range widget.Wrap(words.Verdict(r), w, 3) {
+		rows = append(rows, widget.Row{Text: style.Render(line)})
+	}
+	for _, j := range r.Judges {
+		name := "trained judge"
+		if j.HeldOut {
+			name = "held-out judge"
 		}
+		rows = append(rows, widget.Row{Text: fmt.Sprintf("%-15s %4s → %s %%", name, words.Percent(j.Before), words.Percent(j.After))})
 	}
-	if len(rows) > 0 {
-		rows = append(rows, widget.Row{})
-	}
-	return rows
-}
-
-// withScores leaves out aspects that nobody judged.
-func withScores(all []core.AspectScore) []core.AspectScore {
-	var some []core.AspectScore
-	for _, a := range all {
-		if !math.IsNaN(a.Reward) || !math.IsNaN(a.HeldOut) {
-			some = append(some, a)
-		}
-	}
-	return some
+	return append(rows, widget.Row{Text: fmt.Sprintf("%-15s %s", "inside", words.Decibels(r.InsidePSNR))},
+		widget.Row{Text: fmt.Sprintf("%-15s %s", "outside", words.Decibels(r.OutsidePSNR))},
+		widget.Row{Text: p.styles.FaintText.Render(fmt.Sprintf("began with the %s weights", r.Start))})
 }
 
 func (p *fixPane) aspectChips() []widget.Chip {

@@ -9,6 +9,7 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
+	"focusnfix/model/backbone"
 	"focusnfix/model/nn"
 	"focusnfix/model/nn/nntest"
 	"focusnfix/model/sd"
@@ -75,7 +76,7 @@ func adapted(t testing.TB, p *sd.Pipeline) tiny {
 func loadTiny(t testing.TB, dtype torch.DType) *sd.Pipeline {
 	t.Helper()
 	torchtest.Need(t)
-	p, err := sd.Load("../../model/sd/testdata/ref/sd1", sd.LoadOptions{Device: torchtest.Device(), DType: dtype, Scheduler: "ddim"})
+	p, err := sd.Load("../../model/sd/testdata/ref/sd1", backbone.LoadOptions{Device: torchtest.Device(), DType: dtype, Scheduler: "ddim"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,8 +307,8 @@ func TestGuidanceIsRescaled(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			theirs, err = m.pipeline.Sample(t.Context(), sd.Request{
-				Wording: sd.Wording{Prompts: []string{"a chef in the park"}, GuidanceScale: 3, GuidanceRescale: rescale, Width: tinySide, Height: tinySide},
+			theirs, err = backbone.Sample(t.Context(), m.pipeline, backbone.Request{
+				Wording: backbone.Wording{Prompts: []string{"a chef in the park"}, GuidanceScale: 3, GuidanceRescale: rescale, Width: tinySide, Height: tinySide},
 				Seeds:   []uint64{7}, NumSteps: 5,
 			})
 			if err != nil {
