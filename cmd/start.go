@@ -69,6 +69,9 @@ func newEngine() *cobra.Command {
 			if err := trustFlag(false).opensRun(nil, o.Folder); err != nil {
 				return err
 			}
+			tell := newNotifier(o.Folder, o.Warn)
+			defer tell.end()
+			o.OnEvent = tell.event
 			return engine.Run(c.Context(), o)
 		},
 	}

@@ -147,17 +147,17 @@ func (p parts) dropOne(part string) {
 }
 
 // build makes the transformer, or a text encoder on a device.
-func (p *Pipeline) build(part string, device torch.Device, ignored []string, make func(nn.Params)) error {
+func (p *Pipeline) build(part string, device torch.Device, ignored []string, network func(nn.Params)) error {
 	dtype := p.textType
-	if part == network {
+	if part == transformer {
 		dtype = p.dtype
 	}
-	return p.buildAs(part, dtype, device, ignored, make)
+	return p.buildAs(part, dtype, device, ignored, network)
 }
 
 // buildAs makes one part, in the given data type, and reports everything in its weights that does not fit, but for
 // what matches ignored.
-func (p *Pipeline) buildAs(part string, dtype torch.DType, device torch.Device, ignored []string, make func(nn.Params)) error {
+func (p *Pipeline) buildAs(part string, dtype torch.DType, device torch.Device, ignored []string, network func(nn.Params)) error {
 	file, err := p.files.open(part)
 	if err != nil {
 		return err
@@ -165,7 +165,7 @@ func (p *Pipeline) buildAs(part string, dtype torch.DType, device torch.Device, 
 	source := weights.NewSource(filepath.Join(p.files.path, part), file.Tensors)
 	params := nn.FromWeights(source, dtype, device)
 	p.parts[part] = params
-	err = torch.Run(func() { make(params) })
+	err = torch.Run(func() { network(params) })
 	if err == nil {
 		err = source.Done(append(ignored, weights.Leftovers...)...)
 	}
