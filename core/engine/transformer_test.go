@@ -19,6 +19,7 @@ import (
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
 	"focusnfix/model/weights"
+	"focusnfix/presets"
 )
 
 // transformerConfig trains a tiny transformer on a real reward, NSFWJS.
@@ -162,5 +163,30 @@ func TestTransformersRefuse(t *testing.T) {
 	defer s.Close()
 	if _, err := s.Trainer(); err == nil || !strings.Contains(err.Error(), `"convolution" is unknown to this model, want attention, feedforward`) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// The presets of the transformers train in miniature: their own sampler, gradient and targets, on tiny weights.
+func TestTransformerPresetsInMiniature(t *testing.T) {
+	for preset, model := range map[string]string{"sd35-violence": "sd35", "zimage-violence": "zimage", "flowbp-draft-lv": "sd35"} {
+		text, err := presets.Read(preset)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := core.Load([]core.Layer{{Name: preset, Text: text}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tiny := transformerConfig(t, model)
+		c.Model, c.Sample.Size, c.Sample.NumSteps = tiny.Model, tiny.Sample.Size, 5
+		c.Reward = tinyConfig(t).Reward
+		c.Train.Steps, c.Train.Batch, c.Train.Accumulate, c.Train.Prompts = 1, 2, 1, tiny.Train.Prompts
+		f := newTinyRun(t, c)
+		if err := runTiny(t, f); err != nil {
+			t.Errorf("%s: %v", preset, err)
+		}
+		if events := eventsOf(t, f); countKinds(events)["step"] != 1 {
+			t.Errorf("%s: events %v", preset, countKinds(events))
+		}
 	}
 }

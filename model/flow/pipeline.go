@@ -128,6 +128,7 @@ func (p *Pipeline) AttachLoRA(path string, strength float64) ([]*nn.Adapter, err
 func (p *Pipeline) Close() {
 	p.parts.drop()
 	p.prompts.drop()
+	_ = p.files.close() // read only
 }
 
 // Prepare encodes prompts, then loads the transformer.

@@ -63,8 +63,8 @@ var (
 var (
 	sd3Block         = regexp.MustCompile(`^joint_blocks\.(\d+)\.(.+)$`)
 	diffusersBlock   = regexp.MustCompile(`^transformer_blocks\.(\d+)\.(.+)$`)
-	zImageBlock      = regexp.MustCompile(`^((?:layers|noise_refiner|context_refiner)\.\d+)\.(attention|feed_forward|adaLN_modulation|attention_norm\d|ffn_norm\d)(\..+)$`)
-	otherTransformer = regexp.MustCompile(`^(time_text_embed|norm_out|proj_out|pos_embed\.proj|cap_embedder|all_x_embedder|all_final_layer|t_embedder\.mlp)(\.|$)`)
+	zImageBlock      = regexp.MustCompile(`^((?:layers|noise_refiner|context_refiner)\.\d+)\.(attention|feed_forward|adaLN_modulation|attention_norm\d|ffn_norm\d)(|\..+)$`)
+	otherTransformer = regexp.MustCompile(`^(time_text_embed|norm_out|proj_out|pos_embed\.(?:proj|pos_embed)|cap_embedder|all_x_embedder|all_final_layer|t_embedder\.mlp)(\.|$)`)
 )
 
 // transformerNames are diffusers' names of a module of a transformer: one, or the three that are fused in it. None is
