@@ -96,7 +96,7 @@ func (a *farFlags) attach(c *cobra.Command, s *screenFlags, text string) (remote
 		fmt.Fprintf(c.ErrOrStderr(), "connecting to %s\r", t.Host)
 	}
 	m, err := far.Open(c.Context(), far.Options{
-		Target: t, Cache: cache, Version: version, ReadOnly: a.readOnly, Ask: a.ask, Dial: a.dial(t.Host, args...).Dial,
+		Target: t, Cache: cache, Version: version, ReadOnly: a.readOnly, Ask: a.ask || s.isPlain(c), Dial: a.dial(t.Host, args...).Dial,
 	})
 	if err != nil {
 		return true, err
@@ -111,7 +111,7 @@ func showFar(c *cobra.Command, s *screenFlags, t far.Target, m *far.Mirror) erro
 		return plain(c, f)
 	}
 	o := s.options(filepath.Dir(f.Dir), f.Dir)
-	o.Resume, o.Wake, o.Fetch = m.Train, m.Wake, m.Fetch
+	o.Resume, o.Wake, o.Fetch, o.Report = m.Train, m.Wake, m.Fetch, reportHere(m.Fetch)
 	if err := tui.Run(c.Context(), o); err != nil {
 		return err
 	}

@@ -120,7 +120,7 @@ func (s *screenFlags) show(c *cobra.Command, open string) error {
 	o.Start = func(ctx context.Context, preset string, set []string) (run.Folder, error) {
 		return startRun(ctx, runs, preset, set)
 	}
-	o.Resume, o.Wake = s.trust.before(resumeRun), s.trust.before(wakeRun)
+	o.Resume, o.Wake, o.Report = s.trust.before(resumeRun), s.trust.before(wakeRun), reportHere(nil)
 	err := tui.Run(c.Context(), o)
 	if err == nil {
 		tellRunning(c.OutOrStdout(), runs)

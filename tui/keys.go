@@ -37,6 +37,7 @@ var (
 	keyPalette   = key(": ctrl+p", "commands", "List all commands; typing narrows them down")
 	keySettings  = key("S", "", "Change settings of the screen: colors, smoothing, images")
 	keyCopy      = key("Y", "", "Copy a value, prompt, path or command to the clipboard")
+	keyReport    = key("W", "", "Write a page about the run, or the marked runs, to send to others")
 	keySuspend   = key("ctrl+z", "", "Suspend to the shell; fg resumes")
 	keyQuit      = key("q ctrl+c", "quit", "Leave the screen; runs go on")
 
@@ -153,6 +154,7 @@ func (a *app) globalKeys() []binding {
 		on(keyPalette, a.openPalette),
 		on(keySettings, a.openSettings),
 		on(keyCopy, a.openCopy),
+		on(keyReport, a.report),
 		on(keySuspend, func() tea.Cmd { return tea.Suspend }),
 		on(keyQuit, func() tea.Cmd { return tea.Quit }),
 	}

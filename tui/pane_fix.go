@@ -239,7 +239,7 @@ func (p *fixPane) drawings() (before, after feed.Drawing, box core.Box) {
 	before = f.Drawing(folder, shown)
 	if p.job != nil {
 		after = f.Drawing(folder, feed.Layers{Over: feed.Nothing})
-		after.Path, after.Version = p.job.status.Preview, p.job.status.Done
+		after.Path, after.Version = p.job.status.Preview, p.job.version(p.job.status.Done)
 		if p.Difference && after.Path != "" {
 			after.Minus = f.Base
 		}

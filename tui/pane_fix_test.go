@@ -36,7 +36,7 @@ func TestFix(t *testing.T) {
 	e.set(run.Status{Busy: "fix", Done: 3, Of: 40, Preview: "images/step-000005/000-7.png"})
 	d.shows("3 of 40")
 	d.shown("fix/after")
-	if w := d.deck.wishes["fix/after"]; w.Path != "images/step-000005/000-7.png" || w.Version != 3 {
+	if w := d.deck.wishes["fix/after"]; w.Path != "images/step-000005/000-7.png" || w.Version != p.job.version(3) {
 		t.Errorf("the image under way is %+v", w.Drawing)
 	}
 	e.answer <- nil
