@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"focusnfix/core/run"
+	"focusnfix/model/sd"
+	"focusnfix/model/weights"
 	"focusnfix/tui"
 	"focusnfix/tui/picture"
 )
@@ -106,6 +108,9 @@ func (s *screenFlags) show(c *cobra.Command, open string) error {
 			return startRun(ctx, runs, preset, set)
 		},
 		Resume: s.trust.before(resumeRun), Wake: s.trust.before(wakeRun),
+		SaveLoRA: func(_ context.Context, from, to, format string) error {
+			return sd.ConvertLoRA(from, to, weights.Dialect(format), "")
+		},
 	})
 	if err == nil {
 		tellRunning(c.OutOrStdout(), runs)

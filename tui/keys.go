@@ -93,8 +93,20 @@ var (
 	keySeed    = key("t", "seed", "Change the random seed: fixed, the next one, or random")
 	keyWeights = key("w", "weights", "Change the weights: the current ones, or a checkpoint's")
 	keyReuse   = key("u", "", "Put this result's prompt and settings into the form")
-	keyCorner  = key("z", "corner", "Choose what arrows move: the box or one of its corners")
+	keyCorner  = key("C", "corner", "Choose what arrows move: the box or one of its corners")
 	keyRepairs = key("l", "repairs", "Show the repairs of this run")
+
+	keyZen      = key("z", "alone", "Show the image alone, over the whole screen, or go back")
+	keyTool     = key("T", "tool", "Change the tool: box, brush, polygon, heatmap")
+	keyErase    = key("E", "erase", "Erase with brush and polygon, or add again")
+	keyPoint    = key("P", "", "Paint a dab, or set a corner, where the cursor is")
+	keyTakeBack = key("backspace", "", "Take back the last stroke or corner")
+	keyUndo     = key("U", "undo", "Undo the repair: show the image before it")
+	keyRedo     = key("R", "", "Redo the repair that was undone")
+	keyKeep     = key("K", "keep", "Keep the repair in the run's set of fixes, or take it out")
+	keyBegin    = key("B", "", "Begin with the base model's weights, or with the run's")
+	keyTry      = key("V", "try", "Try the repair on other seeds and prompts")
+	keySend     = key("M", "", "Make the region the image's mask in training")
 )
 
 // binding is a key in a pane.
