@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/sd"
 	"focusnfix/model/weights"
 )
@@ -94,5 +95,5 @@ func convertLoRA(from, to string, dialect weights.Dialect, dtype weights.DType) 
 	if !strings.HasSuffix(to, ".safetensors") {
 		return usageError{fmt.Errorf("-o %s: want a name that ends in .safetensors", to)}
 	}
-	return sd.ConvertLoRA(from, to, dialect, dtype)
+	return backbone.ConvertLoRA(from, to, dialect, dtype)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"focusnfix/core"
+	"focusnfix/model/sd"
 	"focusnfix/model/weights"
 )
 
@@ -18,6 +19,10 @@ var supplies = []weights.Supply{
 	{Name: "stable-diffusion-v1-5", Repo: "stable-diffusion-v1-5/stable-diffusion-v1-5"},
 	{Name: "stable-diffusion-xl-base-1.0", Repo: "stabilityai/stable-diffusion-xl-base-1.0"},
 	{Name: "sdxl-turbo", Repo: "stabilityai/sdxl-turbo"},
+	{Name: "taesd", Repo: "madebyollin/taesd"},
+	{Name: "taesdxl", Repo: "madebyollin/taesdxl"},
+	{Name: "taesd3", Repo: "madebyollin/taesd3"},
+	{Name: "taef1", Repo: "madebyollin/taef1"},
 	{Name: "clip-vit-large-patch14", Repo: "openai/clip-vit-large-patch14"},
 	{Name: "PickScore_v1", Repo: "yuvalkirstain/PickScore_v1"},
 	{Name: "nsfw_image_detection", Repo: "Falconsai/nsfw_image_detection"},
@@ -42,6 +47,9 @@ func namedBy(c core.Config) []string {
 		}
 	}
 	add(c.Model.Path)
+	if c.Sample.Preview != sd.OwnDecoder {
+		add(c.Sample.Preview)
+	}
 	for _, r := range c.Reward {
 		for _, spec := range []string{r.Model, r.HeldOut} {
 			kind, rest, ok := strings.Cut(spec, ":")

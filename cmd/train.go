@@ -293,7 +293,7 @@ func changedConfig(f run.Folder, sets []string) (core.Config, error) {
 
 // trainHere is the engine of a run in this process.
 func trainHere(c *cobra.Command, f run.Folder, steps int, o engine.Options, asJSON bool) error {
-	report := newReport(c.ErrOrStderr(), steps)
+	report := newTrainReport(c.ErrOrStderr(), steps)
 	if asJSON {
 		report.events = c.OutOrStdout()
 	}

@@ -55,6 +55,8 @@ type Options struct {
 
 	// SaveLoRA writes a LoRA file with the names of a format, peft or kohya.
 	SaveLoRA func(ctx context.Context, from, to, format string) error
+	// Fetch sees to an image of a run that is on another machine; see feed.Cache. nil: runs are here.
+	Fetch func(f run.Folder, path string, side int) (string, error)
 }
 
 // pane is one tab.
@@ -227,14 +229,19 @@ func (a *app) open(dir string) tea.Cmd {
 
 // inspected takes in how the run is now, and tells if it has ended.
 func (a *app) inspected(msg feed.Snapshot) tea.Cmd {
-	before := ""
+	before, linked := "", true
 	if a.run != nil {
-		before = a.run.State
+		before, linked = a.run.State, a.run.Info.Far == nil || a.run.Info.Far.Link == ""
 	}
 	if !a.looked(msg) {
 		return nil
 	}
-	return tea.Batch(a.tellEnd(before, a.run), a.all(stateMsg{}))
+	cmds := []tea.Cmd{a.tellEnd(before, a.run), a.all(stateMsg{})}
+	if away := a.run.Info.Far; away != nil && away.Link == "" && !linked {
+		a.deck.generation++ // images that could not be fetched are wanted again
+		cmds = append(cmds, a.all(encodeMsg{}))
+	}
+	return tea.Batch(cmds...)
 }
 
 // followed takes in a batch of events and waits for the next.

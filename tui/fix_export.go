@@ -64,7 +64,7 @@ func (p *fixPane) saveGIF(r core.FixResult, name string) tea.Cmd {
 	return func() tea.Msg {
 		var frames []image.Image
 		for _, path := range framesOf(r) {
-			m, err := cache.Read(folder, path)
+			m, err := cache.Read(folder, path, 0)
 			if err != nil {
 				return failure(fmt.Errorf("not saved: %w", err))
 			}

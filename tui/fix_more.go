@@ -22,6 +22,8 @@ type fixMore struct {
 	asking  bool // the engine draws
 	again   bool // and what it draws is out of date
 
+	saving, unsaved bool // of the set of kept fixes
+
 	replay []string // frames, nil where none are shown
 	frame  int
 }
@@ -34,6 +36,10 @@ type (
 		err   error
 	}
 	replayMsg struct{ version int }
+	keptMsg   struct { // the set of kept fixes was written
+		run *feed.Run
+		err error
+	}
 )
 
 const (
@@ -181,14 +187,29 @@ func (p *fixPane) keptAt(path string) int {
 	return slices.IndexFunc(p.kept, func(u core.FixUse) bool { return u.Path == path })
 }
 
+// saveKept writes the set, one after the other: the newest is the one that stays.
 func (p *fixPane) saveKept() tea.Cmd {
-	folder, set := p.run.Folder, slices.Clone(p.kept)
-	return func() tea.Msg {
-		if err := folder.SetKeptFixes(set); err != nil {
-			return failure(fmt.Errorf("not kept: %w", err))
-		}
+	if p.more.saving {
+		p.more.unsaved = true
 		return nil
 	}
+	p.more.saving, p.more.unsaved = true, false
+	of, set := p.run, slices.Clone(p.kept)
+	return func() tea.Msg { return keptMsg{of, of.Folder.SetKeptFixes(set)} }
+}
+
+// saved goes on with what was changed meanwhile.
+func (p *fixPane) saved(msg keptMsg) tea.Cmd {
+	if msg.run != p.run {
+		return nil
+	}
+	if p.more.saving = false; msg.err != nil {
+		return p.fail(fmt.Errorf("not kept: %w", msg.err))
+	}
+	if p.more.unsaved {
+		return p.saveKept()
+	}
+	return nil
 }
 
 // strengthen changes the strength of the chosen kept fix, and draws the image with all of them.

@@ -125,6 +125,8 @@ func (p *fixPane) answered(msg tea.Msg) tea.Cmd {
 		return tea.Batch(p.job.take(msg), p.wants())
 	case redrawnMsg:
 		return tea.Batch(p.redrawn(msg), p.wants())
+	case keptMsg:
+		return p.saved(msg)
 	case replayMsg:
 		return tea.Batch(p.replayed(msg), p.wants())
 	default:
@@ -264,7 +266,7 @@ func (p *fixPane) drawing() feed.Drawing {
 		p.drawRegion(&d)
 	case fixWorking:
 		if p.job != nil && p.job.status.Busy == "fix" && p.job.status.Preview != "" && len(p.trace) > 0 {
-			d.After, d.Version, d.Split = p.job.status.Preview, p.job.status.Done, 0
+			d.After, d.Version, d.Split = p.job.status.Preview, p.job.version(p.job.status.Done), 0
 		}
 		p.drawRegion(&d)
 	case fixResults:

@@ -96,7 +96,8 @@ func (p *fixPane) pick(n int) tea.Cmd {
 		return nil
 	}
 	grip := p.grip
-	p.source, p.regionEditor, p.err, p.noFault, p.more = to, newRegionEditor(), nil, nil, fixMore{}
+	p.source, p.regionEditor, p.err, p.noFault = to, newRegionEditor(), nil, nil
+	p.more.stopShowing()
 	p.grip = grip
 	return tea.Batch(p.startOver(), p.wants())
 }

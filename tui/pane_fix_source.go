@@ -26,7 +26,8 @@ type fixSource struct {
 // choose takes another pane's image.
 func (p *fixPane) choose(msg repairMsg) {
 	p.chosen, p.sources, p.aspect, p.err, p.noFault = &msg.source, nil, msg.aspect, nil, nil
-	p.regionEditor, p.history, p.more = newRegionEditor(), fixHistory{}, fixMore{}
+	p.regionEditor, p.history = newRegionEditor(), fixHistory{}
+	p.more.stopShowing()
 	if p.phase == fixResults {
 		p.phase = fixDrawing
 	}
@@ -112,7 +113,7 @@ func (p *fixPane) startOver() tea.Cmd {
 	}
 	folder, cache := p.run.Folder, p.deck.files
 	return func() tea.Msg {
-		mask, err := cache.Read(folder, at.files.Mask)
+		mask, err := cache.Read(folder, at.files.Mask, 0)
 		if err != nil {
 			return nil
 		}

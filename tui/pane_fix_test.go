@@ -44,7 +44,7 @@ func TestFix(t *testing.T) {
 	e.set(run.Status{Busy: "fix", Done: 3, Of: 40, Preview: "images/step-000005/000-7.png", Frame: &run.Frame{Trained: 0.2, HeldOut: &heldOut, Outside: 33, Seconds: 1.5}})
 	d.shows("3 of 40", "20 %", "40 %", "33.0 dB")
 	d.shown("fix/image")
-	if w := d.deck.wishes["fix/image"]; w.After != "images/step-000005/000-7.png" || w.Version != 3 || w.Split != 0 {
+	if w := d.deck.wishes["fix/image"]; w.After != "images/step-000005/000-7.png" || w.Version != p.job.version(3) || w.Split != 0 {
 		t.Errorf("the image under way is %+v", w.Drawing)
 	}
 	e.answer <- nil
@@ -165,7 +165,7 @@ func TestFixKept(t *testing.T) {
 	again := drivePane(t, Options{Open: f.Dir}, "5", 120, 40)
 	again.until("the repair", func() bool { return len(again.panes[tabFix].(*fixPane).fixes.List) == 1 })
 	again.press("l")
-	again.shows("repair 1 of 1", "kept", "0.8", "artifacts repaired")
+	again.shows("repair 1 of 1", "kept", "0.8", "violence repaired")
 }
 
 // A region without a fault says so, and offers the nearest one.

@@ -23,6 +23,7 @@ import (
 	"syscall"
 	"time"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/clip"
 	"focusnfix/model/nn"
 	"focusnfix/model/sd"
@@ -186,7 +187,7 @@ func writePart(dir, part, config, stem string) error {
 }
 
 func measure(dir string) error {
-	o := sd.LoadOptions{Device: torch.CPU, DType: map[string]torch.DType{"float32": torch.Float32, "bfloat16": torch.BFloat16}[*dtype]}
+	o := backbone.LoadOptions{Device: torch.CPU, DType: map[string]torch.DType{"float32": torch.Float32, "bfloat16": torch.BFloat16}[*dtype]}
 	start, cpu := time.Now(), cpuSeconds()
 	p, err := sd.Load(dir, o)
 	if err != nil {
@@ -195,12 +196,12 @@ func measure(dir string) error {
 	defer p.Close()
 	result := map[string]float64{"load_s": time.Since(start).Seconds(), "load_cpu_s": cpuSeconds() - cpu, "load_mb": peakMB()}
 	last := cpuSeconds()
-	r := sd.Request{Wording: sd.Wording{Prompts: []string{"a chef"}, GuidanceScale: 1, Width: *side, Height: *side}, Seeds: []uint64{1}, NumSteps: *steps}
+	r := backbone.Request{Wording: backbone.Wording{Prompts: []string{"a chef"}, GuidanceScale: 1, Width: *side, Height: *side}, Seeds: []uint64{1}, NumSteps: *steps}
 	r.Progress = func(int, int, torch.Tensor) {
 		now := cpuSeconds()
 		result["step_cpu_s"], last = now-last, now // the last one's: the first reads the file
 	}
-	if _, err := p.Generate(context.Background(), r); err != nil {
+	if _, err := backbone.Generate(context.Background(), p, r); err != nil {
 		return err
 	}
 	result["decode_cpu_s"], result["all_mb"] = cpuSeconds()-last, peakMB()

@@ -177,7 +177,7 @@ func (e *engine) keepFix(ctx context.Context, fixed train.Fixed, lora string, fr
 		name := run.HeatmapName(role.Aspect, role.HeldOut)
 		pictures[name], pictures[name+"-tuned"] = heat[0].Gray(), heat[1].Gray()
 	}
-	how := core.Parameters{Drawing: fixed.Drawing, Sampler: fixed.Scheduler, Model: e.session.Pipeline.Name, Version: "focusnfix " + e.Version}
+	how := core.Parameters{Drawing: fixed.Drawing, Sampler: fixed.Scheduler, Model: e.session.Pipeline.About().Name, Version: "focusnfix " + e.Version}
 	kept, err := e.Folder.WriteFix(fixed.FixResult, func(dir string) error {
 		for name, m := range pictures {
 			var data bytes.Buffer

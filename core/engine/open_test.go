@@ -11,6 +11,7 @@ import (
 	"focusnfix/core/run"
 	"focusnfix/core/train"
 	"focusnfix/model/reward"
+	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
 	"focusnfix/presets"
@@ -68,7 +69,7 @@ func TestPredictionIsASetting(t *testing.T) {
 	c := tinyConfig(t)
 	c.Model.Prediction, c.Model.ZeroSNR, c.Sample.GuidanceRescale = "v_prediction", "on", 0.7
 	s := openTiny(t, c)
-	scheduler := s.Pipeline.Scheduler
+	scheduler := s.Pipeline.About().Scheduler.(sd.SchedulerConfig)
 	if scheduler.PredictionType != "v_prediction" || !scheduler.RescaleBetasToZero || scheduler.TimestepSpacing != "trailing" {
 		t.Errorf("scheduler %+v, want v-prediction, rescaled betas and trailing timesteps", scheduler)
 	}

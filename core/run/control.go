@@ -35,6 +35,12 @@ type Engine interface {
 	Evaluate(ctx context.Context, r EvaluateRequest) (core.Evaluation, error)
 }
 
+// Where the images of a prompt test are kept while they are drawn, each replaced after every step; see Status.Preview.
+const (
+	PreviewBase = "prompts/.preview-base.png" // of the base model
+	Preview     = "prompts/.preview.png"
+)
+
 // Status is what an engine is doing.
 type Status struct {
 	Run     string `json:"run,omitempty"` // id of the engine's run
@@ -45,7 +51,7 @@ type Status struct {
 	Busy    string `json:"busy,omitempty"`    // "step", "generate", "fix", "evaluate", "reference", "images", "load", "checkpoint", "redraw"
 	Done    int    `json:"done,omitempty"`    // of what it is busy with: steps of a fix, images
 	Of      int    `json:"of,omitempty"`
-	Preview string `json:"preview,omitempty"` // the image of a fix as it is now, from the run folder
+	Preview string `json:"preview,omitempty"` // the image that is drawn or repaired, as it is now, from the run folder
 	Frame   *Frame `json:"frame,omitempty"`   // what was measured of it
 	Device  string `json:"device,omitempty"`
 	Version string `json:"version,omitempty"`

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"focusnfix/core"
+	"focusnfix/model/backbone"
 	"focusnfix/model/nn"
-	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 )
 
@@ -99,7 +99,7 @@ func (c *Canvas) Draw(ctx context.Context, stack []Stacked) (drawn *image.RGBA, 
 			torch.NoGrad(func() {
 				var image torch.Tensor
 				if image, err = c.image(last); err == nil {
-					drawn = sd.Pictures(image)[0]
+					drawn = backbone.Pictures(image)[0]
 				}
 			})
 			return err
@@ -175,11 +175,7 @@ func (s *sampler) stepwise(w walk) trajectory {
 
 // attach gives the model a fresh LoRA of the run's kind; remove it afterwards.
 func (c *Canvas) attach(rank int64) (*nn.Adapter, error) {
-	want, err := sd.LoRATargets(c.t.Targets)
-	if err != nil {
-		return nil, err
-	}
-	own, err := nn.NewAdapter(c.t.pipeline.Params("unet"), rank, float64(rank), c.Seed, want)
+	own, err := backbone.NewAdapter(c.t.pipeline, rank, float64(rank), c.Seed, c.t.Targets)
 	if err != nil {
 		return nil, errors.Join(errors.New("fix"), err)
 	}

@@ -10,9 +10,9 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
+	"focusnfix/model/backbone"
 	"focusnfix/model/nn"
 	"focusnfix/model/reward"
-	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/model/weights"
 )
@@ -123,7 +123,7 @@ func (c *Canvas) fix(ctx context.Context, f Fix, do func(*fixing, context.Contex
 	return x.Fixed, err
 }
 
-// fixObjective is that of training with one aspect.
+// fixObjective is the objective of training one aspect.
 func (t *Trainer) fixObjective(f Fix) (Objective, error) {
 	for _, a := range t.Aspects {
 		if a.Name == f.Aspect {
@@ -154,7 +154,7 @@ func (x *fixing) begin() (err error) {
 		return fmt.Errorf("region of %v pixels, want the image's %v", size, x.Canvas.Size)
 	}
 	x.lap(&x.PrepareSeconds)
-	x.Before = sd.Pictures(x.before)[0]
+	x.Before = backbone.Pictures(x.before)[0]
 	x.After = x.Before
 	x.was = x.look(x.before)
 	x.is = x.was
@@ -192,7 +192,7 @@ func (x *fixing) repair(ctx context.Context) (err error) {
 		return nil
 	}
 	x.own.SetTrainable(false)
-	return sd.SaveLoRA(x.ask.LoRA, weights.PEFT, "unet", x.own, x.ask.Header)
+	return backbone.SaveLoRA(x.ask.LoRA, weights.PEFT, x.t.pipeline.About().Network, x.own, x.ask.Header)
 }
 
 // step draws the image, shows it, and updates the weights unless the repair is at its end. The gradient comes with
@@ -236,7 +236,7 @@ func (x *fixing) show(now torch.Tensor) {
 	x.is = x.look(now)
 	x.InsidePSNR = eval.PSNR(now, x.before, x.mask)[0]
 	torch.NoGrad(func() { x.OutsidePSNR = eval.PSNR(now, x.before, eval.Outside(x.mask))[0] })
-	x.After = sd.Pictures(now)[0]
+	x.After = backbone.Pictures(now)[0]
 	step := core.FixStep{Step: x.Steps, Trained: x.is[0].inside, HeldOut: math.NaN(), Outside: x.OutsidePSNR, Seconds: time.Since(x.started).Seconds()}
 	for i, j := range x.ask.Judges {
 		if j.HeldOut {

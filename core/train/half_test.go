@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"focusnfix/core"
+	"focusnfix/model/backbone"
 	"focusnfix/model/nn"
 	"focusnfix/model/nn/nntest"
 	"focusnfix/model/scenes"
@@ -61,7 +62,7 @@ func newShipped(t *testing.T, dtype torch.DType) shipped {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := sd.Load(folder, sd.LoadOptions{Device: torchtest.Device(), DType: dtype})
+	p, err := sd.Load(folder, backbone.LoadOptions{Device: torchtest.Device(), DType: dtype})
 	if err != nil {
 		t.Fatal(err)
 	}

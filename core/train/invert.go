@@ -3,6 +3,7 @@ package train
 import (
 	"context"
 	"errors"
+	"fmt"
 	"image"
 
 	"focusnfix/core"
@@ -15,11 +16,20 @@ const (
 	invertEnough = 1e-4 // mean square of its residual
 )
 
+// encoder is a model that reads images as well as drawing them: latents [B,C,h,w] for images [B,3,H,W] in [0,1].
+type encoder interface {
+	Encode(images torch.Tensor) torch.Tensor
+}
+
 // Invert finds the noise x_T from which the base model draws an image that was drawn elsewhere, [1,4,h,w], and how
 // well it does, in dB. Each denoising step x_i → x_{i+1} = a·x_i + f(x_i) is walked backward by iterating
 // x_i ← x_i + (x_{i+1} − step(x_i))/a (after AIDI, arXiv 2309.04907): what is left is the decoder's own loss and the
 // steps that do not converge, which a guidance scale far above 1 keeps from doing so. The noise goes to the open scope.
 func (t *Trainer) Invert(ctx context.Context, d core.Drawing, m *image.RGBA) (noise torch.Tensor, psnr float64, err error) {
+	model, ok := t.pipeline.(encoder)
+	if !ok {
+		return noise, 0, fmt.Errorf("a model of %s has no encoder here: images that were drawn elsewhere cannot be inverted", t.pipeline.About().Family)
+	}
 	s, err := newSampler(t.pipeline, d.Sampling, Chained, 0)
 	if err != nil {
 		return noise, 0, err
@@ -35,7 +45,7 @@ func (t *Trainer) Invert(ctx context.Context, d core.Drawing, m *image.RGBA) (no
 	t.References.Untuned(func() {
 		torch.NoGrad(func() {
 			pixels := pixelsOf(m).ToDevice(t.pipeline.Device(), torch.Float32) // [1,3,H,W] in [0,1]
-			x := t.pipeline.VAE.Encode(pixels.MulScalar(2).AddScalar(-1).To(t.pipeline.VAE.DType())).Mean.To(torch.Float32)
+			x := model.Encode(pixels)
 			for i := s.scheduler.Len() - 1; i >= 0; i-- {
 				x = s.undo(st, i, x)
 			}

@@ -9,6 +9,7 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
+	"focusnfix/model/backbone"
 	"focusnfix/model/nn"
 	"focusnfix/model/nn/nntest"
 	"focusnfix/model/sd"
@@ -53,7 +54,7 @@ type tiny struct {
 func newTiny(t testing.TB) tiny {
 	t.Helper()
 	torchtest.Need(t)
-	p, err := sd.Load("../../model/sd/testdata/ref/sd1", sd.LoadOptions{Device: torchtest.Device(), DType: torch.Float32, Scheduler: "ddim"})
+	p, err := sd.Load("../../model/sd/testdata/ref/sd1", backbone.LoadOptions{Device: torchtest.Device(), DType: torch.Float32, Scheduler: "ddim"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,8 +294,8 @@ func TestGuidanceIsRescaled(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			theirs, err = m.pipeline.Sample(t.Context(), sd.Request{
-				Wording: sd.Wording{Prompts: []string{"a chef in the park"}, GuidanceScale: 3, GuidanceRescale: rescale, Width: tinySide, Height: tinySide},
+			theirs, err = backbone.Sample(t.Context(), m.pipeline, backbone.Request{
+				Wording: backbone.Wording{Prompts: []string{"a chef in the park"}, GuidanceScale: 3, GuidanceRescale: rescale, Width: tinySide, Height: tinySide},
 				Seeds:   []uint64{7}, NumSteps: 5,
 			})
 			if err != nil {

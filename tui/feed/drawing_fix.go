@@ -14,14 +14,14 @@ import (
 const tileColumns, tileGap = 3, 2
 
 // read is the image, or the grid of them.
-func (d Drawing) read(files *Cache) (image.Image, error) {
+func (d Drawing) read(files *Cache, side int) (image.Image, error) {
 	if d.Tiles == "" {
-		return files.Read(d.Folder, d.Path)
+		return files.Read(d.Folder, d.Path, side)
 	}
 	var out *image.RGBA
 	paths := strings.Split(d.Tiles, "\n")
 	for i, path := range paths {
-		m, err := files.Read(d.Folder, path)
+		m, err := files.Read(d.Folder, path, side)
 		if err != nil {
 			return nil, err
 		}
@@ -37,7 +37,7 @@ func (d Drawing) read(files *Cache) (image.Image, error) {
 }
 
 // layRegion outlines the region. One that marks nothing is not shown.
-func (d Drawing) layRegion(files *Cache, on *image.RGBA) error {
+func (d Drawing) layRegion(files *Cache, side int, on *image.RGBA) error {
 	if d.Region == "" {
 		return nil
 	}
@@ -45,20 +45,20 @@ func (d Drawing) layRegion(files *Cache, on *image.RGBA) error {
 	if err != nil {
 		return err
 	}
-	img, err := files.Read(d.Folder, d.Path)
+	img, err := files.Read(d.Folder, d.Path, side)
 	if err != nil {
 		return err
 	}
 	size := img.Bounds().Size()
 	with := core.RegionFiles{Read: func(path string) (core.Mask, error) {
-		m, err := files.Read(d.Folder, path)
+		m, err := files.Read(d.Folder, path, side)
 		if err != nil {
 			return core.Mask{}, err
 		}
 		return heatmapOf(m).Threshold(0.5), nil
 	}}
 	if region.Needs(core.HeatShape) {
-		m, err := files.Read(d.Folder, d.Fault)
+		m, err := files.Read(d.Folder, d.Fault, side)
 		if err != nil {
 			return err
 		}
@@ -78,11 +78,11 @@ func heatmapOf(m image.Image) core.Heatmap {
 }
 
 // divide shows the other image right of the divider, and the divider.
-func (d Drawing) divide(files *Cache, on *image.RGBA) error {
+func (d Drawing) divide(files *Cache, side int, on *image.RGBA) error {
 	if d.After == "" {
 		return nil
 	}
-	m, err := files.Read(d.Folder, d.After)
+	m, err := files.Read(d.Folder, d.After, side)
 	if err != nil {
 		return err
 	}
