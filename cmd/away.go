@@ -111,7 +111,7 @@ func showFar(c *cobra.Command, s *screenFlags, t far.Target, m *far.Mirror) erro
 		return plain(c, f)
 	}
 	o := s.options(filepath.Dir(f.Dir), f.Dir)
-	o.Resume, o.Wake, o.Fetch = m.Train, m.Wake, m.Fetch
+	o.Resume, o.Wake, o.Fetch, o.Report = m.Train, m.Wake, m.Fetch, reportHere(m.Fetch)
 	if err := tui.Run(c.Context(), o); err != nil {
 		return err
 	}

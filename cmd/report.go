@@ -3,21 +3,26 @@ package cmd
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"focusnfix/core"
 	"focusnfix/core/report"
 	"focusnfix/core/run"
 )
+
+// reportMiB is how much room images take in a page unless told otherwise.
+const reportMiB = 20
 
 // newReport is the page about runs.
 func newReport() *cobra.Command {
 	var runs runsFlag
 	out := "report.html"
-	megabytes := 20
+	megabytes := reportMiB
 	c := &cobra.Command{
 		Use:   "report [RUN...]",
 		Short: "Write a page about runs, to send to others",
@@ -42,23 +47,14 @@ func newReport() *cobra.Command {
 				}
 				o.Runs = append(o.Runs, f)
 			}
-			var page bytes.Buffer
-			if err := report.Page(c.Context(), &page, o); err != nil {
-				return err
-			}
 			if out == "-" {
-				_, err := page.WriteTo(c.OutOrStdout())
+				return report.Page(c.Context(), c.OutOrStdout(), o)
+			}
+			size, err := writeReport(c.Context(), out, o)
+			if err != nil {
 				return err
 			}
-			size := page.Len()
-			temp := out + ".new"
-			if err := os.WriteFile(temp, page.Bytes(), 0o644); err != nil {
-				return err
-			}
-			if err := os.Rename(temp, out); err != nil {
-				return cmp.Or(os.Remove(temp), err)
-			}
-			fmt.Fprintf(c.OutOrStdout(), "%s, %.1f MB\n", out, float64(size)/1e6)
+			fmt.Fprintf(c.OutOrStdout(), "%s, %.1f MB\n", core.Clean(out), float64(size)/1e6)
 			return nil
 		},
 	}
@@ -66,4 +62,32 @@ func newReport() *cobra.Command {
 	c.Flags().StringVarP(&out, "out", "o", out, "write to `FILE`; - is standard output")
 	c.Flags().IntVar(&megabytes, "max-size", megabytes, "make images smaller until they take `MIB` at most")
 	return c
+}
+
+// writeReport writes a page to a file, which is whole or as it was before.
+func writeReport(ctx context.Context, path string, o report.Options) (size int, err error) {
+	var page bytes.Buffer
+	if err := report.Page(ctx, &page, o); err != nil {
+		return 0, err
+	}
+	size = page.Len()
+	temp := path + ".new"
+	if err := os.WriteFile(temp, page.Bytes(), 0o644); err != nil {
+		return 0, err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return 0, cmp.Or(os.Remove(temp), err)
+	}
+	return size, nil
+}
+
+// reportHere writes a page from the screen into the working folder, and returns its path.
+func reportHere(fetch func(run.Folder, string, int) (string, error)) func(context.Context, []run.Folder) (string, error) {
+	return func(ctx context.Context, runs []run.Folder) (string, error) {
+		path := "report-" + shortID(runs[0].Name()) + ".html"
+		_, err := writeReport(ctx, path, report.Options{
+			Runs: runs, Version: version, Now: time.Now(), MaxSize: reportMiB << 20, Fetch: fetch,
+		})
+		return path, err
+	}
 }

@@ -122,7 +122,7 @@ func (s *screenFlags) show(c *cobra.Command, open string) error {
 	o.Start = func(ctx context.Context, preset string, set []string) (run.Folder, error) {
 		return startRun(ctx, runs, preset, set)
 	}
-	o.Resume, o.Wake = s.trust.before(resumeRun), s.trust.before(wakeRun)
+	o.Resume, o.Wake, o.Report = s.trust.before(resumeRun), s.trust.before(wakeRun), reportHere(nil)
 	o.SaveLoRA = func(_ context.Context, from, to, format string) error {
 		return backbone.ConvertLoRA(from, to, weights.Dialect(format), "")
 	}

@@ -18,6 +18,8 @@ import (
 var supplies = []weights.Supply{
 	{Name: "stable-diffusion-v1-5", Repo: "stable-diffusion-v1-5/stable-diffusion-v1-5"},
 	{Name: "stable-diffusion-xl-base-1.0", Repo: "stabilityai/stable-diffusion-xl-base-1.0"},
+	{Name: "stable-diffusion-3.5-medium", Repo: "stabilityai/stable-diffusion-3.5-medium"},
+	{Name: "Z-Image-Turbo", Repo: "Tongyi-MAI/Z-Image-Turbo"},
 	{Name: "sdxl-turbo", Repo: "stabilityai/sdxl-turbo"},
 	{Name: "taesd", Repo: "madebyollin/taesd"},
 	{Name: "taesdxl", Repo: "madebyollin/taesdxl"},
@@ -33,6 +35,7 @@ var supplies = []weights.Supply{
 		File: "sac+logos+ava1-l14-linearMSE.pth", GitHub: true,
 	},
 	{Name: "imagereward.safetensors", Repo: "THUDM/ImageReward", File: "ImageReward.pt"},
+	{Name: "bert-base-uncased", Repo: "google-bert/bert-base-uncased"},
 	{Name: "stable-diffusion-safety-checker", Repo: "CompVis/stable-diffusion-safety-checker"},
 	{Name: "nsfw_image_detector", Repo: "Freepik/nsfw_image_detector"},
 }

@@ -298,8 +298,14 @@ func trainHere(c *cobra.Command, f run.Folder, steps int, o engine.Options, asJS
 		report.events = c.OutOrStdout()
 	}
 	fmt.Fprintln(c.ErrOrStderr(), core.Clean(f.Dir))
-	o.Folder, o.Version, o.OnEvent, o.Warn = f, version, report.event, report.warn
+	tell := newNotifier(f, report.warn)
+	o.Folder, o.Version, o.Warn = f, version, report.warn
+	o.OnEvent = func(e core.Event) {
+		report.event(e)
+		tell.event(e)
+	}
 	err := engine.Run(c.Context(), o)
+	tell.end()
 	report.end()
 	if err != nil {
 		return err

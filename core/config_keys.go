@@ -51,7 +51,7 @@ var rules = []rule{
 	{name: "reward.aspect", doc: "Name of the fault; a layer's [[reward]] tables replace those before, and a known aspect\nkeeps the keys that the layer does not set."},
 	{name: "reward.model", doc: "Scores the images: \"scenes\" for the shipped model, or kind:path."},
 	{name: "reward.weight", doc: "Weight of this reward in the objective. 0 measures the aspect without training on it.", min: 0, max: 1e6},
-	{name: "reward.heatmap", doc: "Where the heatmap comes from: the reward itself, its class activation map, or the\ngradient of its score.", options: []string{"head", "cam", "saliency"}},
+	{name: "reward.heatmap", doc: "Where the heatmap comes from: the reward itself, its class activation map, the\ngradient of its score, or how the UNet attends to the prompt's words while it draws;\n\"attention:hand, knife\" takes these words alone.", options: []string{"head", "cam", "saliency", "attention"}},
 	{name: "reward.threshold", doc: "Heatmap in [0,1]; above it a pixel is faulty. Higher makes smaller masks.", min: 0, max: 1},
 	{name: "reward.dilate", doc: "Pixels that the mask grows on every side.", min: 0, max: 512},
 	{name: "reward.min_area", doc: "Share of the image; a smaller mask counts as no fault.", min: 0, max: 1},

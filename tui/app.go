@@ -55,6 +55,10 @@ type Options struct {
 
 	// SaveLoRA writes a LoRA file with the names of a format, peft or kohya.
 	SaveLoRA func(ctx context.Context, from, to, format string) error
+
+	// Report writes a page about runs, the first the baseline, and returns its path.
+	Report func(ctx context.Context, runs []run.Folder) (string, error)
+
 	// Fetch sees to an image of a run that is on another machine; see feed.Cache. nil: runs are here.
 	Fetch func(f run.Folder, path string, side int) (string, error)
 }
@@ -261,7 +265,7 @@ func (a *app) followed(msg feed.Followed) tea.Cmd {
 		next = tea.Batch(next, a.lookAgain()) // run.json has the state that counts
 	}
 	if i := slices.IndexFunc(msg.Batch.Events, func(e core.Event) bool { return e.Alarm != nil }); i >= 0 && live && a.run.State == run.Running {
-		next = tea.Batch(next, a.tell(shortName(a.run.Folder.Name())+": "+words.Alarm(&msg.Batch.Events[i])))
+		next = tea.Batch(next, a.tell(a.run, "alarm", words.Alarm(&msg.Batch.Events[i])))
 	}
 	if behind := msg.Batch.Behind > 0; behind && !msg.Batch.Reset && a.now().Sub(a.told) < tellEvery {
 		return next

@@ -35,6 +35,7 @@ var (
 	keyPalette   = key(": ctrl+p", "commands", "List all commands; typing narrows them down")
 	keySettings  = key("S", "", "Change settings of the screen: colors, smoothing, images")
 	keyCopy      = key("Y", "", "Copy a value, prompt, path or command to the clipboard")
+	keyReport    = key("W", "", "Write a page about the run, or the marked runs, to send to others")
 	keySuspend   = key("ctrl+z", "", "Suspend to the shell; fg resumes")
 	keyQuit      = key("q ctrl+c", "quit", "Leave the screen; runs go on")
 
@@ -84,7 +85,7 @@ var (
 	keyDiff      = key("d", "diff", "Show the difference from the base image, 4 times as strong")
 	keyFlip      = key("f", "flip", "Swap base and tuned, or before and after, in place")
 	keyBlink     = key("b", "blink", "Flip by itself, or stop")
-	keyPlay      = key("space", "play", "Play through the steps, or stop")
+	keyPlay      = key("space", "play", "Play through the steps, or the healing of a repair, or stop")
 	keyGrid      = key("g", "grid", "Show many small images, or one large")
 	keyGridOver  = key("G", "", "Show the grid over steps, or over prompts")
 	keySave      = key("s", "save", "Save what is shown as PNG")
@@ -151,6 +152,7 @@ func (a *app) globalKeys() []binding {
 		on(keyPalette, a.openPalette),
 		on(keySettings, a.openSettings),
 		on(keyCopy, a.openCopy),
+		on(keyReport, a.report),
 		on(keySuspend, func() tea.Cmd { return tea.Suspend }),
 		on(keyQuit, func() tea.Cmd { return tea.Quit }),
 	}

@@ -92,7 +92,7 @@ func (g gathered) image(p core.Picture, side int) (part imagePart, size int64) {
 		*to = template.URL("data:image/" + kind + ";base64," + base64.StdEncoding.EncodeToString(data))
 		size += int64(len(*to))
 	}
-	tuned, err := read(g.folder, p.Path)
+	tuned, err := g.read(p.Path, side)
 	if err != nil {
 		return part, 0
 	}
@@ -101,11 +101,11 @@ func (g gathered) image(p core.Picture, side int) (part imagePart, size int64) {
 	data, kind := encoded(tuned)
 	put(&part.Tuned, data, kind)
 	if p.Reference != "" {
-		if base, err := read(g.folder, p.Reference+"/base.png"); err == nil {
+		if base, err := g.read(p.Reference+"/base.png", side); err == nil {
 			data, kind := encoded(fit(base, side))
 			put(&part.Base, data, kind)
 		}
-		if mask, err := read(g.folder, p.Reference+"/mask.png"); err == nil {
+		if mask, err := g.read(p.Reference+"/mask.png", side); err == nil {
 			put(&part.Mask, overlay(outline(fit(mask, side))), "png")
 		}
 	}
@@ -114,7 +114,7 @@ func (g gathered) image(p core.Picture, side int) (part imagePart, size int64) {
 		part.Scores = append(part.Scores, scoreRow{
 			words.Aspect(a.Aspect), m.Text(a.Base), m.Text(a.Reward), map[int]string{1: "better", -1: "worse"}[m.Judge(a.Reward-a.Base)],
 		})
-		heat, err := read(g.folder, p.Reference+"/"+run.HeatmapName(a.Aspect, false)+".png")
+		heat, err := g.read(p.Reference+"/"+run.HeatmapName(a.Aspect, false)+".png", side)
 		if p.Reference == "" || err != nil {
 			continue
 		}
@@ -125,9 +125,14 @@ func (g gathered) image(p core.Picture, side int) (part imagePart, size int64) {
 	return part, size
 }
 
-// read reads an image of a run.
-func read(f run.Folder, name string) (img image.Image, err error) {
-	file, err := f.Open(name)
+// read reads an image of a run, with at least side pixels along its longer side if the file has them.
+func (g gathered) read(name string, side int) (img image.Image, err error) {
+	if g.fetch != nil {
+		if name, err = g.fetch(g.folder, name, side); err != nil {
+			return nil, err
+		}
+	}
+	file, err := g.folder.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +144,7 @@ func read(f run.Folder, name string) (img image.Image, err error) {
 	if info.Size() > maxFile {
 		return nil, fmt.Errorf("%s: %w: over %d MiB", name, fs.ErrInvalid, maxFile>>20)
 	}
-	head, err := png.DecodeConfig(file)
+	head, _, err := image.DecodeConfig(file)
 	if err == nil {
 		err = core.CheckImage(head)
 	}
@@ -149,7 +154,8 @@ func read(f run.Folder, name string) (img image.Image, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return png.Decode(file)
+	img, _, err = image.Decode(file)
+	return img, err
 }
 
 // fit is an image whose longer side has at most that many pixels.

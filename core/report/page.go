@@ -39,6 +39,9 @@ type Options struct {
 	Version string
 	Now     time.Time
 	MaxSize int64 // bytes of the page's images, about: they are made smaller until they fit
+
+	// Fetch sees to an image of a run that is on another machine, as tui/feed has it; nil: runs are here.
+	Fetch func(f run.Folder, name string, side int) (string, error)
 }
 
 // page is what the template shows.
@@ -90,6 +93,7 @@ type gathered struct {
 	folder run.Folder
 	info   run.Info
 	config core.Config
+	fetch  func(f run.Folder, name string, side int) (string, error)
 	*Measured
 }
 
@@ -101,6 +105,7 @@ func Page(ctx context.Context, w io.Writer, o Options) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.Name(), err)
 		}
+		g.fetch = o.Fetch
 		all = append(all, g)
 	}
 	p := page{
