@@ -78,6 +78,7 @@ func newGenerate() *cobra.Command {
 	f.IntVarP(&g.count, "count", "n", 1, "draw `N` images")
 	f.IntVar(&g.batch, "batch", 1, "draw `N` images at once: faster on a GPU, and takes more memory")
 	f.StringVarP(&g.out, "out", "o", "", "write `FILE`.png; of several images, FILE-SEED.png (default: SEED.png)")
+	f.StringVar(&g.sampling.Preview, "preview", "", previewHelp)
 	f.StringVar(&g.protocol, "images", "", imagesHelp+" (default: $FNF_IMAGES, or auto)")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "show no progress bar")
 	completeFlag(c, "images", fixedWords(imageProtocols...))
@@ -106,6 +107,11 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 		width, height := p.NaturalSize()
 		g.sampling.Size = core.Size{Width: int(width), Height: int(height)}
 	}
+	previews, err := newPreviews(c.Context(), g.sampling.Preview, probe, p)
+	if err != nil {
+		return err
+	}
+	defer previews.close()
 	bar := newProgress(c.ErrOrStderr(), "draw")
 	for first := 0; first < g.count; first += g.batch {
 		request := g.request(prompt, first, min(g.batch, g.count-first))
@@ -114,8 +120,9 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 			rounds := (g.count + g.batch - 1) / g.batch
 			request.Progress = func(step, of int, _ torch.Tensor) { bar.show(first/g.batch*of+step, rounds*of) }
 		}
+		request.Estimate = previews.watch()
 		pictures, err := backbone.Generate(c.Context(), p, request)
-		if err != nil {
+		if err = errors.Join(err, previews.clear()); err != nil {
 			return err
 		}
 		for i, picture := range pictures {
@@ -170,6 +177,7 @@ func (g *generateFlags) suitConfig() error {
 	if err != nil {
 		return usageError{err}
 	}
+	g.sampling.Preview = cmp.Or(g.sampling.Preview, c.Sample.Preview)
 	g.model.path = c.Model.Path
 	g.model.config = cmp.Or(g.model.config, c.Model.Config)
 	g.model.prediction = cmp.Or(g.model.prediction, unlessAuto(c.Model.Prediction))

@@ -42,6 +42,7 @@ var rules = []rule{
 	{name: "sample.guidance_rescale", doc: "Share by which guided outputs get the contrast of unguided ones back; models with zero_snr\nlike 0.7.", min: 0, max: 1},
 	{name: "sample.eta", doc: "DDIM's noise: 0 is deterministic, 1 as noisy as DDPM.", min: 0, max: 1},
 	{name: "sample.size", doc: "Width and height in pixels, \"512x768\"; multiples of 8. Empty is what the model was\ntrained on."},
+	{name: "sample.preview", doc: "Shows images of prompt tests while they are drawn: a TAESD, which is a folder or file such as\n\"taesd\" or \"taesdxl\", or \"vae\" for the model's own decoder, which is exact and slow. Empty\nshows none."},
 
 	{name: "lora.rank", doc: "Rank of the LoRA matrices: higher can change more, and overfits sooner.", min: 1, max: 1024},
 	{name: "lora.alpha", doc: "LoRA is scaled by alpha / rank.", min: 1e-3, max: 1024},
@@ -50,7 +51,7 @@ var rules = []rule{
 	{name: "reward.aspect", doc: "Name of the fault; a layer's [[reward]] tables replace those before, and a known aspect\nkeeps the keys that the layer does not set."},
 	{name: "reward.model", doc: "Scores the images: \"scenes\" for the shipped model, or kind:path."},
 	{name: "reward.weight", doc: "Weight of this reward in the objective. 0 measures the aspect without training on it.", min: 0, max: 1e6},
-	{name: "reward.heatmap", doc: "Where the heatmap comes from: the reward itself, its class activation map, or the\ngradient of its score.", options: []string{"head", "cam", "saliency"}},
+	{name: "reward.heatmap", doc: "Where the heatmap comes from: the reward itself, its class activation map, the\ngradient of its score, or how the UNet attends to the prompt's words while it draws;\n\"attention:hand, knife\" takes these words alone.", options: []string{"head", "cam", "saliency", "attention"}},
 	{name: "reward.threshold", doc: "Heatmap in [0,1]; above it a pixel is faulty. Higher makes smaller masks.", min: 0, max: 1},
 	{name: "reward.dilate", doc: "Pixels that the mask grows on every side.", min: 0, max: 512},
 	{name: "reward.min_area", doc: "Share of the image; a smaller mask counts as no fault.", min: 0, max: 1},

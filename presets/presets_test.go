@@ -26,11 +26,12 @@ func load(t *testing.T, name string) (core.Config, []byte) {
 
 func TestPresets(t *testing.T) {
 	want := []string{"all-aspects", "artifacts", "misalignment", "oversexualization", "violence"}
-	for _, prefix := range []string{"sd1-", "sdxl-turbo-", "sdxl-"} {
+	for _, prefix := range []string{"sd1-", "sd35-", "sdxl-turbo-", "sdxl-", "zimage-"} {
 		for _, name := range want[:5] {
 			want = append(want, prefix+name)
 		}
 	}
+	want = append(want, "flowbp-draft-lv")
 	if got := Names(); !slices.Equal(got, want) {
 		t.Errorf("names %v", got)
 	}
@@ -41,6 +42,9 @@ func TestPresets(t *testing.T) {
 		}
 		if s := Summary(name); len(s) < 20 || len(s) > 100 || !strings.HasSuffix(s, ".") {
 			t.Errorf("%s: summary %q", name, s)
+		}
+		if name == "flowbp-draft-lv" {
+			continue // its prompts are the user's, and nothing is repaired
 		}
 		training, heldOut, err := Prompts(c.Train.Prompts)
 		if err != nil || len(training)*c.Train.SeedsPerPrompt < 48 || len(heldOut) < 20 {

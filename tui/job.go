@@ -111,6 +111,9 @@ func (j *job) take(msg jobStatusMsg) tea.Cmd {
 	return j.watch()
 }
 
+// version tells the preview after a step of this job from every other.
+func (j *job) version(step int) int { return int(j.started.UnixMilli())<<10 + step }
+
 // line says what is going on, for people: "drawing… 3 s".
 func (j *job) line(verb string, now time.Time) string {
 	other, waits := waitsFor[j.status.Busy]

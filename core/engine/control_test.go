@@ -271,6 +271,38 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+// What a prompt test draws can be seen meanwhile: as the model's own decoder shows it, or a TAESD.
+func TestPreview(t *testing.T) {
+	for _, path := range []string{"vae", "../../model/sd/testdata/ref/taesd"} {
+		c := tinyConfig(t)
+		c.Sample.Preview, c.Train.Steps = path, 500
+		f := newTinyRun(t, c)
+		client, ended := working(t, f, Options{})
+		result, err := client.Generate(t.Context(), run.GenerateRequest{Drawing: core.Drawing{Prompt: "a fox", Seed: 4}})
+		if err != nil || result.Seed != 4 {
+			t.Errorf("%s: %+v, %v", path, result, err)
+		}
+		for _, name := range []string{run.PreviewBase, run.Preview} {
+			if file, err := os.Open(filepath.Join(f.Dir, name)); err != nil {
+				t.Error(err)
+			} else if _, err := png.Decode(file); err != nil || file.Close() != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if err := client.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	c := tinyConfig(t)
+	c.Sample.Preview = "nowhere"
+	if _, err := Open(c, Settings{References: t.TempDir(), Kinds: tinyKinds}); err == nil || !strings.Contains(err.Error(), "sample.preview: nowhere: is not there") {
+		t.Errorf("a missing decoder: %v", err)
+	}
+}
+
 // A request that is given up ends soon, whether it waits or is under way, and the run continues.
 func TestGivenUp(t *testing.T) {
 	c := tinyConfig(t)

@@ -72,9 +72,9 @@ func (e *engine) generate(ctx context.Context, r core.Drawing) (result core.Prom
 	started := time.Now()
 	torch.NoGrad(func() {
 		var base, tuned torch.Tensor
-		e.trainer.References.Untuned(func() { base, err = e.draw(ctx, r) })
+		e.trainer.References.Untuned(func() { base, err = e.draw(ctx, r, run.PreviewBase) })
 		if err == nil {
-			e.trainer.Averaged(func() { tuned, err = e.draw(ctx, r) })
+			e.trainer.Averaged(func() { tuned, err = e.draw(ctx, r, run.Preview) })
 		}
 		if err == nil {
 			result, err = e.savePrompt(r, base, tuned, started)
@@ -83,20 +83,43 @@ func (e *engine) generate(ctx context.Context, r core.Drawing) (result core.Prom
 	return result, err
 }
 
-// draw is one image, [1,3,H,W].
-func (e *engine) draw(ctx context.Context, r core.Drawing) (torch.Tensor, error) {
-	latents, err := backbone.Sample(ctx, e.session.Pipeline, backbone.Request{
+// draw is one image, [1,3,H,W]. Meanwhile others see it as preview, a file of the run's folder, where the run has a
+// decoder for that.
+func (e *engine) draw(ctx context.Context, r core.Drawing, preview string) (torch.Tensor, error) {
+	request := backbone.Request{
 		Wording: backbone.Wording{
 			Prompts: []string{r.Prompt}, Negative: r.Negative, GuidanceScale: r.GuidanceScale, GuidanceRescale: r.GuidanceRescale,
 			Width: int64(r.Size.Width), Height: int64(r.Size.Height),
 		},
 		Seeds: []uint64{r.Seed}, NumSteps: r.NumSteps, Eta: r.Eta,
-		Progress: func(step, of int, _ torch.Tensor) { e.busy("generate", step, of) },
-	})
+	}
+	if e.session.preview == nil {
+		request.Progress = func(step, of int, _ torch.Tensor) { e.busy("generate", step, of) }
+	} else {
+		request.Estimate = func(step, of int, latents torch.Tensor) { e.show(preview, step, of, latents) }
+	}
+	latents, err := backbone.Sample(ctx, e.session.Pipeline, request)
 	if err != nil {
 		return torch.Tensor{}, err
 	}
 	return e.session.Pipeline.Decode(latents), nil
+}
+
+// show lets others see an image after a step, as the file preview. It does without where that cannot be written.
+func (e *engine) show(preview string, step, of int, latents torch.Tensor) {
+	torch.Scope(func() torch.Tensor {
+		data, err := encode(backbone.Pictures(e.session.preview.Decode(latents))[0])
+		if err == nil {
+			err = e.Folder.WriteFile(preview, data)
+		}
+		e.busy("generate", step, of)
+		if err == nil {
+			e.mutex.Lock()
+			defer e.mutex.Unlock()
+			e.status.Preview = preview
+		}
+		return torch.Tensor{}
+	})
 }
 
 // savePrompt judges a base and a tuned image, [1,3,H,W], and writes them to a folder of the run's

@@ -16,6 +16,7 @@ import (
 	"focusnfix/model/families"
 	"focusnfix/model/reward"
 	"focusnfix/model/scenes"
+	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/presets"
 )
@@ -31,7 +32,8 @@ type Session struct {
 	// PromptsHash is the fingerprint of a prompts file; empty of a list that comes with the program.
 	PromptsHash string
 
-	loaded []reward.Reward
+	preview sd.Preview // nil shows nothing while images are drawn
+	loaded  []reward.Reward
 }
 
 // Settings are what Open is told beside the configuration. The zero value is useful.
@@ -80,6 +82,11 @@ func (s *Session) open(o Settings) (err error) {
 	if err := s.loadModel(folder, o); err != nil {
 		return err
 	}
+	if path := s.Config.Sample.Preview; path != "" {
+		if s.preview, err = sd.OpenPreview(path, s.Pipeline); err != nil {
+			return fmt.Errorf("sample.preview: %w", err)
+		}
+	}
 	if s.Config.Sample.Size == (core.Size{}) {
 		width, height := s.Pipeline.NaturalSize()
 		s.Options.Sampling.Size = core.Size{Width: int(width), Height: int(height)}
@@ -106,6 +113,9 @@ func (s *Session) Evaluator(judges []eval.Judge) (e *eval.Evaluator, references 
 func (s *Session) Close() {
 	for _, r := range s.loaded {
 		r.Close()
+	}
+	if s.preview != nil {
+		s.preview.Close()
 	}
 	if s.Pipeline != nil {
 		s.Pipeline.Close()

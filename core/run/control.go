@@ -19,7 +19,7 @@ type Engine interface {
 	// Checkpoint writes one now and returns its path from the run folder.
 	Checkpoint(ctx context.Context) (string, error)
 	// Set changes a setting while training goes on, by core.Config's names: train.learning_rate,
-	// region.weight, reward.ASPECT.weight.
+	// region.weight, reward.ASPECT.weight, and reward.ASPECT.threshold and dilate, which make new masks.
 	Set(ctx context.Context, key, value string) error
 	// Generate draws a prompt with base and tuned model, between steps. The result is kept in the run.
 	Generate(ctx context.Context, r GenerateRequest) (core.PromptResult, error)
@@ -29,9 +29,17 @@ type Engine interface {
 	// Redraw draws images with kept fixes and returns the paths of their files from the run folder. The files of the
 	// next Redraw take their place.
 	Redraw(ctx context.Context, r RedrawRequest) ([]string, error)
+	// ReloadMasks takes the masks that people have changed, from the next step on.
+	ReloadMasks(ctx context.Context) error
 	// Evaluate looks at prompts that are not trained on.
 	Evaluate(ctx context.Context, r EvaluateRequest) (core.Evaluation, error)
 }
+
+// Where the images of a prompt test are kept while they are drawn, each replaced after every step; see Status.Preview.
+const (
+	PreviewBase = "prompts/.preview-base.png" // of the base model
+	Preview     = "prompts/.preview.png"
+)
 
 // Status is what an engine is doing.
 type Status struct {
@@ -43,7 +51,7 @@ type Status struct {
 	Busy    string `json:"busy,omitempty"`    // "step", "generate", "fix", "evaluate", "reference", "images", "load", "checkpoint", "redraw"
 	Done    int    `json:"done,omitempty"`    // of what it is busy with: steps of a fix, images
 	Of      int    `json:"of,omitempty"`
-	Preview string `json:"preview,omitempty"` // the image of a fix as it is now, from the run folder
+	Preview string `json:"preview,omitempty"` // the image that is drawn or repaired, as it is now, from the run folder
 	Frame   *Frame `json:"frame,omitempty"`   // what was measured of it
 	Device  string `json:"device,omitempty"`
 	Version string `json:"version,omitempty"`

@@ -74,6 +74,9 @@ func Sample(ctx context.Context, m Model, r Request) (torch.Tensor, error) {
 		})
 		past = append(past, Point{latents, three[1], three[2]})
 		latents = three[0]
+		if r.Estimate != nil {
+			r.Estimate(i+1, scheduler.Len(), three[2])
+		}
 		for len(past) > scheduler.Reach() {
 			torch.Drop(past[0].Latents, past[0].Output, past[0].Estimate)
 			past = past[1:]

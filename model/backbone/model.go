@@ -89,6 +89,9 @@ type Request struct {
 	NumSteps int
 	Eta      float64 // of DDIM and TCD
 
+	// Estimate, if set, is called after every step, before Progress, with the finished latents [B,C,h,w] as that step
+	// estimates them, which it must not keep.
+	Estimate func(step, of int, latents torch.Tensor)
 	// Progress, if set, is called after every step with the latents so far, which it must not keep.
 	Progress func(step, of int, latents torch.Tensor)
 }

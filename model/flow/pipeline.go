@@ -54,12 +54,12 @@ type family interface {
 	targets() map[string][]string
 }
 
-// network is the transformer's part.
-const network = "transformer"
+// transformer is the part that makes the images.
+const transformer = "transformer"
 
 // About says what the model is called.
 func (p *Pipeline) About() backbone.About {
-	return backbone.About{Name: p.name, Family: p.family.name(), Network: network, Sampler: "Euler", Scheduler: p.schedule}
+	return backbone.About{Name: p.name, Family: p.family.name(), Network: transformer, Sampler: "Euler", Scheduler: p.schedule}
 }
 
 // Device is where the model computes.
@@ -121,13 +121,14 @@ func (p *Pipeline) AttachLoRA(path string, strength float64) ([]*nn.Adapter, err
 	if err := p.load(); err != nil {
 		return nil, err
 	}
-	return backbone.AttachLoRA(map[string]nn.Params{network: p.parts[network]}, path, strength)
+	return backbone.AttachLoRA(map[string]nn.Params{transformer: p.parts[transformer]}, path, strength)
 }
 
 // Close frees the model's weights and the prompts that it knows.
 func (p *Pipeline) Close() {
 	p.parts.drop()
 	p.prompts.drop()
+	_ = p.files.close() // read only
 }
 
 // Prepare encodes prompts, then loads the transformer.
@@ -142,10 +143,10 @@ func (p *Pipeline) Prepare(prompts []string, lost func(prompt, words string)) er
 
 // load builds the transformer, once.
 func (p *Pipeline) load() error {
-	if _, there := p.parts[network]; there {
+	if _, there := p.parts[transformer]; there {
 		return nil
 	}
-	return p.build(network, p.device, nil, p.family.build)
+	return p.build(transformer, p.device, nil, p.family.build)
 }
 
 // Condition encodes the prompts that are not known yet. Without guidance there is no negative prompt.

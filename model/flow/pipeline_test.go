@@ -146,11 +146,11 @@ func TestRequestErrors(t *testing.T) {
 	defer p.Close()
 	good := backbone.Request{Wording: backbone.Wording{Prompts: []string{"a chef"}, GuidanceScale: 1, Width: 32, Height: 32}, NumSteps: 1, Seeds: []uint64{1}}
 	for want, change := range map[string]func(r *backbone.Request){
-		"size 33x32, want multiples of 4": func(r *backbone.Request) { r.Width = 33 },
-		"1 prompts and 2 seeds":           func(r *backbone.Request) { r.Seeds = []uint64{1, 2} },
+		"size 33x32, want multiples of 4":  func(r *backbone.Request) { r.Width = 33 },
+		"1 prompts and 2 seeds":            func(r *backbone.Request) { r.Seeds = []uint64{1, 2} },
 		"eta 1, which is for ddim and tcd": func(r *backbone.Request) { r.Eta = 1 },
 		"clip skip and guidance rescale":   func(r *backbone.Request) { r.ClipSkip = 1 },
-		"0 steps, want 1 to 1000":         func(r *backbone.Request) { r.NumSteps = 0 },
+		"0 steps, want 1 to 1000":          func(r *backbone.Request) { r.NumSteps = 0 },
 	} {
 		r := good
 		change(&r)

@@ -77,7 +77,7 @@ func (p *Pipeline) know(wanted []string, lost func(prompt, words string)) error 
 		return nil
 	}
 	device := p.device
-	if _, there := p.parts[network]; there && !p.keepText {
+	if _, there := p.parts[transformer]; there && !p.keepText {
 		device = torch.CPU // beside a transformer there may be no room for them
 	}
 	var failed error
@@ -102,7 +102,7 @@ func (p *Pipeline) know(wanted []string, lost func(prompt, words string)) error 
 // dropText frees the text encoders.
 func (p *Pipeline) dropText() {
 	for part := range p.parts {
-		if part != network && part != vaePart {
+		if part != transformer && part != vaePart {
 			p.parts.dropOne(part)
 		}
 	}

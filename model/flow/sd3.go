@@ -21,7 +21,10 @@ type sd3 struct {
 	t5          *t5.Encoder           // nil if it is not
 }
 
-const t5Tokens = 256 // of a prompt, padding included
+const (
+	t5Part   = "text_encoder_3"
+	t5Tokens = 256 // of a prompt, padding included
+)
 
 func (s *sd3) fromOne() bool     { return false }
 func (s *sd3) latentSide() int64 { return s.config.PatchSize }
@@ -130,7 +133,7 @@ func (s *sd3) readWithCLIP(p *Pipeline, device torch.Device, suffix string, prom
 
 // readWithT5 is [256,4096] for every prompt, zeros without a T5.
 func (s *sd3) readWithT5(p *Pipeline, device torch.Device, prompts []string) ([]torch.Tensor, error) {
-	const part = "text_encoder_3"
+	const part = t5Part
 	states := make([]torch.Tensor, len(prompts))
 	if !p.files.has(part) {
 		for n := range states {

@@ -37,7 +37,6 @@ func (z *zImage) targets() map[string][]string {
 	return map[string][]string{
 		"attention":   {".attention.to_q", ".attention.to_k", ".attention.to_v", ".attention.to_out.0"},
 		"feedforward": {".feed_forward.w1", ".feed_forward.w2", ".feed_forward.w3"},
-		"time":        {"t_embedder.mlp.0", "t_embedder.mlp.2"},
 	}
 }
 

@@ -71,7 +71,7 @@ func (c Conditioning) Stages(timestep float64) []torch.Stage {
 		}
 		return x
 	})}
-	stages = append(stages, c.model.UNet.Stages([]float64{timestep}, c.Context, Added{c.Pooled, c.TimeIDs, c.Guidance})...)
+	stages = append(stages, c.model.UNet.Stages([]float64{timestep}, c.Context, Added{Pooled: c.Pooled, TimeIDs: c.TimeIDs, Guidance: c.Guidance})...)
 	return append(stages, one(func(out torch.Tensor) torch.Tensor {
 		return c.guided(out.To(torch.Float32))
 	}))

@@ -61,9 +61,20 @@ func readIndex(file string, values map[string]any, warn func(string)) (index mod
 // strangers says what a pipeline that is not drawn with belongs to.
 func strangers(class string) string {
 	for _, of := range []struct{ begin, family string }{
-		{"Flux2", "FLUX.2"}, {"Flux", "FLUX"}, {"Chroma", "Chroma"}, {"QwenImage", "Qwen-Image"}, {"HiDream", "HiDream"}, {"Sana", "Sana"},
-		{"PixArt", "PixArt"}, {"Lumina", "Lumina"}, {"HunyuanDiT", "Hunyuan-DiT"}, {"Kolors", "Kolors"}, {"Kandinsky", "Kandinsky"},
-		{"StableCascade", "Stable Cascade"}, {"Wan", "Wan"}, {"StableVideo", "Stable Video Diffusion"},
+		{"Flux2", "FLUX.2"},
+		{"Flux", "FLUX"},
+		{"Chroma", "Chroma"},
+		{"QwenImage", "Qwen-Image"},
+		{"HiDream", "HiDream"},
+		{"Sana", "Sana"},
+		{"PixArt", "PixArt"},
+		{"Lumina", "Lumina"},
+		{"HunyuanDiT", "Hunyuan-DiT"},
+		{"Kolors", "Kolors"},
+		{"Kandinsky", "Kandinsky"},
+		{"StableCascade", "Stable Cascade"},
+		{"Wan", "Wan"},
+		{"StableVideo", "Stable Video Diffusion"},
 	} {
 		if strings.HasPrefix(class, of.begin) {
 			return "is a model of " + of.family

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -323,4 +324,55 @@ func TestPipelineGradient(t *testing.T) {
 			t.Errorf("slope %g by gradients, %g by differences", slope, numeric)
 		}
 	})
+}
+
+// Every step estimates the finished image; Euler's last step is its estimate.
+func TestEstimate(t *testing.T) {
+	p := loadTiny(t, "sd1", backbone.LoadOptions{Scheduler: "euler"})
+	r := tinyRequest(2)
+	r.NumSteps = 4
+	torchtest.Run(t, func() {
+		var distances []float64
+		var last, estimate torch.Tensor
+		r.Estimate = func(step, of int, latents torch.Tensor) {
+			if of != 4 || !slices.Equal(latents.Shape(), []int64{1, 4, r.Height / p.VAE.Config.Factor(), r.Width / p.VAE.Config.Factor()}) {
+				t.Errorf("step %d of %d: latents %v", step, of, latents.Shape())
+			}
+			estimate = latents.Clone()
+			if last.Defined() {
+				distances = append(distances, torchtest.MaxDiff(last, estimate))
+			}
+			last = estimate
+		}
+		torch.NoGrad(func() {
+			latents, err := backbone.Sample(t.Context(), p, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := torchtest.MaxDiff(latents, estimate); !(d < 1e-4) || len(distances) != 3 {
+				t.Errorf("the last estimate is %g from the image; estimates changed by %v", d, distances)
+			}
+		})
+	})
+}
+
+// A preview is decoded by a TAESD of the model's latents, or by the model itself.
+func TestPreview(t *testing.T) {
+	p := loadTiny(t, "sd1", backbone.LoadOptions{})
+	for _, path := range []string{OwnDecoder, taesd} {
+		preview, err := OpenPreview(path, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		torchtest.Run(t, func() {
+			latents := torch.Ones(torch.Float32, p.Device(), 1, 4, 8, 8)
+			if got := preview.Decode(latents).Shape(); got[0] != 1 || got[1] != 3 || got[2] != got[3] || got[2]%8 != 0 {
+				t.Errorf("%s: image %v", path, got)
+			}
+		})
+		preview.Close()
+	}
+	if _, err := OpenPreview("nowhere", p); err == nil {
+		t.Error("a decoder that is not there was opened")
+	}
 }
