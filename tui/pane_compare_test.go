@@ -21,7 +21,7 @@ func comparedRuns(t *testing.T, d *driver, runs string) {
 		}
 	}
 	d.until("two runs", func() bool { return len(d.panes[tabRuns].(*runsPane).runs) == 2 })
-	d.press("home", "m", "down", "B", "6")
+	d.press("home", "m", "down", "*", "6")
 	d.until("both are read", func() bool {
 		for _, o := range d.marked {
 			if o.Store.Step < 20 || !o.HasConfig {
@@ -118,7 +118,7 @@ func TestDetails(t *testing.T) {
 		d.press("enter")
 		d.shows("region.weight", "12", "changed at step 7")
 		d.checkSize()
-		d.press("esc", "C")
+		d.press("esc", "!")
 		d.shows("not defaults")
 		d.send(tickMsg(noon))
 		file, err := os.OpenFile(words, os.O_APPEND|os.O_WRONLY, 0)

@@ -24,7 +24,7 @@ func (p *comparePane) imageSize() (cols, rows int) {
 func (p *comparePane) view(w, h int) string {
 	st := p.styles
 	if len(p.marked) == 0 {
-		return widget.Message(w, h, st.Bold.Render("No runs are marked."), "", "In the list of runs, "+st.KeyCap.Render("m")+" marks a run, "+st.KeyCap.Render("B")+" pins the baseline.")
+		return widget.Message(w, h, st.Bold.Render("No runs are marked."), "", "In the list of runs, "+st.KeyCap.Render("m")+" marks a run, "+st.KeyCap.Render("*")+" pins the baseline.")
 	}
 	m, title := metricOf(p.metric)
 	if m.Unit != "" {

@@ -99,7 +99,7 @@ func TestImagesGrid(t *testing.T) {
 	r := p.layout().picture
 	d.click(r.Min.X+(g.cols+gridGap)+1, r.Min.Y+1)
 	d.shows("▸ 1·7")
-	d.press("T")
+	d.press("|")
 	d.shows("step 0", "▸ step 10")
 	d.press("left")
 	d.shows("▸ step 5")

@@ -80,7 +80,7 @@ func TestKeepRunsInOrder(t *testing.T) {
 	if l, err := (run.Folder{Dir: "runs/2026-11-24-all-aspects-k3f9"}).Label(); err != nil || l.Title != "the good one" || len(l.Tags) != 2 {
 		t.Errorf("label %+v, %v", l, err)
 	}
-	d.press("B")
+	d.press("*")
 	d.shows("⚑ the good one")
 	if len(d.marked) != 1 || d.settings.Baseline != "2026-11-24-all-aspects-k3f9" {
 		t.Errorf("baseline %q of %d marked", d.settings.Baseline, len(d.marked))

@@ -24,6 +24,12 @@ type Drawing struct {
 	Minus  string   // image file: the absolute difference from it is shown, times diffGain; "" is none
 	Box    core.Box // outlined; the zero box is none
 
+	After  string  // image file that is shown right of the divider; "" is none
+	Split  float64 // where the divider is, share of the width
+	Region string  // core.Region that is outlined, whose heatmap is Fault; "" is none
+	Fault  string
+	Tiles  string // image files, one a line, that are shown in a grid of three columns instead of Path
+
 	Version int // changes when a file was replaced
 }
 
@@ -31,7 +37,7 @@ type Drawing struct {
 // in blocks where the terminal shows images by characters.
 func (d Drawing) Draw(files *Cache, box render.Box, blocks bool) (image.Image, error) {
 	side := d.side(box)
-	img, err := files.Read(d.Folder, d.Path, side)
+	img, err := d.read(files, side)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +75,9 @@ func (d Drawing) Bare(files *Cache, box render.Box) bool {
 }
 
 // plain reports whether nothing is laid over the image.
-func (d Drawing) plain() bool { return d.Heat == "" && d.Mask == "" && d.Box == (core.Box{}) }
+func (d Drawing) plain() bool {
+	return d.Heat == "" && d.Mask == "" && d.Box == (core.Box{}) && d.After == "" && d.Region == ""
+}
 
 // enlarged is an image in large pixels, so that the encoder finds its aspect and leaves its pixels.
 func enlarged(img image.Image, size image.Point) image.Image {
@@ -85,7 +93,7 @@ func enlarged(img image.Image, size image.Point) image.Image {
 // drawAt is the drawing in a size in pixels; where nothing is laid over the image it keeps its own. side is
 // as Cache.Read has it.
 func (d Drawing) drawAt(files *Cache, size image.Point, side int) (image.Image, error) {
-	img, err := files.Read(d.Folder, d.Path, side)
+	img, err := d.read(files, side)
 	if err != nil {
 		return nil, err
 	}
@@ -108,8 +116,11 @@ func (d Drawing) drawAt(files *Cache, size image.Point, side int) (image.Image, 
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
+	if err := d.layRegion(files, side, scaled); err != nil {
+		return nil, err
+	}
 	outline(scaled, d.Box)
-	return scaled, nil
+	return scaled, d.divide(files, side, scaled)
 }
 
 // lay lays one file over the image.
@@ -180,7 +191,7 @@ func readRunImage(f run.Folder, path string) (img image.Image, info os.FileInfo,
 
 // Native is the drawing at the size of its image.
 func (d Drawing) Native(cache *Cache) (image.Image, error) {
-	img, err := cache.Read(d.Folder, d.Path, 0)
+	img, err := d.read(cache, 0)
 	if err != nil {
 		return nil, err
 	}
