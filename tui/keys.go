@@ -108,7 +108,7 @@ var (
 	keyBegin    = key("B", "", "Begin with the base model's weights, or with the run's")
 	keyTry      = key("V", "try", "Try the repair on other seeds and prompts")
 	keyMasks    = key("6", "", "Look at the masks of the training images, and change them")
-	keyApply    = key("W", "apply", "Make the rule of the sliders the run's, for all masks")
+	keyApply    = key("A", "apply", "Make the rule of the sliders the run's, for all masks")
 	keyExclude  = key("D", "exclude", "Exclude the image: make its mask empty")
 	keyReset    = key("Q", "", "Take the heatmap's own mask again")
 	keySend     = key("M", "", "Make the region the image's mask in training")

@@ -268,7 +268,7 @@ func (p *masksPane) side(m run.Masked, w int) []widget.Row {
 	rows = append(rows, widget.Row{Text: fmt.Sprintf("threshold %s %.2f", st.AccentText.Render(slider(p.edit.threshold, 10)), p.edit.threshold)},
 		widget.Row{Text: fmt.Sprintf("growth    %s %d px", st.AccentText.Render(slider(float64(p.edit.grow)/32, 10)), p.edit.grow)})
 	if p.changed() {
-		rows = append(rows, widget.Row{Text: st.WarnText.Render("not what training does yet: W applies it")})
+		rows = append(rows, widget.Row{Text: st.WarnText.Render("not what training does yet: A applies it")})
 	}
 	chip := func(text string, on bool, do func() tea.Cmd) widget.Chip {
 		return widget.Chip{Text: text, On: on, Do: do}

@@ -68,12 +68,12 @@ func TestMaskRule(t *testing.T) {
 	d.until("the masks", func() bool { return len(p.all) > 1 })
 	before := []float64{p.all[0].Mask.Coverage(), p.all[1].Mask.Coverage()}
 	d.press("right", "right", "right", "down")
-	d.shows("W applies it")
+	d.shows("A applies it")
 	d.until("larger masks", func() bool {
 		return !p.reading && p.all[0].Mask.Coverage() > before[0] && p.all[1].Mask.Coverage() > before[1]
 	})
 	threshold, grow := p.edit.threshold, p.edit.grow
-	d.press("W")
+	d.press("A")
 	d.until("the run's rule", func() bool {
 		c, err := f.Config()
 		return err == nil && c.Reward[0].Threshold == threshold && c.Reward[0].Dilate == grow
