@@ -135,7 +135,7 @@ func (e *engine) Set(context.Context, string, string) error {
 	return errors.New("region.weight: 9999, want at most 1000")
 }
 
-func (e *engine) Generate(ctx context.Context, r run.GenerateRequest) (core.PromptResult, error) {
+func (e *engine) Generate(ctx context.Context, _ run.GenerateRequest) (core.PromptResult, error) {
 	close(e.generating)
 	<-ctx.Done()
 	close(e.given)
