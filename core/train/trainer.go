@@ -178,12 +178,22 @@ func (t *Trainer) SetRewardWeight(aspect string, weight float64) bool {
 		if a := &t.Aspects[i]; a.Name == aspect {
 			masked := a.masks()
 			if a.Weight = weight; a.masks() != masked {
-				t.References.forget()
+				t.References.Forget()
 			}
 			return true
 		}
 	}
 	return false
+}
+
+// SetMaskRule changes how masks are made of an aspect's heatmaps, from the next step on.
+func (t *Trainer) SetMaskRule(aspect string, threshold float64, dilate int) {
+	for i := range t.Aspects {
+		if a := &t.Aspects[i]; a.Name == aspect && (a.Mask.Threshold != threshold || a.Mask.Dilate != dilate) {
+			a.Mask.Threshold, a.Mask.Dilate = threshold, dilate
+			t.References.Forget()
+		}
+	}
 }
 
 // rate is the learning rate of step n, from 0.

@@ -99,6 +99,13 @@ func (p *Pipeline) NaturalSize() (width, height int64) {
 	return side, side
 }
 
+// Encode maps images [B,3,H,W] in [0,1] to latents [B,4,h,w], float32: the mean of what the encoder finds likely.
+func (p *Pipeline) Encode(images torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		return p.VAE.Encode(images.MulScalar(2).AddScalar(-1).To(p.VAE.DType())).Mean.To(torch.Float32)
+	})
+}
+
 // Decode maps latents to images, one at a time.
 func (p *Pipeline) Decode(latents torch.Tensor) torch.Tensor { return p.VAE.Images(latents) }
 
