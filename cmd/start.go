@@ -33,7 +33,7 @@ func newStart() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := refuseUnfit(c.Context(), w.config, gpuMemory(c.Context())); err != nil {
+			if err := refuseUnfit(c.Context(), t.chosen(args), w.config, gpuMemory(c.Context())); err != nil {
 				return err
 			}
 			f, err := t.folder(c, w)

@@ -88,7 +88,8 @@ func (s *sampler) recomputed(st start, first int, x torch.Tensor) trajectory {
 	}}
 }
 
-// sumOf adds gradients, of which any may be none; nil sums are zero.
+// sumOf adds gradients to sums, in place; any may be none, and nil sums are zero. Fresh tensors would stay until the
+// last step is done: a set of LoRA gradients for each.
 func sumOf(sums, more []torch.Tensor) []torch.Tensor {
 	torch.NoGrad(func() {
 		for i, sum := range sums {
@@ -96,7 +97,8 @@ func sumOf(sums, more []torch.Tensor) []torch.Tensor {
 			case !more[i].Defined():
 				more[i] = sum
 			case sum.Defined():
-				more[i] = sum.Add(more[i])
+				sum.AddInPlace(more[i], 1)
+				more[i] = sum
 			}
 		}
 	})
