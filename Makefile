@@ -169,7 +169,7 @@ pretrain: build ## make the shipped model from its scenes into build/pretrain (h
 
 # What bench/gpu.sh runs on a machine without Go, in one archive; with the tracked files it must stay below 62 MiB. A
 # lean program reads its weights from the tree.
-GPU_TESTS := core/train core/engine
+GPU_TESTS := core/train
 
 .PHONY: gpu-bundle
 gpu-bundle: ## programs and test binaries for bench/gpu.sh, in build/gpu.tar.xz

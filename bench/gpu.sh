@@ -197,7 +197,7 @@ done
 call follow 10 follow
 call resume 60 resume
 # (d) tests on the device
-for pkg in core/train core/engine; do
+for pkg in core/train; do
   [ -f "$bin/$pkg.test" ] && [ -z "${NO_TESTS:-}" ] && call "test-${pkg//\//-}" 100 passed "$pkg"
 done
 # (e) models of real size; not on the stand-in, which computes on the CPU
