@@ -96,7 +96,7 @@ func (a *farFlags) attach(c *cobra.Command, s *screenFlags, text string) (remote
 		fmt.Fprintf(c.ErrOrStderr(), "connecting to %s\r", t.Host)
 	}
 	m, err := far.Open(c.Context(), far.Options{
-		Target: t, Cache: cache, Version: version, ReadOnly: a.readOnly, Ask: a.ask, Dial: a.dial(t.Host, args...).Dial,
+		Target: t, Cache: cache, Version: version, ReadOnly: a.readOnly, Ask: a.ask || s.isPlain(c), Dial: a.dial(t.Host, args...).Dial,
 	})
 	if err != nil {
 		return true, err

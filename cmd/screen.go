@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"focusnfix/core/run"
+	"focusnfix/model/backbone"
+	"focusnfix/model/weights"
 	"focusnfix/tui"
 	"focusnfix/tui/picture"
 )
@@ -121,6 +123,9 @@ func (s *screenFlags) show(c *cobra.Command, open string) error {
 		return startRun(ctx, runs, preset, set)
 	}
 	o.Resume, o.Wake, o.Report = s.trust.before(resumeRun), s.trust.before(wakeRun), reportHere(nil)
+	o.SaveLoRA = func(_ context.Context, from, to, format string) error {
+		return backbone.ConvertLoRA(from, to, weights.Dialect(format), "")
+	}
 	err := tui.Run(c.Context(), o)
 	if err == nil {
 		tellRunning(c.OutOrStdout(), runs)

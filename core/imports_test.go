@@ -51,7 +51,7 @@ var mayImport = map[string][]string{
 	"bench/peer":             {},
 	"bench/unet":             {"model/torch", "model/nn", "model/sd", "bench/peer"},
 	"bench/loop":             {"core", "core/engine", "core/train", "model/...", "presets", "bench/peer"},
-	"bench/fix":              {"core", "core/engine", "core/train", "model/torch", "presets"},
+	"bench/fix":              {"core", "core/engine", "core/run", "core/train", "model/torch", "presets"},
 	"bench/fullsize":         {"bench/fullsize/replica", "model/backbone", "model/torch", "model/sd"},
 	"bench/fullsize/replica": {"model/torch", "model/weights", "model/nn", "model/clip", "model/sd"},
 	"presets":                {},

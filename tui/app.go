@@ -53,6 +53,9 @@ type Options struct {
 	Resume func(ctx context.Context, f run.Folder) error
 	Wake   func(ctx context.Context, f run.Folder) error // starts an idle engine for prompts
 
+	// SaveLoRA writes a LoRA file with the names of a format, peft or kohya.
+	SaveLoRA func(ctx context.Context, from, to, format string) error
+
 	// Report writes a page about runs, the first the baseline, and returns its path.
 	Report func(ctx context.Context, runs []run.Folder) (string, error)
 
@@ -87,6 +90,7 @@ type (
 	stateMsg   struct{}             // s.run's state, info or configuration may have changed
 	gotoMsg    struct{ tab int }    // show a tab
 	openMsg    struct{ dir string } // open a run and show its dashboard
+	zenMsg     struct{}             // give the visible pane the whole screen, or take it back
 	tickMsg    time.Time            // once a second
 	noticeMsg  struct {
 		text string
@@ -166,6 +170,9 @@ func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmds = append(cmds, a.mouse(msg))
 	case gotoMsg:
 		cmds = append(cmds, a.show(msg.tab))
+	case zenMsg:
+		a.zen = !a.zen
+		cmds = append(cmds, a.resize(a.w, a.h))
 	case openMsg:
 		cmds = append(cmds, a.open(msg.dir), a.show(tabDashboard))
 	case feed.Followed:
@@ -202,13 +209,16 @@ func (a *app) show(tab int) tea.Cmd {
 		return nil
 	}
 	left := a.front(visibleMsg(false))
-	a.tab = tab
+	if a.tab = tab; a.zen {
+		a.zen = false
+		left = tea.Batch(left, a.resize(a.w, a.h))
+	}
 	return tea.Batch(left, a.front(visibleMsg(true)))
 }
 
 func (a *app) resize(w, h int) tea.Cmd {
 	a.w, a.h = w, h
-	a.layout = screenLayout(w, h)
+	a.layout = screenLayout(w, h, a.zen)
 	if a.dialog != nil {
 		a.dialog.resize(a.dialogRoom())
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
@@ -29,6 +30,7 @@ type fakeEngine struct {
 	status   run.Status
 	prompts  []run.GenerateRequest
 	fixes    []run.FixRequest
+	redraws  []run.RedrawRequest
 	givenUp  int
 	unspoken string // words that it does not know
 	noFault  string // region of the nearest fault, if it finds none in those asked for
@@ -104,6 +106,20 @@ func (e *fakeEngine) Fix(ctx context.Context, r run.FixRequest) (core.FixResult,
 		return errors.Join(errs...)
 	})
 	return *event.Fix, err
+}
+
+func (e *fakeEngine) Redraw(_ context.Context, r run.RedrawRequest) (paths []string, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.redraws = append(e.redraws, r)
+	for i := range r.Drawings {
+		name := fmt.Sprintf("fixes/.redrawn-%d.png", i)
+		if err := writePlain(filepath.Join(e.folder.Dir, name), uint8(20*i)); err != nil {
+			return nil, err
+		}
+		paths = append(paths, name)
+	}
+	return paths, nil
 }
 
 // wait waits for the answer that the test gives, or for the request to be given up.

@@ -25,7 +25,9 @@ type fixSource struct {
 
 // choose takes another pane's image.
 func (p *fixPane) choose(msg repairMsg) {
-	p.chosen, p.sources, p.aspect, p.boxEditor, p.err = &msg.source, nil, msg.aspect, boxEditor{}, nil
+	p.chosen, p.sources, p.aspect, p.err, p.noFault = &msg.source, nil, msg.aspect, nil, nil
+	p.regionEditor, p.history = newRegionEditor(), fixHistory{}
+	p.more.stopShowing()
 	if p.phase == fixResults {
 		p.phase = fixDrawing
 	}
@@ -61,7 +63,7 @@ func (p *fixPane) refresh() tea.Cmd {
 		return nil
 	}
 	p.source = 0
-	return p.region()
+	return p.startOver()
 }
 
 // worstFirst is the pairs in the order of their base images' worst score: where a fault is to be seen
@@ -97,10 +99,16 @@ func (p *fixPane) current() (fixSource, bool) {
 	return p.sources[p.source], true
 }
 
-// region finds where the judges see the fault, as the box to begin with.
-func (p *fixPane) region() tea.Cmd {
+// startOver shows the current image as it is to begin with, and finds where the judges see its fault, as the box to
+// begin with.
+func (p *fixPane) startOver() tea.Cmd {
 	at, ok := p.current()
-	if !ok || at.files.Mask == "" {
+	if !ok {
+		p.history = fixHistory{}
+		return nil
+	}
+	p.history.begin(at.files.Drawing(p.run.Folder, feed.Layers{IsBase: !p.ofRun || at.files.Base == "", Over: feed.Nothing}).Path)
+	if at.files.Mask == "" || p.set {
 		return nil
 	}
 	folder, cache := p.run.Folder, p.deck.files

@@ -73,9 +73,10 @@ func TestGoldenPanes(t *testing.T) {
 		d.until("the mask's box", func() bool { return fix.set })
 		d.shows("images are off")
 		check("fix")
+		d.until("the repair", func() bool { return len(fix.fixes.List) == 1 })
 		d.press("l")
-		d.shows("after")
-		both("fix/before", "fix/after")
+		d.shows("artifacts repaired")
+		d.until("the image", func() bool { return d.deck.wishes["fix/image"].done })
 		check("fix-result")
 	}
 }

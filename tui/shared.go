@@ -28,6 +28,7 @@ type shared struct {
 	dialog   dialog    // nil: none
 	notice   notice
 	dark     bool             // the terminal's background
+	zen      bool             // the visible pane has the whole screen
 	now      func() time.Time // for tests
 }
 

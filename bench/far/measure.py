@@ -9,6 +9,8 @@ byte by 100 ms each way and lets 125,000 bytes a second through: `measure.py lin
     cold   focusnfix attach HOST:RUN      the screen here, an empty cache
     warm   the same again                 what was seen before is in the cache
     ssh    ssh -t HOST focusnfix attach   the screen there
+    here   focusnfix attach RUN           no other machine: what the screen itself takes
+    master as cold, where ssh has a master connection (ControlMaster) already
 
 in a terminal of 160x50 cells that answers no questions. "frame" is the time until the run's step counter is on the
 screen; "first byte" and "last byte" are of what the screen writes for one key, over 40 keys that
@@ -144,7 +146,8 @@ def serve(folder, port):
     files = {
         "sshd": f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {at('host')}\nAuthorizedKeysFile {at('user.pub')}\n"
         "StrictModes no\nUsePAM no\nPidFile none\n",
-        "config": f"Host far\n HostName 127.0.0.1\n Port {port}\n IdentityFile {at('user')}\n IdentitiesOnly yes\n"
+        "config": f"Host shared\n ControlMaster auto\n ControlPersist 60\n ControlPath {at('master')}\n"
+        f"Host far shared\n HostName 127.0.0.1\n Port {port}\n IdentityFile {at('user')}\n IdentitiesOnly yes\n"
         f" UserKnownHostsFile {at('known')}\n StrictHostKeyChecking accept-new\n LogLevel ERROR\n"
         f" ProxyCommand {sys.executable} {os.path.abspath(__file__)} line %h %p\n",
         "ssh": f'#!/bin/sh\nexec ssh -F {at("config")} "$@"\n',
@@ -187,7 +190,9 @@ def main():
         print("| screen | first frame | key, first byte: median | p99 | last byte: median | p99 |\n| --- | --- | --- | --- | --- | --- |")
         here = [program, "attach", "--ssh", ssh, "--remote-program", program, f"far:{run}"]
         there = [ssh, "-t", "far", f"COLORTERM=truecolor {program} attach {run}"]
-        for name, command in (("attach HOST:RUN, cold", here), ("attach HOST:RUN, warm", here), ("ssh -t HOST attach", there)):
+        subprocess.run([ssh, "shared", "true"], check=True, stderr=subprocess.DEVNULL)
+        shared = [*here[:-1], f"shared:{run}"]
+        for name, command in (("attach HOST:RUN, cold, master", shared), ("attach HOST:RUN, cold", here), ("attach HOST:RUN, warm", here), ("ssh -t HOST attach", there), ("attach RUN, no link", [program, "attach", run])):
             screen = Screen(command, env)
             frame = screen.until(rb"\d+\S*/\d+")
             screen.quiet(4)

@@ -17,6 +17,7 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/engine"
+	"focusnfix/core/run"
 	"focusnfix/core/train"
 	"focusnfix/model/torch"
 	"focusnfix/presets"
@@ -26,19 +27,19 @@ var (
 	images  = flag.Int("images", 20, "faulty images of each aspect")
 	aspects = flag.String("aspects", "violence,oversexualization", "presets, one aspect each")
 	verbose = flag.Bool("v", false, "print each repair")
-	most    = flag.Int("steps", 60, "updates at most")
+	most    = flag.Int("steps", engine.DefaultFixSteps, "updates at most")
 	grow    = flag.Int("grow", 4, "pixels that the heatmap's region grows")
 )
 
 func main() {
 	flag.Parse()
 	log.SetFlags(0)
-	if err := run(); err != nil {
+	if err := all(); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run() error {
+func all() error {
 	if err := torch.Load(); err != nil {
 		return err
 	}
@@ -114,12 +115,11 @@ func repair(s *engine.Session, t *train.Trainer, reward core.Reward, p core.Pair
 		return r, err
 	}
 	defer canvas.Close()
-	f := train.Fix{Region: func(core.Heatmap) (core.Mask, error) { return region, nil }, Aspect: reward.Aspect, Threshold: reward.Threshold, Steps: *most}
-	for _, j := range s.Judges {
-		if j.Aspect == reward.Aspect {
-			f.Judges = append(f.Judges, j)
-		}
+	f, err := s.FixOf(run.FixRequest{Drawing: canvas.Drawing, Aspect: reward.Aspect, Steps: *most}, nil, nil)
+	if err != nil {
+		return r, err
 	}
+	f.Region = func(core.Heatmap) (core.Mask, error) { return region, nil }
 	if seen, err := canvas.Sees(ctx, f); err != nil || slices.ContainsFunc(seen, func(j core.FixJudge) bool { return !j.Found }) {
 		return r, err
 	}

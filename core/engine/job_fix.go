@@ -20,8 +20,10 @@ import (
 	"focusnfix/model/torch"
 )
 
+// DefaultFixSteps is how many updates a repair may take that does not say.
+const DefaultFixSteps = 40
+
 const (
-	fixSteps    = 40 // of a repair that does not say
 	maxFixSteps = 1000
 	maxDrawings = 64 // of one request
 
@@ -53,7 +55,7 @@ func (e *engine) checkFix(r *run.FixRequest) (core.Region, error) {
 	if r.Steps < 0 || r.Steps > maxFixSteps {
 		return nil, fmt.Errorf("%d steps, want 1 to %d", r.Steps, maxFixSteps)
 	}
-	r.Steps = cmp.Or(r.Steps, fixSteps)
+	r.Steps = cmp.Or(r.Steps, DefaultFixSteps)
 	return core.ParseRegion(r.Region)
 }
 
@@ -66,7 +68,10 @@ func checkStart(start *string) error {
 
 // fix repairs in the open scope.
 func (e *engine) fix(ctx context.Context, r run.FixRequest, region core.Region) (result core.FixResult, err error) {
-	f, err := e.fixOf(r, region)
+	f, err := e.session.FixOf(r, region, e.readMask)
+	if err == nil {
+		f.Stack, err = e.stack(r.Stack)
+	}
 	if err != nil {
 		return result, err
 	}
@@ -90,12 +95,12 @@ func (e *engine) fix(ctx context.Context, r run.FixRequest, region core.Region) 
 	return e.keepFix(ctx, fixed, f.LoRA, frames)
 }
 
-// fixOf is a request as the trainer wants it.
-func (e *engine) fixOf(r run.FixRequest, region core.Region) (train.Fix, error) {
+// FixOf is a repair of the session as the trainer wants it, without files. read reads the masks that the region names.
+func (s *Session) FixOf(r run.FixRequest, region core.Region, read func(file string) (core.Mask, error)) (train.Fix, error) {
 	f := train.Fix{Aspect: r.Aspect, Steps: r.Steps, Header: map[string]string{
 		"focusnfix_fix": fmt.Sprintf("%s in %s of %q, seed %d", r.Aspect, r.Region, r.Prompt, r.Seed),
 	}}
-	rewards := e.session.Config.Reward
+	rewards := s.Config.Reward
 	i := slices.IndexFunc(rewards, func(known core.Reward) bool { return known.Aspect == r.Aspect })
 	if i < 0 {
 		var names []string
@@ -105,17 +110,15 @@ func (e *engine) fixOf(r run.FixRequest, region core.Region) (train.Fix, error) 
 		return f, fmt.Errorf("no aspect %q in this run, want %s", r.Aspect, strings.Join(names, ", "))
 	}
 	f.Threshold = rewards[i].Threshold
-	for _, j := range e.session.Judges {
+	for _, j := range s.Judges {
 		if j.Aspect == r.Aspect {
 			f.Judges = append(f.Judges, j)
 		}
 	}
 	f.Region = func(heat core.Heatmap) (core.Mask, error) {
-		return region.Mask(r.Size, core.RegionFiles{Heat: heat, Read: e.readMask})
+		return region.Mask(core.Size{Width: heat.Width, Height: heat.Height}, core.RegionFiles{Heat: heat, Read: read})
 	}
-	var err error
-	f.Stack, err = e.stack(r.Stack)
-	return f, err
+	return f, nil
 }
 
 // stack is the LoRA files of kept fixes.

@@ -1,7 +1,9 @@
 package far
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -37,10 +39,77 @@ func (m *Mirror) serve(ctx context.Context, listener net.Listener) {
 	for _, verb := range run.Verbs {
 		mux.HandleFunc("POST /"+verb, pass(verb))
 	}
+	for _, verb := range []string{verbTrain, verbWake} {
+		mux.HandleFunc("POST /"+verb, pass(verb))
+	}
+	mux.HandleFunc("POST /"+verbImage, func(w http.ResponseWriter, r *http.Request) {
+		var q want
+		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&q)
+		stored := ""
+		if err == nil {
+			stored, err = m.Fetch(m.folder, q.Path, q.Side)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if err != nil {
+			a := failed(0, err)
+			w.WriteHeader(a.Status)
+			_, _ = w.Write(a.Body) // nobody is left to tell
+			return
+		}
+		_ = json.NewEncoder(w).Encode(map[string]string{"path": stored})
+	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	unwatch := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer unwatch()
 	_ = server.Serve(listener) // ends with ctx
+}
+
+// verbImage asks the process that keeps a copy for an image.
+const verbImage = "image"
+
+// askKeeper asks the process that keeps the copy, on behalf of another screen of the same run.
+func (m *Mirror) askKeeper(ctx context.Context, verb string, body []byte) (answer, error) {
+	info, err := m.folder.Info()
+	if err != nil {
+		return answer{}, err
+	}
+	if info.Engine == nil || info.Far == nil || info.Far.Socket == "" {
+		return answer{}, fmt.Errorf("no link to %s: the screen that had it has ended", m.o.Target.Host)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", info.Far.Socket)
+	}}}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://keeper/"+verb, bytes.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	response, err := client.Do(r)
+	if err != nil {
+		return answer{}, fmt.Errorf("the screen that has the link to %s does not answer: %w", m.o.Target.Host, err)
+	}
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxFrame))
+	return answer{Status: response.StatusCode, Body: text}, errors.Join(err, response.Body.Close())
+}
+
+// fetchFromKeeper is fetch by the process that keeps the copy.
+func (m *Mirror) fetchFromKeeper(name string, side int) (stored string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), imageTime)
+	defer cancel()
+	body, err := json.Marshal(want{Path: name, Side: side})
+	if err != nil {
+		return "", err
+	}
+	a, err := m.askKeeper(ctx, verbImage, body)
+	if err == nil {
+		err = a.problem(verbImage)
+	}
+	var got struct {
+		Path string `json:"path"`
+	}
+	if err == nil {
+		err = json.Unmarshal(a.Body, &got)
+	}
+	return got.Path, err
 }
 
 // Train resumes training of the run where it is.
@@ -66,11 +135,12 @@ func (m *Mirror) command(ctx context.Context, verb string, body []byte) (answer,
 		return answer{}, errors.New("opened with --read-only: no commands are sent")
 	}
 	m.mu.Lock()
-	l := m.link
-	why := "another screen of this run has it"
-	if m.keeper {
-		why = m.copied.far.Link
+	if !m.keeper {
+		m.mu.Unlock()
+		return m.askKeeper(ctx, verb, body)
 	}
+	l := m.link
+	why := m.copied.far.Link
 	m.number++
 	id := m.number
 	m.mu.Unlock()

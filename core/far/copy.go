@@ -205,9 +205,10 @@ func (c *copied) state(s state) {
 // publish writes run.json of the copy: theirs, with the process that keeps it as the engine.
 func (c *copied) publish(keeper *run.Process) error {
 	info, away := c.info, c.far
-	info.Engine, info.Far = nil, &away
+	info.Engine, info.Far, away.Socket = nil, &away, ""
 	if keeper != nil {
 		process := *keeper
+		away.Socket = process.Socket
 		if !c.engine && away.Link == "" { // without a link the answer says so
 			process.Socket = ""
 		}

@@ -111,6 +111,10 @@ func (m *Mirror) Fetch(f run.Folder, name string, side int) (string, error) {
 // fetch asks for an image and waits until it is kept. An image that is on its way is not asked for again.
 func (m *Mirror) fetch(name string, level int) (stored string, err error) {
 	m.mu.Lock()
+	if !m.keeper {
+		m.mu.Unlock()
+		return m.fetchFromKeeper(name, level)
+	}
 	for _, other := range m.fetching {
 		if other.name == name && other.level == level {
 			m.mu.Unlock()
@@ -120,10 +124,7 @@ func (m *Mirror) fetch(name string, level int) (stored string, err error) {
 	}
 	l := m.link
 	if l == nil {
-		why := "the first screen of this run has the link"
-		if m.keeper {
-			why = m.copied.far.Link
-		}
+		why := m.copied.far.Link
 		m.mu.Unlock()
 		return "", fmt.Errorf("no link to %s: %s", m.o.Target.Host, why)
 	}

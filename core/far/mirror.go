@@ -74,6 +74,9 @@ func (m *Mirror) Folder() run.Folder { return m.folder }
 func (m *Mirror) begin(ctx context.Context, first *link) error {
 	ctx, m.stop = context.WithCancel(ctx)
 	c, err := openCopy(m.folder, true)
+	if errors.Is(err, errKept) && m.o.ReadOnly {
+		return fmt.Errorf("%s: another screen of this run is open, and it may send commands; close it or leave out --read-only", m.folder.Name())
+	}
 	if errors.Is(err, errKept) {
 		if first != nil {
 			first.close()

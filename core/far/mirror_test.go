@@ -78,18 +78,34 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// Over a slow line that breaks at random moments, a log that grows arrives byte for byte.
+// A link that dies without a word, as when the machine slept, is noticed and made again.
+func TestSilentLink(t *testing.T) {
+	saved := nearSilence
+	nearSilence = 500 * time.Millisecond
+	t.Cleanup(func() { nearSilence = saved })
+	r := newFarRun(t, 10)
+	w := &wire{run: r.Folder}
+	m := open(t, w.options(t))
+	wantSame(t, m, r, "events.jsonl")
+	w.mu.Lock()
+	w.hole = true
+	w.mu.Unlock()
+	r.steps(10)
+	wantSame(t, m, r, "events.jsonl")
+}
+
+// Over a line of 200 ms and 1 Mbit/s that breaks at random moments, a log that grows arrives byte for byte.
 func TestKilledLinks(t *testing.T) {
-	r := newFarRun(t, 3000)
-	w := &wire{run: r.Folder, delay: 20 * time.Millisecond, rate: 512 << 10}
+	r := newFarRun(t, 1500)
+	w := &wire{run: r.Folder, delay: 100 * time.Millisecond, rate: 125_000}
 	saved := waits
 	waits = []time.Duration{0}
 	t.Cleanup(func() { waits = saved })
 	m := open(t, w.options(t))
 	name := r.image(3, 200)
-	for range 12 {
+	for range 8 {
 		go m.Fetch(m.Folder(), name, 64) //nolint:errcheck // the link is cut
-		time.Sleep(time.Duration(rand.IntN(120)) * time.Millisecond)
+		time.Sleep(time.Duration(rand.IntN(900)) * time.Millisecond)
 		w.cut(false)
 		r.steps(rand.IntN(200))
 	}
@@ -276,13 +292,29 @@ func TestDamagedCopy(t *testing.T) {
 // A second screen of a run reads the copy of the first, and takes over when that ends.
 func TestSecondScreen(t *testing.T) {
 	r := newFarRun(t, 20)
-	w := &wire{run: r.Folder}
+	woken := 0
+	w := &wire{run: r.Folder, relay: Relay{Wake: func(context.Context, run.Folder) error { woken++; return nil }}}
 	o := w.options(t)
 	first := open(t, o)
 	wantSame(t, first, r, "events.jsonl")
 	second := open(t, o)
 	if second.Folder().Dir != first.Folder().Dir {
 		t.Fatalf("%s, %s", first.Folder().Dir, second.Folder().Dir)
+	}
+	reader := o
+	reader.ReadOnly = true
+	if m, err := Open(t.Context(), reader); err == nil || !strings.Contains(err.Error(), "--read-only") {
+		t.Errorf("one for reading, whose commands the first would send: %v, %v", m, err)
+	}
+	name := r.image(3, 300)
+	if got, err := second.Fetch(second.Folder(), name, 200); err != nil || !strings.Contains(got, "@256") {
+		t.Errorf("an image through the first screen: %q, %v", got, err)
+	}
+	if _, err := second.Fetch(second.Folder(), "images/step-000009/000-1.png", 200); err == nil || !strings.Contains(err.Error(), "no image") {
+		t.Errorf("one that is not there: %v", err)
+	}
+	if err := second.Wake(t.Context(), second.Folder()); err != nil || woken != 1 {
+		t.Errorf("wake through the first screen: %v, %d", err, woken)
 	}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)

@@ -24,12 +24,13 @@ type Relay struct {
 	Wake  func(ctx context.Context, f run.Folder) error // start an engine that draws
 }
 
-// silence is how long the other end may send nothing before the link counts as lost.
 const (
-	farSilence  = time.Minute
-	nearSilence = 15 * time.Second
-	pingEvery   = 5 * time.Second
+	farSilence = time.Minute // that the near end may keep before the link counts as lost
+	pingEvery  = 5 * time.Second
 )
+
+// nearSilence is how long the far end may keep silent.
+var nearSilence = 15 * time.Second
 
 // Serve speaks with the near end until it is gone or ctx ends.
 func (r *Relay) Serve(ctx context.Context, in io.Reader, out io.Writer) error {

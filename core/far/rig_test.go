@@ -152,7 +152,8 @@ type wire struct {
 	mu    sync.Mutex
 	conns []*wireConn
 	down  bool
-	bytes int // that came from the far end
+	hole  bool // what is sent now gets lost, and no end is told
+	bytes int  // that came from the far end
 }
 
 type wireConn struct {
@@ -174,6 +175,7 @@ func (w *wire) Dial(context.Context, bool) (Conn, error) {
 	if w.down {
 		return nil, errors.New("no route to host")
 	}
+	w.hole = false
 	near, nearLine := net.Pipe()
 	farLine, there := net.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -225,12 +227,13 @@ func (w *wire) pass(from, to net.Conn, count bool) {
 	failed := false
 	for b := range blocks {
 		time.Sleep(time.Until(b.at))
-		if count {
-			w.mu.Lock()
+		w.mu.Lock()
+		hole := w.hole
+		if count && !hole {
 			w.bytes += len(b.data)
-			w.mu.Unlock()
 		}
-		if !failed {
+		w.mu.Unlock()
+		if !failed && !hole {
 			_, err := to.Write(b.data)
 			failed = err != nil
 		}

@@ -70,6 +70,7 @@ type wanted struct {
 	kind  string
 	m     core.Metric
 	title string
+	own   bool // the chart is none of the metric's: its name says what the title does not
 }
 
 // chartsOf are the charts of runs: of one run a chart for each kind of number, with a curve for each; of several a
@@ -87,7 +88,9 @@ func chartsOf(all []gathered) (charts []chartData) {
 	for _, w := range order {
 		key, name := w.chart, w.title
 		if len(all) > 1 {
-			key = w.chart + ": " + w.title
+			if key = w.title; w.own {
+				key = w.chart + ": " + w.title
+			}
 		}
 		for i, g := range all {
 			x, y := g.curve(w)
@@ -108,10 +111,23 @@ func chartsOf(all []gathered) (charts []chartData) {
 			c.Series = append(c.Series, s)
 		}
 	}
+	charts = slices.DeleteFunc(charts, chartData.flat)
 	for i := range charts {
 		charts[i].prepare()
 	}
 	return charts
+}
+
+// flat reports whether a chart's numbers are one, step after step; the table has it.
+func (c chartData) flat() bool {
+	first, n := c.Series[0].Y[0], 0
+	for _, s := range c.Series {
+		n = max(n, len(s.Y))
+		if slices.ContainsFunc(s.Y, func(v float64) bool { return v != first }) {
+			return false
+		}
+	}
+	return n > 1
 }
 
 // wanted are the curves of a run, the gain first: what tuning changed in the same images.
@@ -119,20 +135,20 @@ func (g gathered) wanted() (all []wanted) {
 	reward := core.AspectMetric("reward")
 	for _, name := range g.Names {
 		if aspect, found := strings.CutPrefix(name, "reward/"); found {
-			all = append(all, wanted{"gain over base", "gain/" + aspect, Step, reward, words.Aspect(aspect)})
+			all = append(all, wanted{"gain over base", "gain/" + aspect, Step, reward, words.Aspect(aspect), true})
 		}
 	}
 	for _, name := range g.Names {
 		if aspect, found := strings.CutPrefix(name, "held_out/"); found {
-			all = append(all, wanted{"held-out prompts, held-out judges", name, Evaluation, g.Of[name], words.Aspect(aspect)})
+			all = append(all, wanted{"held-out prompts, held-out judges", name, Evaluation, g.Of[name], words.Aspect(aspect), true})
 		}
 		if aspect, found := strings.CutPrefix(name, "fixed/"); found {
-			all = append(all, wanted{"faults fixed on held-out prompts", name, Evaluation, g.Of[name], words.Aspect(aspect)})
+			all = append(all, wanted{"faults fixed on held-out prompts", name, Evaluation, g.Of[name], words.Aspect(aspect), true})
 		}
 	}
 	for _, name := range g.Names {
 		if m := g.Of[name]; m.Chart != "" {
-			all = append(all, wanted{m.Chart, name, Step, m, title(m, name)})
+			all = append(all, wanted{m.Chart, name, Step, m, title(m, name), false})
 		}
 	}
 	return all

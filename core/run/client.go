@@ -138,6 +138,9 @@ func (c *Client) Checkpoint(ctx context.Context) (string, error) {
 	return r.Path, err
 }
 
+// ReloadMasks takes the masks that people have changed.
+func (c *Client) ReloadMasks(ctx context.Context) error { return c.post(ctx, "masks", nil, nil) }
+
 // Set changes a setting.
 func (c *Client) Set(ctx context.Context, key, value string) error {
 	return c.post(ctx, "set", setRequest{key, value}, nil)

@@ -19,7 +19,7 @@ type Engine interface {
 	// Checkpoint writes one now and returns its path from the run folder.
 	Checkpoint(ctx context.Context) (string, error)
 	// Set changes a setting while training goes on, by core.Config's names: train.learning_rate,
-	// region.weight, reward.ASPECT.weight.
+	// region.weight, reward.ASPECT.weight, and reward.ASPECT.threshold and dilate, which make new masks.
 	Set(ctx context.Context, key, value string) error
 	// Generate draws a prompt with base and tuned model, between steps. The result is kept in the run.
 	Generate(ctx context.Context, r GenerateRequest) (core.PromptResult, error)
@@ -29,6 +29,8 @@ type Engine interface {
 	// Redraw draws images with kept fixes and returns the paths of their files from the run folder. The files of the
 	// next Redraw take their place.
 	Redraw(ctx context.Context, r RedrawRequest) ([]string, error)
+	// ReloadMasks takes the masks that people have changed, from the next step on.
+	ReloadMasks(ctx context.Context) error
 	// Evaluate looks at prompts that are not trained on.
 	Evaluate(ctx context.Context, r EvaluateRequest) (core.Evaluation, error)
 }

@@ -59,6 +59,8 @@ func (r *recorder) Fix(_ context.Context, f FixRequest) (core.FixResult, error) 
 	return core.FixResult{Drawing: f.Drawing, Region: f.Region, Stack: f.Stack, InsidePSNR: math.NaN()}, r.note("fix " + f.Aspect)
 }
 
+func (r *recorder) ReloadMasks(context.Context) error { return r.note("masks") }
+
 func (r *recorder) Redraw(_ context.Context, d RedrawRequest) ([]string, error) {
 	return []string{d.Start, d.Stack[0].Path}, r.note("redraw")
 }

@@ -67,6 +67,7 @@ type Far struct {
 	Link        string    `json:"link,omitempty"`        // why there is no link; empty while there is one
 	Behind      int64     `json:"behind,omitempty"`      // bytes of the log that have not come yet
 	Seen        time.Time `json:"seen"`                  // when there was a link last
+	Socket      string    `json:"socket,omitempty"`      // of the process that keeps the copy, for its other screens
 }
 
 // States of a run. Crashed is never written: it is what a reader finds, where a run's process is gone

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"slices"
 	"time"
 
 	"focusnfix/core"
@@ -95,23 +96,43 @@ func (c *Canvas) work(ctx context.Context, f func() error) (err error) {
 // Draw is the image with a stack of fixes, none for the image that it begins with.
 func (c *Canvas) Draw(ctx context.Context, stack []Stacked) (drawn *image.RGBA, err error) {
 	err = c.work(ctx, func() error {
-		return c.with(stack, func() error {
-			torch.NoGrad(func() { drawn = backbone.Pictures(c.image())[0] })
-			return nil
+		return c.with(stack, func(last *nn.Adapter) (err error) {
+			torch.NoGrad(func() {
+				var image torch.Tensor
+				if image, err = c.image(last); err == nil {
+					drawn = backbone.Pictures(image)[0]
+				}
+			})
+			return err
 		})
 	})
 	return drawn, err
 }
 
-// image draws what is there to the end, [1,3,H,W].
-func (c *Canvas) image() torch.Tensor {
-	return torch.Scope(func() torch.Tensor {
-		return c.t.pipeline.Decode(c.s.advance(c.walk, c.s.scheduler.Len()).last())
-	})
+// image draws the image to its end, [1,3,H,W], with the fixes that are on the model, of which last is the last.
+func (c *Canvas) image(last *nn.Adapter) (image torch.Tensor, err error) {
+	w, err := c.toLast(last)
+	if err == nil {
+		image = c.t.pipeline.Decode(c.s.advance(w, c.s.scheduler.Len()).last())
+	}
+	return image, err
 }
 
-// with calls f with a stack of fixes on the model.
-func (c *Canvas) with(stack []Stacked, f func() error) (err error) {
+// toLast draws up to the steps that gradients pass through. The last fix is merged there, which costs nothing and
+// makes a step as cheap as the base model's; a run's LoRA that is merged leaves no room for that.
+func (c *Canvas) toLast(last *nn.Adapter) (w walk, err error) {
+	if c.OfRun {
+		last = nil
+	}
+	err = merged(last, func() error {
+		w = c.s.advance(c.walk, c.s.scheduler.Len()-c.s.backpropSteps)
+		return nil
+	})
+	return w, err
+}
+
+// with calls f with a stack of fixes on the model, of which it is told the last, nil of none.
+func (c *Canvas) with(stack []Stacked, f func(last *nn.Adapter) error) (err error) {
 	var attached []*nn.Adapter
 	defer func() {
 		for _, a := range attached {
@@ -124,7 +145,10 @@ func (c *Canvas) with(stack []Stacked, f func() error) (err error) {
 			return fmt.Errorf("fix: %w", err)
 		}
 	}
-	return f()
+	if len(attached) == 0 {
+		return f(nil)
+	}
+	return f(attached[len(attached)-1])
 }
 
 // stepwise draws the rest of a walk, each step with a record of its own, so that the way back can be given up
@@ -150,9 +174,14 @@ func (s *sampler) stepwise(w walk) trajectory {
 	}}
 }
 
-// attach gives the model a fresh LoRA of the run's kind; remove it afterwards.
+// attach gives the model a fresh LoRA of the run's kind, without text encoders: one image's words need no other
+// meaning. Remove it afterwards.
 func (c *Canvas) attach(rank int64) (*nn.Adapter, error) {
-	own, err := backbone.NewAdapter(c.t.pipeline, rank, float64(rank), c.Seed, c.t.Targets)
+	targets := slices.DeleteFunc(slices.Clone(c.t.Targets), func(group string) bool { return group == backbone.TextTarget })
+	if len(targets) == 0 {
+		targets = []string{"attention"}
+	}
+	own, err := backbone.NewAdapter(c.t.pipeline, rank, float64(rank), c.Seed, targets)
 	if err != nil {
 		return nil, errors.Join(errors.New("fix"), err)
 	}

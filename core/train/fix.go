@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"image"
@@ -70,7 +71,7 @@ type fixing struct {
 	objective   Objective
 	before      torch.Tensor // Î₀, [1,3,H,W]
 	mask        torch.Tensor // M, [1,1,H,W]
-	own         *nn.Adapter
+	own, last   *nn.Adapter  // of this repair, and of the last one that it builds on
 	params      []torch.Tensor
 	optimizer   *nn.AdamW
 	random      *torch.Generator
@@ -116,7 +117,9 @@ func (c *Canvas) fix(ctx context.Context, f Fix, do func(*fixing, context.Contex
 		return x.Fixed, err
 	}
 	defer x.random.Close()
-	err = c.work(ctx, func() error { return c.with(f.Stack, func() error { return do(x, ctx) }) })
+	err = c.work(ctx, func() error {
+		return c.with(f.Stack, func(last *nn.Adapter) error { x.last = last; return do(x, ctx) })
+	})
 	return x.Fixed, err
 }
 
@@ -136,7 +139,9 @@ func (t *Trainer) fixObjective(f Fix) (Objective, error) {
 // begin draws the image before and judges it.
 func (x *fixing) begin() (err error) {
 	torch.NoGrad(func() {
-		x.before = x.image()
+		if x.before, err = x.image(x.last); err != nil {
+			return
+		}
 		heat := eval.HeatmapOf(x.ask.Judges[0].Heatmap(x.before, x.prompts).Clamp(0, 1))
 		if x.Mask, err = x.ask.Region(heat); err == nil {
 			x.mask = eval.MaskTensor(x.Mask).ToDevice(x.t.pipeline.Device(), torch.Float32)
@@ -176,7 +181,7 @@ func (x *fixing) repair(ctx context.Context) (err error) {
 	x.optimizer.Beta2, x.optimizer.WeightDecay = 0.99, x.t.WeightDecay
 	defer x.optimizer.Drop()
 	for done := false; !done && err == nil; {
-		err = run(func() error { done = x.step(); return ctx.Err() })
+		err = run(func() (err error) { done, err = x.step(); return cmp.Or(err, ctx.Err()) })
 	}
 	if err != nil {
 		return err
@@ -192,14 +197,18 @@ func (x *fixing) repair(ctx context.Context) (err error) {
 
 // step draws the image, shows it, and updates the weights unless the repair is at its end. The gradient comes with
 // the image before its update, so looking at it costs nothing more.
-func (x *fixing) step() (done bool) {
-	drawn := x.s.stepwise(x.s.advance(x.walk, x.s.scheduler.Len()-x.s.backpropSteps))
+func (x *fixing) step() (done bool, err error) {
+	w, err := x.toLast(x.own)
+	if err != nil {
+		return false, err
+	}
+	drawn := x.s.stepwise(w)
 	decoded := x.s.decode(drawn.latents)
 	image := decoded.images // Î, [1,3,H,W]
 	x.lap(&x.DrawSeconds)
 	x.show(image.Detach())
 	if x.is[0].inside <= fixMargin*x.ask.Threshold && x.OutsidePSNR >= fixOutside || x.Steps == x.ask.Steps {
-		return true
+		return true, nil
 	}
 	within := x.before.Add(image.Sub(x.before).Mul(x.mask))
 	score, _ := x.objective.reward(within, x.prompts, x.random)
@@ -219,7 +228,7 @@ func (x *fixing) step() (done bool) {
 	}
 	x.Steps++
 	x.lap(&x.LearnSeconds)
-	return false
+	return false, nil
 }
 
 // show judges a frame and passes it on.

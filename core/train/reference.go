@@ -80,12 +80,12 @@ func NewReferences(p backbone.Model, s core.Sampling, aspects []Aspect, model, d
 
 // Close frees what is kept in memory, and lets the workers go.
 func (r *References) Close() {
-	r.forget()
+	r.Forget()
 	r.workers.close()
 }
 
-// forget frees what is kept in memory; masks are made anew.
-func (r *References) forget() {
+// Forget frees what is kept in memory: masks are made, or read, anew.
+func (r *References) Forget() {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	for p, k := range r.kept {

@@ -23,7 +23,7 @@ type Options struct {
 
 	Rank    int64
 	Alpha   float64  // LoRA is scaled by Alpha/Rank; 0 is Rank
-	Targets []string // attention, feedforward, convolution, time
+	Targets []string // attention, feedforward, convolution, time, text
 
 	LearningRate float64
 	Warmup       int     // steps in which the rate rises to LearningRate
@@ -101,6 +101,7 @@ func New(p backbone.Model, o Options) (*Trainer, error) {
 	}
 	t.workers, t.References.adapter, t.References.tuned = t.References.workers, t.adapter, t.Averaged
 	_, t.params = t.adapter.Tensors()
+	t.sampler.text = 2 * backbone.TextUpdates(t.adapter)
 	err = torch.Run(func() {
 		t.adapter.SetTrainable(true)
 		t.optimizer, t.ema = t.newOptimizer(), newAverage(o.Average, t.params)
@@ -177,12 +178,22 @@ func (t *Trainer) SetRewardWeight(aspect string, weight float64) bool {
 		if a := &t.Aspects[i]; a.Name == aspect {
 			masked := a.masks()
 			if a.Weight = weight; a.masks() != masked {
-				t.References.forget()
+				t.References.Forget()
 			}
 			return true
 		}
 	}
 	return false
+}
+
+// SetMaskRule changes how masks are made of an aspect's heatmaps, from the next step on.
+func (t *Trainer) SetMaskRule(aspect string, threshold float64, dilate int) {
+	for i := range t.Aspects {
+		if a := &t.Aspects[i]; a.Name == aspect && (a.Mask.Threshold != threshold || a.Mask.Dilate != dilate) {
+			a.Mask.Threshold, a.Mask.Dilate = threshold, dilate
+			t.References.Forget()
+		}
+	}
 }
 
 // rate is the learning rate of step n, from 0.

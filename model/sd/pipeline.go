@@ -78,6 +78,11 @@ func (p *Pipeline) LoRATargets(groups []string) (func(layer string) bool, error)
 	return LoRATargets(groups)
 }
 
+// TextParts lists the text encoders.
+func (p *Pipeline) TextParts() []string {
+	return []string{"text_encoder", "text_encoder_2"}[:len(p.Encoders)]
+}
+
 // AttachLoRA adds the updates of a LoRA file to UNet and text encoders.
 func (p *Pipeline) AttachLoRA(path string, strength float64) ([]*nn.Adapter, error) {
 	return backbone.AttachLoRA(p.params, path, strength)
@@ -92,6 +97,13 @@ func (p *Pipeline) NaturalSize() (width, height int64) {
 		}
 	}
 	return side, side
+}
+
+// Encode maps images [B,3,H,W] in [0,1] to latents [B,4,h,w], float32: the mean of what the encoder finds likely.
+func (p *Pipeline) Encode(images torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		return p.VAE.Encode(images.MulScalar(2).AddScalar(-1).To(p.VAE.DType())).Mean.To(torch.Float32)
+	})
 }
 
 // Decode maps latents to images, one at a time.

@@ -24,6 +24,12 @@ type Drawing struct {
 	Minus  string   // image file: the absolute difference from it is shown, times diffGain; "" is none
 	Box    core.Box // outlined; the zero box is none
 
+	After  string  // image file that is shown right of the divider; "" is none
+	Split  float64 // where the divider is, share of the width
+	Region string  // core.Region that is outlined, whose heatmap is Fault; "" is none
+	Fault  string
+	Tiles  string // image files, one a line, that are shown in a grid of three columns instead of Path
+
 	Version int // changes when a file was replaced
 }
 
@@ -34,7 +40,7 @@ func (d Drawing) Draw(files *Cache, box render.Box, blocks bool) (image.Image, e
 	if d.Minus != "" {
 		side = 0 // a difference of images that were compressed is one of compression
 	}
-	img, err := files.Read(d.Folder, d.Path, side)
+	img, err := d.read(files, side)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +57,9 @@ func (d Drawing) Draw(files *Cache, box render.Box, blocks bool) (image.Image, e
 }
 
 // plain reports whether nothing is laid over the image.
-func (d Drawing) plain() bool { return d.Heat == "" && d.Mask == "" && d.Box == (core.Box{}) }
+func (d Drawing) plain() bool {
+	return d.Heat == "" && d.Mask == "" && d.Box == (core.Box{}) && d.After == "" && d.Region == ""
+}
 
 // enlarged is an image in large pixels, so that the encoder finds its aspect and leaves its pixels.
 func enlarged(img image.Image, size image.Point) image.Image {
@@ -67,7 +75,7 @@ func enlarged(img image.Image, size image.Point) image.Image {
 // drawAt is the drawing in a size in pixels; where nothing is laid over the image it keeps its own. side is
 // as Cache.Read has it.
 func (d Drawing) drawAt(files *Cache, size image.Point, side int) (image.Image, error) {
-	img, err := files.Read(d.Folder, d.Path, side)
+	img, err := d.read(files, side)
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +99,11 @@ func (d Drawing) drawAt(files *Cache, size image.Point, side int) (image.Image, 
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
+	if err := d.layRegion(files, side, scaled); err != nil {
+		return nil, err
+	}
 	outline(scaled, d.Box)
-	return scaled, nil
+	return scaled, d.divide(files, side, scaled)
 }
 
 // lay lays one file over the image.
@@ -163,7 +174,7 @@ func readRunImage(f run.Folder, path string) (img image.Image, info os.FileInfo,
 
 // Native is the drawing at the size of its image.
 func (d Drawing) Native(cache *Cache) (image.Image, error) {
-	img, err := cache.Read(d.Folder, d.Path, 0)
+	img, err := d.read(cache, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -200,6 +200,9 @@ func (e *Engine) keepFix(r run.FixRequest, steps int) (core.FixResult, error) {
 	return *event.Fix, e.run.append(event)
 }
 
+// ReloadMasks has nothing to do: nothing is trained.
+func (e *Engine) ReloadMasks(context.Context) error { return nil }
+
 // Redraw draws images without their fault.
 func (e *Engine) Redraw(_ context.Context, r run.RedrawRequest) (paths []string, err error) {
 	for i, d := range r.Drawings {
