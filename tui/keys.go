@@ -29,8 +29,8 @@ var (
 	keyImages    = key("3", "", "Show the run's images")
 	keyPrompt    = key("4", "", "Try a prompt")
 	keyFix       = key("5", "", "Repair a region of an image")
-	keyCompare   = key("6", "", "Compare the marked runs")
-	keyDetails   = key("7", "", "Show the run's settings, devices and engine log")
+	keyCompare   = key("7", "", "Compare the marked runs")
+	keyDetails   = key("8", "", "Show the run's settings, devices and engine log")
 	keyNextTab   = key("tab", "", "Go to the next tab")
 	keyPrevTab   = key("shift+tab", "", "Go to the previous tab")
 	keyHelp      = key("? f1", "help", "Show the keys")
@@ -70,7 +70,7 @@ var (
 	keyChanged    = key("!", "changed", "Show only settings that are not defaults, or all")
 	keyLabel      = key("L", "", "Give the run a title, a note, or tags")
 	keyBaseline   = key("*", "", "Pin the run as the baseline that others are compared with, or unpin it")
-	keyTrash      = key("D delete", "", "Move the run to the trash; asks first")
+	keyTrash      = key("delete", "", "Move the run to the trash; asks first")
 	keyOpenFolder = key("o", "folder", "Open a run folder from anywhere, such as a copy from another machine")
 
 	keyNextChart = key("]", "chart", "Make the next chart the large one")
@@ -119,6 +119,10 @@ var (
 	keyKeep     = key("K", "keep", "Keep the repair in the run's set of fixes, or take it out")
 	keyBegin    = key("B", "", "Begin with the base model's weights, or with the run's")
 	keyTry      = key("V", "try", "Try the repair on other seeds and prompts")
+	keyMasks    = key("6", "", "Look at the masks of the training images, and change them")
+	keyApply    = key("A", "apply", "Make the rule of the sliders the run's, for all masks")
+	keyExclude  = key("D", "exclude", "Exclude the image: make its mask empty")
+	keyReset    = key("Q", "", "Take the heatmap's own mask again")
 	keySend     = key("M", "", "Make the region the image's mask in training")
 )
 
@@ -158,6 +162,7 @@ func (a *app) globalKeys() []binding {
 		on(keyImages, tab(tabImages)),
 		on(keyPrompt, tab(tabPrompt)),
 		on(keyFix, tab(tabFix)),
+		on(keyMasks, tab(tabMasks)),
 		on(keyCompare, tab(tabCompare)),
 		on(keyDetails, tab(tabDetails)),
 		on(keyNextTab, func() tea.Cmd { return a.show((a.tab + 1) % len(a.panes)) }),

@@ -21,7 +21,7 @@ func comparedRuns(t *testing.T, d *driver, runs string) {
 		}
 	}
 	d.until("two runs", func() bool { return len(d.panes[tabRuns].(*runsPane).runs) == 2 })
-	d.press("home", "m", "down", "*", "6")
+	d.press("home", "m", "down", "*", "7")
 	d.until("both are read", func() bool {
 		for _, o := range d.marked {
 			if o.Store.Step < 20 || !o.HasConfig {
@@ -110,7 +110,7 @@ func TestDetails(t *testing.T) {
 	}
 	for _, size := range [][2]int{{160, 45}, {80, 24}, {60, 18}} {
 		d := drive(t, Options{Runs: filepath.Dir(f.Dir), Open: f.Dir}, size[0], size[1])
-		d.press("7")
+		d.press("8")
 		d.shows("warning:", "engine log", "H100", "50 % busy")
 		d.checkSize()
 		d.press("/")

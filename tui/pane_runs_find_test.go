@@ -85,7 +85,7 @@ func TestKeepRunsInOrder(t *testing.T) {
 	if len(d.marked) != 1 || d.settings.Baseline != "2026-11-24-all-aspects-k3f9" {
 		t.Errorf("baseline %q of %d marked", d.settings.Baseline, len(d.marked))
 	}
-	d.press("D")
+	d.press("delete")
 	d.shows("Move the run to the trash?")
 	d.press("esc")
 	if _, err := os.Stat("runs/2026-11-24-all-aspects-k3f9"); err != nil {
