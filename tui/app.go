@@ -15,7 +15,7 @@ import (
 	"focusnfix/tui/picture"
 )
 
-// The screen is one tea.Model, app, and five panes that it routes messages to. What holds between them:
+// The screen is one tea.Model, app, and six panes that it routes messages to. What holds between them:
 //
 //   - A pane is a struct with a pointer to shared, made by newXxxPane(s). shared has all that panes see of
 //     the program: the opened run (s.run, nil where none is; its folder, state, configuration, and in
@@ -72,13 +72,14 @@ type pane interface {
 	typing() bool
 }
 
-// Tabs, in their order. Their keys are 1 to 5.
+// Tabs, in their order. Their keys are 1 to 6.
 const (
 	tabRuns = iota
 	tabDashboard
 	tabImages
 	tabPrompt
 	tabFix
+	tabMasks
 )
 
 type (
@@ -113,7 +114,7 @@ type app struct {
 func newApp(o Options, probe *picture.Probe, pics *picture.Shelf) *app {
 	s := newShared(o, probe, pics)
 	a := &app{shared: s}
-	a.panes = []pane{newRunsPane(s), newDashboardPane(s), newImagesPane(s), newPromptPane(s), newFixPane(s)}
+	a.panes = []pane{newRunsPane(s), newDashboardPane(s), newImagesPane(s), newPromptPane(s), newFixPane(s), newMasksPane(s)}
 	return a
 }
 

@@ -107,6 +107,10 @@ var (
 	keyKeep     = key("K", "keep", "Keep the repair in the run's set of fixes, or take it out")
 	keyBegin    = key("B", "", "Begin with the base model's weights, or with the run's")
 	keyTry      = key("V", "try", "Try the repair on other seeds and prompts")
+	keyMasks    = key("6", "", "Look at the masks of the training images, and change them")
+	keyApply    = key("A", "apply", "Make the rule of the sliders the run's, for all masks")
+	keyExclude  = key("D", "exclude", "Exclude the image: make its mask empty")
+	keyReset    = key("Q", "", "Take the heatmap's own mask again")
 	keySend     = key("M", "", "Make the region the image's mask in training")
 )
 
@@ -146,6 +150,7 @@ func (a *app) globalKeys() []binding {
 		on(keyImages, tab(tabImages)),
 		on(keyPrompt, tab(tabPrompt)),
 		on(keyFix, tab(tabFix)),
+		on(keyMasks, tab(tabMasks)),
 		on(keyNextTab, func() tea.Cmd { return a.show((a.tab + 1) % len(a.panes)) }),
 		on(keyPrevTab, func() tea.Cmd { return a.show((a.tab + len(a.panes) - 1) % len(a.panes)) }),
 		on(keyHelp, a.openHelp),

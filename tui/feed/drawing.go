@@ -28,6 +28,7 @@ type Drawing struct {
 	Split  float64 // where the divider is, share of the width
 	Region string  // core.Region that is outlined, whose heatmap is Fault; "" is none
 	Fault  string
+	Alone  bool   // the region is shown white on black, instead of the image
 	Tiles  string // image files, one a line, that are shown in a grid of three columns instead of Path
 
 	Version int // changes when a file was replaced
@@ -58,7 +59,7 @@ func (d Drawing) Draw(files *Cache, box render.Box, blocks bool) (image.Image, e
 
 // plain reports whether nothing is laid over the image.
 func (d Drawing) plain() bool {
-	return d.Heat == "" && d.Mask == "" && d.Box == (core.Box{}) && d.After == "" && d.Region == ""
+	return d.Heat == "" && d.Mask == "" && d.Box == (core.Box{}) && d.After == "" && (d.Region == "" || d.Tiles != "")
 }
 
 // enlarged is an image in large pixels, so that the encoder finds its aspect and leaves its pixels.
@@ -99,8 +100,10 @@ func (d Drawing) drawAt(files *Cache, size image.Point, side int) (image.Image, 
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if err := d.layRegion(files, side, scaled); err != nil {
-		return nil, err
+	if d.Tiles == "" { // which have their own
+		if err := d.layRegion(files, side, scaled); err != nil {
+			return nil, err
+		}
 	}
 	outline(scaled, d.Box)
 	return scaled, d.divide(files, side, scaled)

@@ -215,6 +215,14 @@ func (r *Run) reference(i int) error {
 	if err := savePNG(filepath.Join(dir, "mask.png"), spot(i, true)); err != nil {
 		return err
 	}
+	mask := core.Mask{Width: spot(i, true).Rect.Dx(), Height: spot(i, true).Rect.Dy()}
+	for _, v := range spot(i, true).Pix {
+		mask.Faulty = append(mask.Faulty, v > 127)
+	}
+	meta := fmt.Sprintf(`{"Version": 1, "Prompt": %q, "Seed": 7, "MaskHash": %d}`, Prompts[i], mask.Hash())
+	if err := os.WriteFile(filepath.Join(dir, "meta.json"), []byte(meta), 0o644); err != nil {
+		return err
+	}
 	for _, a := range r.o.Aspects[:1] {
 		if err := savePNG(filepath.Join(dir, "heat-"+a+".png"), spot(i, false)); err != nil {
 			return err
