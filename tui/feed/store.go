@@ -88,6 +88,11 @@ func (s *Store) Add(e *core.Event) {
 		s.Log = slices.Delete(s.Log, 0, maxLog/4)
 	}
 	s.Log = append(s.Log, *e)
+	s.keep(e)
+}
+
+// keep takes in what is kept of an event beside its line of the log.
+func (s *Store) keep(e *core.Event) {
 	switch {
 	case e.Alarm != nil:
 		s.Alarms = append(s.Alarms[max(0, len(s.Alarms)-99):], *e)
