@@ -9,7 +9,9 @@
 # nothing but itself when it fails; what no time is left for is skipped, and said. results.tsv has a line for each
 # step: ok, FAILED or skipped, its name, seconds, and what it found. Ends with 1 if a step failed.
 #
-# A dry run, on a machine without a GPU: FNF_STAND_IN=compute STEPS=1 bench/gpu.sh
+# A dry run, on a machine without a GPU, with a shim of libtorch 2.9 or newer: FNF_STAND_IN=compute bench/gpu.sh. It takes
+# fewer steps, and of the tests those that are quick where every operator is computed by itself. SLOW=4 gives every step,
+# and the whole, four times as long, for a machine that has other work.
 # shellcheck disable=SC2317 # steps are called by their names
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -22,15 +24,19 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-deadline=$((minutes * 60))
+slow=${SLOW:-1} deadline=$((minutes * 60 * ${SLOW:-1}))
 
-out=${OUT:-build/gpu-results} steps=${STEPS:-6}
+out=${OUT:-build/gpu-results} steps=${STEPS:-12} images=30 tests='' # all of them
+if [ -n "${FNF_STAND_IN:-}" ]; then
+  export OMP_NUM_THREADS=1
+  steps=${STEPS:-1} images=4
+  tests='Recompute|FirstStep|LossScale|Matches|TwoDevices|Gradient|Images|GPU|Meter'
+fi
 mkdir -p "$out" && out=$(cd "$out" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export FNF_TORCH_SHIM=${FNF_TORCH_SHIM:-$PWD/build/libfnf_torch.so} FNF_WEIGHTS=$PWD/model FNF_TEST_DEVICE=cuda:0 FNF_REQUIRE_TORCH=1
 export XDG_CACHE_HOME=$work/cache OMP_WAIT_POLICY=passive PYTORCH_CUDA_ALLOC_CONF=${PYTORCH_CUDA_ALLOC_CONF:-expandable_segments:True}
-[ -n "${FNF_STAND_IN:-}" ] && export OMP_NUM_THREADS=1
 bin=$PWD/build/gpu fnf=$PWD/build/gpu/focusnfix failed=0
 : >"$out/results.tsv"
 
@@ -38,7 +44,7 @@ result() { printf '%s\t%s\t%s s\t%s\n' "$@" | tee -a "$out/results.tsv"; }
 
 # step NAME SECONDS COMMAND...: output goes to NAME.txt; the last line that begins with "= " is what it found.
 step() {
-  local name=$1 limit=$2 began=$SECONDS left=$((deadline - SECONDS)) status=ok
+  local name=$1 limit=$(($2 * slow)) began=$SECONDS left=$((deadline - SECONDS)) status=ok
   shift 2
   if ((left < 5)); then
     result skipped "$name" 0 "no time left"
@@ -57,7 +63,7 @@ compare() { # images in every element type with that of the CPU
   local kind
   for kind in cpu:float32 cuda:float32 cuda:float16 cuda:bfloat16; do
     "$fnf" generate "a chef in the park" -m builtin:scenes --device "${kind%:*}" --dtype "${kind#*:}" --seed 3 \
-      --steps "${IMAGE_STEPS:-30}" -q --images off -o "$work/${kind/:/-}.png" || return 1
+      --steps "$images" -q --images off -o "$work/${kind/:/-}.png" || return 1
   done
   python3 - "$work" <<'PY'
 import struct, sys, zlib, math
@@ -120,10 +126,24 @@ print("= loss off float32 by", ", ".join(said)); sys.exit(bad)
 PY
 }
 
-tests() { # a test binary runs in its package's folder
-  local pkg=$1
-  (cd "$pkg" && "$bin/$pkg.test" -test.short -test.v -test.timeout "${TEST_TIME:-100s}") || return 1
-  echo "= passed"
+tests() { # PACKAGE [PATTERN]: a test binary runs in its package's folder
+  local pkg=$1 pattern=${2:-$tests}
+  (cd "$pkg" && "$bin/$pkg.test" -test.short -test.v -test.run "$pattern" -test.skip 'Soak|Killed') || return 1
+}
+
+passed() { # PACKAGE [PATTERN]: how many tests passed, and how many skipped
+  tests "$@" >"$work/tests" 2>&1
+  local status=$?
+  cat "$work/tests"
+  echo "= $(grep -c '^--- PASS' "$work/tests") passed, $(grep -c '^--- SKIP' "$work/tests") skipped, $(grep -c '^--- FAIL' "$work/tests") failed"
+  return "$status"
+}
+
+gradients() { # of half types against float32, of the shipped model
+  tests core/train 'HalfGradients' | tee "$work/gradients"
+  local status=${PIPESTATUS[0]}
+  echo "= $(sed -n 's/.*_test.go:[0-9]*: \(b*float16: .*\)/\1/p' "$work/gradients" | paste -sd ';')"
+  return "$status"
 }
 
 peak_of() { # measured matrix peak in TFLOP/s, and what a training step of a real size reaches of it
@@ -150,20 +170,27 @@ full() { # KIND SIZE BATCH: a model of real size with random weights, two steps 
     --set train.images_every=100 --set reward.oversexualization.model=builtin:nsfw-mid --set reward.oversexualization.held_out=builtin:nsfw-small
 }
 
+peer() { # KIND SIZE BATCH: the same method in plain PyTorch, on the folder that full made
+  local said
+  said=$(python3 bench/peers/draft.py "$work/$1" --size "$2" --batch "$3" --num-steps "${FULL_STEPS:-50}") || return 1
+  echo "= plain PyTorch $said"
+}
+
 if [ ! -x "$fnf" ]; then
   xz -dc build/gpu.tar.xz | tar -C build -x || { echo "gpu.sh: no build/gpu.tar.xz: run 'make gpu-bundle' where Go is, and carry it here" >&2 && exit 1; }
 fi
 # Functions run in a process of their own, under a time limit.
-export -f compare train resume follow tests peak_of full
-export out work steps fnf bin
+export -f compare train resume follow tests passed gradients peak_of full peer
+export out work steps images tests fnf bin
 call() { local name=$1 limit=$2; shift 2; step "$name" "$limit" bash -c '"$@"' step "$@"; }
 
 # (a) the shim, and what the machine is
 [ -f "$FNF_TORCH_SHIM" ] || call shim 180 env FNF_JOBS="$(nproc)" model/torch/shim/build.sh
 call doctor 120 "$fnf" doctor
 call peak 30 peak_of
-# (b) images, (c) training in every type, resume
+# (b) images, (c) gradients, and training in every type, resume
 call images 90 compare
+[ -x "$bin/core/train.test" ] && call gradients 60 gradients
 for dtype in float32 float16 bfloat16; do
   call "train-$dtype" 90 train "train-$dtype" --steps "$steps" --set model.dtype=$dtype --set train.checkpoint_every="$steps"
 done
@@ -171,11 +198,11 @@ call follow 10 follow
 call resume 60 resume
 # (d) tests on the device
 for pkg in model/torch core/train model/sd core/engine; do
-  [ -f "$bin/$pkg.test" ] && [ -z "${NO_TESTS:-}" ] && call "test-${pkg//\//-}" 100 tests "$pkg"
+  [ -f "$bin/$pkg.test" ] && [ -z "${NO_TESTS:-}" ] && call "test-${pkg//\//-}" 100 passed "$pkg"
 done
 # (e) models of real size; not on the stand-in, which computes on the CPU
 if [ -z "${FNF_STAND_IN:-}" ]; then
-  call full-sd15 120 full sd15 512 4
+  call full-sd15 120 full sd15 512 4 && call full-sd15-peer 90 peer sd15 512 4
   call full-sdxl 150 full sdxl 1024 1
 fi
 # (f) a whole training, with what time is left, and (g) pretraining of the shipped model

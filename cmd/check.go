@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"focusnfix/core"
+	"focusnfix/model/backbone"
 	"focusnfix/model/reward"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
@@ -46,7 +47,7 @@ type loraFacts struct {
 
 func newCheck() *cobra.Command {
 	var asJSON, quick bool
-	var o sd.LoadOptions
+	var o backbone.LoadOptions
 	c := &cobra.Command{
 		Use:   "check FILE | FOLDER | REWARD",
 		Short: "Tell what a file or reward is, and what is odd about it",
@@ -82,7 +83,7 @@ func newCheck() *cobra.Command {
 var rewardSpec = regexp.MustCompile(`^[a-z][a-z0-9-]*:`)
 
 // check looks at one thing. The error says why it cannot be used.
-func check(path string, o sd.LoadOptions, every bool) (*checked, error) {
+func check(path string, o backbone.LoadOptions, every bool) (*checked, error) {
 	found := &checked{Path: path, Odd: []string{}}
 	info, err := os.Stat(path)
 	switch {
@@ -113,7 +114,7 @@ func check(path string, o sd.LoadOptions, every bool) (*checked, error) {
 	return found, errors.Join(err, f.Close())
 }
 
-func (c *checked) checkModel(path string, o sd.LoadOptions, every bool) error {
+func (c *checked) checkModel(path string, o backbone.LoadOptions, every bool) error {
 	facts, err := sd.Inspect(path, o, every)
 	if err != nil {
 		return err

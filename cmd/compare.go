@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"focusnfix/core"
+	"focusnfix/core/report"
 	"focusnfix/core/run"
 )
 
@@ -61,9 +62,6 @@ type comparedRun struct {
 	of    map[string]core.Metric
 }
 
-// finalSteps is over how many steps a final number is averaged.
-const finalSteps = 10
-
 func compare(ctx context.Context, runs, name string) (r comparedRun, err error) {
 	f, err := run.Find(runs, name)
 	if err != nil {
@@ -77,19 +75,19 @@ func compare(ctx context.Context, runs, name string) (r comparedRun, err error) 
 	if err != nil {
 		return r, err
 	}
-	m, err := readMeasured(ctx, f)
+	m, err := report.Read(ctx, f)
 	if err != nil {
 		return r, err
 	}
 	r = comparedRun{
 		Name: f.Name(), State: cmp.Or(f.State(info), "new"), Step: info.Step, Steps: info.Steps,
-		Metrics: map[string]float64{}, Settings: map[string]string{}, names: m.names, of: m.of,
+		Metrics: map[string]float64{}, Settings: map[string]string{}, names: m.Names, of: m.Of,
 	}
-	if len(m.rows) > 0 {
-		r.Step = max(r.Step, m.rows[len(m.rows)-1].step)
+	if len(m.Rows) > 0 {
+		r.Step = max(r.Step, m.Rows[len(m.Rows)-1].Step)
 	}
-	for _, metric := range m.names {
-		if v := m.final(metric); !math.IsNaN(v) {
+	for _, metric := range m.Names {
+		if v := m.Final(metric); !math.IsNaN(v) {
 			r.Metrics[metric] = v
 		}
 	}
@@ -97,28 +95,6 @@ func compare(ctx context.Context, runs, name string) (r comparedRun, err error) 
 		r.Settings[k.Name] = fmt.Sprint(k.Value)
 	}
 	return r, nil
-}
-
-// final is a metric's value in the last evaluation, else its mean over the last steps.
-func (m *measured) final(name string) float64 {
-	if v := m.last("evaluation", name); !math.IsNaN(v) {
-		return v
-	}
-	sum, n := 0.0, 0
-	for _, r := range slices.Backward(m.rows) {
-		if r.kind != "step" {
-			continue
-		}
-		if v, known := r.values[name]; known {
-			sum += v
-		} else {
-			continue
-		}
-		if n++; n == finalSteps {
-			break
-		}
-	}
-	return sum / float64(n)
 }
 
 // dropEqualSettings leaves the settings that are not the same in all runs.

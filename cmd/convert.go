@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/sd"
 	"focusnfix/model/weights"
 )
@@ -16,7 +17,7 @@ import (
 var dtypeNames = map[string]weights.DType{"": "", "float32": weights.F32, "bfloat16": weights.BF16, "float16": weights.F16}
 
 // loraDialects are the names of --lora-format.
-var loraDialects = []weights.Dialect{weights.PEFT, weights.Diffusers, weights.Kohya}
+var loraDialects = []weights.Dialect{weights.PEFT, weights.Diffusers, weights.Kohya, weights.ComfyUI}
 
 func newConvert() *cobra.Command {
 	var out, dtype, dialect string
@@ -66,7 +67,7 @@ func newConvert() *cobra.Command {
 	f.BoolFunc("zero-snr", zeroSNRHelp, optionalBool(&o.ZeroSNR))
 	f.StringVar(&o.Variant, "variant", "", variantHelp)
 	f.Float64Var(&shard, "shard", 10, "split files of a folder at `N` GB")
-	f.StringVar(&dialect, "lora-format", "", "rewrite a LoRA file with the tensor names of `FORMAT`: peft, diffusers or kohya")
+	f.StringVar(&dialect, "lora-format", "", "rewrite a LoRA file with the tensor names of `FORMAT`: peft, diffusers, kohya, or of transformers comfyui")
 	return c
 }
 
@@ -89,10 +90,10 @@ func convertPickle(c *cobra.Command, from, to, dialect string, dtype weights.DTy
 
 func convertLoRA(from, to string, dialect weights.Dialect, dtype weights.DType) error {
 	if !slices.Contains(loraDialects, dialect) {
-		return usageError{fmt.Errorf("--lora-format %s: want peft, diffusers or kohya", dialect)}
+		return usageError{fmt.Errorf("--lora-format %s: want peft, diffusers, kohya or comfyui", dialect)}
 	}
 	if !strings.HasSuffix(to, ".safetensors") {
 		return usageError{fmt.Errorf("-o %s: want a name that ends in .safetensors", to)}
 	}
-	return sd.ConvertLoRA(from, to, dialect, dtype)
+	return backbone.ConvertLoRA(from, to, dialect, dtype)
 }

@@ -24,15 +24,15 @@ func newExport() *cobra.Command {
 		Use:   "export RUN -o FILE",
 		Short: "Write a run's LoRA weights for other programs",
 		Long: "Write the LoRA weights of a run's newest checkpoint to a file: with the names of diffusers and peft, or with " +
-			"those of kohya, which web interfaces and ComfyUI read. The header says what they were trained from, and the file is " +
+			"those of kohya, which web interfaces and ComfyUI read; of Stable Diffusion 3.x and Z-Image also with those of ComfyUI. The header says what they were trained from, and the file is " +
 			"read back and compared. " + runHelp,
 		Example: `  focusnfix export 3aym -o fix.safetensors
   focusnfix export 3aym --format kohya --checkpoint 40 -o fix.safetensors`,
 		Args: takes("RUN"), ValidArgsFunction: completeRuns(&runs, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			dialect := weights.Dialect(format)
-			if !slices.Contains([]weights.Dialect{weights.PEFT, weights.Kohya}, dialect) {
-				return usageError{fmt.Errorf("--format %s: want peft or kohya", format)}
+			if !slices.Contains([]weights.Dialect{weights.PEFT, weights.Kohya, weights.ComfyUI}, dialect) {
+				return usageError{fmt.Errorf("--format %s: want peft, kohya or comfyui", format)}
 			}
 			if !strings.HasSuffix(out, ".safetensors") {
 				return usageError{fmt.Errorf("-o %q: want a name that ends in .safetensors", out)}
@@ -57,11 +57,11 @@ func newExport() *cobra.Command {
 	}
 	runs.add(c)
 	f := c.Flags()
-	f.StringVar(&format, "format", string(weights.PEFT), "use the tensor names of `FORMAT`: peft or kohya")
+	f.StringVar(&format, "format", string(weights.PEFT), "use the tensor names of `FORMAT`: peft, kohya, or of transformers comfyui")
 	f.StringVarP(&out, "out", "o", "", "write `FILE`.safetensors")
 	f.IntVar(&step, "checkpoint", 0, "export the checkpoint of step `N` (default: the newest)")
 	f.Float64Var(&strength, "strength", 1, strengthHelp)
-	completeFlag(c, "format", fixedWords("peft", "kohya"))
+	completeFlag(c, "format", fixedWords("peft", "kohya", "comfyui"))
 	completeFlag(c, "checkpoint", completeCheckpoints(&runs))
 	return c
 }

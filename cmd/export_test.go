@@ -163,14 +163,14 @@ func TestExportRefuses(t *testing.T) {
 		args string
 		code int
 	}{
-		"--format loha: want peft or kohya":         {"export violence --format loha -o x.safetensors", exitUsage},
-		"-o \"\": want a name that ends in":         {"export violence", exitUsage},
-		"no run \"zebra\"; focusnfix ls lists them": {"export zebra -o x.safetensors", exitFailed},
-		"no checkpoint yet\nhint:  train.checkpo":   {"export " + empty.Name() + " -o x.safetensors", exitFailed},
-		"no checkpoint of step 30, want one of 20":  {"export violence --checkpoint 30 -o x.safetensors", exitFailed},
-		"nowhere/x.safetensors":                     {"export violence -o " + runs + "/nowhere/x.safetensors", exitFailed},
-		empty.Name() + ": no checkpoint yet":        {"generate x --run empty", exitFailed},
-		"no run \"giraffe\"":                        {"generate x --run giraffe", exitFailed},
+		"--format loha: want peft, kohya or comfyui": {"export violence --format loha -o x.safetensors", exitUsage},
+		"-o \"\": want a name that ends in":          {"export violence", exitUsage},
+		"no run \"zebra\"; focusnfix ls lists them":  {"export zebra -o x.safetensors", exitFailed},
+		"no checkpoint yet\nhint:  train.checkpo":    {"export " + empty.Name() + " -o x.safetensors", exitFailed},
+		"no checkpoint of step 30, want one of 20":   {"export violence --checkpoint 30 -o x.safetensors", exitFailed},
+		"nowhere/x.safetensors":                      {"export violence -o " + runs + "/nowhere/x.safetensors", exitFailed},
+		empty.Name() + ": no checkpoint yet":         {"generate x --run empty", exitFailed},
+		"no run \"giraffe\"":                         {"generate x --run giraffe", exitFailed},
 	} {
 		code, _, problems := inRuns(t, runs, c.args)
 		if code != c.code || !strings.Contains(problems, want) {

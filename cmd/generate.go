@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"focusnfix/core"
+	"focusnfix/model/backbone"
 	"focusnfix/model/scenes"
-	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/tui/picture"
 )
@@ -78,6 +78,7 @@ func newGenerate() *cobra.Command {
 	f.IntVarP(&g.count, "count", "n", 1, "draw `N` images")
 	f.IntVar(&g.batch, "batch", 1, "draw `N` images at once: faster on a GPU, and takes more memory")
 	f.StringVarP(&g.out, "out", "o", "", "write `FILE`.png; of several images, FILE-SEED.png (default: SEED.png)")
+	f.StringVar(&g.sampling.Preview, "preview", "", previewHelp)
 	f.StringVar(&g.protocol, "images", "", imagesHelp+" (default: $FNF_IMAGES, or auto)")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "show no progress bar")
 	completeFlag(c, "images", fixedWords(imageProtocols...))
@@ -97,7 +98,7 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 	if err := prepareOut(g.out); err != nil {
 		return err
 	}
-	p, err := g.model.openPainter(c.ErrOrStderr())
+	p, err := g.model.open(c.ErrOrStderr(), prompt, g.negative)
 	if err != nil {
 		return err
 	}
@@ -106,26 +107,26 @@ func (g *generateFlags) run(c *cobra.Command, prompt string) error {
 		width, height := p.NaturalSize()
 		g.sampling.Size = core.Size{Width: int(width), Height: int(height)}
 	}
+	previews, err := newPreviews(c.Context(), g.sampling.Preview, probe, p)
+	if err != nil {
+		return err
+	}
+	defer previews.close()
 	bar := newProgress(c.ErrOrStderr(), "draw")
-	warned := map[string]bool{}
 	for first := 0; first < g.count; first += g.batch {
 		request := g.request(prompt, first, min(g.batch, g.count-first))
-		request.Lost = func(prompt, words string) {
-			if !warned[prompt] {
-				fmt.Fprintf(c.ErrOrStderr(), "warning: the prompt is too long for the model; it does not see: %s\n", words)
-			}
-			warned[prompt] = true
-		}
+		request.Lost = g.model.warnOfLost(c.ErrOrStderr())
 		if !g.quiet {
 			rounds := (g.count + g.batch - 1) / g.batch
 			request.Progress = func(step, of int, _ torch.Tensor) { bar.show(first/g.batch*of+step, rounds*of) }
 		}
-		pictures, err := p.Generate(c.Context(), request)
-		if err != nil {
+		request.Estimate = previews.watch()
+		pictures, err := backbone.Generate(c.Context(), p, request)
+		if err = errors.Join(err, previews.clear()); err != nil {
 			return err
 		}
 		for i, picture := range pictures {
-			path, err := g.save(p, picture, request, i)
+			path, err := g.save(p.About(), picture, request, i)
 			if err != nil {
 				return err
 			}
@@ -176,6 +177,7 @@ func (g *generateFlags) suitConfig() error {
 	if err != nil {
 		return usageError{err}
 	}
+	g.sampling.Preview = cmp.Or(g.sampling.Preview, c.Sample.Preview)
 	g.model.path = c.Model.Path
 	g.model.config = cmp.Or(g.model.config, c.Model.Config)
 	g.model.prediction = cmp.Or(g.model.prediction, unlessAuto(c.Model.Prediction))
@@ -228,9 +230,9 @@ func samplingFlag(key string) string {
 	return map[string]string{"num_steps": "--steps", "guidance_scale": "--guidance", "guidance_rescale": "--guidance-rescale", "eta": "--eta", "size": "--size"}[key]
 }
 
-func (g *generateFlags) request(prompt string, first, n int) sd.Request {
-	r := sd.Request{
-		Wording: sd.Wording{
+func (g *generateFlags) request(prompt string, first, n int) backbone.Request {
+	r := backbone.Request{
+		Wording: backbone.Wording{
 			Negative: g.negative, GuidanceScale: g.sampling.GuidanceScale, GuidanceRescale: g.sampling.GuidanceRescale, ClipSkip: g.clipSkip,
 			Width: int64(g.sampling.Size.Width), Height: int64(g.sampling.Size.Height),
 		},
@@ -244,10 +246,10 @@ func (g *generateFlags) request(prompt string, first, n int) sd.Request {
 }
 
 // save writes image i of a request, with how it was drawn, and returns the name of its file.
-func (g *generateFlags) save(p painter, picture image.Image, r sd.Request, i int) (string, error) {
+func (g *generateFlags) save(p backbone.About, picture image.Image, r backbone.Request, i int) (string, error) {
 	how := core.Parameters{
 		Drawing: core.Drawing{Prompt: r.Prompts[i], Negative: r.Negative, Seed: r.Seeds[i], Sampling: g.sampling},
-		Sampler: p.sampler, Model: p.name, ClipSkip: r.ClipSkip, Version: "focusnfix " + version,
+		Sampler: p.Sampler, Model: p.Name, ClipSkip: r.ClipSkip, Version: "focusnfix " + version,
 	}
 	for i, l := range g.model.loras {
 		file, scale := splitLoRA(l)

@@ -32,10 +32,15 @@ func (g *generateFlags) suitRun(command *cobra.Command) error {
 		return err
 	}
 	chosen := command.Flags().Changed
-	if !chosen("model") { // nothing else of what the run names is opened
-		if err := g.trust.opens(command, f, core.Config{Model: c.Model}); err != nil {
-			return err
-		}
+	var opened core.Config // nothing else of what the run names is opened
+	if !chosen("model") {
+		opened.Model = c.Model
+	}
+	if !chosen("preview") {
+		opened.Sample.Preview = c.Sample.Preview
+	}
+	if err := g.trust.opens(command, f, opened); err != nil {
+		return err
 	}
 	g.ofRun = f.Name() + " " + checkpointName(checkpoint)
 	g.model.loras = append([]string{fmt.Sprintf("%s:%g", train.LoRAFile(checkpoint.Dir), g.strength)}, g.model.loras...)
@@ -50,6 +55,7 @@ func (g *generateFlags) suitRun(command *cobra.Command) error {
 		"device":           func() { g.model.device = unlessAuto(c.Model.Device) },
 		"steps":            func() { g.sampling.NumSteps = c.Sample.NumSteps },
 		"guidance":         func() { g.sampling.GuidanceScale = c.Sample.GuidanceScale },
+		"preview":          func() { g.sampling.Preview = c.Sample.Preview },
 		"eta":              func() { g.sampling.Eta = c.Sample.Eta },
 		"size":             func() { g.size = c.Sample.Size.String() },
 	} {

@@ -3,6 +3,7 @@ package cmd
 import (
 	"bytes"
 	"context"
+	"image"
 	"image/png"
 	"os"
 	"path/filepath"
@@ -66,7 +67,7 @@ func TestGenerateDrawsTransformers(t *testing.T) {
 			t.Errorf("%s: text %q", name, text)
 		}
 		for want, flags := range map[string][]string{
-			"--lora: is for Stable Diffusion": {"--lora", "f:1"}, "takes no other VAE": {"--vae", "v"}, "eta and clip skip are for": {"--clip-skip", "1"},
+			"f: no such file": {"--lora", "f:1"}, "takes no other VAE": {"--vae", "v"}, "clip skip and guidance rescale are for": {"--clip-skip", "1"},
 		} {
 			if code, _, stderr := runCommand(append(slices.Clone(args), flags...)...); code != exitFailed || !strings.Contains(stderr, want) {
 				t.Errorf("%s %v: exit code %d: %s, want %s", name, flags, code, stderr, want)
@@ -124,6 +125,24 @@ func TestSplitLoRA(t *testing.T) {
 		if file, scale := splitLoRA(in); file != want.file || scale != want.scale {
 			t.Errorf("%s: %s, %g, want %v", in, file, scale, want)
 		}
+	}
+}
+
+// A decoder for previews is opened before anything is drawn, in a terminal or not.
+func TestGeneratePreview(t *testing.T) {
+	torchtest.Need(t)
+	for path, want := range map[string]string{
+		"nowhere": "nowhere: is not there; focusnfix pull madebyollin/taesd",
+		tinyModel: "config.json",
+	} {
+		code, _, stderr := runCommand("generate", "x", "-m", tinyModel, "--preview", path, "-o", filepath.Join(t.TempDir(), "x.png"))
+		if code != exitFailed || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit code %d, %s, want %s", path, code, stderr, want)
+		}
+	}
+	row := beside([]*image.RGBA{image.NewRGBA(image.Rect(0, 0, 3, 2)), image.NewRGBA(image.Rect(0, 0, 3, 2))})
+	if size := row.Bounds().Size(); size != image.Pt(6, 2) {
+		t.Errorf("two images of 3x2 beside each other are %v", size)
 	}
 }
 

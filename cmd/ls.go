@@ -16,46 +16,57 @@ import (
 
 func newLs() *cobra.Command {
 	var runs runsFlag
+	var away farFlags
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "ls",
+		Use:   "ls [HOST:]",
 		Short: "List runs and their status",
-		Args:  takes(),
-		RunE: func(c *cobra.Command, _ []string) error {
+		Long: "List the runs in a folder, the newest first. HOST: lists those on another machine, over ssh, where the program's " +
+			"PATH has focusnfix; HOST:DIR lists those in a folder there.",
+		Example: `  focusnfix ls
+  focusnfix ls gpu:
+  focusnfix ls me@gpu:project/runs --json`,
+		Args: takes("[HOST:]"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return away.list(c, args[0], asJSON)
+			}
 			list, err := run.List(runs.dir())
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return writeRunsJSON(c.OutOrStdout(), list)
+				return printJSON(c.OutOrStdout(), listRuns(list))
 			}
 			if len(list) == 0 {
 				fmt.Fprintf(c.OutOrStdout(), "no runs in %s\n", core.Clean(runs.dir()))
 				return nil
 			}
-			printRuns(c.OutOrStdout(), list, time.Now())
+			printRuns(c.OutOrStdout(), listRuns(list), time.Now())
 			return nil
 		},
 	}
 	runs.add(c)
+	away.add(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "print a JSON list")
 	return c
 }
 
 // printRuns writes a line for each run, or why it cannot be read. In a terminal no line is wider than that:
 // the model's name gives way, then the run's.
-func printRuns(w io.Writer, list []run.Run, now time.Time) {
+func printRuns(w io.Writer, list []listedRun, now time.Time) {
 	rows := [][]string{{"RUN", "STATE", "STEP", "REWARD", "AGE", "MODEL"}}
 	for _, r := range list {
-		if r.Err != nil {
-			rows = append(rows, []string{r.Name(), "unreadable", "", "", "", core.Clean(r.Err.Error())})
+		if r.Error != "" {
+			rows = append(rows, []string{r.Name, "unreadable", "", "", "", r.Error})
 			continue
 		}
 		reward := ""
-		if r.Last.Train != nil {
-			reward = core.StepMetric("reward").Number(r.Last.Train.Reward)
+		if r.Reward != nil {
+			reward = core.StepMetric("reward").Number(*r.Reward)
 		}
-		rows = append(rows, []string{r.Name(), stateOf(r), fmt.Sprintf("%d/%d", stepOf(r), r.Info.Steps), reward, r.Info.Age(now), r.Info.Model})
+		age := run.Info{Created: r.Created}.Age(now)
+		rows = append(rows, []string{r.Name, r.State, fmt.Sprintf("%d/%d", r.Step, r.Steps), reward, age, r.Model})
 	}
 	printColumns(w, rows, 5, 0)
 }
@@ -114,7 +125,8 @@ type listedRun struct {
 	Error   string    `json:"error,omitempty"`
 }
 
-func writeRunsJSON(w io.Writer, list []run.Run) error {
+// listRuns is what is listed of runs.
+func listRuns(list []run.Run) []listedRun {
 	listed := []listedRun{}
 	for _, r := range list {
 		l := listedRun{Name: r.Name(), Folder: core.Clean(r.Dir)}
@@ -129,5 +141,5 @@ func writeRunsJSON(w io.Writer, list []run.Run) error {
 		}
 		listed = append(listed, l)
 	}
-	return printJSON(w, listed)
+	return listed
 }

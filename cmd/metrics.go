@@ -1,21 +1,17 @@
 package cmd
 
 import (
-	"context"
 	"encoding/csv"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math"
-	"slices"
-	"sort"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"focusnfix/core"
+	"focusnfix/core/report"
 	"focusnfix/core/run"
 )
 
@@ -38,10 +34,11 @@ func newMetrics() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			m, err := readMeasured(c.Context(), f)
+			read, err := report.Read(c.Context(), f)
 			if err != nil {
 				return err
 			}
+			m := measured{read}
 			switch w := c.OutOrStdout(); {
 			case asJSON:
 				return m.writeJSON(w)
@@ -59,100 +56,26 @@ func newMetrics() *cobra.Command {
 	return c
 }
 
-// measuredRow is what one step or evaluation measured.
-type measuredRow struct {
-	kind   string // step or evaluation
-	step   int
-	time   time.Time
-	values map[string]float64 // by name, as core has them: reward/violence; those known
-}
+// measured is a run's numbers, to be printed.
+type measured struct{ *report.Measured }
 
-// measured is all that a run measured. Steps that a resume or a rollback made again are there once.
-type measured struct {
-	rows  []measuredRow
-	names []string               // columns, in the order of core's metrics
-	of    map[string]core.Metric // by name
-}
-
-// readMeasured reads a run's log to its present end.
-func readMeasured(ctx context.Context, f run.Folder) (m *measured, err error) {
-	follower, err := f.Follow()
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, follower.Close()) }()
-	m = &measured{of: map[string]core.Metric{}}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for {
-		waited := time.AfterFunc(time.Second, cancel) // a log without a line
-		b, err := follower.Next(ctx)
-		waited.Stop()
-		if err != nil && len(m.rows) == 0 && ctx.Err() == nil {
-			return nil, err
-		}
-		for i := range b.Events {
-			m.add(&b.Events[i])
-		}
-		if err != nil || b.Behind == 0 {
-			return m, nil
-		}
-	}
-}
-
-func (m *measured) add(e *core.Event) {
-	row := measuredRow{kind: e.Kind, step: e.Step, time: e.Time, values: map[string]float64{}}
-	set := func(metric core.Metric, name string, v float64) {
-		if math.IsNaN(v) {
-			return
-		}
-		if _, known := m.of[name]; !known {
-			m.of[name] = metric
-			m.names = append(m.names, name)
-		}
-		row.values[name] = v
-	}
-	switch {
-	case e.Train != nil:
-		after := sort.Search(len(m.rows), func(i int) bool { return m.rows[i].step >= e.Step })
-		m.rows = m.rows[:after] // training has gone back and makes these again
-		e.Train.Numbers(set)
-	case e.Evaluation != nil:
-		core.AspectNumbers(e.Evaluation.Aspects, set)
-		set(core.StepMetric("outside_psnr"), "outside_psnr", e.Evaluation.OutsidePSNR)
-	default:
-		return
-	}
-	m.rows = append(m.rows, row)
-}
-
-// last is the newest value of a metric from steps or evaluations, or NaN.
-func (m *measured) last(kind, name string) float64 {
-	for _, r := range slices.Backward(m.rows) {
-		if v, known := r.values[name]; known && r.kind == kind {
-			return v
-		}
-	}
-	return math.NaN()
-}
-
-func (m *measured) print(w io.Writer) {
+func (m measured) print(w io.Writer) {
 	rows := [][]string{{"METRIC", "LAST STEP", "LAST EVALUATION"}}
-	for _, name := range m.names {
-		metric := m.of[name]
-		rows = append(rows, []string{name, metric.Text(m.last("step", name)), metric.Text(m.last("evaluation", name))})
+	for _, name := range m.Names {
+		metric := m.Of[name]
+		rows = append(rows, []string{name, metric.Text(m.Newest(report.Step, name)), metric.Text(m.Newest(report.Evaluation, name))})
 	}
 	printColumns(w, rows, 0)
 }
 
-func (m *measured) writeCSV(w io.Writer) error {
+func (m measured) writeCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
-	rows := [][]string{append([]string{"kind", "step", "time"}, m.names...)}
-	for _, r := range m.rows {
-		row := []string{r.kind, strconv.Itoa(r.step), r.time.UTC().Format(time.RFC3339Nano)}
-		for _, name := range m.names {
+	rows := [][]string{append([]string{"kind", "step", "time"}, m.Names...)}
+	for _, r := range m.Rows {
+		row := []string{r.Kind, strconv.Itoa(r.Step), r.Time.UTC().Format(time.RFC3339Nano)}
+		for _, name := range m.Names {
 			text := ""
-			if v, known := r.values[name]; known {
+			if v := m.Value(r, name); !math.IsNaN(v) {
 				text = strconv.FormatFloat(v, 'g', 7, 64)
 			}
 			row = append(row, text)
@@ -170,10 +93,16 @@ type metricsRow struct {
 	Metrics map[string]float64 `json:"metrics"` // by name: loss, reward/ASPECT; those that are known
 }
 
-func (m *measured) writeJSON(w io.Writer) error {
+func (m measured) writeJSON(w io.Writer) error {
 	rows := []metricsRow{}
-	for _, r := range m.rows {
-		rows = append(rows, metricsRow{r.kind, r.step, r.time, r.values})
+	for _, r := range m.Rows {
+		known := map[string]float64{}
+		for _, name := range m.Names {
+			if v := m.Value(r, name); !math.IsNaN(v) {
+				known[name] = v
+			}
+		}
+		rows = append(rows, metricsRow{r.Kind, r.Step, r.Time, known})
 	}
 	return printJSON(w, rows)
 }

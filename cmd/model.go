@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"focusnfix/core"
+	"focusnfix/model/backbone"
+	"focusnfix/model/families"
 	"focusnfix/model/scenes"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
@@ -22,6 +24,7 @@ type modelFlags struct {
 	zeroSNR                                                          *bool // nil is what the model says
 	loras                                                            []string
 	convertPickles                                                   bool
+	lost                                                             map[string]bool // prompts that were warned of
 }
 
 // What flags of several commands do.
@@ -54,8 +57,9 @@ func (m *modelFlags) add(c *cobra.Command) {
 	completeFlag(c, "prediction", fixedWords("epsilon", "v_prediction", "sample"))
 }
 
-// open loads the model and attaches its LoRA files. Warnings go to w.
-func (m *modelFlags) open(w io.Writer) (*sd.Pipeline, error) {
+// open loads the model, whatever its family, encodes prompts that are going to be asked for, and attaches its LoRA
+// files. Warnings go to w.
+func (m *modelFlags) open(w io.Writer, prompts ...string) (backbone.Model, error) {
 	options, err := m.options()
 	if err != nil {
 		return nil, err
@@ -71,8 +75,12 @@ func (m *modelFlags) open(w io.Writer) (*sd.Pipeline, error) {
 	if options.VAE, err = m.unpickled(w, options.VAE); err != nil {
 		return nil, err
 	}
-	p, err := sd.Load(path, options)
+	p, err := families.Open(path, options)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.Prepare(prompts, m.warnOfLost(w)); err != nil {
+		p.Close()
 		return nil, err
 	}
 	for _, l := range m.loras {
@@ -89,12 +97,25 @@ func (m *modelFlags) open(w io.Writer) (*sd.Pipeline, error) {
 	return p, nil
 }
 
+// warnOfLost warns once of each prompt that the model does not see whole.
+func (m *modelFlags) warnOfLost(w io.Writer) func(prompt, words string) {
+	if m.lost == nil {
+		m.lost = map[string]bool{}
+	}
+	return func(prompt, words string) {
+		if !m.lost[prompt] {
+			fmt.Fprintf(w, "warning: the prompt is too long for the model; it does not see: %s\n", words)
+		}
+		m.lost[prompt] = true
+	}
+}
+
 func warnTo(w io.Writer) func(string) {
 	return func(line string) { fmt.Fprintf(w, "warning: %s\n", core.Clean(line)) }
 }
 
-func (m *modelFlags) options() (sd.LoadOptions, error) {
-	o := sd.LoadOptions{
+func (m *modelFlags) options() (backbone.LoadOptions, error) {
+	o := backbone.LoadOptions{
 		Device: torch.Device(m.device), Variant: m.variant, Scheduler: m.scheduler, Config: m.config, VAE: m.vae, Prediction: m.prediction, ZeroSNR: m.zeroSNR,
 	}
 	if m.scheduler != "" && !slices.Contains(sd.SchedulerNames(), m.scheduler) {
@@ -151,27 +172,4 @@ func splitLoRA(s string) (file string, scale float64) {
 		}
 	}
 	return s, 1
-}
-
-// samplerName is what AUTOMATIC1111's web UI calls a scheduler.
-func samplerName(c sd.SchedulerConfig) string {
-	name := map[string]string{
-		sd.DDIM: "DDIM", sd.DDPM: "DDPM", sd.PNDM: "PLMS", sd.LCM: "LCM", sd.TCD: "TCD", sd.Euler: "Euler", sd.EulerAncestral: "Euler a",
-		sd.Heun: "Heun", sd.UniPC: "UniPC", sd.DEIS: "DEIS", sd.EDMEuler: "Euler EDM", sd.EDMDPMSolver: "DPM++ 2M EDM",
-	}[c.Class]
-	if c.Class == sd.DPMSolver {
-		name = fmt.Sprintf("DPM++ %dM", c.SolverOrder)
-		if strings.HasPrefix(c.AlgorithmType, "sde-") {
-			name += " SDE"
-		}
-	}
-	switch {
-	case c.UseKarrasSigmas:
-		name += " Karras"
-	case c.UseExponentialSigmas:
-		name += " Exponential"
-	case c.UseBetaSigmas:
-		name += " Beta"
-	}
-	return name
 }

@@ -316,7 +316,7 @@ func printPlan(out io.Writer, p planned, c core.Config) error {
 
 // refuseUnfit is the reason why a run cannot fit into the GPU that it will use; nil where it does, or where that
 // cannot be told.
-func refuseUnfit(ctx context.Context, c core.Config, total int64) error {
+func refuseUnfit(ctx context.Context, preset string, c core.Config, total int64) error {
 	if total == 0 || c.Model.Device == "cpu" || c.Model.Path == scenes.BuiltinName {
 		return nil
 	}
@@ -326,7 +326,7 @@ func refuseUnfit(ctx context.Context, c core.Config, total int64) error {
 	}
 	return hintedError{
 		fmt.Errorf("a step takes %.1f GiB of GPU memory, and the GPU has %.1f", float64(needed(n))/gib, float64(total)/gib),
-		fmt.Sprintf("focusnfix plan --no-probe --fit %.0fGiB with the same settings chooses others", float64(total)/gib),
+		fmt.Sprintf("focusnfix plan %s --no-probe --fit %.0fGiB, with the same settings, chooses others that fit", preset, math.Floor(float64(total)/gib)),
 	}
 }
 

@@ -1,112 +1,93 @@
 package cmd
 
 import (
+	"bytes"
+	"cmp"
+	"context"
 	"fmt"
-	"io"
-	"math"
-	"strings"
-	"sync"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
 
 	"focusnfix/core"
+	"focusnfix/core/report"
 	"focusnfix/core/run"
-	"focusnfix/core/words"
 )
 
-// report tells a training's events to a person, and to a program if events is set. It is for any number of
-// goroutines.
-type report struct {
-	mutex  sync.Mutex
-	out    io.Writer
-	events io.Writer
-	bar    *progress
-	steps  int
-	open   bool // the bar's line has no end yet
-}
+// reportMiB is how much room images take in a page unless told otherwise.
+const reportMiB = 20
 
-func newReport(out io.Writer, steps int) *report {
-	return &report{out: out, bar: newProgress(out, "train"), steps: steps}
-}
-
-func (r *report) event(e core.Event) {
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	if r.events != nil {
-		_, _ = r.events.Write(append(e.AppendJSON(nil), '\n'))
+// newReport is the page about runs.
+func newReport() *cobra.Command {
+	var runs runsFlag
+	out := "report.html"
+	megabytes := reportMiB
+	c := &cobra.Command{
+		Use:   "report [RUN...]",
+		Short: "Write a page about runs, to send to others",
+		Long: "Write one HTML file about runs, the newest without an argument: images with sliders between base and tuned, curves, " +
+			"final numbers with intervals, alarms and configuration; of several runs, differences from the first. It is complete " +
+			"in itself and asks nothing of the network. " + runHelp,
+		Example: `  focusnfix report 3aym
+  focusnfix report 3aym k7f2 -o compared.html`,
+		ValidArgsFunction: completeRuns(&runs, 0),
+		RunE: func(c *cobra.Command, args []string) error {
+			if megabytes < 1 || megabytes > 1000 {
+				return usageError{fmt.Errorf("--max-size %d: want 1 to 1000", megabytes)}
+			}
+			if len(args) == 0 {
+				args = []string{""}
+			}
+			o := report.Options{Version: version, Now: time.Now(), MaxSize: int64(megabytes) << 20}
+			for _, name := range args {
+				f, err := run.Find(runs.dir(), name)
+				if err != nil {
+					return err
+				}
+				o.Runs = append(o.Runs, f)
+			}
+			if out == "-" {
+				return report.Page(c.Context(), c.OutOrStdout(), o)
+			}
+			size, err := writeReport(c.Context(), out, o)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s, %.1f MB\n", core.Clean(out), float64(size)/1e6)
+			return nil
+		},
 	}
-	switch {
-	case e.Train != nil:
-		r.bar.showAs(e.Step, r.steps, stepText(e, r.steps))
-		r.open = r.bar.terminal && e.Step < r.steps
-	case e.Evaluation != nil:
-		r.line(evaluationText(e))
-	case e.Alarm != nil:
-		r.line("warning: " + alarmText(*e.Alarm))
-	case e.Control != nil && e.Control.Key == "stop":
-		r.line("ending after this step, with a checkpoint; Ctrl-C ends at once")
-	case e.State == run.Paused:
-		r.line(strings.TrimSuffix("paused: "+e.Message, ": "))
-	case e.State == run.Running && e.Message != "" && r.bar.terminal:
-		fmt.Fprintf(r.out, "\r%s\x1b[K", core.Clean(e.Message))
-		r.open = true
+	runs.add(c)
+	c.Flags().StringVarP(&out, "out", "o", out, "write to `FILE`; - is standard output")
+	c.Flags().IntVar(&megabytes, "max-size", megabytes, "make images smaller until they take `MIB` at most")
+	return c
+}
+
+// writeReport writes a page to a file, which is whole or as it was before.
+func writeReport(ctx context.Context, path string, o report.Options) (size int, err error) {
+	var page bytes.Buffer
+	if err := report.Page(ctx, &page, o); err != nil {
+		return 0, err
 	}
-}
-
-// warn says one line.
-func (r *report) warn(text string) {
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	r.line("warning: " + text)
-}
-
-// line is a line of its own, above the bar.
-func (r *report) line(text string) {
-	if r.open {
-		fmt.Fprint(r.out, "\r\x1b[K")
-		r.open = false
+	size = page.Len()
+	temp := path + ".new"
+	if err := os.WriteFile(temp, page.Bytes(), 0o644); err != nil {
+		return 0, err
 	}
-	fmt.Fprintln(r.out, core.Clean(text))
-}
-
-// end leaves the bar's line.
-func (r *report) end() {
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	if r.open {
-		fmt.Fprintln(r.out)
-		r.open = false
+	if err := os.Rename(temp, path); err != nil {
+		return 0, cmp.Or(os.Remove(temp), err)
 	}
+	return size, nil
 }
 
-func stepText(e core.Event, steps int) string {
-	t := e.Train
-	if t.Skipped {
-		return fmt.Sprintf("%d/%d  skipped: not a number", e.Step, steps)
+// reportHere writes a page from the screen into the working folder, and returns its path.
+func reportHere(fetch func(run.Folder, string, int) (string, error)) func(context.Context, []run.Folder) (string, error) {
+	return func(ctx context.Context, runs []run.Folder) (string, error) {
+		path := "report-" + shortID(runs[0].Name()) + ".html"
+		_, err := writeReport(ctx, path, report.Options{
+			Runs: runs, Version: version, Now: time.Now(), MaxSize: reportMiB << 20, Fetch: fetch,
+		})
+		return path, err
 	}
-	reward, outside, seconds := core.StepMetric("reward"), core.StepMetric("outside_psnr"), core.StepMetric("step_seconds")
-	return fmt.Sprintf("%d/%d  reward %s  outside %s  %s per step", e.Step, steps,
-		reward.Text(t.Reward), outside.Text(t.OutsidePSNR), seconds.Text(t.StepSeconds))
-}
-
-func evaluationText(e core.Event) string {
-	var b strings.Builder
-	score := core.AspectMetric("held_out")
-	fmt.Fprintf(&b, "step %d, %d held-out images:", e.Step, e.Evaluation.Pictures)
-	for _, a := range e.Evaluation.Aspects {
-		base, now := a.BaseHeldOut, a.HeldOut
-		if math.IsNaN(now) {
-			base, now = a.Base, a.Reward
-		}
-		fmt.Fprintf(&b, " %s %s -> %s", words.Aspect(a.Aspect), score.Number(base), score.Number(now))
-		if !math.IsNaN(a.Fixed) {
-			fmt.Fprintf(&b, " (%s fixed)", core.AspectMetric("fixed").Text(a.Fixed))
-		}
-		b.WriteByte(',')
-	}
-	b.WriteString(" outside " + core.StepMetric("outside_psnr").Text(e.Evaluation.OutsidePSNR))
-	return b.String()
-}
-
-func alarmText(a core.Alarm) string {
-	what := strings.TrimSpace(a.Name + " " + a.Subject)
-	return fmt.Sprintf("%s: %.4g, limit %.4g (%s)", what, a.Value, a.Limit, a.Action)
 }

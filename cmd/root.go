@@ -66,11 +66,11 @@ func newRoot() *cobra.Command {
 		}
 		root.AddCommand(commands...)
 	}
-	add(groupTrain, newStart(), newTrain(), newPlan(), newAttach(), newLs(), newStop(), newEval(), newMetrics(), newCompare(), newPresets())
-	add(groupImages, newGenerate(), newView())
+	add(groupTrain, newStart(), newTrain(), newPlan(), newAttach(), newLs(), newStop(), newEval(), newMetrics(), newCompare(), newReport(), newPresets())
+	add(groupImages, newGenerate(), newFix(), newView())
 	add(groupModels, newPull(), newCheck(), newConvert(), newExport())
 	add(groupMachine, newDoctor())
-	add("", newEngine(), newScenes(), newPretrain(), newMan())
+	add("", newRelay(), newEngine(), newScenes(), newPretrain(), newMan())
 	addScreen(root)
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
@@ -105,6 +105,9 @@ func execute(ctx context.Context, root *cobra.Command, args []string, stdout, st
 		return exitUsage
 	default:
 		printError(stderr, err, "")
+		if own := (exitError{}); errors.As(err, &own) {
+			return own.code
+		}
 		return exitFailed
 	}
 }

@@ -152,7 +152,7 @@ func TestStop(t *testing.T) {
 
 func TestPresetsCommand(t *testing.T) {
 	code, out, _ := inRuns(t, "", "presets")
-	if code != exitDone || strings.Count(out, "\n") != 20 || !strings.Contains(out, "sdxl-violence ") {
+	if code != exitDone || strings.Count(out, "\n") != 31 || !strings.Contains(out, "sdxl-violence ") {
 		t.Errorf("%d\n%s", code, out)
 	}
 	if code, out, _ := inRuns(t, "", "presets artifacts"); code != exitDone || !strings.Contains(out, "aspect   = \"artifacts\"\n") {

@@ -17,19 +17,3 @@ func TestSchedulerNames(t *testing.T) {
 		t.Errorf("sample.scheduler takes %v, want %v", got, want)
 	}
 }
-
-// Every scheduler has a name in the PNG's text, and those to train with are named in sample.scheduler's help.
-func TestSamplerNames(t *testing.T) {
-	for _, name := range sd.SchedulerNames() {
-		cfg, err := sd.ParseSchedulerConfig("s.json", []byte("{}"), name)
-		if err != nil || samplerName(cfg) == "" {
-			t.Errorf("%s: %q, %v", name, samplerName(cfg), err)
-		}
-	}
-	single := sd.SingleStepSchedulers()
-	for _, name := range []string{"ddim", "ddpm", "euler", "euler_a", "lcm", "tcd", "dpm++_1", "dpm++_sde"} {
-		if want := name != "dpm++_sde"; slices.Contains(single, name) != want {
-			t.Errorf("%s among single-step samplers: %v, want %v", name, !want, want)
-		}
-	}
-}

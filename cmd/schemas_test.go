@@ -48,6 +48,7 @@ compares, and ` + "`make golden`" + ` rewrites it.
 
 - A number that is absent or null was not measured. An empty text or list and a false may be left out.
 - Readers ignore keys and kinds of events that they do not know; keys are added, not renamed.
+- What ` + "`attach HOST:RUN`" + ` and its relay say to each other is in [far.md](far.md).
 - Shares are in [0,1], also where the screen shows percent. Times are UTC, RFC 3339.
 `
 

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"focusnfix/core/run"
+	"focusnfix/model/backbone"
+	"focusnfix/model/weights"
 	"focusnfix/tui"
 	"focusnfix/tui/picture"
 )
@@ -61,36 +63,52 @@ func addScreen(root *cobra.Command) {
 
 func newAttach() *cobra.Command {
 	s := new(screenFlags)
+	var away farFlags
 	c := &cobra.Command{
-		Use:   "attach [RUN]",
-		Short: "Watch a run: curves, images and numbers",
+		Use:   "attach [[HOST:]RUN]",
+		Short: "Watch a run, here or over ssh: curves, images and numbers",
 		Long: "Open the dashboard of a run, or of the newest one. " + runHelp + " A folder may be copied from another machine. " +
-			"Leaving the screen does not stop the run.",
+			"Leaving the screen does not stop the run.\n\n" +
+			"HOST:RUN is a run on another machine, HOST: the newest there. The screen runs here; ssh connects to HOST, where the " +
+			"PATH must have focusnfix, and starts its relay. What was seen stays in a cache and opens without a link, too.",
 		Example: `  focusnfix attach
   focusnfix attach 3aym
-  focusnfix attach 3aym --plain | tee run.log`,
+  focusnfix attach 3aym --plain | tee run.log
+  focusnfix attach me@gpu:3aym
+  focusnfix attach gpu:project/runs/2026-11-27-violence-3aym --read-only`,
 		Args: takes("[RUN]"), ValidArgsFunction: completeRuns(&s.runs, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			name := ""
 			if len(args) > 0 {
 				name = args[0]
 			}
+			if remote, err := away.attach(c, s, name); remote || err != nil {
+				return err
+			}
 			f, err := run.Find(s.runs.dir(), name)
 			if err != nil {
 				return err
 			}
 			if s.isPlain(c) {
-				err := tui.Plain(c.Context(), c.OutOrStdout(), f)
-				if errors.Is(err, context.Canceled) {
-					return nil // by ctrl+c
-				}
-				return err
+				return plain(c, f)
 			}
 			return s.show(c, f.Dir)
 		},
 	}
 	s.add(c)
+	away.add(c)
+	c.Flags().BoolVar(&away.readOnly, "read-only", false, "send no commands to a run on another machine")
+	c.Flags().BoolVar(&away.ask, "ask", false, "connect before the screen opens, so that ssh can ask for a password")
 	return c
+}
+
+// plain writes a run's events as lines until it ends, or until ctrl+c.
+func plain(c *cobra.Command, f run.Folder) error {
+	err := tui.Plain(c.Context(), c.OutOrStdout(), f)
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
 
 // isPlain reports whether to print lines: on request, or where there is no terminal.
@@ -100,17 +118,23 @@ func (s *screenFlags) isPlain(c *cobra.Command) bool {
 
 func (s *screenFlags) show(c *cobra.Command, open string) error {
 	runs := s.runs.dir()
-	err := tui.Run(c.Context(), tui.Options{
-		Runs: runs, Open: open, Images: s.images, CellSize: s.cellSize, Version: version,
-		Start: func(ctx context.Context, preset string, set []string) (run.Folder, error) {
-			return startRun(ctx, runs, preset, set)
-		},
-		Resume: s.trust.before(resumeRun), Wake: s.trust.before(wakeRun),
-	})
+	o := s.options(runs, open)
+	o.Start = func(ctx context.Context, preset string, set []string) (run.Folder, error) {
+		return startRun(ctx, runs, preset, set)
+	}
+	o.Resume, o.Wake, o.Report = s.trust.before(resumeRun), s.trust.before(wakeRun), reportHere(nil)
+	o.SaveLoRA = func(_ context.Context, from, to, format string) error {
+		return backbone.ConvertLoRA(from, to, weights.Dialect(format), "")
+	}
+	err := tui.Run(c.Context(), o)
 	if err == nil {
 		tellRunning(c.OutOrStdout(), runs)
 	}
 	return err
+}
+
+func (s *screenFlags) options(runs, open string) tui.Options {
+	return tui.Options{Runs: runs, Open: open, Images: s.images, CellSize: s.cellSize, Version: version}
 }
 
 // tellRunning says which runs continue after the screen has closed, and how to come back.

@@ -33,7 +33,7 @@ func newStart() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := refuseUnfit(c.Context(), w.config, gpuMemory(c.Context())); err != nil {
+			if err := refuseUnfit(c.Context(), t.chosen(args), w.config, gpuMemory(c.Context())); err != nil {
 				return err
 			}
 			f, err := t.folder(c, w)
@@ -69,6 +69,9 @@ func newEngine() *cobra.Command {
 			if err := trustFlag(false).opensRun(nil, o.Folder); err != nil {
 				return err
 			}
+			tell := newNotifier(o.Folder, o.Warn)
+			defer tell.end()
+			o.OnEvent = tell.event
 			return engine.Run(c.Context(), o)
 		},
 	}

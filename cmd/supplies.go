@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"focusnfix/core"
+	"focusnfix/model/sd"
 	"focusnfix/model/weights"
 )
 
@@ -17,7 +18,13 @@ import (
 var supplies = []weights.Supply{
 	{Name: "stable-diffusion-v1-5", Repo: "stable-diffusion-v1-5/stable-diffusion-v1-5"},
 	{Name: "stable-diffusion-xl-base-1.0", Repo: "stabilityai/stable-diffusion-xl-base-1.0"},
+	{Name: "stable-diffusion-3.5-medium", Repo: "stabilityai/stable-diffusion-3.5-medium"},
+	{Name: "Z-Image-Turbo", Repo: "Tongyi-MAI/Z-Image-Turbo"},
 	{Name: "sdxl-turbo", Repo: "stabilityai/sdxl-turbo"},
+	{Name: "taesd", Repo: "madebyollin/taesd"},
+	{Name: "taesdxl", Repo: "madebyollin/taesdxl"},
+	{Name: "taesd3", Repo: "madebyollin/taesd3"},
+	{Name: "taef1", Repo: "madebyollin/taef1"},
 	{Name: "clip-vit-large-patch14", Repo: "openai/clip-vit-large-patch14"},
 	{Name: "PickScore_v1", Repo: "yuvalkirstain/PickScore_v1"},
 	{Name: "nsfw_image_detection", Repo: "Falconsai/nsfw_image_detection"},
@@ -28,6 +35,7 @@ var supplies = []weights.Supply{
 		File: "sac+logos+ava1-l14-linearMSE.pth", GitHub: true,
 	},
 	{Name: "imagereward.safetensors", Repo: "THUDM/ImageReward", File: "ImageReward.pt"},
+	{Name: "bert-base-uncased", Repo: "google-bert/bert-base-uncased"},
 	{Name: "stable-diffusion-safety-checker", Repo: "CompVis/stable-diffusion-safety-checker"},
 	{Name: "nsfw_image_detector", Repo: "Freepik/nsfw_image_detector"},
 }
@@ -42,6 +50,9 @@ func namedBy(c core.Config) []string {
 		}
 	}
 	add(c.Model.Path)
+	if c.Sample.Preview != sd.OwnDecoder {
+		add(c.Sample.Preview)
+	}
 	for _, r := range c.Reward {
 		for _, spec := range []string{r.Model, r.HeldOut} {
 			kind, rest, ok := strings.Cut(spec, ":")

@@ -293,13 +293,19 @@ func changedConfig(f run.Folder, sets []string) (core.Config, error) {
 
 // trainHere is the engine of a run in this process.
 func trainHere(c *cobra.Command, f run.Folder, steps int, o engine.Options, asJSON bool) error {
-	report := newReport(c.ErrOrStderr(), steps)
+	report := newTrainReport(c.ErrOrStderr(), steps)
 	if asJSON {
 		report.events = c.OutOrStdout()
 	}
 	fmt.Fprintln(c.ErrOrStderr(), core.Clean(f.Dir))
-	o.Folder, o.Version, o.OnEvent, o.Warn = f, version, report.event, report.warn
+	tell := newNotifier(f, report.warn)
+	o.Folder, o.Version, o.Warn = f, version, report.warn
+	o.OnEvent = func(e core.Event) {
+		report.event(e)
+		tell.event(e)
+	}
 	err := engine.Run(c.Context(), o)
+	tell.end()
 	report.end()
 	if err != nil {
 		return err

@@ -251,7 +251,7 @@ func TestStartFails(t *testing.T) {
 // What is told of a training: a line for each tenth of the steps, evaluations, alarms and pauses.
 func TestReport(t *testing.T) {
 	var out, events strings.Builder
-	r := newReport(&out, 2)
+	r := newTrainReport(&out, 2)
 	r.events = &events
 	for _, e := range []core.Event{
 		{Kind: "state", State: run.Running, Message: "reference 1 of 48"},

@@ -37,6 +37,7 @@ func TestAStrangersRunIsAskedAbout(t *testing.T) {
 	for key, change := range map[string]func(*core.Config){
 		"train.prompts = " + secret:    func(c *core.Config) { c.Train.Prompts = secret },
 		"model.path = " + dir:          func(c *core.Config) { c.Model.Path = dir },
+		"sample.preview = " + dir:      func(c *core.Config) { c.Sample.Preview = dir },
 		"model.config = " + dir:        func(c *core.Config) { c.Model.Config = dir },
 		".model = " + script + " (":    func(c *core.Config) { c.Reward[0].Model = "torchscript:" + script },
 		".held_out = " + script:        func(c *core.Config) { c.Reward[0].HeldOut = "torchscript:" + script },

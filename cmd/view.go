@@ -44,14 +44,21 @@ func newView() *cobra.Command {
 func view(ctx context.Context, w io.Writer, probe *picture.Probe, v picture.Printer, files []string) error {
 	v.Enlarge = v.Cols > 0
 	if w == os.Stdout && picture.IsTerminal(os.Stdout) {
-		probe.AskTTY(ctx)
-		v.Inline = true
-		cols, rows := probe.Size()
-		if v.Cols <= 0 || v.Cols > cols {
-			v.Cols = cols
-		}
-		v.Rows = max(rows-2, 1) // the name above and the prompt below
+		v = terminalPrinter(ctx, probe, v)
 	}
 	v.Terminal = probe.Terminal()
 	return v.Files(w, files)
+}
+
+// terminalPrinter is v for the terminal that standard output is.
+func terminalPrinter(ctx context.Context, probe *picture.Probe, v picture.Printer) picture.Printer {
+	probe.AskTTY(ctx)
+	v.Inline = true
+	cols, rows := probe.Size()
+	if v.Cols <= 0 || v.Cols > cols {
+		v.Cols = cols
+	}
+	v.Rows = max(rows-2, 1) // the name above and the prompt below
+	v.Terminal = probe.Terminal()
+	return v
 }

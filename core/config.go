@@ -10,6 +10,8 @@ type Config struct {
 		ZeroSNR    string `toml:"zero_snr"`
 		DType      string `toml:"dtype"`
 		Device     string `toml:"device"`
+
+		KeepTextEncoder bool `toml:"keep_text_encoder"`
 	} `toml:"model"`
 
 	Sample Sampling `toml:"sample"`

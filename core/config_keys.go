@@ -28,10 +28,11 @@ var rules = []rule{
 	{name: "model.config", doc: "Diffusers folder of the same kind of model, from which a single file takes its\nconfiguration and tokenizer."},
 	{name: "model.prediction", doc: "What the UNet predicts. Auto is what the model says; a single file that says nothing predicts\nepsilon, and v-prediction models draw noise then.", options: []string{"auto", "epsilon", "v_prediction", "sample"}},
 	{name: "model.zero_snr", doc: "Whether the noise ends at zero signal: rescaled betas and trailing timesteps. Auto is what the\nmodel says.", options: []string{"auto", "on", "off"}},
-	{name: "model.dtype", doc: "Data type of the frozen weights; LoRA is always trained in float32. Auto is float16 on a GPU,\nfloat32 on the CPU.", options: []string{"auto", "float32", "bfloat16", "float16"}},
+	{name: "model.dtype", doc: "Data type of the frozen weights; LoRA is always trained in float32. Auto is float16 on a GPU, of\ntransformers bfloat16, and float32 on the CPU.", options: []string{"auto", "float32", "bfloat16", "float16"}},
 	{name: "model.device", doc: `"auto" (the first GPU, or the CPU), "cpu", "cuda" or "cuda:1".`},
+	{name: "model.keep_text_encoder", doc: "Whether T5 or Qwen3 stay in memory after the prompts are encoded: new prompts are then encoded\nat once. The CLIPs of Stable Diffusion 1.x, 2.x and SDXL always stay."},
 
-	{name: "sample.scheduler", doc: "Order and size of the denoising steps. Training needs a single-step sampler: ddim, ddpm,\neuler, euler_a, lcm, tcd, dpm++_1, or their other spacings. Turbo and Lightning models want\neuler_trailing.", options: []string{
+	{name: "sample.scheduler", doc: "Order and size of the denoising steps. Training needs a single-step sampler: ddim, ddpm,\neuler, euler_a, lcm, tcd, dpm++_1, or their other spacings. Turbo and Lightning models want\neuler_trailing; Stable Diffusion 3.x and Z-Image have euler only.", options: []string{
 		"ddim", "ddim_trailing", "ddpm", "pndm", "euler", "euler_karras", "euler_exponential", "euler_beta", "euler_trailing",
 		"euler_a", "euler_a_trailing", "heun", "heun_karras", "lcm", "tcd", "dpm++", "dpm++_karras", "dpm++_exponential",
 		"dpm++_beta", "dpm++_1", "dpm++_3", "dpm++_3_karras", "dpm++_sde", "dpm++_sde_karras", "unipc", "unipc_karras", "deis",
@@ -41,15 +42,16 @@ var rules = []rule{
 	{name: "sample.guidance_rescale", doc: "Share by which guided outputs get the contrast of unguided ones back; models with zero_snr\nlike 0.7.", min: 0, max: 1},
 	{name: "sample.eta", doc: "DDIM's noise: 0 is deterministic, 1 as noisy as DDPM.", min: 0, max: 1},
 	{name: "sample.size", doc: "Width and height in pixels, \"512x768\"; multiples of 8. Empty is what the model was\ntrained on."},
+	{name: "sample.preview", doc: "Shows images of prompt tests while they are drawn: a TAESD, which is a folder or file such as\n\"taesd\" or \"taesdxl\", or \"vae\" for the model's own decoder, which is exact and slow. Empty\nshows none."},
 
 	{name: "lora.rank", doc: "Rank of the LoRA matrices: higher can change more, and overfits sooner.", min: 1, max: 1024},
 	{name: "lora.alpha", doc: "LoRA is scaled by alpha / rank.", min: 1e-3, max: 1024},
-	{name: "lora.targets", doc: "Layers of the UNet that are updated. Convolutions repair more and preserve less.", options: []string{"attention", "feedforward", "convolution", "time"}},
+	{name: "lora.targets", doc: "Layers of the network that are updated. Convolutions, which UNets have, repair more and\npreserve less.", options: []string{"attention", "feedforward", "convolution", "time"}},
 
 	{name: "reward.aspect", doc: "Name of the fault; a layer's [[reward]] tables replace those before, and a known aspect\nkeeps the keys that the layer does not set."},
 	{name: "reward.model", doc: "Scores the images: \"scenes\" for the shipped model, or kind:path."},
 	{name: "reward.weight", doc: "Weight of this reward in the objective. 0 measures the aspect without training on it.", min: 0, max: 1e6},
-	{name: "reward.heatmap", doc: "Where the heatmap comes from: the reward itself, its class activation map, or the\ngradient of its score.", options: []string{"head", "cam", "saliency"}},
+	{name: "reward.heatmap", doc: "Where the heatmap comes from: the reward itself, its class activation map, the\ngradient of its score, or how the UNet attends to the prompt's words while it draws;\n\"attention:hand, knife\" takes these words alone.", options: []string{"head", "cam", "saliency", "attention"}},
 	{name: "reward.threshold", doc: "Heatmap in [0,1]; above it a pixel is faulty. Higher makes smaller masks.", min: 0, max: 1},
 	{name: "reward.dilate", doc: "Pixels that the mask grows on every side.", min: 0, max: 512},
 	{name: "reward.min_area", doc: "Share of the image; a smaller mask counts as no fault.", min: 0, max: 1},

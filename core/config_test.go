@@ -234,11 +234,24 @@ func TestValidateReportsAll(t *testing.T) {
 	}
 }
 
+// Attention may be followed by the words that it is to; nothing else may.
+func TestHeatmapOfWords(t *testing.T) {
+	for value, ok := range map[string]bool{"attention": true, "attention:hand, knife": true, "attention:": true, "head:hand": false, "attentive": false} {
+		c := Default()
+		if err := c.Set("reward.violence.heatmap", value); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Validate(); (err == nil) != ok {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+}
+
 func TestKeysShowValues(t *testing.T) {
 	c := Default()
 	c.Region.Weight = 3
 	for _, k := range c.Keys() {
-		if k.Name == "region.weight" && k.Value != 3.0 || k.Name == "reward.violence.heatmap" && len(k.Options) != 3 {
+		if k.Name == "region.weight" && k.Value != 3.0 || k.Name == "reward.violence.heatmap" && len(k.Options) != 4 {
 			t.Errorf("got %+v", k)
 		}
 	}

@@ -111,7 +111,11 @@ func (f field) checkWord(word string) error {
 	if Clean(word) != word {
 		return fmt.Errorf("%s: %q has control characters, want plain text", f.name, word)
 	}
-	if f.options != nil && !slices.Contains(f.options, word) {
+	option := word
+	if f.rule.name == "reward.heatmap" && strings.HasPrefix(word, "attention:") {
+		option = "attention" // words follow
+	}
+	if f.options != nil && !slices.Contains(f.options, option) {
 		return fmt.Errorf("%s: %q, want %s", f.name, word, strings.Join(f.options, ", "))
 	}
 	return nil

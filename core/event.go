@@ -24,7 +24,7 @@ import (
 // The json tags are the names in the file, whose rules are those of [structCodec].
 type Event struct {
 	Time time.Time `json:"time"` // UTC, to the microsecond
-	Kind string    `json:"kind"` // state, step, pictures, checkpoint, evaluation, alarm, control, prompt or device
+	Kind string    `json:"kind"` // state, step, pictures, checkpoint, evaluation, alarm, control, prompt, fix or device
 	Step int       `json:"step"` // updates done so far
 
 	State      string        `json:"state"`   // running, paused, done, stopped or failed
@@ -36,6 +36,7 @@ type Event struct {
 	Alarm      *Alarm        `json:"alarm"`
 	Control    *Control      `json:"control"`
 	Prompt     *PromptResult `json:"prompt"`
+	Fix        *FixResult    `json:"fix"`
 	GPUs       []GPU         `json:"gpus"` // all that this process may use
 }
 
@@ -108,14 +109,14 @@ type Control struct {
 	To   string `json:"to"`
 }
 
-// PromptResult is a prompt drawn by base and tuned model, or the repair of one image.
+// PromptResult is a prompt drawn by base and tuned model.
 type PromptResult struct {
 	Path string `json:"path"` // its folder, relative to the run folder: prompts/0007
 	Drawing
 	Aspects     []AspectScore `json:"aspects"`
 	OutsidePSNR float64       `json:"outside_psnr"` // dB
 	Seconds     float64       `json:"seconds"`
-	Fix         bool          `json:"fix"`           // the repair of one image, rather than base and tuned model
+	Fix         bool          `json:"fix"`           // the repair of one image, as earlier versions kept it; see FixResult
 	Unknown     string        `json:"unknown_words"` // words of the prompt that the model never saw: dragon, nebula
 }
 

@@ -25,7 +25,7 @@ func fullEvent() Event {
 		Control:    &Control{"region.weight", "12", "20"},
 		Prompt: &PromptResult{
 			Path:    "prompts/0007",
-			Drawing: Drawing{"a cat", "blurry", 7, Sampling{"ddim", 10, 2.5, 0, 0.5, Size{512, 768}}},
+			Drawing: Drawing{"a cat", "blurry", 7, Sampling{"ddim", 10, 2.5, 0, 0.5, Size{512, 768}, ""}},
 			Aspects: aspects, OutsidePSNR: 29, Seconds: 1.5, Fix: true, Unknown: "nebula",
 		},
 	}

@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"image"
+	"io"
 )
 
 // Mask marks the faulty pixels of an image, row by row.
@@ -72,6 +73,19 @@ func (m Mask) Union(other Mask) (Mask, error) {
 	}
 	return out, nil
 }
+
+// ReadMask reads a mask's PNG file: what is brighter than half is faulty.
+func ReadMask(r io.Reader) (Mask, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxMaskFile))
+	if err != nil {
+		return Mask{}, err
+	}
+	h, err := ReadHeatmap(data)
+	return h.Threshold(0.5), err
+}
+
+// maxMaskFile is the most bytes of a mask's file that are read.
+const maxMaskFile = 64 << 20
 
 // Gray is white where the mask is faulty. Its PNG reads back with ReadHeatmap and Threshold(0.5).
 func (m Mask) Gray() *image.Gray {

@@ -20,6 +20,7 @@ type Sampling struct {
 	GuidanceRescale float64 `toml:"guidance_rescale" json:"guidance_rescale,omitempty"` // φ of arXiv 2305.08891, section 3.4
 	Eta             float64 `toml:"eta" json:"eta,omitempty"`
 	Size            Size    `toml:"size" json:"size,omitzero"`
+	Preview         string  `toml:"preview" json:"-"` // shows it while it is drawn, and changes nothing in it
 }
 
 // Drawing is one image to draw, or how one was drawn: what a prompt test asks for and reports, and what a PNG
@@ -45,6 +46,7 @@ func (s Sampling) Or(own Sampling) Sampling {
 	return Sampling{
 		Scheduler: cmp.Or(s.Scheduler, own.Scheduler), NumSteps: cmp.Or(s.NumSteps, own.NumSteps),
 		GuidanceScale: number(s.GuidanceScale, own.GuidanceScale), GuidanceRescale: number(s.GuidanceRescale, own.GuidanceRescale), Eta: number(s.Eta, own.Eta), Size: cmp.Or(s.Size, own.Size),
+		Preview: cmp.Or(s.Preview, own.Preview),
 	}
 }
 

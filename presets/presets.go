@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-//go:embed *.toml aspects/*.toml models/*.toml prompts/*.txt
+//go:embed *.toml aspects/*.toml models/*.toml tables/*.toml prompts/*.txt
 var files embed.FS
 
 // Default is the preset that a run without one takes.
 const Default = "violence"
 
-// Names lists the presets: those of the shipped model, which are a file each, and then each real model's,
-// which are composed: MODEL-ASPECT.
+// Names lists the presets: those of the shipped model, which are a file each, then each real model's,
+// which are composed, MODEL-ASPECT, and at last those of published tables.
 func Names() []string {
 	names := stems("*.toml")
 	for _, model := range Models() {
@@ -25,7 +25,7 @@ func Names() []string {
 			names = append(names, model+"-"+aspect)
 		}
 	}
-	return names
+	return append(names, stems("tables/*.toml")...)
 }
 
 // Models names the real models that there are presets of.
@@ -47,6 +47,9 @@ func stems(pattern string) []string {
 func Read(name string) ([]byte, error) {
 	if slices.Contains(stems("*.toml"), name) {
 		return files.ReadFile(name + ".toml")
+	}
+	if slices.Contains(stems("tables/*.toml"), name) {
+		return files.ReadFile("tables/" + name + ".toml")
 	}
 	for _, model := range Models() {
 		aspect, found := strings.CutPrefix(name, model+"-")

@@ -52,6 +52,15 @@ type Options struct {
 	Start  func(ctx context.Context, preset string, set []string) (run.Folder, error)
 	Resume func(ctx context.Context, f run.Folder) error
 	Wake   func(ctx context.Context, f run.Folder) error // starts an idle engine for prompts
+
+	// SaveLoRA writes a LoRA file with the names of a format, peft or kohya.
+	SaveLoRA func(ctx context.Context, from, to, format string) error
+
+	// Report writes a page about runs, the first the baseline, and returns its path.
+	Report func(ctx context.Context, runs []run.Folder) (string, error)
+
+	// Fetch sees to an image of a run that is on another machine; see feed.Cache. nil: runs are here.
+	Fetch func(f run.Folder, path string, side int) (string, error)
 }
 
 // pane is one tab.
@@ -81,6 +90,7 @@ type (
 	stateMsg   struct{}             // s.run's state, info or configuration may have changed
 	gotoMsg    struct{ tab int }    // show a tab
 	openMsg    struct{ dir string } // open a run and show its dashboard
+	zenMsg     struct{}             // give the visible pane the whole screen, or take it back
 	tickMsg    time.Time            // once a second
 	noticeMsg  struct {
 		text string
@@ -160,6 +170,9 @@ func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmds = append(cmds, a.mouse(msg))
 	case gotoMsg:
 		cmds = append(cmds, a.show(msg.tab))
+	case zenMsg:
+		a.zen = !a.zen
+		cmds = append(cmds, a.resize(a.w, a.h))
 	case openMsg:
 		cmds = append(cmds, a.open(msg.dir), a.show(tabDashboard))
 	case feed.Followed:
@@ -196,13 +209,16 @@ func (a *app) show(tab int) tea.Cmd {
 		return nil
 	}
 	left := a.front(visibleMsg(false))
-	a.tab = tab
+	if a.tab = tab; a.zen {
+		a.zen = false
+		left = tea.Batch(left, a.resize(a.w, a.h))
+	}
 	return tea.Batch(left, a.front(visibleMsg(true)))
 }
 
 func (a *app) resize(w, h int) tea.Cmd {
 	a.w, a.h = w, h
-	a.layout = screenLayout(w, h)
+	a.layout = screenLayout(w, h, a.zen)
 	if a.dialog != nil {
 		a.dialog.resize(a.dialogRoom())
 	}
@@ -217,14 +233,19 @@ func (a *app) open(dir string) tea.Cmd {
 
 // inspected takes in how the run is now, and tells if it has ended.
 func (a *app) inspected(msg feed.Snapshot) tea.Cmd {
-	before := ""
+	before, linked := "", true
 	if a.run != nil {
-		before = a.run.State
+		before, linked = a.run.State, a.run.Info.Far == nil || a.run.Info.Far.Link == ""
 	}
 	if !a.looked(msg) {
 		return nil
 	}
-	return tea.Batch(a.tellEnd(before, a.run), a.all(stateMsg{}))
+	cmds := []tea.Cmd{a.tellEnd(before, a.run), a.all(stateMsg{})}
+	if away := a.run.Info.Far; away != nil && away.Link == "" && !linked {
+		a.deck.generation++ // images that could not be fetched are wanted again
+		cmds = append(cmds, a.all(encodeMsg{}))
+	}
+	return tea.Batch(cmds...)
 }
 
 // followed takes in a batch of events and waits for the next.
@@ -244,7 +265,7 @@ func (a *app) followed(msg feed.Followed) tea.Cmd {
 		next = tea.Batch(next, a.lookAgain()) // run.json has the state that counts
 	}
 	if i := slices.IndexFunc(msg.Batch.Events, func(e core.Event) bool { return e.Alarm != nil }); i >= 0 && live && a.run.State == run.Running {
-		next = tea.Batch(next, a.tell(shortName(a.run.Folder.Name())+": "+words.Alarm(&msg.Batch.Events[i])))
+		next = tea.Batch(next, a.tell(a.run, "alarm", words.Alarm(&msg.Batch.Events[i])))
 	}
 	if behind := msg.Batch.Behind > 0; behind && !msg.Batch.Reset && a.now().Sub(a.told) < tellEvery {
 		return next

@@ -3,6 +3,7 @@ package tui
 import (
 	tea "charm.land/bubbletea/v2"
 
+	"focusnfix/core/run"
 	"focusnfix/render"
 	"focusnfix/tui/feed"
 	"focusnfix/tui/picture"
@@ -74,8 +75,10 @@ type shownMsg struct {
 	err  error
 }
 
-func newDeck(p *picture.Shelf) *deck {
-	return &deck{shelf: p, files: feed.NewCache(), wishes: map[string]wish{}}
+func newDeck(p *picture.Shelf, fetch func(run.Folder, string, int) (string, error)) *deck {
+	files := feed.NewCache()
+	files.Fetch = fetch
+	return &deck{shelf: p, files: files, wishes: map[string]wish{}}
 }
 
 // want makes d the image called name, at most cols x rows cells large. It returns the command that

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
@@ -29,8 +30,10 @@ type fakeEngine struct {
 	status   run.Status
 	prompts  []run.GenerateRequest
 	fixes    []run.FixRequest
+	redraws  []run.RedrawRequest
 	givenUp  int
 	unspoken string // words that it does not know
+	noFault  string // region of the nearest fault, if it finds none in those asked for
 }
 
 // serveFake makes the test the engine of a run.
@@ -77,30 +80,67 @@ func (e *fakeEngine) Generate(ctx context.Context, r run.GenerateRequest) (core.
 	e.mu.Lock()
 	e.prompts = append(e.prompts, r)
 	e.mu.Unlock()
-	return e.keep(ctx, r, false)
+	return e.keep(ctx, r)
 }
 
-func (e *fakeEngine) Fix(ctx context.Context, r run.FixRequest) (core.PromptResult, error) {
+func (e *fakeEngine) Fix(ctx context.Context, r run.FixRequest) (core.FixResult, error) {
 	e.mu.Lock()
 	e.fixes = append(e.fixes, r)
 	e.mu.Unlock()
-	return e.keep(ctx, r.GenerateRequest, true)
+	if err := e.wait(ctx); err != nil {
+		return core.FixResult{}, err
+	}
+	if e.noFault != "" {
+		return core.FixResult{Aspect: r.Aspect, Verdict: core.NoFault, Nearest: e.noFault}, nil
+	}
+	result := core.FixResult{
+		Drawing: r.Drawing, Region: r.Region, Aspect: r.Aspect, Start: "base", Stack: r.Stack, Verdict: core.Repaired, Seconds: 1.25, OutsidePSNR: 34.5,
+		Judges: []core.FixJudge{{Before: 0.98, After: 0.03, Found: true, Gone: true}, {HeldOut: true, Before: 0.9, After: 0.06, Found: true, Gone: true}},
+		Trace:  []core.FixStep{{Trained: 0.98, HeldOut: 0.9}, {Step: 1, Trained: 0.03, HeldOut: 0.06}},
+	}
+	event, err := e.folder.WriteFix(result, func(dir string) error {
+		errs := []error{os.Mkdir(filepath.Join(dir, "frames"), 0o755)}
+		for i, name := range []string{"before", "after", "mask", "heat-artifacts", "heat-artifacts-tuned", "frames/000", "frames/001"} {
+			errs = append(errs, writePlain(filepath.Join(dir, name+".png"), uint8(40*i)))
+		}
+		return errors.Join(errs...)
+	})
+	return *event.Fix, err
 }
 
-func (e *fakeEngine) keep(ctx context.Context, r run.GenerateRequest, fix bool) (core.PromptResult, error) {
+func (e *fakeEngine) Redraw(_ context.Context, r run.RedrawRequest) (paths []string, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.redraws = append(e.redraws, r)
+	for i := range r.Drawings {
+		name := fmt.Sprintf("fixes/.redrawn-%d.png", i)
+		if err := writePlain(filepath.Join(e.folder.Dir, name), uint8(20*i)); err != nil {
+			return nil, err
+		}
+		paths = append(paths, name)
+	}
+	return paths, nil
+}
+
+// wait waits for the answer that the test gives, or for the request to be given up.
+func (e *fakeEngine) wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.givenUp++
-		return core.PromptResult{}, ctx.Err()
+		return ctx.Err()
 	case err := <-e.answer:
-		if err != nil {
-			return core.PromptResult{}, err
-		}
+		return err
+	}
+}
+
+func (e *fakeEngine) keep(ctx context.Context, r run.GenerateRequest) (core.PromptResult, error) {
+	if err := e.wait(ctx); err != nil {
+		return core.PromptResult{}, err
 	}
 	result := core.PromptResult{
-		Drawing: core.Drawing{Prompt: r.Prompt, Negative: r.Negative, Seed: r.Seed, Sampling: core.Sampling{NumSteps: 10, GuidanceScale: 2.5}}, Seconds: 1.25, OutsidePSNR: 34.5, Fix: fix,
+		Drawing: core.Drawing{Prompt: r.Prompt, Negative: r.Negative, Seed: r.Seed, Sampling: core.Sampling{NumSteps: 10, GuidanceScale: 2.5}}, Seconds: 1.25, OutsidePSNR: 34.5,
 		Aspects: []core.AspectScore{{Aspect: "violence", Base: 0.25, Reward: 0.75, BaseHeldOut: 0.2, HeldOut: 0.9, Fixed: 1}}, Unknown: e.unspoken,
 	}
 	event, err := e.folder.WritePrompt(result, func(dir string) error {

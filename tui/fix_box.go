@@ -3,12 +3,12 @@ package tui
 import (
 	"math"
 
-	"focusnfix/core/run"
+	"focusnfix/core"
 )
 
 // boxEditor is the rectangle that a person draws over an image, with the mouse or with keys.
 type boxEditor struct {
-	box    run.Box
+	box    core.Box
 	set    bool // there is one
 	grip   grip // what the arrow keys move
 	anchor [2]float64
@@ -37,7 +37,7 @@ const (
 
 // initial is the box that keys begin with.
 func (b *boxEditor) initial() {
-	b.box, b.set = run.Box{Left: 0.3, Top: 0.3, Right: 0.7, Bottom: 0.7}, true
+	b.box, b.set = core.Box{Left: 0.3, Top: 0.3, Right: 0.7, Bottom: 0.7}, true
 }
 
 // press begins a new box at a point of the image.
@@ -51,7 +51,7 @@ func (b *boxEditor) drag(x, y float64) {
 	if !b.drawn {
 		return
 	}
-	b.box = run.Box{
+	b.box = core.Box{
 		Left: min(x, b.anchor[0]), Right: max(x, b.anchor[0]),
 		Top: min(y, b.anchor[1]), Bottom: max(y, b.anchor[1]),
 	}

@@ -6,19 +6,19 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"focusnfix/core/run"
+	"focusnfix/core"
 )
 
 func TestBoxByMouse(t *testing.T) {
 	for _, c := range []struct {
 		name           string
 		x0, y0, x1, y1 float64
-		want           run.Box
+		want           core.Box
 	}{
-		{"down right", 0.1, 0.2, 0.5, 0.75, run.Box{Left: 0.1, Top: 0.2, Right: 0.5, Bottom: 0.75}},
-		{"up left", 0.5, 0.75, 0.1, 0.2, run.Box{Left: 0.1, Top: 0.2, Right: 0.5, Bottom: 0.75}},
-		{"a click", 0.5, 0.5, 0.5, 0.5, run.Box{Left: 0.48, Top: 0.48, Right: 0.52, Bottom: 0.52}},
-		{"in the corner", 1, 0, 1, 0, run.Box{Left: 0.96, Top: 0, Right: 1, Bottom: 0.04}},
+		{"down right", 0.1, 0.2, 0.5, 0.75, core.Box{Left: 0.1, Top: 0.2, Right: 0.5, Bottom: 0.75}},
+		{"up left", 0.5, 0.75, 0.1, 0.2, core.Box{Left: 0.1, Top: 0.2, Right: 0.5, Bottom: 0.75}},
+		{"a click", 0.5, 0.5, 0.5, 0.5, core.Box{Left: 0.48, Top: 0.48, Right: 0.52, Bottom: 0.52}},
+		{"in the corner", 1, 0, 1, 0, core.Box{Left: 0.96, Top: 0, Right: 1, Bottom: 0.04}},
 	} {
 		var b boxEditor
 		b.drag(0.9, 0.9)
@@ -36,24 +36,24 @@ func TestBoxByMouse(t *testing.T) {
 	}
 }
 
-func distance(a, b run.Box) float64 {
+func distance(a, b core.Box) float64 {
 	return math.Abs(a.Left-b.Left) + math.Abs(a.Top-b.Top) + math.Abs(a.Right-b.Right) + math.Abs(a.Bottom-b.Bottom)
 }
 
 func TestBoxByKeys(t *testing.T) {
 	var b boxEditor
 	b.move(1, 0, gripBox)
-	if want := (run.Box{Left: 0.3, Top: 0.3, Right: 0.7, Bottom: 0.7}); !b.set || b.box != want {
+	if want := (core.Box{Left: 0.3, Top: 0.3, Right: 0.7, Bottom: 0.7}); !b.set || b.box != want {
 		t.Fatalf("the first key gives %+v, want %+v", b.box, want)
 	}
 	b.move(1, -2, gripBox)
 	b.move(-1, 0, gripTopLeft)
 	b.move(0, 3, gripBottomRight)
-	if want := (run.Box{Left: 0.3, Top: 0.26, Right: 0.72, Bottom: 0.72}); distance(b.box, want) > 1e-9 {
+	if want := (core.Box{Left: 0.3, Top: 0.26, Right: 0.72, Bottom: 0.72}); distance(b.box, want) > 1e-9 {
 		t.Errorf("moved: %+v, want %+v", b.box, want)
 	}
 	b.grow(1)
-	if want := (run.Box{Left: 0.28, Top: 0.24, Right: 0.74, Bottom: 0.74}); distance(b.box, want) > 1e-9 {
+	if want := (core.Box{Left: 0.28, Top: 0.24, Right: 0.74, Bottom: 0.74}); distance(b.box, want) > 1e-9 {
 		t.Errorf("grown: %+v, want %+v", b.box, want)
 	}
 }
@@ -104,7 +104,7 @@ func TestBoxAround(t *testing.T) {
 			m.Pix[y*m.Stride+x] = 255
 		}
 	}
-	if got, ok := boxAround(m); !ok || distance(got, run.Box{Left: 0.3, Top: 0.2, Right: 0.6, Bottom: 0.4}) > 1e-9 {
+	if got, ok := boxAround(m); !ok || distance(got, core.Box{Left: 0.3, Top: 0.2, Right: 0.6, Bottom: 0.4}) > 1e-9 {
 		t.Errorf("got %+v, %v", got, ok)
 	}
 }

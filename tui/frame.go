@@ -30,7 +30,10 @@ func (a *app) content() string {
 			fmt.Sprintf("It has %dx%d cells, %dx%d are needed.", a.w, a.h, minCols, minRows))
 	}
 	body := a.panes[a.tab].view(a.layout.body.Dx(), a.layout.body.Dy())
-	screen := a.tabBar() + "\n" + body + "\n" + a.footer()
+	screen := body
+	if !a.zen {
+		screen = a.tabBar() + "\n" + body + "\n" + a.footer()
+	}
 	if lines := a.noticeLines(); len(lines) > 0 {
 		screen = widget.Over(screen, strings.Join(lines, "\n"), 0, a.h-1-len(lines))
 	}

@@ -25,7 +25,7 @@ type job struct {
 type (
 	jobMsg struct { // a job has ended
 		job    *job
-		result core.PromptResult
+		result core.Event // of kind prompt or fix
 		err    error
 	}
 	jobStatusMsg struct { // what the engine is doing meanwhile
@@ -41,7 +41,7 @@ const (
 )
 
 // request is what a job asks of the engine.
-type request func(context.Context, *run.Client) (core.PromptResult, error)
+type request func(context.Context, *run.Client) (core.Event, error)
 
 // begin sends a request. With wake an engine is started before.
 func (s *shared) begin(owner string, wake bool, ask request) (*job, tea.Cmd) {
@@ -110,6 +110,9 @@ func (j *job) take(msg jobStatusMsg) tea.Cmd {
 	}
 	return j.watch()
 }
+
+// version tells the preview after a step of this job from every other.
+func (j *job) version(step int) int { return int(j.started.UnixMilli())<<10 + step }
 
 // line says what is going on, for people: "drawing… 3 s".
 func (j *job) line(verb string, now time.Time) string {

@@ -35,6 +35,7 @@ var (
 	keyPalette   = key(": ctrl+p", "commands", "List all commands; typing narrows them down")
 	keySettings  = key("S", "", "Change settings of the screen: colors, smoothing, images")
 	keyCopy      = key("Y", "", "Copy a value, prompt, path or command to the clipboard")
+	keyReport    = key("W", "", "Write a page about the run, or the marked runs, to send to others")
 	keySuspend   = key("ctrl+z", "", "Suspend to the shell; fg resumes")
 	keyQuit      = key("q ctrl+c", "quit", "Leave the screen; runs go on")
 
@@ -84,7 +85,7 @@ var (
 	keyDiff      = key("d", "diff", "Show the difference from the base image, 4 times as strong")
 	keyFlip      = key("f", "flip", "Swap base and tuned, or before and after, in place")
 	keyBlink     = key("b", "blink", "Flip by itself, or stop")
-	keyPlay      = key("space", "play", "Play through the steps, or stop")
+	keyPlay      = key("space", "play", "Play through the steps, or the healing of a repair, or stop")
 	keyGrid      = key("g", "grid", "Show many small images, or one large")
 	keyGridOver  = key("G", "", "Show the grid over steps, or over prompts")
 	keySave      = key("s", "save", "Save what is shown as PNG")
@@ -93,8 +94,20 @@ var (
 	keySeed    = key("t", "seed", "Change the random seed: fixed, the next one, or random")
 	keyWeights = key("w", "weights", "Change the weights: the current ones, or a checkpoint's")
 	keyReuse   = key("u", "", "Put this result's prompt and settings into the form")
-	keyCorner  = key("z", "corner", "Choose what arrows move: the box or one of its corners")
+	keyCorner  = key("C", "corner", "Choose what arrows move: the box or one of its corners")
 	keyRepairs = key("l", "repairs", "Show the repairs of this run")
+
+	keyZen      = key("z", "alone", "Show the image alone, over the whole screen, or go back")
+	keyTool     = key("T", "tool", "Change the tool: box, brush, polygon, heatmap")
+	keyErase    = key("E", "erase", "Erase with brush and polygon, or add again")
+	keyPoint    = key("P", "", "Paint a dab, or set a corner, where the cursor is")
+	keyTakeBack = key("backspace", "", "Take back the last stroke or corner")
+	keyUndo     = key("U", "undo", "Undo the repair: show the image before it")
+	keyRedo     = key("R", "", "Redo the repair that was undone")
+	keyKeep     = key("K", "keep", "Keep the repair in the run's set of fixes, or take it out")
+	keyBegin    = key("B", "", "Begin with the base model's weights, or with the run's")
+	keyTry      = key("V", "try", "Try the repair on other seeds and prompts")
+	keySend     = key("M", "", "Make the region the image's mask in training")
 )
 
 // binding is a key in a pane.
@@ -139,6 +152,7 @@ func (a *app) globalKeys() []binding {
 		on(keyPalette, a.openPalette),
 		on(keySettings, a.openSettings),
 		on(keyCopy, a.openCopy),
+		on(keyReport, a.report),
 		on(keySuspend, func() tea.Cmd { return tea.Suspend }),
 		on(keyQuit, func() tea.Cmd { return tea.Quit }),
 	}

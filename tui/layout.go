@@ -13,8 +13,11 @@ type layout struct {
 	tabs, body, footer image.Rectangle
 }
 
-// screenLayout is one row of tabs, the pane, and one row of keys.
-func screenLayout(w, h int) layout {
+// screenLayout is one row of tabs, the pane, and one row of keys; or the pane alone.
+func screenLayout(w, h int, alone bool) layout {
+	if alone {
+		return layout{body: image.Rect(0, 0, w, h)}
+	}
 	if w < minCols || h < minRows {
 		return layout{small: true}
 	}

@@ -1,6 +1,8 @@
 package tui
 
 import (
+	"fmt"
+
 	tea "charm.land/bubbletea/v2"
 
 	"focusnfix/core/run"
@@ -41,10 +43,20 @@ func (s *shared) readResults() tea.Cmd {
 	return s.run.ReadResults()
 }
 
-// stateText is the run's state for people.
+// stateText is the run's state for people, and where the run is unless that is here.
 func stateText(o *feed.Run) string {
+	text := words.State(o.State)
 	if o.State == run.Crashed && o.OnlyDraws {
-		return "crashed (drawing only)"
+		text = "crashed (drawing only)"
 	}
-	return words.State(o.State)
+	away := o.Info.Far
+	switch {
+	case away == nil:
+		return text
+	case away.Link != "":
+		return text + " at " + away.Seen.Local().Format("15:04") + ", no link to " + away.Host
+	case away.Behind > 0:
+		return fmt.Sprintf("%s on %s, %.1f MB to come", text, away.Host, float64(away.Behind)/1e6)
+	}
+	return text + " on " + away.Host
 }

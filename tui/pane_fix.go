@@ -8,11 +8,12 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/run"
+	"focusnfix/core/words"
 	"focusnfix/tui/feed"
 	"focusnfix/tui/widget"
 )
 
-// fixPane repairs a region of one image: a person draws a box over a fault and watches it go.
+// fixPane repairs regions of one image: a person marks a fault and watches it heal.
 type fixPane struct {
 	*shared
 	w, h    int
@@ -22,25 +23,33 @@ type fixPane struct {
 	source  int         // of sources
 	chosen  *fixSource  // by another pane; first of sources
 	aspect  string
-	boxEditor
-	isTuned bool // the tuned image is shown under the box; a repair begins with the base image
-	isHot   bool // and the heatmap over it
+	ofRun   bool // a repair begins with the run's weights, rather than with the base model
+	regionEditor
+	isHot bool // the heatmap lies over the image
 
-	phase       fixPhase
-	asked       run.FixRequest
-	job         *job
-	err         error
-	results     feed.Results
-	feed.Layers // of the repaired image
+	phase    fixPhase
+	asked    run.FixRequest
+	job      *job
+	trace    []core.FixStep // of the job
+	err      error
+	noFault  *core.FixResult // what the last region came to, where it had no fault
+	fixes    feed.Fixes      // of the run
+	history  fixHistory
+	kept     []core.FixUse // the run's set
+	slider   int           // of kept, whose strength keys change
+	split    float64       // where the divider is, share of the width
+	dragging bool          // the divider
+	diff     bool
+	more     fixMore
 }
 
 // fixPhase is what the pane is for at the moment.
 type fixPhase uint8
 
 const (
-	fixDrawing fixPhase = iota // of the box
+	fixDrawing fixPhase = iota // of the region
 	fixWorking
-	fixResults // at repairs
+	fixResults // at a repair
 )
 
 type (
@@ -50,14 +59,14 @@ type (
 	}
 	regionMsg struct { // where a judge sees the fault of an image
 		files feed.Files
-		box   run.Box
+		box   core.Box
 	}
 )
 
 const fixPaneName = "fix"
 
 func newFixPane(s *shared) *fixPane {
-	return &fixPane{shared: s, results: feed.Results{Fixes: true}, Layers: feed.Layers{}}
+	return &fixPane{shared: s, regionEditor: newRegionEditor(), split: 0.5}
 }
 
 func (p *fixPane) title() string { return "Fix" }
@@ -71,12 +80,12 @@ func (p *fixPane) update(msg tea.Msg) tea.Cmd {
 		if p.visible = bool(msg); !p.visible {
 			return nil
 		}
-		return tea.Batch(p.readResults(), p.refresh(), p.wants())
+		return tea.Batch(p.readFixes(), p.refresh(), p.wants())
 	case openedMsg:
 		p.open()
 	case eventsMsg:
 		if p.run != nil {
-			p.results.Add(p.run.Store.Prompts)
+			p.fixes.Add(p.run.Store.Fixes)
 		}
 		return tea.Batch(p.refresh(), p.wants())
 	case repairMsg:
@@ -94,9 +103,13 @@ func (p *fixPane) update(msg tea.Msg) tea.Cmd {
 // answered takes what the pane's own commands bring.
 func (p *fixPane) answered(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
-	case feed.ResultsRead:
-		if msg.Run == p.run {
-			p.results.Add(msg.Events)
+	case feed.FixesRead:
+		if msg.Run != p.run {
+			return nil
+		}
+		p.fixes.Add(msg.Events)
+		if p.kept = msg.Kept; msg.Err != nil {
+			return p.fail(msg.Err)
 		}
 	case regionMsg:
 		if at, ok := p.current(); ok && at.files == msg.files && !p.set {
@@ -108,7 +121,14 @@ func (p *fixPane) answered(msg tea.Msg) tea.Cmd {
 		if msg.job != p.job {
 			return nil
 		}
+		p.watched(msg.status)
 		return tea.Batch(p.job.take(msg), p.wants())
+	case redrawnMsg:
+		return tea.Batch(p.redrawn(msg), p.wants())
+	case keptMsg:
+		return p.saved(msg)
+	case replayMsg:
+		return tea.Batch(p.replayed(msg), p.wants())
 	default:
 		return nil
 	}
@@ -120,24 +140,32 @@ func (p *fixPane) open() {
 	if p.job != nil {
 		p.job.cancel()
 	}
-	p.sources, p.source, p.chosen, p.aspect, p.boxEditor = nil, 0, nil, "", boxEditor{}
-	p.phase, p.job, p.err, p.results, p.Layers = fixDrawing, nil, nil, feed.Results{Fixes: true}, feed.Layers{}
+	fresh := newFixPane(p.shared)
+	fresh.w, fresh.h, fresh.visible = p.w, p.h, p.visible
+	*p = *fresh
 }
 
-// start sends the box to the engine.
+// start sends the region to the engine.
 func (p *fixPane) start() tea.Cmd {
+	p.closePolygon()
 	at, ok := p.current()
+	region := p.region()
 	switch {
 	case p.run == nil || !ok:
 		return p.say("there is no image to repair")
 	case p.job != nil:
 		return p.say("a repair is under way: esc cancels it")
-	case !p.set:
-		return p.say("draw a box over the fault first: with the mouse, or with the arrow keys")
+	case len(region) == 0:
+		return p.say("mark the fault first: drag a box over it, or press an arrow key")
 	case p.aspect == "":
 		return p.say("the run judges no aspect that could be repaired")
 	}
-	p.asked = run.FixRequest{GenerateRequest: at.request, Aspect: p.aspect, Box: p.box}
+	p.asked = run.FixRequest{
+		Drawing: at.request.Drawing, Checkpoint: at.request.Checkpoint, Aspect: p.aspect, Region: region.String(), Stack: p.history.now().stack,
+	}
+	if p.ofRun {
+		p.asked.Start = "run"
+	}
 	return p.ask(false)
 }
 
@@ -145,11 +173,24 @@ func (p *fixPane) start() tea.Cmd {
 func (p *fixPane) ask(wake bool) tea.Cmd {
 	asked := p.asked
 	var cmd tea.Cmd
-	p.err, p.phase = nil, fixWorking
-	p.job, cmd = p.begin(fixPaneName, wake, func(ctx context.Context, c *run.Client) (core.PromptResult, error) {
-		return c.Fix(ctx, asked)
+	p.err, p.noFault, p.trace, p.phase = nil, nil, nil, fixWorking
+	p.job, cmd = p.begin(fixPaneName, wake, func(ctx context.Context, c *run.Client) (core.Event, error) {
+		result, err := c.Fix(ctx, asked)
+		return core.Event{Kind: "fix", Fix: &result}, err
 	})
 	return tea.Batch(cmd, p.wants())
+}
+
+// watched learns how the repair is doing.
+func (p *fixPane) watched(s run.Status) {
+	if s.Busy != "fix" || s.Frame == nil || len(p.trace) > 0 && p.trace[len(p.trace)-1].Step >= s.Done {
+		return
+	}
+	step := core.FixStep{Step: s.Done, Trained: s.Frame.Trained, HeldOut: s.Frame.Trained, Outside: s.Frame.Outside, Seconds: s.Frame.Seconds}
+	if s.Frame.HeldOut != nil {
+		step.HeldOut = *s.Frame.HeldOut
+	}
+	p.trace = append(p.trace, step)
 }
 
 // ended takes the outcome of a job.
@@ -160,7 +201,7 @@ func (p *fixPane) ended(msg jobMsg) tea.Cmd {
 	p.job, p.phase = nil, fixDrawing
 	switch {
 	case errors.Is(msg.err, context.Canceled):
-		return p.say("cancelled")
+		return p.say("cancelled: nothing was changed")
 	case msg.err != nil:
 		if cmd, ok := p.offerWake(msg.err, func() tea.Cmd { return p.ask(true) }); ok {
 			return cmd
@@ -168,58 +209,92 @@ func (p *fixPane) ended(msg jobMsg) tea.Cmd {
 		p.err = msg.err
 		return nil
 	}
-	p.phase = fixResults
-	p.results.Add([]core.Event{{Kind: "prompt", Prompt: &msg.result}})
-	p.results.Show(msg.result.Path)
+	r := *msg.result.Fix
+	if r.Verdict == core.NoFault {
+		p.noFault = &r
+		return p.say("%s", words.Verdict(r))
+	}
+	p.phase, p.split = fixResults, 0.5
+	p.fixes.Add([]core.Event{msg.result})
+	p.fixes.Show(r.Path)
+	if p.history.at == 0 {
+		p.history.begin(r.Path + "/before.png") // what it really began with
+	}
+	p.history.add(r)
 	return nil
 }
 
-// wants asks for the images of the phase.
+// takeNearest moves the region to the nearest fault, where the judges found none in the one before.
+func (p *fixPane) takeNearest() {
+	if p.noFault == nil {
+		return
+	}
+	region, err := core.ParseRegion(p.noFault.Nearest)
+	if err != nil || region[0].Kind != core.BoxShape {
+		return
+	}
+	a, z := region[0].Points[0], region[0].Points[1]
+	p.regionEditor, p.noFault = newRegionEditor(), nil
+	p.box, p.set = core.Box{Left: a.X, Top: a.Y, Right: z.X, Bottom: z.Y}, true
+}
+
+// readFixes reads the repairs that lie in the folder of the run on the screen.
+func (p *fixPane) readFixes() tea.Cmd {
+	if p.run == nil {
+		return nil
+	}
+	return p.run.ReadFixes()
+}
+
+// wants asks for the image of the phase.
 func (p *fixPane) wants() tea.Cmd {
 	if !p.visible || p.run == nil {
 		return nil
 	}
-	l := p.layout()
-	before, after, box := p.drawings()
-	before.Box = box
-	if p.phase == fixDrawing {
-		return p.want("fix/before", before, l.large.Dx(), l.large.Dy())
-	}
-	if !p.Difference {
-		after.Box = box
-	}
-	return tea.Batch(
-		p.want("fix/before", before, l.left.Dx(), l.left.Dy()),
-		p.want("fix/after", after, l.right.Dx(), l.right.Dy()),
-	)
+	at := p.layout().image
+	return p.want("fix/image", p.drawing(), at.Dx(), at.Dy())
 }
 
-// drawings are the image before and after, and the box.
-func (p *fixPane) drawings() (before, after feed.Drawing, box run.Box) {
-	folder := p.run.Folder
-	if r, ok := p.results.Current(); ok && p.phase == fixResults {
-		f := feed.ResultFiles(r, "")
-		return f.Drawing(folder, feed.Layers{IsBase: true, Over: p.Over}), f.Drawing(folder, p.Layers), box
+// drawing is the image: with the region over it, or before and after it with the divider.
+func (p *fixPane) drawing() feed.Drawing {
+	d := feed.Drawing{Folder: p.run.Folder, Path: p.history.now().path}
+	if p.more.shows(&d) {
+		return d
 	}
-	at, ok := p.current()
-	if !ok {
-		return before, after, box
-	}
-	f, drawing := at.files.WithHeat(p.aspect), p.phase == fixDrawing
-	shown := feed.Layers{IsBase: f.Base != "" && !(p.isTuned && drawing), Over: feed.Nothing}
-	if p.isHot && drawing {
-		shown.Over = feed.Heat
-	}
-	before = f.Drawing(folder, shown)
-	if p.job != nil {
-		after = f.Drawing(folder, feed.Layers{Over: feed.Nothing})
-		after.Path, after.Version = p.job.status.Preview, p.job.status.Done
-		if p.Difference && after.Path != "" {
-			after.Minus = f.Base
+	switch p.phase {
+	case fixDrawing:
+		p.drawRegion(&d)
+	case fixWorking:
+		if p.job != nil && p.job.status.Busy == "fix" && p.job.status.Preview != "" && len(p.trace) > 0 {
+			d.After, d.Version, d.Split = p.job.status.Preview, p.job.version(p.job.status.Done), 0
+		}
+		p.drawRegion(&d)
+	case fixResults:
+		d.Path, d.After, d.Split = p.history.before().path, p.history.now().path, p.split
+		if p.diff {
+			d = feed.Drawing{Folder: d.Folder, Path: d.After, Minus: d.Path}
 		}
 	}
-	if p.set {
-		box = p.box
+	return d
+}
+
+// drawRegion lays the region over the image.
+func (p *fixPane) drawRegion(d *feed.Drawing) {
+	if at, ok := p.current(); ok {
+		files := at.files.WithHeat(p.aspect)
+		if d.Fault = files.Heat; p.isHot {
+			d.Heat = files.Heat
+		}
 	}
-	return before, after, box
+	d.Box = p.cursorBox()
+	switch {
+	case p.isBox() && d.Box == (core.Box{}):
+		d.Box = p.box
+	default:
+		d.Region = p.region().String()
+	}
+	if p.phase == fixWorking {
+		d.Box, d.Heat = core.Box{}, ""
+		d.Region = p.region().String()
+	}
 }

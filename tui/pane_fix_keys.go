@@ -1,12 +1,8 @@
 package tui
 
 import (
-	"fmt"
-	"path"
-
 	tea "charm.land/bubbletea/v2"
 
-	"focusnfix/tui/feed"
 	"focusnfix/tui/widget"
 )
 
@@ -14,46 +10,74 @@ func (p *fixPane) keys() []binding {
 	switch p.phase {
 	case fixWorking:
 		return []binding{
-			here(keyEsc, "cancel", "Cancel the repair", p.cancel),
-			on(keyDiff, p.toggle(&p.Difference)),
+			here(keyEsc, "cancel", "Cancel the repair: nothing of it stays", p.cancel),
+			on(keyZen, p.zenMode),
 		}
 	case fixResults:
 		return p.resultKeys()
 	}
-	move := func(dx, dy int) func() tea.Cmd { return p.then(func() { p.move(dx, dy, p.grip) }) }
-	corner := func(dx, dy int) func() tea.Cmd { return p.then(func() { p.move(dx, dy, gripBottomRight) }) }
+	arrow := func(dx, dy int, strong bool) func() tea.Cmd { return p.then(func() { p.arrow(dx, dy, strong) }) }
 	pick := func(n int) func() tea.Cmd { return func() tea.Cmd { return p.pick(n) } }
 	return []binding{
-		here(keyEnter, "repair", "Repair what is in the box", p.start),
+		here(keyEnter, "repair", "Repair what is in the region", p.start),
 		on(keyNextImage, pick(1)),
 		on(keyPrevImage, pick(-1)),
-		note("←↑↓→", "box", "Move the box; with shift, its bottom right corner"),
-		here(keyLeft, "", "Move the box left", move(-1, 0)), here(keyRight, "", "Move the box right", move(1, 0)),
-		here(keyUp, "", "Move the box up", move(0, -1)), here(keyDown, "", "Move the box down", move(0, 1)),
-		here(keyShiftLeft, "", "Make the box narrower", corner(-1, 0)), here(keyShiftRight, "", "Make the box wider", corner(1, 0)),
-		here(keyShiftUp, "", "Make the box shorter", corner(0, -1)), here(keyShiftDown, "", "Make the box taller", corner(0, 1)),
-		here(keyLarger, "grow", "Make the box larger", p.then(func() { p.grow(1) })),
-		here(keySmaller, "", "Make the box smaller", p.then(func() { p.grow(-1) })),
+		on(keyTool, p.then(func() { p.regionEditor.choose((p.tool + 1) % fixTools) })),
+		note("←↑↓→", "move", "Move the box or the cursor; of the heatmap, change threshold and growth. With shift, move the box's corner, or paint"),
+		here(keyLeft, "", "Move left, or grow the heatmap's region less", arrow(-1, 0, false)),
+		here(keyRight, "", "Move right, or grow the heatmap's region more", arrow(1, 0, false)),
+		here(keyUp, "", "Move up, or raise the heatmap's threshold", arrow(0, -1, false)),
+		here(keyDown, "", "Move down, or lower the heatmap's threshold", arrow(0, 1, false)),
+		here(keyShiftLeft, "", "Make the box narrower, or paint to the left", arrow(-1, 0, true)),
+		here(keyShiftRight, "", "Make the box wider, or paint to the right", arrow(1, 0, true)),
+		here(keyShiftUp, "", "Make the box shorter, or paint upward", arrow(0, -1, true)),
+		here(keyShiftDown, "", "Make the box taller, or paint downward", arrow(0, 1, true)),
+		here(keyLarger, "larger", "Make the box or the brush larger", p.then(func() { p.larger(1) })),
+		here(keySmaller, "", "Make the box or the brush smaller", p.then(func() { p.larger(-1) })),
 		on(keyCorner, p.then(func() { p.grip = (p.grip + 1) % grips })),
+		on(keyPoint, p.then(p.point)),
+		on(keyErase, p.then(func() { p.erase = !p.erase })),
+		on(keyTakeBack, p.then(p.takeBack)),
 		on(keyAspect, p.nextAspect),
-		on(keyFlip, p.toggle(&p.isTuned)),
-		on(keyHeat, p.toggle(&p.isHot)),
+		on(keyBegin, p.changeStart),
+		on(keyHeat, p.then(func() { p.isHot = !p.isHot })),
+		on(keyUndo, p.undo(-1)),
+		on(keyRedo, p.undo(1)),
 		on(keyRepairs, p.showRepairs),
+		on(keyZen, p.zenMode),
+		here(keyEsc, "", "Take the nearest fault, where the region had none", p.then(p.takeNearest)),
 	}
 }
 
 func (p *fixPane) resultKeys() []binding {
-	result := func(n int) func() tea.Cmd { return p.then(func() { p.results.Move(n) }) }
+	divider := func(by float64) func() tea.Cmd {
+		return p.then(func() { p.more.stopShowing(); p.split = min(max(p.split+by, 0), 1) })
+	}
+	repair := func(n int) func() tea.Cmd { return p.then(func() { p.toRepair(n) }) }
 	return []binding{
-		here(keyEnter, "box", "Choose another box or another image", p.back),
-		here(keyEsc, "", "Choose another box or another image", p.back),
-		note("←→", "repairs", "Go to earlier and later repairs"),
-		here(keyLeft, "", "Go to the previous repair", result(-1)),
-		here(keyRight, "", "Go to the next repair", result(1)),
-		on(keyDiff, p.toggle(&p.Difference)),
-		on(keyFlip, p.toggle(&p.IsBase)),
-		on(keyHeat, p.then(func() { p.Over = p.Over.Next() })),
+		here(keyEnter, "next region", "Mark another region of the image", p.back),
+		here(keyEsc, "", "Go back to before and after, or to the region", p.back),
+		note("←→", "divider", "Move the divider between before and after"),
+		here(keyLeft, "", "Move the divider left", divider(-0.05)),
+		here(keyRight, "", "Move the divider right", divider(0.05)),
+		here(keyHome, "", "Show the image after", divider(-1)),
+		here(keyEnd, "", "Show the image before", divider(1)),
+		here(keyPageDown, "", "Go to the next repair", repair(1)),
+		here(keyPageUp, "", "Go to the previous repair", repair(-1)),
+		on(keyUndo, p.undo(-1)),
+		on(keyRedo, p.undo(1)),
+		on(keyKeep, p.keep),
+		here(keyUp, "", "Choose the kept fix before", p.then(func() { p.slider = max(p.slider-1, 0) })),
+		here(keyDown, "", "Choose the next kept fix", p.then(func() { p.slider = min(p.slider+1, max(len(p.kept)-1, 0)) })),
+		here(keyLarger, "strength", "Strengthen the chosen kept fix", func() tea.Cmd { return p.strengthen(0.1) }),
+		here(keySmaller, "", "Weaken the chosen kept fix", func() tea.Cmd { return p.strengthen(-0.1) }),
+		on(keyTry, p.tryOthers),
+		on(keyPlay, p.play),
+		on(keyDiff, p.then(func() { p.diff = !p.diff })),
+		on(keyFlip, p.then(p.flip)),
 		on(keySave, p.save),
+		on(keySend, p.sendToTraining),
+		on(keyZen, p.zenMode),
 	}
 }
 
@@ -65,16 +89,17 @@ func (p *fixPane) then(change func()) func() tea.Cmd {
 	}
 }
 
-func (p *fixPane) toggle(b *bool) func() tea.Cmd { return p.then(func() { *b = !*b }) }
-
-// pick takes another image, n places on, with a new box.
+// pick takes another image, n places on, with a new region.
 func (p *fixPane) pick(n int) tea.Cmd {
 	to := min(max(p.source+n, 0), max(len(p.sources)-1, 0))
 	if to == p.source {
 		return nil
 	}
-	p.source, p.boxEditor, p.err = to, boxEditor{grip: p.grip}, nil
-	return tea.Batch(p.region(), p.wants())
+	grip := p.grip
+	p.source, p.regionEditor, p.err, p.noFault = to, newRegionEditor(), nil, nil
+	p.more.stopShowing()
+	p.grip = grip
+	return tea.Batch(p.startOver(), p.wants())
 }
 
 func (p *fixPane) nextAspect() tea.Cmd {
@@ -82,16 +107,67 @@ func (p *fixPane) nextAspect() tea.Cmd {
 	return p.wants()
 }
 
+// changeStart begins with the other weights, and with no fix.
+func (p *fixPane) changeStart() tea.Cmd {
+	p.ofRun = !p.ofRun
+	return tea.Batch(p.startOver(), p.wants())
+}
+
+// flip shows all of the image before, or all of it after.
+func (p *fixPane) flip() {
+	if p.more.stopShowing(); p.split > 0 {
+		p.split = 0
+		return
+	}
+	p.split = 1
+}
+
+// undo goes n states of the image on.
+func (p *fixPane) undo(n int) func() tea.Cmd {
+	return func() tea.Cmd {
+		p.more.stopShowing()
+		if !p.history.move(n) {
+			if n < 0 {
+				return p.say("nothing to undo")
+			}
+			return p.say("nothing to redo")
+		}
+		p.split, p.phase = 0, fixResults
+		if p.history.at == 0 {
+			p.phase = fixDrawing
+		} else {
+			p.fixes.Show(p.history.now().fix.Path)
+		}
+		return p.wants()
+	}
+}
+
 func (p *fixPane) showRepairs() tea.Cmd {
-	if len(p.results.List) == 0 {
+	r, ok := p.fixes.Current()
+	if !ok {
 		return p.say("nothing was repaired in this run yet")
 	}
-	p.phase = fixResults
+	if p.history.at == 0 {
+		p.history.look(r)
+	}
+	p.phase, p.split = fixResults, 0.5
 	return p.wants()
 }
 
+// toRepair goes n repairs on.
+func (p *fixPane) toRepair(n int) {
+	p.fixes.Move(n)
+	p.more.stopShowing()
+	if r, ok := p.fixes.Current(); ok {
+		p.history.look(r)
+		p.split = 0.5
+	}
+}
+
 func (p *fixPane) back() tea.Cmd {
-	p.phase, p.Layers = fixDrawing, feed.Layers{}
+	if !p.more.stopShowing() {
+		p.phase, p.diff, p.regionEditor = fixDrawing, false, newRegionEditor()
+	}
 	return p.wants()
 }
 
@@ -102,44 +178,33 @@ func (p *fixPane) cancel() tea.Cmd {
 	return nil
 }
 
-func (p *fixPane) save() tea.Cmd {
-	r, ok := p.results.Current()
-	if !ok {
-		return nil
-	}
-	before, after, _ := p.drawings()
-	name := fmt.Sprintf("%s-fix-%s-before-and-after", p.run.Folder.Name(), path.Base(r.Path))
-	return p.saveDrawings(name, fmt.Sprintf("%s; seed %d; before and after the repair", r.Prompt, r.Seed), before, after)
-}
+// zenMode gives the whole screen to the image, or takes it back.
+func (p *fixPane) zenMode() tea.Cmd { return func() tea.Msg { return zenMsg{} } }
 
-// mouse draws the box and takes the words that can be clicked.
+// mouse draws the region, moves the divider and takes the words that can be clicked.
 func (p *fixPane) mouse(m widget.Mouse) tea.Cmd {
 	l := p.layout()
-	if p.phase == fixDrawing {
-		cols, rows := p.deck.shelf.Shown("fix/before")
-		u, v, inside := toPicture(m.X-l.large.Min.X, m.Y-l.large.Min.Y, l.large.Dx(), l.large.Dy(), cols, rows)
-		switch {
-		case m.Action == widget.Release:
-			p.release()
-			return nil
-		case m.Action == widget.Motion && p.drawn:
-			p.drag(u, v)
-			return nil
-		case m.Left() && inside && cols > 0:
-			p.press(u, v)
-			return nil
-		case m.Lines() != 0 && m.In(l.large):
-			p.grow(-m.Lines())
-			return nil
-		}
+	cols, rows := p.deck.shelf.Shown("fix/image")
+	u, v, inside := toPicture(m.X-l.image.Min.X, m.Y-l.image.Min.Y, l.image.Dx(), l.image.Dy(), cols, rows)
+	inside = inside && cols > 0
+	switch {
+	case p.phase == fixDrawing && m.Action == widget.Release:
+		p.letGo()
+	case p.phase == fixDrawing && m.Action == widget.Motion:
+		p.dragTo(u, v)
+	case p.phase == fixDrawing && m.Left() && inside:
+		p.pressAt(u, v)
+	case p.phase == fixDrawing && m.Lines() != 0 && m.In(l.image):
+		p.larger(-m.Lines())
+	case p.phase == fixResults && m.Action == widget.Release:
+		p.dragging = false
+	case p.phase == fixResults && (m.Action == widget.Motion && p.dragging || m.Left() && inside):
+		p.more.stopShowing()
+		p.dragging, p.split = true, u
+	case p.phase == fixResults && m.Lines() != 0 && m.In(l.image):
+		p.split = min(max(p.split-0.05*float64(m.Lines()), 0), 1)
+	default:
+		return widget.ClickRows(m, l.side, p.side())
 	}
-	if p.phase == fixResults && m.Lines() != 0 {
-		p.results.Move(m.Lines())
-		return nil
-	}
-	if p.phase == fixResults && m.Left() && m.In(l.right) {
-		p.Difference = !p.Difference
-		return nil
-	}
-	return widget.ClickRows(m, p.sideRect(), p.side())
+	return nil
 }

@@ -25,7 +25,9 @@ type fixSource struct {
 
 // choose takes another pane's image.
 func (p *fixPane) choose(msg repairMsg) {
-	p.chosen, p.sources, p.aspect, p.boxEditor, p.err = &msg.source, nil, msg.aspect, boxEditor{}, nil
+	p.chosen, p.sources, p.aspect, p.err, p.noFault = &msg.source, nil, msg.aspect, nil, nil
+	p.regionEditor, p.history = newRegionEditor(), fixHistory{}
+	p.more.stopShowing()
 	if p.phase == fixResults {
 		p.phase = fixDrawing
 	}
@@ -61,7 +63,7 @@ func (p *fixPane) refresh() tea.Cmd {
 		return nil
 	}
 	p.source = 0
-	return p.region()
+	return p.startOver()
 }
 
 // worstFirst is the pairs in the order of their base images' worst score: where a fault is to be seen
@@ -97,15 +99,21 @@ func (p *fixPane) current() (fixSource, bool) {
 	return p.sources[p.source], true
 }
 
-// region finds where the judges see the fault, as the box to begin with.
-func (p *fixPane) region() tea.Cmd {
+// startOver shows the current image as it is to begin with, and finds where the judges see its fault, as the box to
+// begin with.
+func (p *fixPane) startOver() tea.Cmd {
 	at, ok := p.current()
-	if !ok || at.files.Mask == "" {
+	if !ok {
+		p.history = fixHistory{}
+		return nil
+	}
+	p.history.begin(at.files.Drawing(p.run.Folder, feed.Layers{IsBase: !p.ofRun || at.files.Base == "", Over: feed.Nothing}).Path)
+	if at.files.Mask == "" || p.set {
 		return nil
 	}
 	folder, cache := p.run.Folder, p.deck.files
 	return func() tea.Msg {
-		mask, err := cache.Read(folder, at.files.Mask)
+		mask, err := cache.Read(folder, at.files.Mask, 0)
 		if err != nil {
 			return nil
 		}
@@ -118,7 +126,7 @@ func (p *fixPane) region() tea.Cmd {
 }
 
 // boxAround is the smallest box around the white of a mask; ok is false where there is none.
-func boxAround(mask image.Image) (b run.Box, ok bool) {
+func boxAround(mask image.Image) (b core.Box, ok bool) {
 	size := mask.Bounds().Size()
 	var r image.Rectangle
 	for i, v := range render.Gray(mask) {
@@ -130,7 +138,7 @@ func boxAround(mask image.Image) (b run.Box, ok bool) {
 		return b, false
 	}
 	w, h := float64(size.X), float64(size.Y)
-	b = run.Box{Left: float64(r.Min.X) / w, Top: float64(r.Min.Y) / h, Right: float64(r.Max.X) / w, Bottom: float64(r.Max.Y) / h}
+	b = core.Box{Left: float64(r.Min.X) / w, Top: float64(r.Min.Y) / h, Right: float64(r.Max.X) / w, Bottom: float64(r.Max.Y) / h}
 	b.Left, b.Right = apart(b.Left, b.Right)
 	b.Top, b.Bottom = apart(b.Top, b.Bottom)
 	return b, true

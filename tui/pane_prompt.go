@@ -91,7 +91,7 @@ func (p *promptPane) answered(msg tea.Msg) tea.Cmd {
 		return tea.Batch(p.ended(msg), p.wants())
 	case jobStatusMsg:
 		if msg.job == p.job {
-			return p.job.take(msg)
+			return tea.Batch(p.job.take(msg), p.wants())
 		}
 	}
 	return nil
@@ -126,6 +126,9 @@ func (p *promptPane) checkpoints() tea.Cmd {
 		return nil
 	}
 	opened := p.run
+	if away := opened.Info.Far; away != nil {
+		return func() tea.Msg { return checkpointsMsg{opened, opened.Folder.CheckpointsOf(away)} }
+	}
 	return func() tea.Msg {
 		list, err := opened.Folder.Checkpoints()
 		if err != nil {
@@ -198,8 +201,9 @@ func (p *promptPane) ask(wake bool) tea.Cmd {
 	asked := p.asked
 	var cmd tea.Cmd
 	p.err = nil
-	p.job, cmd = p.begin(promptPaneName, wake, func(ctx context.Context, c *run.Client) (core.PromptResult, error) {
-		return c.Generate(ctx, asked)
+	p.job, cmd = p.begin(promptPaneName, wake, func(ctx context.Context, c *run.Client) (core.Event, error) {
+		result, err := c.Generate(ctx, asked)
+		return core.Event{Kind: "prompt", Prompt: &result}, err
 	})
 	return cmd
 }
@@ -221,8 +225,8 @@ func (p *promptPane) ended(msg jobMsg) tea.Cmd {
 		return nil
 	}
 	p.form.ready(p.asked)
-	p.take([]core.Event{{Kind: "prompt", Prompt: &msg.result}})
-	p.results.Show(msg.result.Path)
+	p.take([]core.Event{msg.result})
+	p.results.Show(msg.result.Prompt.Path)
 	return nil
 }
 
@@ -236,16 +240,40 @@ func (p *promptPane) cancel() tea.Cmd {
 
 // wants asks for the two images.
 func (p *promptPane) wants() tea.Cmd {
-	r, ok := p.results.Current()
-	if !p.visible || p.run == nil || !ok {
+	if !p.visible || p.run == nil {
 		return nil
 	}
 	l := p.layout()
+	if base, tuned, ok := p.previews(); ok {
+		return tea.Batch(p.want("prompt/base", base, l.base.Dx(), l.base.Dy()), p.want("prompt/tuned", tuned, l.tuned.Dx(), l.tuned.Dy()))
+	}
+	r, ok := p.results.Current()
+	if !ok {
+		return nil
+	}
 	files := feed.ResultFiles(r, p.judge)
 	return tea.Batch(
 		p.want("prompt/base", files.Drawing(p.run.Folder, feed.Layers{IsBase: true, Over: p.Over}), l.base.Dx(), l.base.Dy()),
 		p.want("prompt/tuned", p.tunedDrawing(files), l.tuned.Dx(), l.tuned.Dy()),
 	)
+}
+
+// previews are the two images while they are drawn, if the engine shows them; the second is empty while the first
+// is drawn.
+func (p *promptPane) previews() (base, tuned feed.Drawing, ok bool) {
+	if p.job == nil || p.job.status.Busy != "generate" || p.job.status.Preview == "" {
+		return base, tuned, false
+	}
+	plain := feed.Layers{Over: feed.Nothing}
+	base = feed.Files{}.Drawing(p.run.Folder, plain)
+	tuned = base
+	base.Path, base.Version = run.PreviewBase, p.job.version(p.job.status.Of)
+	if p.job.status.Preview == run.PreviewBase {
+		base.Version = p.job.version(p.job.status.Done)
+	} else {
+		tuned.Path, tuned.Version = run.Preview, p.job.version(p.job.status.Done)
+	}
+	return base, tuned, true
 }
 
 // tunedDrawing is the right image: the tuned one with its own heatmap, or the difference.

@@ -3,6 +3,8 @@ package tui
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -64,6 +66,40 @@ func TestPromptIsDrawn(t *testing.T) {
 	if got := loadHistory(historyFile()).lines; len(got) != 1 || got[0] != "a q by 5?" {
 		t.Errorf("history %q", got)
 	}
+}
+
+// Where the engine shows images while they are drawn, the pane does: first the base model's, then both.
+func TestPromptIsPreviewed(t *testing.T) {
+	f := newSampleRun(t)
+	e := serveFake(t, f)
+	d := drivePane(t, Options{Open: f.Dir}, "4", 120, 40)
+	data, err := os.ReadFile(filepath.Join(f.Dir, "images/step-000005/000-7.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{run.PreviewBase, run.Preview} {
+		if err := f.WriteFile(path, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.set(run.Status{Busy: "generate", Done: 4, Of: 10, Preview: run.PreviewBase})
+	d.typeText("a cow")
+	d.press("enter")
+	d.shows("drawing… 0 s, 4 of 10", "base", "tuned")
+	d.shown("prompt/base")
+	if base, tuned := d.deck.wishes["prompt/base"], d.deck.wishes["prompt/tuned"]; base.Path != run.PreviewBase || tuned.Path != "" {
+		t.Errorf("shows %q and %q while the base model draws", base.Path, tuned.Path)
+	}
+	before := d.deck.wishes["prompt/base"].Version
+	e.set(run.Status{Busy: "generate", Done: 2, Of: 10, Preview: run.Preview})
+	d.shows("2 of 10")
+	d.shown("prompt/tuned")
+	if base, tuned := d.deck.wishes["prompt/base"], d.deck.wishes["prompt/tuned"]; base.Path != run.PreviewBase || base.Version == before || tuned.Path != run.Preview {
+		t.Errorf("shows %+v and %+v while the tuned model draws", base.Drawing, tuned.Drawing)
+	}
+	e.answer <- nil
+	d.shows("result 1 of 1")
+	d.until("the finished images", func() bool { return d.deck.wishes["prompt/base"].Path == "prompts/0001/base.png" })
 }
 
 func TestPromptCancelled(t *testing.T) {

@@ -75,12 +75,13 @@ func (p *promptPane) view(w, h int) string {
 	form := widget.Beside(widget.Blank(1, formRows), p.styles.RowsView(p.formRows(), l.form.Dx(), formRows), widget.Blank(1, formRows))
 	head := append(widget.EmptyRows(margin(h)), form, p.statusLine(w), "")
 	rest := max(h-margin(h)-formRows-2, 0)
-	if len(p.results.List) == 0 {
+	_, _, drawing := p.previews()
+	if len(p.results.List) == 0 && !drawing {
 		return widget.Stack(w, h, append(head, p.note("What you type is drawn by the base model and by the tuned one, side by side. Training goes on.", w, rest))...)
 	}
 	pictures := [2]string{p.picture("prompt/base", l.base.Dx(), l.base.Dy()), p.picture("prompt/tuned", l.tuned.Dx(), l.tuned.Dy())}
 	heads := [2]string{p.styles.FaintText.Render("base"), p.styles.Bold.Render("tuned")}
-	if p.Difference {
+	if p.Difference && !drawing {
 		heads[1] = p.styles.Bold.Render("difference × 4")
 	}
 	return widget.Stack(w, h, append(head, p.viewPair(w, rest, p.side(), l.side, l.base, l.tuned, heads, pictures))...)

@@ -25,8 +25,8 @@ func TestGoldenPanes(t *testing.T) {
 	e := &fakeEngine{folder: run.Folder{Dir: filepath.Join("runs", "2026-11-24-all-aspects-k3f9")}, answer: make(chan error, 2)}
 	e.answer <- nil
 	e.answer <- nil
-	_, errA := e.keep(context.Background(), run.GenerateRequest{Drawing: core.Drawing{Prompt: "a detective and a dog in the park at night", Negative: "rain", Seed: 12}}, false)
-	_, errB := e.keep(context.Background(), run.GenerateRequest{Drawing: core.Drawing{Prompt: "a chef in a kitchen", Seed: 7}}, true)
+	_, errA := e.keep(context.Background(), run.GenerateRequest{Drawing: core.Drawing{Prompt: "a detective and a dog in the park at night", Negative: "rain", Seed: 12}})
+	_, errB := e.Fix(context.Background(), run.FixRequest{Drawing: core.Drawing{Prompt: "a chef in a kitchen", Seed: 7}, Aspect: "artifacts", Region: "box:0.3,0.3,0.2,0.2"})
 	if err := errors.Join(errA, errB); err != nil {
 		t.Fatal(err)
 	}
@@ -73,9 +73,10 @@ func TestGoldenPanes(t *testing.T) {
 		d.until("the mask's box", func() bool { return fix.set })
 		d.shows("images are off")
 		check("fix")
+		d.until("the repair", func() bool { return len(fix.fixes.List) == 1 })
 		d.press("l")
-		d.shows("after")
-		both("fix/before", "fix/after")
+		d.shows("artifacts repaired")
+		d.until("the image", func() bool { return d.deck.wishes["fix/image"].done })
 		check("fix-result")
 	}
 }

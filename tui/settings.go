@@ -8,11 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/BurntSushi/toml"
 
+	"focusnfix/core/notify"
 	"focusnfix/tui/picture"
 )
 
@@ -21,7 +23,9 @@ type settings struct {
 	Theme     string  `toml:"theme"`     // auto, dark, light
 	Smoothing float64 `toml:"smoothing"` // of curves: 0 to 0.99
 	Images    string  `toml:"images"`    // as --images; auto asks the terminal
-	Tell      string  `toml:"tell"`      // when a run ends or alarms: bell, notify, off
+	Tell      string  `toml:"tell"`      // when a run ends or alarms: one of tellChoices
+
+	Notify notify.Settings `toml:"notify"` // written by hand
 }
 
 // settingsMsg tells panes that settings have changed.
@@ -44,22 +48,10 @@ func (s settings) isDark(terminal bool) bool {
 	return terminal
 }
 
-// settingsPath is where settings lie: $XDG_CONFIG_HOME/focusnfix/screen.toml, or the system's place for it.
-func settingsPath() (string, error) {
-	dir := os.Getenv("XDG_CONFIG_HOME")
-	if !filepath.IsAbs(dir) {
-		var err error
-		if dir, err = os.UserConfigDir(); err != nil {
-			return "", err
-		}
-	}
-	return filepath.Join(dir, "focusnfix", "screen.toml"), nil
-}
-
 // loadSettings reads the settings. Without a file they are the defaults; one that cannot be read gives the
 // defaults and an error.
 func loadSettings() (settings, error) {
-	path, err := settingsPath()
+	path, err := notify.SettingsPath()
 	if err != nil {
 		return defaultSettings(), err
 	}
@@ -78,7 +70,7 @@ func loadSettings() (settings, error) {
 		return defaultSettings(), fmt.Errorf("%s: images: %w", path, err)
 	}
 	if !slices.Contains(tellChoices, s.Tell) {
-		return defaultSettings(), fmt.Errorf("%s: tell: %q, want bell, notify or off", path, s.Tell)
+		return defaultSettings(), fmt.Errorf("%s: tell: %q, want one of %s", path, s.Tell, strings.Join(tellChoices, ", "))
 	}
 	if !(s.Smoothing >= 0 && s.Smoothing <= 0.999) {
 		return defaultSettings(), fmt.Errorf("%s: smoothing: %v, want 0 to 0.999", path, s.Smoothing)
@@ -87,7 +79,7 @@ func loadSettings() (settings, error) {
 }
 
 func (s settings) save() error {
-	path, err := settingsPath()
+	path, err := notify.SettingsPath()
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"focusnfix/core/notify"
 )
 
 // Settings last: what was changed on one screen is there on the next.
@@ -14,7 +16,7 @@ func TestSettingsPersist(t *testing.T) {
 	d.shows("Settings", "colors", "auto")
 	d.press("enter", "enter") // dark, light
 	d.press("down", "enter")
-	path, err := settingsPath()
+	path, err := notify.SettingsPath()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +37,7 @@ func TestSettingsPersist(t *testing.T) {
 func TestBrokenSettings(t *testing.T) {
 	for _, text := range []string{"smoothing = 3", "images = \"crayons\"", "theme = [", "smoothing = nan"} {
 		t.Setenv("XDG_CONFIG_HOME", t.TempDir())
-		path, err := settingsPath()
+		path, err := notify.SettingsPath()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,6 +28,7 @@ type shared struct {
 	dialog   dialog    // nil: none
 	notice   notice
 	dark     bool             // the terminal's background
+	zen      bool             // the visible pane has the whole screen
 	now      func() time.Time // for tests
 }
 
@@ -42,7 +43,7 @@ type notice struct {
 const noticeTime = 6 * time.Second
 
 func newShared(o Options, probe *picture.Probe, pics *picture.Shelf) *shared {
-	s := &shared{options: o, probe: probe, deck: newDeck(pics), dark: true, now: time.Now}
+	s := &shared{options: o, probe: probe, deck: newDeck(pics, o.Fetch), dark: true, now: time.Now}
 	var err error
 	if s.settings, err = loadSettings(); err != nil {
 		s.notice = notice{err.Error() + "; the defaults are used", true, s.now()}

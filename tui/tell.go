@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"focusnfix/core/notify"
 	"focusnfix/core/run"
 	"focusnfix/core/words"
 	"focusnfix/tui/feed"
@@ -16,11 +18,12 @@ import (
 // How the terminal tells that a run has ended or alarmed: the values of the setting.
 const (
 	tellBell   = "bell"
-	tellNotify = "notify" // by the desktop: OSC 9
+	tellNotify = "notify"     // by the desktop: OSC 9
+	tell777    = "notify-777" // by the desktop: OSC 777, of urxvt and others
 	tellOff    = "off"
 )
 
-var tellChoices = []string{tellBell, tellNotify, tellOff}
+var tellChoices = []string{tellBell, tellNotify, tell777, tellOff}
 
 // windowTitle is the run's name, how far it is, and its state unless it is running.
 func (a *app) windowTitle() string {
@@ -56,14 +59,34 @@ func (a *app) progressBar() *tea.ProgressBar {
 }
 
 // tell makes itself heard as the user has set.
-func (s *shared) tell(text string) tea.Cmd {
+func (s *shared) tell(o *feed.Run, state, text string) tea.Cmd {
+	name := shortName(o.Folder.Name())
+	text = name + ": " + text
+	var raw tea.Cmd
 	switch s.settings.Tell {
 	case tellBell:
-		return tea.Raw("\a")
+		raw = tea.Raw("\a")
 	case tellNotify:
-		return tea.Raw("\x1b]9;" + oneLine(text) + "\x1b\\")
+		raw = tea.Raw("\x1b]9;" + oneLine(text) + "\x1b\\")
+	case tell777:
+		raw = tea.Raw("\x1b]777;notify;focusnfix;" + strings.ReplaceAll(oneLine(text), ";", ",") + "\x1b\\")
 	}
-	return nil
+	return tea.Batch(raw, s.runCommand(o, notify.News{Run: name, State: state, Text: text}))
+}
+
+// runCommand runs the user's notify.command for what the run's engine does not tell: that it was killed, and all of
+// a run on another machine.
+func (s *shared) runCommand(o *feed.Run, n notify.News) tea.Cmd {
+	command := s.settings.Notify
+	if command.Command == "" || n.State != run.Crashed && o.Info.Far == nil {
+		return nil
+	}
+	return func() tea.Msg {
+		if err := command.Tell(context.Background(), n); err != nil {
+			return failure(err)
+		}
+		return nil
+	}
 }
 
 // oneLine is text without control characters, which would end the sequence that it stands in.
@@ -82,7 +105,7 @@ func (s *shared) tellEnd(before string, o *feed.Run) tea.Cmd {
 	if lives := o.State == run.Running || o.State == run.Paused; !lived || lives {
 		return nil
 	}
-	return s.tell(shortName(o.Folder.Name()) + ": " + words.State(o.State))
+	return s.tell(o, o.State, words.State(o.State))
 }
 
 // selector is a pane that has something to copy beside the run.
@@ -97,13 +120,17 @@ func (a *app) openCopy() tea.Cmd {
 	if whole, err := filepath.Abs(dir); err == nil {
 		dir = whole
 	}
+	attach := "focusnfix attach " + name
+	if away := a.run.Info.Far; away != nil {
+		attach = "focusnfix attach " + away.Host + ":" + name
+	}
 	var items []menuItem
 	if p, ok := a.panes[a.tab].(selector); ok {
 		items = p.selected()
 	}
 	items = append(items,
 		menuItem{name: "name of the run", note: name}, menuItem{name: "folder of the run", note: dir},
-		menuItem{name: "command that watches it", note: "focusnfix attach " + name},
+		menuItem{name: "command that watches it", note: attach},
 		menuItem{name: "command that exports its LoRA", note: "focusnfix export " + name})
 	for i := range items {
 		text := items[i].note

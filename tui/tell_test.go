@@ -2,6 +2,8 @@ package tui
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -40,6 +42,7 @@ func TestTellsTheEnd(t *testing.T) {
 	for _, c := range []struct{ tell, before, want string }{
 		{tellBell, run.Running, "\a"},
 		{tellNotify, run.Paused, "\x1b]9;violence-k3f9: done\x1b\\"},
+		{tell777, run.Running, "\x1b]777;notify;focusnfix;violence-k3f9: done\x1b\\"},
 		{tellOff, run.Running, ""},
 		{tellBell, run.Done, ""},
 		{tellBell, "", ""},
@@ -55,6 +58,34 @@ func TestTellsTheEnd(t *testing.T) {
 	}
 	if got := oneLine("a\x1b\\b\n"); strings.ContainsAny(got, "\x1b\n") {
 		t.Errorf("control characters: %q", got)
+	}
+}
+
+// The user's command runs for what no engine tells: a crash, and all of a run on another machine.
+func TestNotifyCommand(t *testing.T) {
+	d := drive(t, Options{Runs: t.TempDir()}, 80, 24)
+	out := filepath.Join(t.TempDir(), "told")
+	d.settings.Tell, d.settings.Notify.Command = tellOff, "echo \"$FNF_STATE $FNF_TEXT\" >>'"+out+"'"
+	for _, o := range []*feed.Run{
+		{Folder: run.Folder{Dir: "runs/2026-11-24-violence-k3f9"}, State: run.Done},
+		{Folder: run.Folder{Dir: "runs/2026-11-24-violence-k3f9"}, State: run.Crashed},
+		{Folder: run.Folder{Dir: "runs/2026-11-24-violence-k3f9"}, State: run.Done, Info: run.Info{Far: &run.Far{Host: "gpu"}}},
+	} {
+		if cmd := d.tellEnd(run.Running, o); cmd != nil {
+			if msg := cmd(); msg != nil {
+				t.Errorf("%s: %v", o.State, msg)
+			}
+		}
+	}
+	told, err := os.ReadFile(out)
+	if want := "crashed violence-k3f9: crashed\ndone violence-k3f9: done\n"; err != nil || string(told) != want {
+		t.Errorf("told %q, %v, want %q", told, err, want)
+	}
+	if err := d.settings.save(); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := loadSettings(); err != nil || again.Notify != d.settings.Notify {
+		t.Errorf("saving other settings keeps %+v, %v", again.Notify, err)
 	}
 }
 

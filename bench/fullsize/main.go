@@ -3,6 +3,7 @@
 // loads that folder and draws one image; bench/peers/fullsize.py does the same with diffusers.
 //
 //	go run ./bench/fullsize -make /tmp/sd15 -kind sd15 [-dtype float32]
+//	go run ./bench/fullsize -make /tmp/sd15 -kind sd15 -hollow      sizes alone, for focusnfix plan
 //	go run ./bench/fullsize -load /tmp/sd15 [-dtype float32] [-side 256] [-steps 2]
 //
 // It prints one line of JSON: seconds of processor time, which other programs on the machine do not
@@ -11,6 +12,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -23,6 +25,7 @@ import (
 	"syscall"
 	"time"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/clip"
 	"focusnfix/model/nn"
 	"focusnfix/model/sd"
@@ -33,6 +36,7 @@ import (
 var (
 	makeDir = flag.String("make", "", "folder to write")
 	kind    = flag.String("kind", "sd15", "sd15, sd21 or sdxl")
+	hollow  = flag.Bool("hollow", false, "write files without weights, of the right size but with nothing on the disk")
 	loadDir = flag.String("load", "", "folder to load")
 	dtype   = flag.String("dtype", "float32", "element type: float32, bfloat16 or float16")
 	side    = flag.Int64("side", 256, "side of the picture in pixels")
@@ -176,6 +180,9 @@ func writePart(dir, part, config, stem string) error {
 	}
 	to := map[string]weights.DType{"float32": weights.F32, "bfloat16": weights.BF16, "float16": weights.F16}[*dtype]
 	entries := p.Entries()
+	if *hollow {
+		return writeHollow(filepath.Join(dir, part, stem+".safetensors"), entries, to)
+	}
 	for i := range entries {
 		if entries[i], err = weights.Cast(entries[i], to); err != nil {
 			return err
@@ -185,8 +192,35 @@ func writePart(dir, part, config, stem string) error {
 	return err
 }
 
+// writeHollow writes a safetensors file whose tensors are a hole: zeros that take no room.
+func writeHollow(path string, entries []weights.Entry, to weights.DType) error {
+	type tensor struct {
+		DType   weights.DType `json:"dtype"`
+		Shape   []int64       `json:"shape"`
+		Offsets [2]int64      `json:"data_offsets"`
+	}
+	header, at := map[string]any{"__metadata__": map[string]string{"format": "pt"}}, int64(0)
+	for _, e := range entries {
+		size := int64(2)
+		if to == weights.F32 {
+			size = 4
+		}
+		for _, n := range e.Shape {
+			size *= n
+		}
+		header[e.Name] = tensor{to, e.Shape, [2]int64{at, at + size}}
+		at += size
+	}
+	text, err := json.Marshal(header)
+	if err != nil {
+		return err
+	}
+	text = append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...)
+	return errors.Join(os.WriteFile(path, text, 0o644), os.Truncate(path, int64(len(text))+at))
+}
+
 func measure(dir string) error {
-	o := sd.LoadOptions{Device: torch.CPU, DType: map[string]torch.DType{"float32": torch.Float32, "bfloat16": torch.BFloat16}[*dtype]}
+	o := backbone.LoadOptions{Device: torch.CPU, DType: map[string]torch.DType{"float32": torch.Float32, "bfloat16": torch.BFloat16}[*dtype]}
 	start, cpu := time.Now(), cpuSeconds()
 	p, err := sd.Load(dir, o)
 	if err != nil {
@@ -195,12 +229,12 @@ func measure(dir string) error {
 	defer p.Close()
 	result := map[string]float64{"load_s": time.Since(start).Seconds(), "load_cpu_s": cpuSeconds() - cpu, "load_mb": peakMB()}
 	last := cpuSeconds()
-	r := sd.Request{Wording: sd.Wording{Prompts: []string{"a chef"}, GuidanceScale: 1, Width: *side, Height: *side}, Seeds: []uint64{1}, NumSteps: *steps}
+	r := backbone.Request{Wording: backbone.Wording{Prompts: []string{"a chef"}, GuidanceScale: 1, Width: *side, Height: *side}, Seeds: []uint64{1}, NumSteps: *steps}
 	r.Progress = func(int, int, torch.Tensor) {
 		now := cpuSeconds()
 		result["step_cpu_s"], last = now-last, now // the last one's: the first reads the file
 	}
-	if _, err := p.Generate(context.Background(), r); err != nil {
+	if _, err := backbone.Generate(context.Background(), p, r); err != nil {
 		return err
 	}
 	result["decode_cpu_s"], result["all_mb"] = cpuSeconds()-last, peakMB()

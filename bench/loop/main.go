@@ -1,8 +1,9 @@
 // Loop measures a step of training on the shipped model against the same method in Python, on the same
 // libtorch: written as AlignProp writes it, and with our cache of references. All take turns, on one thread, in
 // CPU time; or with -wall as a user has them, on all cores at each program's defaults, in wall time. With -scaling it
-// measures no Python but our own step with 1, 2, 4 ... workers, in turn and in wall time. Before that it checks that the Python judge, and a whole step without augmentation, give our
-// numbers. It prints a Markdown table, where our time goes, and how many operations a step has.
+// measures no Python but our own step with 1, 2, 4 ... workers, in turn and in wall time. Before that it checks that the
+// Python judge, and a whole step without augmentation, give our numbers. It prints a Markdown table, where our time
+// goes, and how many operations a step has.
 //
 //	go run ./bench/loop [-wall | -scaling] [-python python3] [-rounds 5] [-model DIR] [-preset violence]
 //
@@ -136,7 +137,10 @@ func open(references string, workers int) (*ours, settings, error) {
 			return nil, settings{}, err
 		}
 	}
-	c, err := core.Load([]core.Layer{{Name: *preset, Text: text}}, []string{"model.path=" + *model, "model.device=cpu", "model.dtype=float32", `lora.targets=["attention"]`, "reward." + *preset + ".held_out="})
+	c, err := core.Load([]core.Layer{{Name: *preset, Text: text}}, []string{
+		"model.path=" + *model, "model.device=cpu", "model.dtype=float32", `lora.targets=["attention"]`, "reward." + *preset + ".held_out=",
+		"train.gradient=chained", "train.ema=0", "train.faulty_share=0",
+	}) // what the Python loops do
 	if err != nil {
 		return nil, settings{}, err
 	}

@@ -11,8 +11,8 @@ import (
 	"focusnfix/core/eval"
 	"focusnfix/core/run"
 	"focusnfix/core/train"
+	"focusnfix/model/backbone"
 	"focusnfix/model/reward"
-	"focusnfix/model/sd"
 )
 
 // Compare draws held-out images with the base model and with tunings, and lets judges say what became of them. It
@@ -40,7 +40,7 @@ type Tuned struct {
 const faultThreshold = 0.5
 
 const (
-	mostPerFaulty = 4 // images that are drawn at most for each faulty one that is wanted
+	mostPerFaulty = 8 // images that are drawn at most for each faulty one that is wanted
 	tie           = 0.05
 	setSeeds      = 1 << 40 // beyond those of any training
 )
@@ -157,7 +157,7 @@ func (c Compare) fit(config core.Config) error {
 type comparing struct {
 	Compare
 	ctx        context.Context
-	pipeline   *sd.Pipeline
+	pipeline   backbone.Model
 	references *train.References
 	set        *eval.Set
 	result     *eval.Comparison

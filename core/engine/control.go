@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -216,7 +217,7 @@ func (e *engine) set(key, value string) error {
 	c := &e.session.Config
 	before, ok := settable(c)[key]
 	if !ok {
-		return fmt.Errorf("%s cannot be changed while training, only train.learning_rate, region.weight and reward.ASPECT.weight", key)
+		return fmt.Errorf("%s cannot be changed while training, only train.learning_rate, region.weight and weight, threshold and dilate of reward.ASPECT", key)
 	}
 	changed, err := e.Folder.Config() // a copy that shares nothing with c
 	if err != nil {
@@ -236,15 +237,27 @@ func (e *engine) set(key, value string) error {
 	e.trainer.SetRegionWeight(changed.Region.Weight)
 	for _, r := range changed.Reward {
 		e.trainer.SetRewardWeight(r.Aspect, r.Weight)
+		e.trainer.SetMaskRule(r.Aspect, r.Threshold, r.Dilate)
 	}
 	return e.append(core.Event{Kind: "control", Control: &core.Control{Key: key, From: before, To: settable(&changed)[key]}})
+}
+
+// ReloadMasks takes the masks that people have changed in the references' folders, from the next step on.
+func (e *engine) ReloadMasks(ctx context.Context) error {
+	_, err := ask(ctx, e, "", func(context.Context) (struct{}, error) {
+		e.trainer.References.Forget()
+		return struct{}{}, e.append(core.Event{Kind: "control", Control: &core.Control{Key: "masks"}})
+	})
+	return err
 }
 
 // settable are the settings that Set changes, with their values as text.
 func settable(c *core.Config) map[string]string {
 	values := map[string]string{}
 	for _, k := range c.Keys() {
-		if k.Name == "train.learning_rate" || k.Name == "region.weight" || (strings.HasPrefix(k.Name, "reward.") && strings.HasSuffix(k.Name, ".weight")) {
+		last := k.Name[strings.LastIndexByte(k.Name, '.')+1:]
+		ofReward := strings.HasPrefix(k.Name, "reward.") && slices.Contains([]string{"weight", "threshold", "dilate"}, last)
+		if k.Name == "train.learning_rate" || k.Name == "region.weight" || ofReward {
 			values[k.Name] = fmt.Sprint(k.Value)
 		}
 	}

@@ -3,8 +3,11 @@ package engine
 import (
 	"context"
 	"errors"
+	"image"
+	"image/png"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -176,22 +179,63 @@ func checkGenerate(t *testing.T, f run.Folder, client *run.Client) {
 
 func checkFix(t *testing.T, f run.Folder, client *run.Client) {
 	t.Helper()
-	r := run.FixRequest{GenerateRequest: run.GenerateRequest{Drawing: core.Drawing{Prompt: "a fox", Seed: 4}}, Aspect: "spot", Box: run.Box{Left: 0.25, Top: 0.25, Right: 0.5, Bottom: 0.5}, Steps: 12}
+	r := run.FixRequest{Drawing: core.Drawing{Prompt: "a fox", Seed: 4}, Aspect: "spot", Region: "box:0.25,0.25,0.25,0.25", Steps: 12}
 	result, err := client.Fix(context.Background(), r)
-	if err != nil || !result.Fix || result.Aspects[0].Reward <= result.Aspects[0].Base {
-		t.Errorf("fix %+v, %v; want a better reward", result, err)
+	if err != nil || result.Path != "fixes/0001" || result.Steps != 12 || result.Verdict != core.Visible || len(result.Trace) != 13 {
+		t.Errorf("fix %+v, %v; want 12 updates that the judge is not content with", result, err)
 	}
-	if _, err := os.Stat(filepath.Join(f.Dir, preview)); err != nil {
-		t.Error(err)
+	for _, name := range []string{"before.png", "after.png", "mask.png", "frames/012.png", "lora.safetensors", "fix.json"} {
+		if _, err := os.Stat(filepath.Join(f.Dir, result.Path, name)); err != nil {
+			t.Error(err)
+		}
 	}
-	r.Aspect = "zebra"
-	if _, err := client.Fix(context.Background(), r); err == nil || !strings.Contains(err.Error(), `no aspect "zebra" in this run, want spot`) {
-		t.Errorf("an unknown aspect: %v", err)
+	checkRedraw(t, f, client, result)
+	for want, change := range map[string]func(*run.FixRequest){
+		`no aspect "zebra" in this run, want spot`: func(r *run.FixRequest) { r.Aspect = "zebra" },
+		"no shape in it":      func(r *run.FixRequest) { r.Region = "" },
+		"leaves the image":    func(r *run.FixRequest) { r.Region = "box:0.5,0.5,0.9,0.9" },
+		"want base or run":    func(r *run.FixRequest) { r.Start = "zebra" },
+		"strength of at most": func(r *run.FixRequest) { r.Stack = []core.FixUse{{Path: "../x", Strength: 1}} },
+		"no such file":        func(r *run.FixRequest) { r.Region = "mask:nowhere.png" },
+	} {
+		r := r
+		change(&r)
+		if _, err := client.Fix(context.Background(), r); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %s", r, err, want)
+		}
 	}
-	r.Aspect, r.Box = "spot", run.Box{}
-	if _, err := client.Fix(context.Background(), r); err == nil || !strings.Contains(err.Error(), "the box is empty") {
-		t.Errorf("no box: %v", err)
+}
+
+// checkRedraw draws the image before and after a fix from its file again, byte for byte.
+func checkRedraw(t *testing.T, f run.Folder, client *run.Client, fix core.FixResult) {
+	t.Helper()
+	for name, stack := range map[string][]core.FixUse{
+		"before.png": nil, "after.png": {{Path: fix.Path, Strength: 1}},
+	} {
+		paths, err := client.Redraw(context.Background(), run.RedrawRequest{Drawings: []core.Drawing{fix.Drawing, {Prompt: "a fox", Seed: 5}}, Stack: stack})
+		if err != nil || len(paths) != 2 {
+			t.Fatalf("redraw: %v, %v", paths, err)
+		}
+		if !samePixels(t, filepath.Join(f.Dir, paths[0]), filepath.Join(f.Dir, fix.Path, name)) {
+			t.Errorf("%s: drawn again otherwise", name)
+		}
 	}
+}
+
+func samePixels(t *testing.T, paths ...string) bool {
+	t.Helper()
+	var seen [2]image.Image
+	for i, path := range paths {
+		file, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[i], err = png.Decode(file)
+		if err := errors.Join(err, file.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return reflect.DeepEqual(seen[0], seen[1])
 }
 
 // An idle engine serves, leaves the run's state as it is, and ends by itself; told to continue, it trains.
@@ -227,6 +271,38 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+// What a prompt test draws can be seen meanwhile: as the model's own decoder shows it, or a TAESD.
+func TestPreview(t *testing.T) {
+	for _, path := range []string{"vae", "../../model/sd/testdata/ref/taesd"} {
+		c := tinyConfig(t)
+		c.Sample.Preview, c.Train.Steps = path, 500
+		f := newTinyRun(t, c)
+		client, ended := working(t, f, Options{})
+		result, err := client.Generate(t.Context(), run.GenerateRequest{Drawing: core.Drawing{Prompt: "a fox", Seed: 4}})
+		if err != nil || result.Seed != 4 {
+			t.Errorf("%s: %+v, %v", path, result, err)
+		}
+		for _, name := range []string{run.PreviewBase, run.Preview} {
+			if file, err := os.Open(filepath.Join(f.Dir, name)); err != nil {
+				t.Error(err)
+			} else if _, err := png.Decode(file); err != nil || file.Close() != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if err := client.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	c := tinyConfig(t)
+	c.Sample.Preview = "nowhere"
+	if _, err := Open(c, Settings{References: t.TempDir(), Kinds: tinyKinds}); err == nil || !strings.Contains(err.Error(), "sample.preview: nowhere: is not there") {
+		t.Errorf("a missing decoder: %v", err)
+	}
+}
+
 // A request that is given up ends soon, whether it waits or is under way, and the run continues.
 func TestGivenUp(t *testing.T) {
 	c := tinyConfig(t)
@@ -237,13 +313,11 @@ func TestGivenUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	given := make(chan error, 1)
 	go func() {
-		_, err := client.Fix(ctx, run.FixRequest{
-			GenerateRequest: run.GenerateRequest{Drawing: core.Drawing{Prompt: "a fox"}}, Aspect: "spot", Steps: 1000, Box: run.Box{Right: 1, Bottom: 1},
-		})
+		_, err := client.Fix(ctx, run.FixRequest{Drawing: core.Drawing{Prompt: "a fox"}, Aspect: "spot", Steps: 1000, Region: "box:0.25,0.25,0.25,0.25"})
 		given <- err
 	}()
 	busy := until(t, client, "the repair", func(s run.Status) bool { return s.Busy == "fix" && s.Done > 1 })
-	if busy.Of != 1000 || busy.Preview != preview {
+	if busy.Of != 1000 || busy.Preview != fixPreview || busy.Frame == nil {
 		t.Errorf("status %+v", busy)
 	}
 	cancel()

@@ -94,6 +94,8 @@ type engine struct {
 	watched   []core.Pair        // images that are kept
 	drawn     int                // references in the pool that are there
 	alarming  map[core.Pair]bool // of images whose mask covers too much
+	begun     *train.Canvas      // of the last repair, with what it depends on; nil is none
+	begunAs   canvasKey
 }
 
 // begin takes the run folder: no other engine can have it then.
@@ -155,6 +157,7 @@ func (e *engine) work() error {
 	}
 	defer e.session.Close()
 	defer e.trainer.Close()
+	defer e.forgetCanvas()
 	if e.Idle {
 		if goOn, err := e.serve(); err != nil || !goOn {
 			return err

@@ -65,7 +65,11 @@ func Export(checkpoint, to string, dialect weights.Dialect, o Origin) (err error
 	if err := weights.WriteLoRA(to, dialect, lora.Modules, metadata); err != nil {
 		return err
 	}
-	return verify(to, lora, metadata)
+	written, err := dialect.Written(lora.Modules)
+	if err != nil {
+		return err
+	}
+	return verify(to, written, metadata)
 }
 
 // scaled multiplies every update by strength, in its up matrix, so that programs which do not read alpha have it too.
@@ -86,7 +90,7 @@ func scaled(modules []weights.LoRAModule, strength float32) ([]weights.LoRAModul
 }
 
 // verify reads a LoRA file and compares it, bit for bit, with what was to be written.
-func verify(path string, want *weights.LoRA, metadata map[string]string) (err error) {
+func verify(path string, want []weights.LoRAModule, metadata map[string]string) (err error) {
 	file, err := weights.Open(path)
 	if err != nil {
 		return fmt.Errorf("read again what was written: %w", err)
@@ -96,7 +100,7 @@ func verify(path string, want *weights.LoRA, metadata map[string]string) (err er
 	if err != nil {
 		return fmt.Errorf("read again what was written: %w", err)
 	}
-	same := slices.EqualFunc(got.Modules, want.Modules, func(a, b weights.LoRAModule) bool {
+	same := slices.EqualFunc(got.Modules, want, func(a, b weights.LoRAModule) bool {
 		return a.Name() == b.Name() && a.Alpha == b.Alpha && equalTensors(a.Down, b.Down) && equalTensors(a.Up, b.Up)
 	})
 	for key, value := range metadata {
@@ -150,6 +154,7 @@ func architecture(lora *weights.LoRA) string {
 	kind, _ := lora.Kind()
 	name, known := map[weights.Kind]string{
 		weights.SD1: "stable-diffusion-v1", weights.SD2: "stable-diffusion-v2", weights.SDXL: "stable-diffusion-xl-v1-base",
+		weights.SD3: "stable-diffusion-3", weights.ZImage: "z-image",
 	}[kind]
 	if !known {
 		name = "latent-diffusion"

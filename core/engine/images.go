@@ -11,7 +11,7 @@ import (
 	"focusnfix/core"
 	"focusnfix/core/eval"
 	"focusnfix/core/run"
-	"focusnfix/model/sd"
+	"focusnfix/model/backbone"
 )
 
 // maxWatched is the number of images that are kept for looking at: each costs half as much as an
@@ -70,7 +70,7 @@ func (e *engine) imageAt(step int, p core.Pair) core.Picture {
 func (e *engine) saveImages() error {
 	var kept []core.Picture
 	_, err := e.evaluator.Evaluate(e.watched, func(all []eval.Image, b eval.Batch) error {
-		for i, tuned := range sd.Pictures(b.Tuned) {
+		for i, tuned := range backbone.Pictures(b.Tuned) {
 			picture := e.imageAt(e.trainer.Done(), all[i].Pair)
 			picture.Aspects = e.scores(all[i : i+1])
 			data, err := encode(tuned)

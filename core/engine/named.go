@@ -7,6 +7,7 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/model/reward"
+	"focusnfix/model/sd"
 	"focusnfix/presets"
 )
 
@@ -46,6 +47,9 @@ func Rename(c core.Config, change func(Named) string) core.Config {
 	}
 	if c.Model.Config != "" {
 		c.Model.Config = change(Named{Key: "model.config", Path: c.Model.Config})
+	}
+	if p := c.Sample.Preview; p != "" && p != sd.OwnDecoder {
+		c.Sample.Preview = change(Named{Key: "sample.preview", Path: p})
 	}
 	if c.Train.Prompts != "" && !slices.Contains(presets.PromptLists(), c.Train.Prompts) {
 		c.Train.Prompts = change(Named{Key: "train.prompts", Path: c.Train.Prompts})

@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
 	"focusnfix/core/train"
+	"focusnfix/model/backbone"
+	"focusnfix/model/families"
 	"focusnfix/model/reward"
 	"focusnfix/model/scenes"
 	"focusnfix/model/sd"
@@ -21,7 +24,7 @@ import (
 // Session is all that a training of one configuration works with. One goroutine uses it.
 type Session struct {
 	Config   core.Config
-	Pipeline *sd.Pipeline
+	Pipeline backbone.Model
 	Options  train.Options
 	// Judges are the rewards that are trained on, as they are without augmentation, then the held-out ones.
 	Judges  []eval.Judge
@@ -29,7 +32,8 @@ type Session struct {
 	// PromptsHash is the fingerprint of a prompts file; empty of a list that comes with the program.
 	PromptsHash string
 
-	loaded []reward.Reward
+	preview sd.Preview // nil shows nothing while images are drawn
+	loaded  []reward.Reward
 }
 
 // Settings are what Open is told beside the configuration. The zero value is useful.
@@ -72,11 +76,16 @@ func (s *Session) open(o Settings) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.Pipeline, err = loadModel(folder, s.Config, o.Warn); err != nil {
-		return err
-	}
 	if s.Options.Model, err = fingerprint(folder); err != nil {
 		return err
+	}
+	if err := s.loadModel(folder, o); err != nil {
+		return err
+	}
+	if path := s.Config.Sample.Preview; path != "" {
+		if s.preview, err = sd.OpenPreview(path, s.Pipeline); err != nil {
+			return fmt.Errorf("sample.preview: %w", err)
+		}
 	}
 	if s.Config.Sample.Size == (core.Size{}) {
 		width, height := s.Pipeline.NaturalSize()
@@ -104,6 +113,9 @@ func (s *Session) Evaluator(judges []eval.Judge) (e *eval.Evaluator, references 
 func (s *Session) Close() {
 	for _, r := range s.loaded {
 		r.Close()
+	}
+	if s.preview != nil {
+		s.preview.Close()
 	}
 	if s.Pipeline != nil {
 		s.Pipeline.Close()
@@ -221,8 +233,15 @@ func modelFolder(path string) (string, error) {
 	return path, err
 }
 
-func loadModel(folder string, c core.Config, warn func(string)) (*sd.Pipeline, error) {
-	o := sd.LoadOptions{Scheduler: c.Sample.Scheduler, Config: c.Model.Config, Warn: warn}
+// loadModel loads the model and encodes all prompts that the run will ask for, which are kept beside its references.
+func (s *Session) loadModel(folder string, settings Settings) (err error) {
+	c := s.Config
+	o := backbone.LoadOptions{
+		Scheduler: c.Sample.Scheduler, Config: c.Model.Config, KeepTextEncoder: c.Model.KeepTextEncoder, Warn: settings.Warn,
+	}
+	if settings.References != "" {
+		o.Prompts = filepath.Join(settings.References, "prompts-"+s.Options.Model)
+	}
 	if c.Model.Prediction != "auto" {
 		o.Prediction = c.Model.Prediction
 	}
@@ -237,5 +256,8 @@ func loadModel(folder string, c core.Config, warn func(string)) (*sd.Pipeline, e
 			o.DType = d
 		}
 	}
-	return sd.Load(folder, o)
+	if s.Pipeline, err = families.Open(folder, o); err != nil {
+		return err
+	}
+	return s.Pipeline.Prepare(slices.Concat(s.Options.Prompts, s.HeldOut, []string{""}), nil)
 }

@@ -111,7 +111,61 @@ func (s *Session) openReward(key string, r core.Reward, spec string, kinds []rew
 	if r.Heatmap == "saliency" {
 		return salient{judge}, nil
 	}
+	if kind, words, _ := strings.Cut(r.Heatmap, ":"); kind == "attention" {
+		model, ok := s.Pipeline.(attender)
+		if !ok {
+			return nil, fmt.Errorf("reward.%s.heatmap: attention is watched in UNets, and %s has none; want head, cam or saliency", r.Aspect, s.Pipeline.About().Name)
+		}
+		return attentive{judge, model, splitWords(words), min(attentionLevels, s.Config.Sample.NumSteps)}, nil
+	}
 	return judge, nil
+}
+
+// attender is a model that tells where an image shows the words of a prompt.
+type attender interface {
+	AttentionMap(image torch.Tensor, prompt string, words []string, numSteps int) (torch.Tensor, error)
+}
+
+// attentionLevels is how many noise levels an attention map is averaged over, at most.
+const attentionLevels = 10
+
+// attentive finds a fault where the model's attention to words of the prompt is, as strong as the judge's own heatmap
+// at its peak.
+type attentive struct {
+	reward.Reward
+	model  attender
+	words  []string // none: all that carry meaning
+	levels int
+}
+
+// FaultProbability is the judge's.
+func (a attentive) FaultProbability(score float64) float64 {
+	return reward.FaultProbability(a.Reward, score)
+}
+
+// Heatmap is [B,1,H,W] in [0,1].
+func (a attentive) Heatmap(images torch.Tensor, prompts []string) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		probability := a.Reward.Heatmap(images, prompts).AMax(true, 1, 2, 3)
+		maps := make([]torch.Tensor, len(prompts))
+		for i, prompt := range prompts {
+			var err error
+			if maps[i], err = a.model.AttentionMap(images.Narrow(0, int64(i), 1), prompt, a.words, a.levels); err != nil {
+				panic(&torch.Error{Op: "attention", Message: err.Error()})
+			}
+		}
+		return torch.Cat(maps, 0).Mul(probability)
+	})
+}
+
+// splitWords are words between commas.
+func splitWords(list string) (words []string) {
+	for word := range strings.SplitSeq(list, ",") {
+		if word = strings.TrimSpace(word); word != "" {
+			words = append(words, word)
+		}
+	}
+	return words
 }
 
 // salient finds a fault by the gradient of the score, as strong as the judge's own heatmap at its peak.

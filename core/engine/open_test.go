@@ -10,7 +10,9 @@ import (
 	"focusnfix/core"
 	"focusnfix/core/run"
 	"focusnfix/core/train"
+	"focusnfix/model/flow/flowtest"
 	"focusnfix/model/reward"
+	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
 	"focusnfix/presets"
@@ -68,7 +70,7 @@ func TestPredictionIsASetting(t *testing.T) {
 	c := tinyConfig(t)
 	c.Model.Prediction, c.Model.ZeroSNR, c.Sample.GuidanceRescale = "v_prediction", "on", 0.7
 	s := openTiny(t, c)
-	scheduler := s.Pipeline.Scheduler
+	scheduler := s.Pipeline.About().Scheduler.(sd.SchedulerConfig)
 	if scheduler.PredictionType != "v_prediction" || !scheduler.RescaleBetasToZero || scheduler.TimestepSpacing != "trailing" {
 		t.Errorf("scheduler %+v, want v-prediction, rescaled betas and trailing timesteps", scheduler)
 	}
@@ -154,6 +156,42 @@ func TestSaliency(t *testing.T) {
 			t.Errorf("heatmap %s: at least %g in the square, at most %g far from it", got, inside, corner)
 		}
 	})
+}
+
+// The model's attention to words shows where the fault is, as strongly as the judge finds one.
+func TestAttention(t *testing.T) {
+	c := tinyConfig(t)
+	c.Reward[0].Heatmap = "attention:chef, cat"
+	s := openTiny(t, c)
+	torchtest.Run(t, func() {
+		images := torch.Zeros(torch.Float32, torchtest.Device(), 2, 3, tinySide, tinySide).AddScalar(0.5)
+		images.Narrow(2, 0, 16).Fill(0.9)
+		heat := s.Judges[0].Heatmap(images, []string{"a chef", "a tree"})
+		with, without := heat.Narrow(0, 0, 1).Max().Item(), heat.Narrow(0, 1, 1).Max().Item()
+		if got := torch.ShapeString(heat.Shape()); got != "[2,1,32,32]" || !(with > 0.7 && with <= 0.9001) || without != 0 {
+			t.Errorf("heatmap %s: at most %g with a word and %g without, want the judge's 0.9 and 0", got, with, without)
+		}
+	})
+	trainer, err := s.Trainer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer trainer.Close()
+	if _, err := trainer.Step(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Transformers have no attention to words that could be watched so.
+func TestAttentionOfATransformer(t *testing.T) {
+	torchtest.Need(t)
+	for name, r := range flowtest.Read(t, "../../model").Models {
+		c := tinyConfig(t)
+		c.Model.Path, c.Sample.Scheduler, c.Reward[0].Heatmap = r.WriteFolder(t), "euler", "attention"
+		if _, err := Open(c, Settings{References: t.TempDir(), Kinds: tinyKinds}); err == nil || !strings.Contains(err.Error(), "reward.spot.heatmap: attention is watched in UNets") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 // Every preset's names are known; what it lacks is weights.

@@ -125,11 +125,11 @@ func (s *soak) act() {
 		_, err = s.client.Generate(ctx, drawing)
 	case 1:
 		what = "repair"
-		_, err = s.client.Fix(ctx, run.FixRequest{GenerateRequest: drawing, Aspect: "spot", Box: run.Box{Right: 0.5, Bottom: 0.5}, Steps: 3})
+		_, err = s.client.Fix(ctx, run.FixRequest{Drawing: drawing.Drawing, Aspect: "spot", Region: "box:0,0,0.5,0.5", Steps: 3})
 	case 2:
 		what = "repair given up"
 		soon, cancel := context.WithTimeout(ctx, time.Duration(rand.IntN(500))*time.Millisecond)
-		_, _ = s.client.Fix(soon, run.FixRequest{GenerateRequest: drawing, Aspect: "spot", Box: run.Box{Right: 0.5, Bottom: 0.5}, Steps: 50})
+		_, _ = s.client.Fix(soon, run.FixRequest{Drawing: drawing.Drawing, Aspect: "spot", Region: "box:0,0,0.5,0.5", Steps: 50})
 		cancel()
 	case 3:
 		what = "pause"

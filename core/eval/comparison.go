@@ -13,9 +13,9 @@ type Comparison struct {
 	Preset    string   `json:"preset"`
 	Model     string   `json:"model"`
 	Prompts   string   `json:"prompts,omitempty"` // list or file that was drawn, if not the run's
-	Pictures  int      `json:"pictures"` // drawn by the base model
-	Faulty    int      `json:"faulty"`   // of them, by the held-out judges of the trained aspects
-	Missed    int      `json:"missed"`   // further ones with a fault that the mask misses
+	Pictures  int      `json:"pictures"`          // drawn by the base model
+	Faulty    int      `json:"faulty"`            // of them, by the held-out judges of the trained aspects
+	Missed    int      `json:"missed"`            // further ones with a fault that the mask misses
 	Threshold float64  `json:"threshold"`
 	Tie       float64  `json:"tie"` // as a share of a judge's range
 	Diversity float64  `json:"base_diversity"`

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"focusnfix/core"
-	"focusnfix/model/sd"
+	"focusnfix/model/backbone"
 	"focusnfix/model/torch"
 )
 
@@ -100,7 +100,7 @@ type Drawn struct {
 // Draw is Evaluate that keeps the images, in 8 bits. progress may end it.
 func (e *Evaluator) Draw(pairs []core.Pair, progress func(done, of int) error) (d Drawn, err error) {
 	d.Images, err = e.Evaluate(pairs, func(_ []Image, b Batch) error {
-		d.Base, d.Tuned = append(d.Base, sd.Pictures(b.Base)...), append(d.Tuned, sd.Pictures(b.Tuned)...)
+		d.Base, d.Tuned = append(d.Base, backbone.Pictures(b.Base)...), append(d.Tuned, backbone.Pictures(b.Tuned)...)
 		return progress(len(d.Tuned), len(pairs))
 	})
 	return d, err
@@ -122,7 +122,7 @@ func (d Drawn) Diversity() (base, tuned float64) {
 	return base / max(count, 1), tuned / max(count, 1)
 }
 
-// rmsDifference is that of two images of one size.
+// rmsDifference is the RMS difference of two images of one size, for colors in [0,1].
 func rmsDifference(a, b *image.RGBA) float64 {
 	sum := 0.0
 	for i := range a.Pix { // alpha is 255 in both

@@ -60,7 +60,7 @@ func (v Verdict) Clean(threshold float64) bool {
 // opinion is what a judge says of one image: its score, and the maximum of its heatmap inside the mask.
 type opinion struct{ score, fault float64 }
 
-// opinions are those of a judge on images [B,3,H,W] in [0,1] with masks [B,1,H,W].
+// opinions returns what a judge says of images [B,3,H,W] in [0,1] with masks [B,1,H,W].
 func (j Judge) opinions(images, masks torch.Tensor, prompts []string) []opinion {
 	all := make([]opinion, len(prompts))
 	torch.Scope(func() torch.Tensor {

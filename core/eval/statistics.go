@@ -15,7 +15,7 @@ type Statistics struct {
 	Entropy float64 // of the histogram of 512 colors, bits
 }
 
-// statisticsOf are those of each image [B,3,H,W] in [0,1].
+// statisticsOf measures each image of [B,3,H,W] in [0,1].
 func statisticsOf(images torch.Tensor) []Statistics {
 	all := make([]Statistics, images.Size(0))
 	torch.NoGrad(func() {
@@ -44,7 +44,7 @@ func luma(images torch.Tensor) torch.Tensor {
 
 const colorLevels = 8 // of each channel
 
-// colorEntropy is that of an image's [3,H,W] colors, in bits.
+// colorEntropy is the entropy of an image's [3,H,W] colors, in bits.
 func colorEntropy(image torch.Tensor) float64 {
 	levels := image.MulScalar(colorLevels).Floor().Clamp(0, colorLevels-1).Flatten(1).Ints() // [3,HW]
 	pixels := len(levels) / 3

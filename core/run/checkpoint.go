@@ -163,6 +163,14 @@ func (f Folder) Checkpoints() (all []Checkpoint, err error) {
 	return all, err
 }
 
+// CheckpointsOf are the checkpoints of a run that is elsewhere, as the copy of its folder would have them.
+func (f Folder) CheckpointsOf(away *Far) (all []Checkpoint) {
+	for _, step := range away.Checkpoints {
+		all = append(all, Checkpoint{step, f.path(checkpoints, stepName(step))})
+	}
+	return all
+}
+
 // isWhole reports whether a checkpoint's folder has all that its manifest names.
 func isWhole(d disk, dir string, step int) (bool, error) {
 	name := path.Join(dir, manifestName)
@@ -205,7 +213,7 @@ func (f Folder) Clean() error {
 		if err := sound(d); err != nil {
 			return fmt.Errorf("%s: %w", f.Dir, err)
 		}
-		folders := []string{checkpoints, prompts, images, References}
+		folders := []string{checkpoints, prompts, images, Fixes, References}
 		if steps, err := d.ReadDir(images); err == nil {
 			for _, step := range steps {
 				if _, ok := parseStep(step.Name()); ok && step.IsDir() {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,6 +41,9 @@ func (f Folder) Dial() (*Client, error) {
 	info, err := f.Info()
 	if err != nil {
 		return nil, err
+	}
+	if info.Far != nil && info.Far.Link != "" && info.Engine == nil {
+		return nil, fmt.Errorf("%s is a copy of a run on %s; focusnfix attach %s:%s connects to it", f.Name(), info.Far.Host, info.Far.Host, f.Name())
 	}
 	if info.Engine == nil || info.Engine.Socket == "" {
 		return nil, fmt.Errorf("%s: %w", f.Name(), ErrNoEngine)
@@ -134,6 +138,9 @@ func (c *Client) Checkpoint(ctx context.Context) (string, error) {
 	return r.Path, err
 }
 
+// ReloadMasks takes the masks that people have changed.
+func (c *Client) ReloadMasks(ctx context.Context) error { return c.post(ctx, "masks", nil, nil) }
+
 // Set changes a setting.
 func (c *Client) Set(ctx context.Context, key, value string) error {
 	return c.post(ctx, "set", setRequest{key, value}, nil)
@@ -141,23 +148,33 @@ func (c *Client) Set(ctx context.Context, key, value string) error {
 
 // Generate draws a prompt with base and tuned model.
 func (c *Client) Generate(ctx context.Context, r GenerateRequest) (core.PromptResult, error) {
-	return c.prompt(ctx, "generate", r)
-}
-
-// Fix repairs one image.
-func (c *Client) Fix(ctx context.Context, r FixRequest) (core.PromptResult, error) {
-	return c.prompt(ctx, "fix", r)
-}
-
-func (c *Client) prompt(ctx context.Context, verb string, request any) (core.PromptResult, error) {
 	var e core.Event
-	if err := c.post(ctx, verb, request, &e); err != nil {
+	if err := c.post(ctx, "generate", r, &e); err != nil {
 		return core.PromptResult{}, err
 	}
 	if e.Prompt == nil {
-		return core.PromptResult{}, fmt.Errorf("%s: the engine's answer has no result", verb)
+		return core.PromptResult{}, errors.New("generate: the engine's answer has no result")
 	}
 	return *e.Prompt, nil
+}
+
+// Fix repairs one image.
+func (c *Client) Fix(ctx context.Context, r FixRequest) (core.FixResult, error) {
+	var e core.Event
+	if err := c.post(ctx, "fix", r, &e); err != nil {
+		return core.FixResult{}, err
+	}
+	if e.Fix == nil {
+		return core.FixResult{}, errors.New("fix: the engine's answer has no result")
+	}
+	return *e.Fix, nil
+}
+
+// Redraw draws images with kept fixes.
+func (c *Client) Redraw(ctx context.Context, r RedrawRequest) ([]string, error) {
+	var drawn reply
+	err := c.post(ctx, "redraw", r, &drawn)
+	return drawn.Paths, err
 }
 
 // Evaluate looks at prompts that are not trained on.
@@ -179,6 +196,44 @@ func (c *Client) post(ctx context.Context, verb string, request, result any) err
 	return c.do(ctx, http.MethodPost, verb, request, result)
 }
 
+// Verbs are the commands of the control socket that are sent with POST.
+var Verbs = []string{"pause", "resume", "stop", "checkpoint", "set", "generate", "fix", "evaluate"}
+
+// Forward passes a command on as it came, one of Verbs or "status", and returns the answer and its status.
+func (c *Client) Forward(ctx context.Context, verb string, body []byte) (status int, text []byte, err error) {
+	if verb == "status" {
+		return c.send(ctx, http.MethodGet, verb, nil)
+	}
+	if !slices.Contains(Verbs, verb) {
+		return 0, nil, fmt.Errorf("%s: not a command", verb)
+	}
+	if err := c.ours(ctx); err != nil {
+		return 0, nil, err
+	}
+	return c.send(ctx, http.MethodPost, verb, body)
+}
+
+// send sends one command and returns what the engine answers.
+func (c *Client) send(ctx context.Context, method, verb string, body []byte) (status int, text []byte, err error) {
+	r, err := http.NewRequestWithContext(ctx, method, "http://engine/"+verb, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	response, err := c.http.Do(r)
+	var inURL *url.Error
+	if errors.As(err, &inURL) {
+		err = inURL.Err // the URL means nothing to anybody
+	}
+	if err != nil {
+		return 0, nil, fmt.Errorf("%s: the engine does not answer: %w", verb, err)
+	}
+	text, err = io.ReadAll(io.LimitReader(response.Body, maxBody))
+	if err := errors.Join(err, response.Body.Close()); err != nil {
+		return 0, nil, fmt.Errorf("%s: %w", verb, err)
+	}
+	return response.StatusCode, text, nil
+}
+
 // do sends one command. result is nil, an event, or what encoding/json fills.
 func (c *Client) do(ctx context.Context, method, verb string, request, result any) error {
 	var body []byte
@@ -188,26 +243,14 @@ func (c *Client) do(ctx context.Context, method, verb string, request, result an
 			return err
 		}
 	}
-	r, err := http.NewRequestWithContext(ctx, method, "http://engine/"+verb, bytes.NewReader(body))
+	status, text, err := c.send(ctx, method, verb, body)
 	if err != nil {
 		return err
 	}
-	response, err := c.http.Do(r)
-	var inURL *url.Error
-	if errors.As(err, &inURL) {
-		err = inURL.Err // the URL means nothing to anybody
-	}
-	if err != nil {
-		return fmt.Errorf("%s: the engine does not answer: %w", verb, err)
-	}
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
-	if err := errors.Join(err, response.Body.Close()); err != nil {
-		return fmt.Errorf("%s: %w", verb, err)
-	}
-	if response.StatusCode != http.StatusOK {
+	if status != http.StatusOK {
 		var refused reply
 		if json.Unmarshal(text, &refused) != nil || refused.Error == "" {
-			return fmt.Errorf("%s: the engine answers %s", verb, core.Clean(response.Status))
+			return fmt.Errorf("%s: the engine answers %d %s", verb, status, http.StatusText(status))
 		}
 		return errors.New(core.Clean(refused.Error))
 	}

@@ -19,15 +19,27 @@ type Engine interface {
 	// Checkpoint writes one now and returns its path from the run folder.
 	Checkpoint(ctx context.Context) (string, error)
 	// Set changes a setting while training goes on, by core.Config's names: train.learning_rate,
-	// region.weight, reward.ASPECT.weight.
+	// region.weight, reward.ASPECT.weight, and reward.ASPECT.threshold and dilate, which make new masks.
 	Set(ctx context.Context, key, value string) error
 	// Generate draws a prompt with base and tuned model, between steps. The result is kept in the run.
 	Generate(ctx context.Context, r GenerateRequest) (core.PromptResult, error)
-	// Fix trains a copy of the weights on one image and one region, until the fault is gone.
-	Fix(ctx context.Context, r FixRequest) (core.PromptResult, error)
+	// Fix trains a small LoRA on one image and one region, until the judge that it follows finds no fault there. The
+	// result is kept in the run, unless its verdict is core.NoFault: then nothing was done.
+	Fix(ctx context.Context, r FixRequest) (core.FixResult, error)
+	// Redraw draws images with kept fixes and returns the paths of their files from the run folder. The files of the
+	// next Redraw take their place.
+	Redraw(ctx context.Context, r RedrawRequest) ([]string, error)
+	// ReloadMasks takes the masks that people have changed, from the next step on.
+	ReloadMasks(ctx context.Context) error
 	// Evaluate looks at prompts that are not trained on.
 	Evaluate(ctx context.Context, r EvaluateRequest) (core.Evaluation, error)
 }
+
+// Where the images of a prompt test are kept while they are drawn, each replaced after every step; see Status.Preview.
+const (
+	PreviewBase = "prompts/.preview-base.png" // of the base model
+	Preview     = "prompts/.preview.png"
+)
 
 // Status is what an engine is doing.
 type Status struct {
@@ -36,14 +48,23 @@ type Status struct {
 	Step    int    `json:"step"`
 	Steps   int    `json:"steps"`
 	Message string `json:"message,omitempty"` // why it is in this state, or how far it is
-	Busy    string `json:"busy,omitempty"`    // "step", "generate", "fix", "evaluate", "reference", "images", "load", "checkpoint"
+	Busy    string `json:"busy,omitempty"`    // "step", "generate", "fix", "evaluate", "reference", "images", "load", "checkpoint", "redraw"
 	Done    int    `json:"done,omitempty"`    // of what it is busy with: steps of a fix, images
 	Of      int    `json:"of,omitempty"`
-	Preview string `json:"preview,omitempty"` // the picture of a fix as it is now, from the run folder
+	Preview string `json:"preview,omitempty"` // the image that is drawn or repaired, as it is now, from the run folder
+	Frame   *Frame `json:"frame,omitempty"`   // what was measured of it
 	Device  string `json:"device,omitempty"`
 	Version string `json:"version,omitempty"`
 
 	GPUs []core.GPU `json:"gpus,omitempty"` // that the engine may use, as of the last seconds; none on a CPU
+}
+
+// Frame is an image of a fix under way: core.FixStep, in which a number may be missing.
+type Frame struct {
+	Trained float64  `json:"trained"`
+	HeldOut *float64 `json:"held_out,omitempty"`
+	Outside float64  `json:"outside_psnr"`
+	Seconds float64  `json:"seconds"`
 }
 
 // GenerateRequest is a prompt to draw. Zero values of the sampling are the run's own; a prompt is required.
@@ -52,20 +73,23 @@ type GenerateRequest struct {
 	Checkpoint string `json:"checkpoint,omitempty"` // relative to the run folder; empty is the current weights
 }
 
-// FixRequest is one image to repair: what GenerateRequest draws, in a region of it.
+// FixRequest is one image to repair, in a region of it. Zero values of the sampling are the run's own.
 type FixRequest struct {
-	GenerateRequest
-	Aspect string `json:"aspect"`
-	Box    Box    `json:"box"`
-	Steps  int    `json:"steps,omitempty"`
+	core.Drawing
+	Checkpoint string        `json:"checkpoint,omitempty"` // whose weights are the run's; relative to the run folder, empty is the current ones
+	Aspect     string        `json:"aspect"`
+	Region     string        `json:"region"`          // as core.ParseRegion reads it; files are relative to the run folder
+	Start      string        `json:"start,omitempty"` // base, which is the default, or run
+	Stack      []core.FixUse `json:"stack,omitempty"` // kept fixes that it builds on
+	Steps      int           `json:"steps,omitempty"` // updates at most
 }
 
-// Box is a rectangle of an image in parts of its sides, in [0,1].
-type Box struct {
-	Left   float64 `json:"left"`
-	Top    float64 `json:"top"`
-	Right  float64 `json:"right"`
-	Bottom float64 `json:"bottom"`
+// RedrawRequest is images to draw with the weights and kept fixes that it names.
+type RedrawRequest struct {
+	Drawings   []core.Drawing `json:"drawings"` // zero values of the sampling are the run's own
+	Checkpoint string         `json:"checkpoint,omitempty"`
+	Start      string         `json:"start,omitempty"`
+	Stack      []core.FixUse  `json:"stack,omitempty"`
 }
 
 // EvaluateRequest says how much to look at.
@@ -83,4 +107,6 @@ type setRequest struct {
 type reply struct {
 	Error string `json:"error,omitempty"`
 	Path  string `json:"path,omitempty"`
+
+	Paths []string `json:"paths,omitempty"`
 }

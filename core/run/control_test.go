@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,8 +55,14 @@ func (r *recorder) Generate(ctx context.Context, g GenerateRequest) (core.Prompt
 	return result, r.note("generate")
 }
 
-func (r *recorder) Fix(_ context.Context, f FixRequest) (core.PromptResult, error) {
-	return core.PromptResult{Drawing: f.Drawing, Fix: true, Seconds: f.Box.Right}, r.note("fix " + f.Aspect)
+func (r *recorder) Fix(_ context.Context, f FixRequest) (core.FixResult, error) {
+	return core.FixResult{Drawing: f.Drawing, Region: f.Region, Stack: f.Stack, InsidePSNR: math.NaN()}, r.note("fix " + f.Aspect)
+}
+
+func (r *recorder) ReloadMasks(context.Context) error { return r.note("masks") }
+
+func (r *recorder) Redraw(_ context.Context, d RedrawRequest) ([]string, error) {
+	return []string{d.Start, d.Stack[0].Path}, r.note("redraw")
 }
 
 func (r *recorder) Evaluate(_ context.Context, e EvaluateRequest) (core.Evaluation, error) {
@@ -130,9 +137,14 @@ func TestResults(t *testing.T) {
 	if err != nil || drawn.Prompt != "a \"cat\"" || drawn.Seed != math.MaxUint64 || !math.IsNaN(drawn.OutsidePSNR) || !math.IsNaN(drawn.Aspects[0].Fixed) {
 		t.Errorf("generate: %+v, %v", drawn, err)
 	}
-	fixed, err := c.Fix(ctx, FixRequest{GenerateRequest{Drawing: core.Drawing{Prompt: "x"}}, "violence", Box{Right: 0.5}, 3})
-	if err != nil || !fixed.Fix || fixed.Prompt != "x" || fixed.Seconds != 0.5 {
+	stack := []core.FixUse{{Path: "fixes/0001", Strength: 0.5}}
+	fixed, err := c.Fix(ctx, FixRequest{Drawing: core.Drawing{Prompt: "x"}, Aspect: "violence", Region: "heat:0.3,4", Stack: stack})
+	if err != nil || fixed.Region != "heat:0.3,4" || fixed.Prompt != "x" || !slices.Equal(fixed.Stack, stack) || !math.IsNaN(fixed.InsidePSNR) {
 		t.Errorf("fix: %+v, %v", fixed, err)
+	}
+	paths, err := c.Redraw(ctx, RedrawRequest{Start: "run", Stack: stack})
+	if err != nil || !slices.Equal(paths, []string{"run", "fixes/0001"}) {
+		t.Errorf("redraw: %v, %v", paths, err)
 	}
 	judged, err := c.Evaluate(ctx, EvaluateRequest{Pictures: 9})
 	if err != nil || judged.Pictures != 9 || !math.IsNaN(judged.OutsidePSNR) {

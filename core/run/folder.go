@@ -5,9 +5,11 @@
 //	events.jsonl    one core.Event a line, appended  log.txt    the engine's stderr
 //	reference/KEY/  base image, heatmaps, mask     images/step-000050/003-7.png
 //	prompts/0007/   quick prompt tests               checkpoints/step-000050/
+//	fixes/0007/     repairs of single images
 package run
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -51,6 +53,21 @@ type Info struct {
 	Step    int    `json:"step"`              // when the state was written
 
 	Engine *Process `json:"engine,omitempty"` // the last to work on it
+	Far    *Far     `json:"far,omitempty"`    // of the copy of a run on another machine, which focusnfix attach keeps up to date
+}
+
+// Far says where the run is that a folder is a copy of, and how it was there when the two were linked last.
+// Engine is then the process that keeps the copy, as long as there is one; its socket leads to the run's engine.
+type Far struct {
+	Host        string    `json:"host"`
+	Folder      string    `json:"folder"`                // of the run, there
+	State       string    `json:"state"`                 // as it was found there
+	OnlyDraws   bool      `json:"only_draws,omitempty"`  // an engine works on it that does not train
+	Checkpoints []int     `json:"checkpoints,omitempty"` // their steps; the files stay there
+	Link        string    `json:"link,omitempty"`        // why there is no link; empty while there is one
+	Behind      int64     `json:"behind,omitempty"`      // bytes of the log that have not come yet
+	Seen        time.Time `json:"seen"`                  // when there was a link last
+	Socket      string    `json:"socket,omitempty"`      // of the process that keeps the copy, for its other screens
 }
 
 // States of a run. Crashed is never written: it is what a reader finds, where a run's process is gone
@@ -184,6 +201,11 @@ func (f Folder) Info() (info Info, err error) {
 		info, err = parseInfo(f.path("run.json"), text)
 		return err
 	})
+	if info.Far != nil && info.Engine != nil {
+		if alive, _ := info.Engine.alive(); !alive { // nothing keeps the copy any more
+			info.Engine, info.Far.Link = nil, cmp.Or(info.Far.Link, "no link")
+		}
+	}
 	return info, err
 }
 

@@ -65,7 +65,7 @@ func sound(d disk) error {
 			return notOurs(name, info, "a file")
 		}
 	}
-	for _, name := range []string{checkpoints, images, prompts, References, tensorBoard} {
+	for _, name := range []string{checkpoints, images, prompts, Fixes, References, tensorBoard} {
 		if info, err := d.Lstat(name); err == nil && !info.IsDir() {
 			return notOurs(name, info, "a folder")
 		}

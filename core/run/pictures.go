@@ -109,16 +109,25 @@ func (f Folder) WritePrompt(result core.PromptResult, write func(dir string) err
 }
 
 func writePrompt(d disk, result core.PromptResult, fill func(name string) error) (core.Event, error) {
-	temp, err := newFolder(d, prompts, fill)
+	return writeNumbered(d, prompts, metaName, fill, func(name string) core.Event {
+		result.Path = name
+		return core.Event{Kind: "prompt", Prompt: &result}
+	})
+}
+
+// writeNumbered fills a folder in another and gives it the next number there. In its file named meta is the event
+// that about makes for its path.
+func writeNumbered(d disk, in, meta string, fill func(name string) error, about func(path string) core.Event) (core.Event, error) {
+	temp, err := newFolder(d, in, fill)
 	if err != nil {
 		return core.Event{}, err
 	}
-	for number := nextPrompt(d); ; number++ {
-		result.Path = path.Join(prompts, fmt.Sprintf("%04d", number))
-		e := core.Event{Time: time.Now().UTC().Truncate(time.Microsecond), Kind: "prompt", Prompt: &result}
-		err := writeFile(d, path.Join(temp, metaName), append(e.AppendJSON(nil), '\n'))
+	for number := nextNumber(d, in); ; number++ {
+		e := about(path.Join(in, fmt.Sprintf("%04d", number)))
+		e.Time = time.Now().UTC().Truncate(time.Microsecond)
+		err := writeFile(d, path.Join(temp, meta), append(e.AppendJSON(nil), '\n'))
 		if err == nil {
-			err = d.Rename(temp, result.Path)
+			err = d.Rename(temp, path.Join(in, fmt.Sprintf("%04d", number)))
 		}
 		if errors.Is(err, fs.ErrExist) {
 			continue
@@ -126,16 +135,16 @@ func writePrompt(d disk, result core.PromptResult, fill func(name string) error)
 		if err != nil {
 			return e, errors.Join(err, d.RemoveAll(temp))
 		}
-		return e, d.SyncDir(prompts)
+		return e, d.SyncDir(in)
 	}
 }
 
-// promptName is what the folders in prompts are called.
-var promptName = regexp.MustCompile(`^\d{4,9}$`)
+// numberName is what the folders in prompts and fixes are called.
+var numberName = regexp.MustCompile(`^\d{4,9}$`)
 
-func nextPrompt(d disk) int {
+func nextNumber(d disk, in string) int {
 	next := 1
-	entries, err := d.ReadDir(prompts)
+	entries, err := d.ReadDir(in)
 	if err != nil {
 		return next
 	}
@@ -150,23 +159,32 @@ func nextPrompt(d disk) int {
 // Prompts lists the results that were kept, in the order of their numbers. Folders without a readable
 // meta.json are left out.
 func (f Folder) Prompts() (all []core.Event, err error) {
-	err = f.on(func(d disk) error {
-		entries, err := d.ReadDir(prompts)
+	err = f.numbered(prompts, metaName, func(e core.Event, name string) {
+		if e.Prompt != nil {
+			e.Prompt.Path = name
+			all = append(all, e)
+		}
+	})
+	return all, err
+}
+
+// numbered reads the events of the numbered folders in a folder, in order.
+func (f Folder) numbered(in, meta string, use func(e core.Event, name string)) error {
+	return f.on(func(d disk) error {
+		entries, err := d.ReadDir(in)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		for _, entry := range entries {
-			if !promptName.MatchString(entry.Name()) || !entry.IsDir() {
+			if !numberName.MatchString(entry.Name()) || !entry.IsDir() {
 				continue // not yet complete, or not ours
 			}
-			text, err := readSmall(d, path.Join(prompts, entry.Name(), metaName))
+			text, err := readSmall(d, path.Join(in, entry.Name(), meta))
 			var e core.Event
-			if err == nil && e.ParseJSON(text) == nil && e.Prompt != nil {
-				e.Prompt.Path = path.Join(prompts, entry.Name())
-				all = append(all, e)
+			if err == nil && e.ParseJSON(text) == nil {
+				use(e, path.Join(in, entry.Name()))
 			}
 		}
 		return err
 	})
-	return all, err
 }

@@ -81,6 +81,9 @@ const silence = 10 * time.Minute
 // State is how a run is now: what its engine wrote, or Crashed where a run that should be going on has
 // no engine that trains, as in a copy of it. An engine on another machine counts as long as it writes.
 func (f Folder) State(info Info) string {
+	if info.Far != nil {
+		return info.Far.State
+	}
 	if info.State != Running && info.State != Paused {
 		return info.State
 	}
@@ -103,6 +106,9 @@ func (f Folder) State(info Info) string {
 
 // OnlyDraws reports whether an engine works on the run that answers prompts and does not train.
 func (f Folder) OnlyDraws(info Info) bool {
+	if info.Far != nil {
+		return info.Far.OnlyDraws
+	}
 	if info.Engine == nil || !info.Engine.Idle {
 		return false
 	}

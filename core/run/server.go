@@ -19,8 +19,8 @@ const (
 	bodyTime = 10 * time.Second // in which it must have come
 )
 
-// handler speaks for an engine: POST /pause, /resume, /stop, /checkpoint, /set, /generate, /fix,
-// /evaluate and GET /status, JSON in and out. Numbers that are not known are left out of an answer. What the
+// handler speaks for an engine: POST /pause, /resume, /stop, /checkpoint, /set, /masks, /generate, /fix,
+// /redraw, /evaluate and GET /status, JSON in and out. Numbers that are not known are left out of an answer. What the
 // engine refuses is status 409, a malformed request 400, each with {"error": "..."}.
 func handler(e Engine, id string) http.Handler {
 	mux := http.NewServeMux()
@@ -36,6 +36,7 @@ func handler(e Engine, id string) http.Handler {
 		path, err := e.Checkpoint(ctx)
 		return reply{Path: path}, err
 	})
+	handle(mux, "masks", func(ctx context.Context, _ struct{}) (any, error) { return reply{}, e.ReloadMasks(ctx) })
 	handle(mux, "set", func(ctx context.Context, r setRequest) (any, error) { return reply{}, e.Set(ctx, r.Key, r.Value) })
 	handle(mux, "generate", func(ctx context.Context, r GenerateRequest) (any, error) {
 		result, err := e.Generate(ctx, r)
@@ -43,7 +44,11 @@ func handler(e Engine, id string) http.Handler {
 	})
 	handle(mux, "fix", func(ctx context.Context, r FixRequest) (any, error) {
 		result, err := e.Fix(ctx, r)
-		return &core.Event{Time: time.Now(), Kind: "prompt", Prompt: &result}, err
+		return &core.Event{Time: time.Now(), Kind: "fix", Fix: &result}, err
+	})
+	handle(mux, "redraw", func(ctx context.Context, r RedrawRequest) (any, error) {
+		paths, err := e.Redraw(ctx, r)
+		return reply{Paths: paths}, err
 	})
 	handle(mux, "evaluate", func(ctx context.Context, r EvaluateRequest) (any, error) {
 		result, err := e.Evaluate(ctx, r)

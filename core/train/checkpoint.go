@@ -7,8 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/nn"
-	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/model/weights"
 )
@@ -40,7 +40,9 @@ const stateVersion = 1
 // the seed and these. extra goes into the LoRA file's header.
 func (t *Trainer) Save(dir string, extra map[string]string) error {
 	err := run(func() (err error) {
-		t.Averaged(func() { err = sd.SaveLoRA(filepath.Join(dir, loraFile), weights.PEFT, "unet", t.adapter, extra) })
+		t.Averaged(func() {
+			err = backbone.SaveLoRA(filepath.Join(dir, loraFile), weights.PEFT, t.pipeline.About().Network, t.adapter, extra)
+		})
 		return err
 	})
 	if err != nil {

@@ -39,7 +39,13 @@ type stopwatch struct {
 }
 
 // Peaks are the most bytes that the GPU's memory held in each phase of a step, weights included.
-type Peaks struct{ References, Sample, Decode, Reward, Backward int64 }
+type Peaks struct {
+	References int64 `json:"references"`
+	Sample     int64 `json:"sample"`
+	Decode     int64 `json:"decode"`
+	Reward     int64 `json:"reward"`
+	Backward   int64 `json:"backward"`
+}
 
 func startClock(device torch.Device, peaks *Peaks) *stopwatch {
 	w := &stopwatch{device: device, from: time.Now(), peaks: peaks}

@@ -19,7 +19,8 @@
 //	trainer.go    settings, and what a training holds
 //	group.go      the same step by several processes, each with its share of the images
 //	checkpoint.go what a checkpoint has, and going on from it bit for bit
-//	fix.go        the same step on a single image, with a region that a person draws
+//	canvas.go     one image as far as no fix changes it, and the image from there on with fixes
+//	fix.go        a repair: the same step on a single image, with a region that a person draws and a LoRA of its own
 //
 // The objective, maximized per image and averaged, is
 //

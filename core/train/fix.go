@@ -1,73 +1,129 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"image"
+	"math"
+	"time"
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
+	"focusnfix/model/backbone"
+	"focusnfix/model/nn"
+	"focusnfix/model/reward"
 	"focusnfix/model/torch"
+	"focusnfix/model/weights"
 )
 
-// Fix is a repair of one image: a copy of the LoRA weights is trained on it alone, with a region that a
-// person chose for the mask, until no judge finds the fault there.
+// A fix repairs a region of one image: a small LoRA of its own is trained on it alone, with the region for the mask,
+// until the judge that it follows finds no fault there. The objective is that of training with one aspect,
+//
+//	J = r(M ⊙ Î + (1 − M) ⊙ Î₀) − regionWeight · ‖(1 − M) ⊙ (Î − Î₀)‖
+//
+// but that the reward sees Î in the region only and the image before around it: a fault elsewhere is none of its
+// business. The held-out judge looks on; neither gradient nor end depends on it.
+
+// Fix is what a repair is told.
 type Fix struct {
-	core.Drawing
-	Region core.Mask
-	Aspect string       // whose reward is followed
-	Judges []eval.Judge // that must be satisfied: their heatmap in the region is at most Threshold
-	// Threshold is of heatmaps, in [0,1].
-	Threshold float64
-	Steps     int // at most
-	// Progress, if set, sees the image after each step, [1,3,H,W], which it must not keep.
-	Progress func(step int, image torch.Tensor)
+	Aspect string // whose reward is followed
+	// Region is the mask, for the trained judge's heatmap of the image before.
+	Region    func(heat core.Heatmap) (core.Mask, error)
+	Judges    []eval.Judge // of the aspect
+	Threshold float64      // of heatmaps, in [0,1]: above it is a fault
+	Stack     []Stacked    // earlier fixes that it builds on
+	Steps     int          // updates at most
+	LoRA      string       // file that the fix is written to; "" writes none
+	Header    map[string]string
+	// Progress, if set, sees each frame: the image after each update, from the image before on.
+	Progress func(FixFrame)
+}
+
+// FixFrame is an image of a repair under way.
+type FixFrame struct {
+	core.FixStep
+	Image *image.RGBA
 }
 
 // Fixed is a repaired image.
 type Fixed struct {
-	Base, Image torch.Tensor // [1,3,H,W], of the base model and repaired
-	Steps       int          // that it took
-	Clean       bool         // the judges find no fault any more
-	Inside      float64      // PSNR against the base image in the region, dB
-	Outside     float64      // the same outside it
+	core.FixResult // without a path
+	Mask           core.Mask
+	Before, After  *image.RGBA
+	Heatmaps       map[eval.Role][2]core.Heatmap // of both
 }
 
-// fixWarmup is how many steps a repair's learning rate rises: one image needs no care for others.
-const fixWarmup = 5
+const (
+	fixRank    = 4
+	fixWarmup  = 3   // updates in which the learning rate rises
+	fixRate    = 1.5 // of the run's learning rate: one image needs no care for others
+	fixHold    = 3   // of the run's region weight: what is shown beside the image before must not drift
+	fixMargin  = 0.1 // of the threshold: where the judge that is followed is content
+	fixOutside = 36  // dB, outside the region, that a repair goes on for
+	fixRing    = 8   // pixels around the region that its detail is compared with
+)
 
-// Fix repairs an image, in the open scope. Afterwards the trainer is as it was: weights, moments and
-// random state. When ctx ends, so does the repair, with its error.
-func (t *Trainer) Fix(ctx context.Context, f Fix) (r Fixed, err error) {
-	o, err := t.fixObjective(f)
-	if err != nil {
-		return r, err
+// fixing is a repair under way.
+type fixing struct {
+	*Canvas
+	ask         Fix
+	objective   Objective
+	before      torch.Tensor // Î₀, [1,3,H,W]
+	mask        torch.Tensor // M, [1,1,H,W]
+	own, last   *nn.Adapter  // of this repair, and of the last one that it builds on
+	params      []torch.Tensor
+	optimizer   *nn.AdamW
+	random      *torch.Generator
+	was, is     []sight // of each judge, before and now
+	started, at time.Time
+	Fixed
+}
+
+// sight is what a judge sees of an image.
+type sight struct {
+	inside, outside float64 // maximum of its heatmap in the region and around it
+	probability     float64 // of a fault in the image; NaN if it does not know
+	heat            core.Heatmap
+}
+
+// Fix repairs a region of the image. Afterwards the trainer is as it was: weights, moments and random state. When ctx
+// ends, so does the repair, within a denoising step, with its error and nothing written.
+func (c *Canvas) Fix(ctx context.Context, f Fix) (Fixed, error) {
+	return c.fix(ctx, f, (*fixing).repair)
+}
+
+// Sees is what the judges see in the region as the image is, without repairing anything.
+func (c *Canvas) Sees(ctx context.Context, f Fix) ([]core.FixJudge, error) {
+	seen, err := c.fix(ctx, f, func(x *fixing, _ context.Context) error { return x.begin() })
+	return seen.FixResult.Judges, err
+}
+
+func (c *Canvas) fix(ctx context.Context, f Fix, do func(*fixing, context.Context) error) (Fixed, error) {
+	x := &fixing{Canvas: c, ask: f, started: time.Now()}
+	x.FixResult = core.FixResult{Drawing: c.Drawing, Aspect: f.Aspect, Start: "base", From: c.from, PrepareSeconds: c.seconds}
+	if c.OfRun {
+		x.Start = "run"
 	}
-	s, err := newSampler(t.pipeline, f.Sampling, t.Gradient, min(t.BackpropSteps, f.NumSteps))
-	if err != nil {
-		return r, err
+	x.at = x.started
+	var err error
+	if x.objective, err = c.t.fixObjective(f); err != nil {
+		return x.Fixed, err
 	}
-	s.negative = f.Negative
-	kept := torch.Scopes(func() []torch.Tensor {
-		b := &part{pairs: []core.Pair{f.Pair()}, chance: chanceOf(f.Seed, 0, 0)}
-		if b.random, err = torch.NewGenerator(torch.CPU, f.Seed); err != nil {
-			return nil
-		}
-		defer b.random.Close()
-		if err = t.fixBase(s, f, b); err != nil {
-			return nil
-		}
-		r.Base, r.Image = b.baseImage, b.baseImage
-		t.Averaged(func() { t.borrow(func() { err = t.repair(ctx, o, s, f, b, &r) }) })
-		r.Inside, r.Outside = eval.PSNR(r.Image, r.Base, b.mask)[0], eval.PSNR(r.Image, r.Base, eval.Outside(b.mask))[0]
-		return []torch.Tensor{r.Base, r.Image}
+	if len(f.Judges) == 0 || f.Judges[0].HeldOut {
+		return x.Fixed, fmt.Errorf("aspect %q: no judge to follow", f.Aspect)
+	}
+	if x.random, err = torch.NewGenerator(torch.CPU, c.Seed); err != nil {
+		return x.Fixed, err
+	}
+	defer x.random.Close()
+	err = c.work(ctx, func() error {
+		return c.with(f.Stack, func(last *nn.Adapter) error { x.last = last; return do(x, ctx) })
 	})
-	if err == nil {
-		r.Base, r.Image = kept[0], kept[1]
-	}
-	return r, err
+	return x.Fixed, err
 }
 
-// fixObjective is that of training with one aspect.
+// fixObjective is the objective of training one aspect.
 func (t *Trainer) fixObjective(f Fix) (Objective, error) {
 	for _, a := range t.Aspects {
 		if a.Name == f.Aspect {
@@ -80,68 +136,175 @@ func (t *Trainer) fixObjective(f Fix) (Objective, error) {
 	return Objective{}, fmt.Errorf("no aspect %q in this run", f.Aspect)
 }
 
-// fixBase begins the part that is the image, and draws it with the base model.
-func (t *Trainer) fixBase(s *sampler, f Fix, b *part) (err error) {
-	if size := (core.Size{Width: f.Region.Width, Height: f.Region.Height}); size != f.Size {
-		return fmt.Errorf("region of %v pixels, want the image's %v", size, f.Size)
-	}
-	if b.start, err = s.begin(b.pairs); err != nil {
+// begin draws the image before and judges it.
+func (x *fixing) begin() (err error) {
+	torch.NoGrad(func() {
+		if x.before, err = x.image(x.last); err != nil {
+			return
+		}
+		heat := eval.HeatmapOf(x.ask.Judges[0].Heatmap(x.before, x.prompts).Clamp(0, 1))
+		if x.Mask, err = x.ask.Region(heat); err == nil {
+			x.mask = eval.MaskTensor(x.Mask).ToDevice(x.t.pipeline.Device(), torch.Float32)
+		}
+	})
+	if err != nil {
 		return err
 	}
-	torch.NoGrad(func() {
-		t.References.Untuned(func() { b.baseImage = t.pipeline.Decode(s.draw(b.start)) })
-		b.mask = eval.MaskTensor(f.Region).ToDevice(t.pipeline.Device(), torch.Float32)
-	})
+	if size := (core.Size{Width: x.Mask.Width, Height: x.Mask.Height}); size != x.Canvas.Size {
+		return fmt.Errorf("region of %v pixels, want the image's %v", size, x.Canvas.Size)
+	}
+	x.lap(&x.PrepareSeconds)
+	x.Before = backbone.Pictures(x.before)[0]
+	x.After = x.Before
+	x.was = x.look(x.before)
+	x.is = x.was
+	x.judge()
 	return nil
 }
 
-// repair trains the borrowed weights. The gradient of a step comes with the image before its update,
-// so looking at it costs nothing more.
-func (t *Trainer) repair(ctx context.Context, o Objective, s *sampler, f Fix, b *part, r *Fixed) error {
-	optimizer := t.newOptimizer()
-	defer optimizer.Drop()
-	for r.Steps = 0; ; r.Steps++ {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		both := torch.Scopes(func() []torch.Tensor {
-			b.walk = s.rollout(b.start)
-			grads := b.differentiate(o, s, t.params)
-			image := b.image.Detach()
-			torch.Drop(b.image)
-			if f.Progress != nil {
-				f.Progress(r.Steps, image)
-			}
-			if r.Clean = clean(f, b, image); r.Clean || r.Steps == f.Steps || !finite(b.measured.Loss) {
-				return []torch.Tensor{image}
-			}
-			norm := gradNorm(grads)
-			if s.scale = s.scale.after(finite(norm)); !finite(norm) {
-				return []torch.Tensor{image, {}}
-			}
-			clip(grads, norm, t.GradClip)
-			optimizer.LearningRate = t.LearningRate * min(1, float64(r.Steps+1)/fixWarmup)
-			optimizer.Step(grads)
-			return []torch.Tensor{image, {}}
-		})
-		if len(both) == 1 {
-			r.Image = both[0]
-			return nil
-		}
-		torch.Drop(both[0])
+// repair looks for the fault, trains and judges.
+func (x *fixing) repair(ctx context.Context) (err error) {
+	if err := x.begin(); err != nil {
+		return err
 	}
+	if x.Verdict == core.NoFault {
+		x.nearest()
+		return nil
+	}
+	if x.own, err = x.attach(fixRank); err != nil {
+		return err
+	}
+	defer x.own.Remove()
+	_, x.params = x.own.Tensors()
+	x.own.SetTrainable(true)
+	x.optimizer = nn.NewAdamW(x.params, x.t.LearningRate)
+	x.optimizer.Beta2, x.optimizer.WeightDecay = 0.99, x.t.WeightDecay
+	defer x.optimizer.Drop()
+	for done := false; !done && err == nil; {
+		err = run(func() (err error) { done, err = x.step(); return cmp.Or(err, ctx.Err()) })
+	}
+	if err != nil {
+		return err
+	}
+	x.judge()
+	x.Seconds = time.Since(x.started).Seconds()
+	if x.ask.LoRA == "" {
+		return nil
+	}
+	x.own.SetTrainable(false)
+	return backbone.SaveLoRA(x.ask.LoRA, weights.PEFT, x.t.pipeline.About().Network, x.own, x.ask.Header)
 }
 
-// clean reports whether no judge finds a fault in the region.
-func clean(f Fix, b *part, image torch.Tensor) (yes bool) {
+// step draws the image, shows it, and updates the weights unless the repair is at its end. The gradient comes with
+// the image before its update, so looking at it costs nothing more.
+func (x *fixing) step() (done bool, err error) {
+	w, err := x.toLast(x.own)
+	if err != nil {
+		return false, err
+	}
+	drawn := x.s.stepwise(w)
+	decoded := x.s.decode(drawn.latents)
+	image := decoded.images // Î, [1,3,H,W]
+	x.lap(&x.DrawSeconds)
+	x.show(image.Detach())
+	if x.is[0].inside <= fixMargin*x.ask.Threshold && x.OutsidePSNR >= fixOutside || x.Steps == x.ask.Steps {
+		return true, nil
+	}
+	within := x.before.Add(image.Sub(x.before).Mul(x.mask))
+	score, _ := x.objective.reward(within, x.prompts, x.random)
+	region := regionLoss(x.objective.Region.Norm, x.s.flat(), image, x.before, x.mask)
+	loss := score.AddScaled(region, -fixHold*x.objective.Region.Weight).Mean().Neg() // −J
+	x.lap(&x.JudgeSeconds)
+	at := torch.Grad([]torch.Tensor{loss}, []torch.Tensor{image}, nil)[0]
+	if x.s.scale.on() {
+		at = at.MulScalar(x.s.scale.Value)
+	}
+	grads := addScaled(nil, drawn.backward(decoded.backward(at), x.params), 1/x.s.scale.Value)
+	norm := gradNorm(grads)
+	if x.s.scale = x.s.scale.after(finite(norm)); finite(norm) {
+		clip(grads, norm, x.t.GradClip)
+		x.optimizer.LearningRate = fixRate * x.t.LearningRate * min(1, float64(x.Steps+1)/fixWarmup)
+		x.optimizer.Step(grads)
+	}
+	x.Steps++
+	x.lap(&x.LearnSeconds)
+	return false, nil
+}
+
+// show judges a frame and passes it on.
+func (x *fixing) show(now torch.Tensor) {
+	x.is = x.look(now)
+	x.InsidePSNR = eval.PSNR(now, x.before, x.mask)[0]
+	torch.NoGrad(func() { x.OutsidePSNR = eval.PSNR(now, x.before, eval.Outside(x.mask))[0] })
+	x.After = backbone.Pictures(now)[0]
+	step := core.FixStep{Step: x.Steps, Trained: x.is[0].inside, HeldOut: math.NaN(), Outside: x.OutsidePSNR, Seconds: time.Since(x.started).Seconds()}
+	for i, j := range x.ask.Judges {
+		if j.HeldOut {
+			step.HeldOut = x.is[i].inside
+		}
+	}
+	if len(x.Trace) == 0 {
+		x.FirstSeconds = step.Seconds
+	}
+	x.Trace = append(x.Trace, step)
+	if x.ask.Progress != nil {
+		x.ask.Progress(FixFrame{step, x.After})
+	}
+	x.lap(&x.JudgeSeconds)
+}
+
+// look asks every judge about an image.
+func (x *fixing) look(image torch.Tensor) []sight {
+	all := make([]sight, len(x.ask.Judges))
 	torch.NoGrad(func() {
 		torch.Scope(func() torch.Tensor {
-			yes = len(f.Judges) > 0
-			for _, j := range f.Judges {
-				yes = yes && j.Heatmap(image, b.prompts).Mul(b.mask).Max().Item() <= f.Threshold
+			for i, j := range x.ask.Judges {
+				x.s.giveUp()
+				heat := j.Heatmap(image, x.prompts).Clamp(0, 1)
+				all[i] = sight{
+					heat.Mul(x.mask).Max().Item(), heat.Mul(eval.Outside(x.mask)).Max().Item(),
+					reward.FaultProbability(j.Reward, j.Score(image, x.prompts).Item()), eval.HeatmapOf(heat),
+				}
 			}
 			return torch.Tensor{}
 		})
 	})
-	return yes
+	return all
+}
+
+// judge compares what the judges see with what they saw before.
+func (x *fixing) judge() {
+	x.FixResult.Judges, x.Heatmaps = nil, map[eval.Role][2]core.Heatmap{}
+	limit := x.ask.Threshold
+	for i, j := range x.ask.Judges {
+		was, is := x.was[i], x.is[i]
+		x.FixResult.Judges = append(x.FixResult.Judges, core.FixJudge{
+			HeldOut: j.HeldOut, Before: was.inside, After: is.inside,
+			Found: was.inside > limit && !(was.probability < 0.5), Gone: is.inside <= limit,
+			Moved: is.outside > limit && was.outside <= limit && !(is.probability < 0.5),
+		})
+		x.Heatmaps[j.Role] = [2]core.Heatmap{was.heat, is.heat}
+	}
+	x.Detail, x.DetailNow = core.Detail(x.Before, x.Mask), core.Detail(x.After, x.Mask)
+	x.DetailAround = core.Detail(x.Before, x.Mask.Ring(fixRing))
+	x.Judge()
+}
+
+// nearest names the nearest region in which the judges do find a fault.
+func (x *fixing) nearest() {
+	for i := range x.ask.Judges {
+		if was := x.was[i]; !(was.probability < 0.5) {
+			if box, ok := was.heat.Threshold(x.ask.Threshold).Dilate(2).Nearest(x.Mask); ok {
+				x.Nearest = core.Region{box}.String()
+				return
+			}
+		}
+	}
+}
+
+// lap adds the time since the last lap.
+func (x *fixing) lap(to *float64) {
+	now := time.Now()
+	*to += now.Sub(x.at).Seconds()
+	x.at = now
 }

@@ -4,8 +4,13 @@ import (
 	"context"
 	"errors"
 	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
@@ -18,6 +23,15 @@ type dark struct{ spotted }
 
 func (dark) Heatmap(images torch.Tensor, _ []string) torch.Tensor {
 	return images.MeanKeep(1)
+}
+
+// low is a judge that finds a fault in the lower half of whatever it sees.
+type low struct{ spotted }
+
+func (low) Heatmap(images torch.Tensor, _ []string) torch.Tensor {
+	heat := images.NewZeros(images.Size(0), 1, tinySide, tinySide)
+	heat.Narrow(2, tinySide*3/4, tinySide/4).Fill(0.9)
+	return heat
 }
 
 // corner is the region of a repair: a square in the middle.
@@ -39,37 +53,62 @@ func fixTrainer(t *testing.T) *Trainer {
 	return newTrainer(t, o)
 }
 
+// fixOf repairs the region at the trainer's own corner.
+func fixOf(region core.Mask) Fix {
+	return Fix{
+		Region: func(core.Heatmap) (core.Mask, error) { return region, nil }, Aspect: "spot", Steps: 8, Threshold: 0.01,
+		Judges: []eval.Judge{{Role: eval.Role{Aspect: "spot"}, Reward: dark{}}},
+	}
+}
+
+// onCanvas calls f with an image of the trainer.
+func onCanvas(t *testing.T, tr *Trainer, ofRun bool, f func(*Canvas)) {
+	t.Helper()
+	c, err := tr.Canvas(t.Context(), core.Drawing{Prompt: "a chef", Seed: 9, Sampling: tr.Sampling}, ofRun, torch.Tensor{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	f(c)
+}
+
 // A repair changes its image in the region more than outside, until the judge is content, and leaves
-// the training as it was, bit for bit.
+// the training as it was, bit for bit. Its file draws the repaired image again, over base weights and the run's.
 func TestFix(t *testing.T) {
 	torchtest.Need(t)
 	plain, fixed := fixTrainer(t), fixTrainer(t)
 	steps(t, plain, 2)
 	steps(t, fixed, 2)
-	f := Fix{
-		Drawing: core.Drawing{Prompt: "a chef", Seed: 9, Sampling: fixed.Sampling}, Region: corner(), Aspect: "spot",
-		Judges: []eval.Judge{{Role: eval.Role{Aspect: "spot"}, Reward: dark{}}}, Steps: 8,
+	for _, ofRun := range []bool{false, true} {
+		f := fixOf(corner())
+		f.LoRA = filepath.Join(t.TempDir(), "lora.safetensors")
+		var seen []float64
+		f.Progress = func(frame FixFrame) { seen = append(seen, frame.Trained) }
+		onCanvas(t, fixed, ofRun, func(c *Canvas) {
+			r, err := c.Fix(t.Context(), f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Verdict != core.Visible || r.Steps != 8 || len(seen) != 9 || seen[8] >= seen[0] {
+				t.Errorf("%s after %d steps, brightness %v; want 8 steps that darken it", r.Verdict, r.Steps, seen)
+			}
+			if r.InsidePSNR >= r.OutsidePSNR || r.Start != map[bool]string{false: "base", true: "run"}[ofRun] {
+				t.Errorf("PSNR %g dB in the region, %g outside, begins with %s", r.InsidePSNR, r.OutsidePSNR, r.Start)
+			}
+			again, err := c.Draw(t.Context(), []Stacked{{f.LoRA, 1}})
+			if err != nil || !slices.Equal(again.Pix, r.After.Pix) {
+				t.Errorf("its file draws another image, %v", err)
+			}
+			undone, err := c.Draw(t.Context(), nil)
+			if err != nil || !slices.Equal(undone.Pix, r.Before.Pix) {
+				t.Errorf("the image before is another, %v", err)
+			}
+			f.Threshold, f.LoRA = seen[8], "" // what 8 steps reach
+			if r, err = c.Fix(t.Context(), f); err != nil || !r.FixResult.Judges[0].Gone {
+				t.Errorf("%+v after %d steps, %v; want a content judge", r.FixResult.Judges, r.Steps, err)
+			}
+		})
 	}
-	var seen []float64
-	f.Progress = func(_ int, image torch.Tensor) {
-		seen = append(seen, image.Narrow(2, 8, 8).Narrow(3, 8, 8).Mean().Item())
-	}
-	torchtest.Run(t, func() {
-		r, err := fixed.Fix(context.Background(), f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.Clean || r.Steps != 8 || len(seen) != 9 || seen[8] >= seen[0] {
-			t.Errorf("clean %v after %d steps, brightness %v; want 8 steps that darken it", r.Clean, r.Steps, seen)
-		}
-		if r.Inside >= r.Outside || r.Image.Equal(r.Base) {
-			t.Errorf("PSNR %g dB in the region, %g outside", r.Inside, r.Outside)
-		}
-		f.Threshold = r.Image.MeanKeep(1).Narrow(2, 8, 8).Narrow(3, 8, 8).Max().Item() // what 8 steps reach
-		if r, err = fixed.Fix(context.Background(), f); err != nil || !r.Clean || r.Steps > 8 {
-			t.Errorf("clean %v after %d steps, %v; want a content judge", r.Clean, r.Steps, err)
-		}
-	})
 	steps(t, plain, 2)
 	steps(t, fixed, 2)
 	if !slices.Equal(weightsOf(t, plain), weightsOf(t, fixed)) {
@@ -77,31 +116,75 @@ func TestFix(t *testing.T) {
 	}
 }
 
-func TestFixRefuses(t *testing.T) {
+// A region without a fault is left alone, and says where the nearest fault is.
+func TestFixOfNoFault(t *testing.T) {
 	torchtest.Need(t)
 	tr := fixTrainer(t)
-	f := Fix{Drawing: core.Drawing{Prompt: "a chef", Seed: 9, Sampling: tr.Sampling}, Region: corner(), Aspect: "zebra", Steps: 3}
-	torchtest.Run(t, func() {
-		if _, err := tr.Fix(context.Background(), f); err == nil {
-			t.Error("an unknown aspect was taken")
-		}
-		f.Aspect, f.Region = "spot", core.Mask{Width: 3, Height: 3, Faulty: make([]bool, 9)}
-		if _, err := tr.Fix(context.Background(), f); err == nil {
-			t.Error("a region of another size was taken")
-		}
-		f.Region = corner()
-		ctx, cancel := context.WithCancel(context.Background())
-		f.Progress = func(step int, _ torch.Tensor) {
-			if step == 1 {
-				cancel()
-			}
-		}
+	onCanvas(t, tr, false, func(c *Canvas) {
+		f := fixOf(corner())
+		f.Judges[0].Reward = low{}
 		before := weightsOf(t, tr)
-		if _, err := tr.Fix(ctx, f); !errors.Is(err, context.Canceled) {
-			t.Errorf("cancelled: %v", err)
+		r, err := c.Fix(t.Context(), f)
+		if err != nil || r.Verdict != core.NoFault || r.Steps != 0 || r.After != r.Before {
+			t.Errorf("%s after %d steps, %v", r.Verdict, r.Steps, err)
+		}
+		region, err := core.ParseRegion(r.Nearest)
+		if err != nil || region[0].Points[1].Y != 1 || region[0].Points[0].Y < 0.5 {
+			t.Errorf("nearest %q, %v; want the lower half", r.Nearest, err)
 		}
 		if !slices.Equal(weightsOf(t, tr), before) {
-			t.Error("a cancelled repair changed the weights")
+			t.Error("looking changed the weights")
+		}
+	})
+}
+
+// A cancelled repair ends with nothing written and nothing changed, whenever that happens.
+func TestFixCancelled(t *testing.T) {
+	torchtest.Need(t)
+	tr := fixTrainer(t)
+	before := weightsOf(t, tr)
+	onCanvas(t, tr, true, func(c *Canvas) {
+		for i := range 20 {
+			f := fixOf(corner())
+			f.Threshold, f.Steps, f.LoRA = 0, 1000, filepath.Join(t.TempDir(), "lora.safetensors")
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Duration(rand.N(200*(i+1)))*time.Millisecond/4, cancel)
+			r, err := c.Fix(ctx, f)
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("cancelled: %v after %d steps", err, r.Steps)
+			}
+			if _, err := os.Stat(f.LoRA); err == nil {
+				t.Error("a cancelled repair wrote its file")
+			}
+		}
+		drawn, err := c.Draw(t.Context(), nil)
+		if err != nil || drawn == nil {
+			t.Error(err)
+		}
+	})
+	if !slices.Equal(weightsOf(t, tr), before) {
+		t.Error("a cancelled repair changed the weights")
+	}
+}
+
+func TestFixRefuses(t *testing.T) {
+	torchtest.Need(t)
+	onCanvas(t, fixTrainer(t), false, func(c *Canvas) {
+		for want, change := range map[string]func(*Fix){
+			"no aspect": func(f *Fix) { f.Aspect = "zebra" },
+			"no judge":  func(f *Fix) { f.Judges = nil },
+			"want the image's": func(f *Fix) {
+				f.Region = func(core.Heatmap) (core.Mask, error) {
+					return core.Mask{Width: 3, Height: 3, Faulty: make([]bool, 9)}, nil
+				}
+			},
+			"no such file": func(f *Fix) { f.Stack = []Stacked{{"nowhere.safetensors", 1}} },
+		} {
+			f := fixOf(corner())
+			change(&f)
+			if _, err := c.Fix(t.Context(), f); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v, want %s", err, want)
+			}
 		}
 	})
 }

@@ -2,10 +2,12 @@ package train
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
 	"focusnfix/core"
+	"focusnfix/model/backbone"
 	"focusnfix/model/nn"
 	"focusnfix/model/nn/nntest"
 	"focusnfix/model/scenes"
@@ -21,10 +23,7 @@ import (
 // recorded: those that each type draws itself are of slightly different images. Without loss scaling float16 is off by
 // .075: its smallest numbers are lost.
 func TestHalfGradients(t *testing.T) {
-	torchtest.Need(t)
-	if torchtest.Device() == torch.CPU {
-		t.Skip("FNF_TEST_DEVICE names no device that computes in half types")
-	}
+	needHalf(t)
 	exact := newShipped(t, torch.Float32)
 	latents, want := exact.gradients(t, nil)
 	for dtype, most := range map[torch.DType]float64{torch.Float16: .01, torch.BFloat16: .15} {
@@ -36,6 +35,15 @@ func TestHalfGradients(t *testing.T) {
 		if !(d <= most) {
 			t.Errorf("%v: gradients off by %.4f of their norm, want at most %g", dtype, d, most)
 		}
+	}
+}
+
+// needHalf skips a test where nothing computes in float16: a CPU does not.
+func needHalf(t *testing.T) {
+	t.Helper()
+	torchtest.Need(t)
+	if torchtest.Device() == torch.CPU {
+		t.Skip("FNF_TEST_DEVICE names no device that computes in float16")
 	}
 }
 
@@ -61,7 +69,7 @@ func newShipped(t *testing.T, dtype torch.DType) shipped {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := sd.Load(folder, sd.LoadOptions{Device: torchtest.Device(), DType: dtype})
+	p, err := sd.Load(folder, backbone.LoadOptions{Device: torchtest.Device(), DType: dtype})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,4 +134,39 @@ func (m shipped) gradients(t *testing.T, latents [][]float64) (drawn [][]float64
 		}
 	})
 	return drawn, all
+}
+
+// TestResumeInFloat16: a loss scale that overflows have lowered, and the sound steps since, are part of a checkpoint; the
+// resumed training ends in the same bits.
+func TestResumeInFloat16(t *testing.T) {
+	needHalf(t)
+	options, checkpoint := tinyOptions(t.TempDir()), t.TempDir()
+	train := func() *Trainer {
+		tr, err := New(loadTiny(t, torch.Float16), options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(tr.Close)
+		return tr
+	}
+	whole := train()
+	whole.sampler.scale = lossScale{Value: 1 << 13, Sound: growAfter - 3}
+	steps(t, whole, 2)
+	if err := whole.Save(checkpoint, nil); err != nil {
+		t.Fatal(err)
+	}
+	rest := train()
+	if err := rest.Load(checkpoint); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := rest.sampler.scale, whole.sampler.scale; got != want {
+		t.Errorf("resumed with %+v, want %+v", got, want)
+	}
+	if steps(t, whole, 2); whole.sampler.scale.Value != 1<<14 {
+		t.Errorf("after %d sound steps the scale is %g, want %d", growAfter, whole.sampler.scale.Value, 1<<14)
+	}
+	steps(t, rest, 2)
+	if got, want := rest.sampler.scale, whole.sampler.scale; got != want || !slices.Equal(weightsOf(t, rest), weightsOf(t, whole)) {
+		t.Errorf("the resumed training ended with %+v and other weights, want %+v", got, want)
+	}
 }

@@ -84,8 +84,10 @@ func (p *part) begin(t *Trainer) (err error) {
 
 // tensors lists all that the part holds.
 func (p *part) tensors() (all []torch.Tensor) {
-	c := p.conditioning
-	all = append([]torch.Tensor{p.baseImage, p.mask, p.image, c.Context, c.Pooled, c.TimeIDs}, p.noise...)
+	all = append([]torch.Tensor{p.baseImage, p.mask, p.image}, p.noise...)
+	if p.conditioning != nil {
+		all = append(all, p.conditioning.Tensors()...)
+	}
 	all = append(all, p.walk.latents...)
 	defined := all[:0]
 	for _, x := range all {

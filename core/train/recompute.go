@@ -16,21 +16,20 @@ import "focusnfix/model/torch"
 
 // limits are sizes up to which activations are kept.
 type limits struct {
-	step   int64 // bytes of the UNet's widest activation up to which denoising steps are kept whole
+	step   int64 // bytes of the network's widest activation up to which denoising steps are kept whole
 	layers int64 // the same, up to which a step that is drawn again is differentiated as a whole
 	decode int64 // pixels of a batch up to which a decode is kept
 }
 
 var usualLimits = limits{step: 1 << 20, layers: 8 << 20, decode: 1 << 17}
 
-// widest is the size in bytes of the UNet's activations at the latents' resolution.
+// widest is the size in bytes of the network's widest activation.
 func (s *sampler) widest(latents torch.Tensor) int64 {
 	images := latents.Size(0)
 	if s.sampling.GuidanceScale != 1 {
 		images *= 2
 	}
-	pixels := latents.Size(2) * latents.Size(3)
-	return images * pixels * s.pipeline.UNet.Config.BlockOutChannels[0] * s.pipeline.DType().Size()
+	return images * s.pipeline.WidestActivation(latents.Shape()[1:])
 }
 
 // keepsSteps reports whether n recorded denoising steps keep their activations.
@@ -44,7 +43,7 @@ func (s *sampler) outputStages(st start, i int, latents torch.Tensor) []torch.St
 		return []torch.Stage{func(xs []torch.Tensor) []torch.Tensor { return []torch.Tensor{s.output(st, i, xs[0])} }}
 	}
 	scale := func(xs []torch.Tensor) []torch.Tensor { return []torch.Tensor{s.scheduler.ScaleInput(i, xs[0])} }
-	return append([]torch.Stage{scale}, s.pipeline.PredictStages(s.scheduler.Timesteps[i], st.conditioning)...)
+	return append([]torch.Stage{scale}, st.conditioning.Stages(s.scheduler.Timesteps[i])...)
 }
 
 // denoiseStages is denoise in stages: of a large model, one for each layer. The state is the latents, then that of
@@ -89,7 +88,8 @@ func (s *sampler) recomputed(st start, first int, x torch.Tensor) trajectory {
 	}}
 }
 
-// sumOf adds gradients, of which any may be none; nil sums are zero.
+// sumOf adds gradients to sums, in place; any may be none, and nil sums are zero. Fresh tensors would stay until the
+// last step is done: a set of LoRA gradients for each.
 func sumOf(sums, more []torch.Tensor) []torch.Tensor {
 	torch.NoGrad(func() {
 		for i, sum := range sums {
@@ -97,7 +97,8 @@ func sumOf(sums, more []torch.Tensor) []torch.Tensor {
 			case !more[i].Defined():
 				more[i] = sum
 			case sum.Defined():
-				more[i] = sum.Add(more[i])
+				sum.AddInPlace(more[i], 1)
+				more[i] = sum
 			}
 		}
 	})
@@ -111,10 +112,9 @@ type decoding struct {
 	backward func(grad torch.Tensor) torch.Tensor
 }
 
-// decode decodes latents [B,4,h,w].
+// decode decodes latents [B,C,h,w].
 func (s *sampler) decode(latents torch.Tensor) decoding {
-	f := s.pipeline.VAE.Config.Factor()
-	if latents.Size(0)*latents.Size(2)*latents.Size(3)*f*f <= s.limits.decode {
+	if size := s.sampling.Size; latents.Size(0)*int64(size.Width)*int64(size.Height) <= s.limits.decode {
 		images := s.pipeline.Decode(latents)
 		return decoding{images.Leaf(), func(grad torch.Tensor) torch.Tensor {
 			return torch.Grad([]torch.Tensor{images}, []torch.Tensor{latents}, []torch.Tensor{grad})[0]

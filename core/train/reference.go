@@ -14,8 +14,8 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
+	"focusnfix/model/backbone"
 	"focusnfix/model/nn"
-	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 )
 
@@ -24,7 +24,7 @@ import (
 // training.
 type Reference struct {
 	core.Pair
-	Latents  torch.Tensor            // x_0 of the base model, [1,4,h,w]: Î₀ is decoded from it exactly
+	Latents  torch.Tensor            // x_0 of the base model, [1,C,h,w]: Î₀ is decoded from it exactly
 	Heatmaps map[string]core.Heatmap // by aspect
 	Mask     core.Mask               // M
 	Edited   bool                    // a person changed the mask
@@ -67,7 +67,7 @@ const maxKept = 1 << 30
 
 // NewReferences keeps references in a folder, which need not exist. model is a fingerprint of the base model's
 // weights; workers is as in Options.
-func NewReferences(p *sd.Pipeline, s core.Sampling, aspects []Aspect, model, dir string, workers int) (*References, error) {
+func NewReferences(p backbone.Model, s core.Sampling, aspects []Aspect, model, dir string, workers int) (*References, error) {
 	drawer, err := newSampler(p, s, "", 0)
 	if err != nil {
 		return nil, err
@@ -80,12 +80,12 @@ func NewReferences(p *sd.Pipeline, s core.Sampling, aspects []Aspect, model, dir
 
 // Close frees what is kept in memory, and lets the workers go.
 func (r *References) Close() {
-	r.forget()
+	r.Forget()
 	r.workers.close()
 }
 
-// forget frees what is kept in memory; masks are made anew.
-func (r *References) forget() {
+// Forget frees what is kept in memory: masks are made, or read, anew.
+func (r *References) Forget() {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	for p, k := range r.kept {
@@ -234,10 +234,10 @@ func (r *References) key(p core.Pair) string {
 	text, err := json.Marshal(struct {
 		Model     string
 		Sampling  keyedSampling
-		Scheduler sd.SchedulerConfig
+		Scheduler any
 		Pair      core.Pair
 		Rewards   map[string]string
-	}{r.model, keyedSampling{s.NumSteps, s.GuidanceScale, s.Eta, r.sampler.negative, s.Size.Width, s.Size.Height, s.GuidanceRescale}, r.sampler.pipeline.Scheduler, p, rewards})
+	}{r.model, keyedSampling{s.NumSteps, s.GuidanceScale, s.Eta, r.sampler.negative, s.Size.Width, s.Size.Height, s.GuidanceRescale}, r.sampler.pipeline.About().Scheduler, p, rewards})
 	if err != nil {
 		panic(err) // plain structs of numbers and strings
 	}

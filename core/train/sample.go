@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
+	"slices"
 
 	"focusnfix/core"
-	"focusnfix/model/sd"
+	"focusnfix/model/backbone"
 	"focusnfix/model/torch"
 )
 
@@ -26,10 +26,11 @@ const (
 // the backward pass instead of kept, however small they are: memory is then that of one step, for a third more time.
 const recomputeFrom = 4
 
-// sampler draws latents so that the gradient of a loss at their end reaches the UNet's parameters.
+// sampler draws latents so that the gradient of a loss at their end reaches the network's parameters.
 type sampler struct {
-	pipeline      *sd.Pipeline
-	scheduler     *sd.Scheduler
+	pipeline      backbone.Model
+	scheduler     *backbone.Scheduler
+	shape         []int64 // of latents, [C,h,w]
 	sampling      core.Sampling
 	negative      string   // prompt
 	gradient      Gradient // "" is Chained
@@ -37,17 +38,22 @@ type sampler struct {
 	copies        int      // of DRaFT-LV
 	limits        limits
 	scale         lossScale
-	peaks         *Peaks // of memory, if they are measured
+	peaks         *Peaks      // of memory, if they are measured
+	cancelled     func() bool // asked before each denoising step; nil is never
 }
 
-func newSampler(p *sd.Pipeline, s core.Sampling, gradient Gradient, backpropSteps int) (*sampler, error) {
-	scheduler, err := sd.NewScheduler(p.Scheduler, s.NumSteps, s.Eta)
+func newSampler(p backbone.Model, s core.Sampling, gradient Gradient, backpropSteps int) (*sampler, error) {
+	shape, err := p.LatentShape(int64(s.Size.Width), int64(s.Size.Height))
+	if err != nil {
+		return nil, fmt.Errorf("sample.%w", err)
+	}
+	scheduler, err := p.Schedule(s.NumSteps, s.Eta, shape)
 	if err != nil {
 		return nil, err
 	}
 	if scheduler.Multistep() {
-		return nil, fmt.Errorf("sample.scheduler: %s looks back at earlier steps, which gradients do not pass through; train with one of %s",
-			p.Scheduler.Class, strings.Join(sd.SingleStepSchedulers(), ", "))
+		return nil, fmt.Errorf("sample.scheduler: %s looks back at earlier steps, which gradients do not pass through; train with a single-step one, such as ddim or euler",
+			p.About().Sampler)
 	}
 	if gradient == Sparse && !scheduler.Linear() {
 		return nil, errors.New("train.gradient: sparse needs a sampler that is linear in the model's outputs, and this model's scheduler bounds its estimate (clip_sample or thresholding); want chained")
@@ -56,20 +62,20 @@ func newSampler(p *sd.Pipeline, s core.Sampling, gradient Gradient, backpropStep
 		return nil, fmt.Errorf("train.backprop_steps: %d, want 0 to sample.num_steps, %d", backpropSteps, s.NumSteps)
 	}
 	return &sampler{
-		pipeline: p, scheduler: scheduler, sampling: s, gradient: gradient, backpropSteps: backpropSteps,
+		pipeline: p, scheduler: scheduler, shape: shape, sampling: s, gradient: gradient, backpropSteps: backpropSteps,
 		limits: usualLimits, scale: scaleFor(p.DType()),
 	}, nil
 }
 
 // flat is the difference of images that is rounding alone: see flatOf.
 func (s *sampler) flat() float64 {
-	return max(flatOf(s.pipeline.DType()), flatOf(s.pipeline.VAE.DType()))
+	return max(flatOf(s.pipeline.DType()), flatOf(s.pipeline.ImageDType()))
 }
 
 // withCopies adds the noised copies of DRaFT-LV.
 func (s *sampler) withCopies(n int) error {
-	if s.copies = n; n > 0 && (s.pipeline.Scheduler.Class != sd.DDIM || s.backpropSteps != 1 || s.gradient == Sparse) {
-		return errors.New("train.noised_copies: works with the ddim scheduler, backprop_steps 1 and the chained gradient")
+	if s.copies = n; n > 0 && (s.backpropSteps != 1 || s.gradient == Sparse) {
+		return errors.New("train.noised_copies: works with backprop_steps 1 and the chained gradient")
 	}
 	return nil
 }
@@ -77,8 +83,8 @@ func (s *sampler) withCopies(n int) error {
 // start is what a batch of images begins with; no LoRA weight has a part in it.
 type start struct {
 	prompts      []string // c
-	conditioning sd.Conditioning
-	latents      torch.Tensor   // x_T, [B,4,h,w]
+	conditioning backbone.Conditioning
+	latents      torch.Tensor   // x_T, [B,C,h,w]
 	noise        []torch.Tensor // of each step; no tensor where none is added
 }
 
@@ -91,46 +97,59 @@ func (s *sampler) begin(pairs []core.Pair) (st start, err error) {
 	}
 	width, height := int64(s.sampling.Size.Width), int64(s.sampling.Size.Height)
 	torch.NoGrad(func() {
-		st.conditioning, err = s.pipeline.Condition(sd.Wording{
+		st.conditioning, err = s.pipeline.Condition(backbone.Wording{
 			Prompts: st.prompts, Negative: s.negative, GuidanceScale: s.sampling.GuidanceScale,
 			GuidanceRescale: s.sampling.GuidanceRescale, Width: width, Height: height,
 		})
 		if err == nil {
-			st.latents, st.noise, err = s.pipeline.Noise(seeds, width, height, s.scheduler)
+			st.latents, st.noise, err = backbone.Noise(s.pipeline, seeds, s.shape, s.scheduler)
 		}
 	})
 	return st, err
 }
 
-// output is what the UNet makes of latents [B,4,h,w] at step i.
+// output is what the network makes of latents [B,C,h,w] at step i.
 func (s *sampler) output(st start, i int, latents torch.Tensor) torch.Tensor {
-	return s.pipeline.Predict(s.scheduler.ScaleInput(i, latents), s.scheduler.Timesteps[i], st.conditioning)
+	return st.conditioning.Predict(s.scheduler.ScaleInput(i, latents), s.scheduler.Timesteps[i])
 }
 
-// denoise is step i: latents to latents, [B,4,h,w].
+// denoise is step i: latents to latents, [B,C,h,w].
 func (s *sampler) denoise(st start, i int, latents torch.Tensor) torch.Tensor {
+	s.giveUp()
 	return torch.Scope(func() torch.Tensor {
 		next, _ := s.scheduler.Step(i, latents, s.output(st, i, latents), nil, st.noise[i])
 		return next
 	})
 }
 
+// giveUp ends what is drawn by a panic, as operators fail, once it is cancelled.
+func (s *sampler) giveUp() {
+	if s.cancelled != nil && s.cancelled() {
+		panic(&torch.Error{Op: "denoise", Message: "cancelled"})
+	}
+}
+
 // walk is a batch as far as it is drawn without recording.
 type walk struct {
 	start
-	latents []torch.Tensor // [B,4,h,w] before each step, up to the one that comes next
+	latents []torch.Tensor // [B,C,h,w] before each step, up to the one that comes next
 }
 
 // rollout draws what is not recorded: the first steps, or all of them if the gradient is sparse.
-func (s *sampler) rollout(st start) (w walk) {
+func (s *sampler) rollout(st start) walk {
 	n := s.scheduler.Len()
 	if s.gradient != Sparse {
 		n -= s.backpropSteps
 	}
-	w = walk{st, []torch.Tensor{st.latents}}
+	return s.advance(walk{st, []torch.Tensor{st.latents}}, n)
+}
+
+// advance draws a walk on to before step n, without recording. The walk that it was given stays.
+func (s *sampler) advance(w walk, n int) walk {
+	w.latents = slices.Clone(w.latents)
 	torch.NoGrad(func() {
-		for i := range n {
-			w.latents = append(w.latents, s.denoise(st, i, w.latents[i]))
+		for i := len(w.latents) - 1; i < n; i++ {
+			w.latents = append(w.latents, s.denoise(w.start, i, w.latents[i]))
 		}
 	})
 	return w
@@ -141,7 +160,7 @@ func (w walk) last() torch.Tensor { return w.latents[len(w.latents)-1] }
 
 // trajectory is a drawn batch.
 type trajectory struct {
-	latents torch.Tensor // x_0, [B,4,h,w]; a leaf that carries no history
+	latents torch.Tensor // x_0, [B,C,h,w]; a leaf that carries no history
 	// backward turns the gradient at latents into those of params, summed over the steps that learn.
 	backward func(grad torch.Tensor, params []torch.Tensor) []torch.Tensor
 }
@@ -169,7 +188,7 @@ func backThrough(x torch.Tensor) func(grad torch.Tensor, params []torch.Tensor) 
 	}
 }
 
-// draw draws all steps without recording: x_0, [B,4,h,w].
+// draw draws all steps without recording: x_0, [B,C,h,w].
 func (s *sampler) draw(st start) (latents torch.Tensor) {
 	torch.NoGrad(func() {
 		latents = torch.Scope(func() torch.Tensor {
@@ -188,15 +207,10 @@ func (s *sampler) draw(st start) (latents torch.Tensor) {
 // one trajectory.
 func (s *sampler) noisedCopies(st start, x0 torch.Tensor, random *torch.Generator) []trajectory {
 	last := s.scheduler.Len() - 1
-	schedule := sd.NewNoiseSchedule(s.pipeline.Scheduler)
-	timesteps := make([]int, x0.Size(0))
-	for i := range timesteps {
-		timesteps[i] = int(s.scheduler.Timesteps[last])
-	}
 	copies := make([]trajectory, s.copies)
 	for i := range copies {
 		noise := random.Randn(torch.Float32, x0.Shape()...).ToDevice(x0.Device(), x0.DType())
-		noisy := schedule.AddNoise(x0.Detach(), noise, timesteps)
+		noisy := s.scheduler.Noised(last, x0.Detach(), noise)
 		if !s.keepsSteps(1, noisy) {
 			copies[i] = s.recomputed(st, last, noisy)
 			continue

@@ -11,7 +11,7 @@ import (
 //
 //	x_0 = c_T · x_T + Σ_i c_i · output_i(x_i)  (+ noise)
 //
-// with c_i from its own table (sd.Scheduler.Coefficients). The steps are walked without gradients; then K of them
+// with c_i from its own table (backbone.Scheduler.Coefficients). The steps are walked without gradients; then K of them
 // are computed again at the latents that they had, which carry no history, and each gets its share c_i of the
 // gradient at x_0. No Jacobian of one step is multiplied with that of the next, memory is that of one step, and
 // early steps, which decide the layout, learn as well as late ones.

@@ -9,6 +9,7 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
+	"focusnfix/model/backbone"
 	"focusnfix/model/nn"
 	"focusnfix/model/nn/nntest"
 	"focusnfix/model/sd"
@@ -52,12 +53,12 @@ type tiny struct {
 
 func newTiny(t testing.TB) tiny {
 	t.Helper()
-	torchtest.Need(t)
-	p, err := sd.Load("../../model/sd/testdata/ref/sd1", sd.LoadOptions{Device: torchtest.Device(), DType: torch.Float32, Scheduler: "ddim"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
+	return adapted(t, loadTiny(t, torch.Float32))
+}
+
+// adapted is a pipeline with LoRA weights.
+func adapted(t testing.TB, p *sd.Pipeline) tiny {
+	t.Helper()
 	want, err := sd.LoRATargets([]string{"attention"})
 	if err != nil {
 		t.Fatal(err)
@@ -70,6 +71,17 @@ func newTiny(t testing.TB) tiny {
 	m.names, m.params = m.adapter.Tensors()
 	m.adapter.SetTrainable(true)
 	return m
+}
+
+func loadTiny(t testing.TB, dtype torch.DType) *sd.Pipeline {
+	t.Helper()
+	torchtest.Need(t)
+	p, err := sd.Load("../../model/sd/testdata/ref/sd1", backbone.LoadOptions{Device: torchtest.Device(), DType: dtype, Scheduler: "ddim"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
 }
 
 // hash gives the LoRA weights the numbers of draft.py.
@@ -185,30 +197,32 @@ func checkGradient(t *testing.T, norm RegionNorm, k int, name string, got, want 
 
 // TestRecomputeEqualsPlain: drawing steps and images again, step by step or layer by layer, gives the gradients
 // of activations that were kept: the same bits step by step, and layer by layer but for the order in which the
-// gradients of a skip connection are added.
+// gradients of a skip connection are added, which is rounding: 1e-5 of a float32, 1e-14 of a float64.
 func TestRecomputeEqualsPlain(t *testing.T) {
-	m := newTiny(t)
-	torchtest.Run(t, func() {
-		m.hash()
-		for _, gradient := range []Gradient{Chained, Sparse} {
-			gradients := func(l limits) []torch.Tensor {
-				s := m.sampler(t, gradient, 2)
-				s.limits = l
-				_, _, grads := m.part(t, s).gradients(Objective{Aspects: tinyAspects(), Region: Region{12, Local}}, s, m.params)
-				return grads
-			}
-			const most = 1 << 40
-			want := gradients(limits{most, most, most})
-			for _, l := range []limits{{0, most, most}, {most, most, 0}, {0, 0, 0}} {
-				for i, got := range gradients(l) {
-					d := got.Sub(want[i]).Norm(2).Item() / want[i].Norm(2).Item()
-					if l.layers != 0 && l.decode != 0 && !got.Equal(want[i]) || !(d < 1e-5) {
-						t.Errorf("%s, %+v: %s: gradients differ by %.3g of their norm", gradient, l, m.names[i], d)
+	for dtype, most := range map[torch.DType]float64{torch.Float32: 1e-5, torch.Float64: 1e-13} {
+		m := adapted(t, loadTiny(t, dtype))
+		torchtest.Run(t, func() {
+			m.hash()
+			for _, gradient := range []Gradient{Chained, Sparse} {
+				gradients := func(l limits) []torch.Tensor {
+					s := m.sampler(t, gradient, 2)
+					s.limits = l
+					_, _, grads := m.part(t, s).gradients(Objective{Aspects: tinyAspects(), Region: Region{12, Local}}, s, m.params)
+					return grads
+				}
+				const all = 1 << 40
+				want := gradients(limits{all, all, all})
+				for _, l := range []limits{{0, all, all}, {all, all, 0}, {0, 0, 0}} {
+					for i, got := range gradients(l) {
+						d := got.Sub(want[i]).Norm(2).Item() / want[i].Norm(2).Item()
+						if l.layers != 0 && l.decode != 0 && !got.Equal(want[i]) || !(d < most) {
+							t.Errorf("%v, %s, %+v: %s: gradients differ by %.3g of their norm", dtype, gradient, l, m.names[i], d)
+						}
 					}
 				}
 			}
-		}
-	})
+		})
+	}
 }
 
 // TestLossScale: a scaled gradient is the same, an overflow halves the scale and teaches nothing, and the scale
@@ -293,8 +307,8 @@ func TestGuidanceIsRescaled(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			theirs, err = m.pipeline.Sample(t.Context(), sd.Request{
-				Wording: sd.Wording{Prompts: []string{"a chef in the park"}, GuidanceScale: 3, GuidanceRescale: rescale, Width: tinySide, Height: tinySide},
+			theirs, err = backbone.Sample(t.Context(), m.pipeline, backbone.Request{
+				Wording: backbone.Wording{Prompts: []string{"a chef in the park"}, GuidanceScale: 3, GuidanceRescale: rescale, Width: tinySide, Height: tinySide},
 				Seeds:   []uint64{7}, NumSteps: 5,
 			})
 			if err != nil {

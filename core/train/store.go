@@ -12,8 +12,8 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
+	"focusnfix/model/backbone"
 	"focusnfix/model/nn"
-	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/model/weights"
 )
@@ -136,7 +136,7 @@ func (r *References) save(one *Reference, base torch.Tensor) (err error) {
 	if err := weights.Write(filepath.Join(temp, "latents.safetensors"), nil, entries); err != nil {
 		return err
 	}
-	for name, file := range map[string]image.Image{"mask.png": one.Mask.Gray(), "base.png": sd.Pictures(base)[0]} {
+	for name, file := range map[string]image.Image{"mask.png": one.Mask.Gray(), "base.png": backbone.Pictures(base)[0]} {
 		if err := writePNG(filepath.Join(temp, name), file); err != nil {
 			return err
 		}

@@ -8,8 +8,8 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
+	"focusnfix/model/backbone"
 	"focusnfix/model/nn"
-	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 )
 
@@ -55,7 +55,7 @@ type Trainer struct {
 	Options
 	References *References
 
-	pipeline  *sd.Pipeline
+	pipeline  backbone.Model
 	adapter   *nn.Adapter
 	params    []torch.Tensor
 	optimizer *nn.AdamW
@@ -76,8 +76,8 @@ type Trainer struct {
 	base      map[baseScore]float64 // by watching judges
 }
 
-// New attaches fresh LoRA weights to the model's UNet.
-func New(p *sd.Pipeline, o Options) (*Trainer, error) {
+// New attaches fresh LoRA weights to the model's network.
+func New(p backbone.Model, o Options) (*Trainer, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
@@ -96,11 +96,7 @@ func New(p *sd.Pipeline, o Options) (*Trainer, error) {
 	if t.References, err = NewReferences(p, o.Sampling, o.Aspects, o.Model, o.ReferenceDir, o.Workers); err != nil {
 		return nil, err
 	}
-	want, err := sd.LoRATargets(o.Targets)
-	if err != nil {
-		return nil, err
-	}
-	if t.adapter, err = nn.NewAdapter(p.Params("unet"), o.Rank, o.Alpha, o.Seed, want); err != nil {
+	if t.adapter, err = backbone.NewAdapter(p, o.Rank, o.Alpha, o.Seed, o.Targets); err != nil {
 		return nil, err
 	}
 	t.workers, t.References.adapter, t.References.tuned = t.References.workers, t.adapter, t.Averaged
@@ -181,12 +177,22 @@ func (t *Trainer) SetRewardWeight(aspect string, weight float64) bool {
 		if a := &t.Aspects[i]; a.Name == aspect {
 			masked := a.masks()
 			if a.Weight = weight; a.masks() != masked {
-				t.References.forget()
+				t.References.Forget()
 			}
 			return true
 		}
 	}
 	return false
+}
+
+// SetMaskRule changes how masks are made of an aspect's heatmaps, from the next step on.
+func (t *Trainer) SetMaskRule(aspect string, threshold float64, dilate int) {
+	for i := range t.Aspects {
+		if a := &t.Aspects[i]; a.Name == aspect && (a.Mask.Threshold != threshold || a.Mask.Dilate != dilate) {
+			a.Mask.Threshold, a.Mask.Dilate = threshold, dilate
+			t.References.Forget()
+		}
+	}
 }
 
 // rate is the learning rate of step n, from 0.

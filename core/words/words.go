@@ -166,6 +166,8 @@ func Event(e *core.Event) string {
 		return "saved " + e.Path
 	case e.Evaluation != nil:
 		return Evaluation(e.Evaluation)
+	case e.Fix != nil:
+		return fmt.Sprintf("%s in %q, seed %d: %s, %.1f s", Verdict(*e.Fix), e.Fix.Prompt, e.Fix.Seed, FixJudges(*e.Fix), e.Fix.Seconds)
 	case e.Prompt != nil && e.Prompt.Fix:
 		return fmt.Sprintf("repaired %q, seed %d: %s", e.Prompt.Prompt, e.Prompt.Seed, scores(e.Prompt.Aspects))
 	case e.Prompt != nil:

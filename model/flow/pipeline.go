@@ -1,210 +1,231 @@
 package flow
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"image"
+	"sync"
 
+	"focusnfix/model/backbone"
+	"focusnfix/model/nn"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 )
 
 // Pipeline is a whole model: an SD 3 or a Z-Image.
 type Pipeline struct {
-	Name     string // of the folder that it was loaded from
-	Schedule Schedule
+	name     string // of the folder or file that it was loaded from
+	schedule Schedule
+	files    files
+	family   family
+	vae      *sd.VAE
+	device   torch.Device
+	dtype    torch.DType // of the transformer
+	textType torch.DType // of the text encoders
+	vaeType  torch.DType
+	keepText bool // in memory, after prompts are encoded
 
-	folder  folder
-	family  family
-	vae     *sd.VAE
-	shift   float64 // what the VAE's latents are off zero, before they are scaled
-	device  torch.Device
-	dtype   torch.DType // of transformer and text encoders
-	vaeType torch.DType
+	mutex   sync.Mutex // of what follows
 	parts   parts
-	known   map[string]conditioning // of prompts, owned
+	prompts prompts
 }
-
-// conditioning is what the transformer is told about one prompt: its states [N,D] and, for SD 3, its summary [P].
-type conditioning struct{ states, pooled torch.Tensor }
 
 // family is what differs between the transformers.
 type family interface {
+	// name is that of the released models.
+	name() string
 	// configure reads the transformer's configuration.
 	configure(p *Pipeline) error
-	// encode reads prompts with the text encoders, which it loads and drops.
-	encode(p *Pipeline, prompts []string, lost func(prompt, words string)) ([]conditioning, error)
-	// load builds the transformer.
-	load(p *Pipeline) error
-	// velocity is that from image to noise at a level, for latents [B,C,h,w].
-	velocity(latents torch.Tensor, level float64, c []conditioning) torch.Tensor
+	// encode reads prompts with the text encoders on a device, which it loads where they are not.
+	encode(p *Pipeline, device torch.Device, prompts []string, lost func(prompt, words string)) ([]conditioning, error)
+	// forget lets the text encoders go.
+	forget()
+	// build makes the transformer.
+	build(params nn.Params)
+	// stages are those of the velocity from image to noise, for latents [B,C,h,w] at a level times 1000.
+	stages(timestep float64, height, width int64, c []conditioning) []torch.Stage
 	// fromOne says how the levels of a schedule begin and end.
 	fromOne() bool
 	// latentSide is the number of latent pixels on a side of a token.
 	latentSide() int64
+	// width is that of the transformer's tokens, side the latents' that it was trained on.
+	width() int64
+	side(factor int64) int64
+	// targets are the groups of layers that low-rank updates can be put on.
+	targets() map[string][]string
 }
+
+// transformer is the part that makes the images.
+const transformer = "transformer"
+
+// About says what the model is called.
+func (p *Pipeline) About() backbone.About {
+	return backbone.About{Name: p.name, Family: p.family.name(), Network: transformer, Sampler: "Euler", Scheduler: p.schedule}
+}
+
+// Device is where the model computes.
+func (p *Pipeline) Device() torch.Device { return p.device }
+
+// DType is what the transformer computes in.
+func (p *Pipeline) DType() torch.DType { return p.dtype }
+
+// ImageDType is what the VAE computes in.
+func (p *Pipeline) ImageDType() torch.DType { return p.vaeType }
 
 // NaturalSize is the size of the images that the model was trained on, in pixels.
 func (p *Pipeline) NaturalSize() (width, height int64) {
-	const side = 1024 // of all released models
+	side := p.family.side(p.vae.Config.Factor())
 	return side, side
+}
+
+// LatentShape is that of an image's latents, [C,h,w].
+func (p *Pipeline) LatentShape(width, height int64) ([]int64, error) {
+	f := p.vae.Config.Factor()
+	return []int64{p.vae.Config.LatentChannels, height / f, width / f}, backbone.CheckSize(width, height, f*p.family.latentSide())
+}
+
+// tokens is the number of an image's, for latents [C,h,w].
+func (p *Pipeline) tokens(latents []int64) int64 {
+	side := p.family.latentSide()
+	return latents[1] / side * (latents[2] / side)
+}
+
+// Schedule is the table of flow-matching Euler.
+func (p *Pipeline) Schedule(numSteps int, eta float64, latents []int64) (*backbone.Scheduler, error) {
+	if eta != 0 {
+		return nil, fmt.Errorf("scheduler: eta %g, which is for ddim and tcd; %s draws with 0", eta, p.family.name())
+	}
+	return p.schedule.table(numSteps, p.tokens(latents), p.family.fromOne())
+}
+
+// WidestActivation is that of the image's tokens.
+func (p *Pipeline) WidestActivation(latents []int64) int64 {
+	return p.tokens(latents) * p.family.width() * p.dtype.Size()
+}
+
+// Params is the inventory of a part.
+func (p *Pipeline) Params(part string) nn.Params {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	return p.parts[part]
+}
+
+// LoRATargets chooses among the transformer's layers.
+func (p *Pipeline) LoRATargets(groups []string) (func(layer string) bool, error) {
+	return backbone.Targets(p.family.targets(), groups)
+}
+
+// AttachLoRA adds the updates of a LoRA file to the transformer.
+func (p *Pipeline) AttachLoRA(path string, strength float64) ([]*nn.Adapter, error) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if err := p.load(); err != nil {
+		return nil, err
+	}
+	return backbone.AttachLoRA(map[string]nn.Params{transformer: p.parts[transformer]}, path, strength)
 }
 
 // Close frees the model's weights and the prompts that it knows.
 func (p *Pipeline) Close() {
 	p.parts.drop()
-	for _, c := range p.known {
-		torch.Drop(c.states)
-		if c.pooled.Defined() {
-			torch.Drop(c.pooled)
-		}
-	}
+	p.prompts.drop()
+	_ = p.files.close() // read only
 }
 
-// Generate draws images from prompts, without recording gradients. A guidance scale of 1 is none, for both
-// families: Z-Image's own counts from 0.
-func (p *Pipeline) Generate(ctx context.Context, r sd.Request) ([]*image.RGBA, error) {
-	if err := p.validate(r); err != nil {
+// Prepare encodes prompts, then loads the transformer.
+func (p *Pipeline) Prepare(prompts []string, lost func(prompt, words string)) error {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if err := p.know(prompts, lost); err != nil {
+		return err
+	}
+	return p.load()
+}
+
+// load builds the transformer, once.
+func (p *Pipeline) load() error {
+	if _, there := p.parts[transformer]; there {
+		return nil
+	}
+	return p.build(transformer, p.device, nil, p.family.build)
+}
+
+// Condition encodes the prompts that are not known yet. Without guidance there is no negative prompt.
+func (p *Pipeline) Condition(w backbone.Wording) (backbone.Conditioning, error) {
+	if w.ClipSkip != 0 || w.GuidanceRescale != 0 {
+		return nil, errors.New("clip skip and guidance rescale are for Stable Diffusion 1.x, 2.x and SDXL")
+	}
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	wanted := append([]string{}, w.Prompts...)
+	if w.GuidanceScale > 1 {
+		wanted = append(wanted, w.Negative)
+	}
+	if err := p.know(wanted, w.Lost); err != nil {
 		return nil, err
 	}
-	var images []*image.RGBA
-	var failed error
-	err := torch.Run(func() {
-		torch.NoGrad(func() {
-			var latents torch.Tensor
-			if latents, failed = p.sample(ctx, r); failed == nil {
-				images = sd.Pictures(p.decode(latents))
-			}
-		})
-	})
-	return images, errors.Join(err, failed)
-}
-
-func (p *Pipeline) validate(r sd.Request) error {
-	side := p.vae.Config.Factor() * p.family.latentSide()
-	var errs []error
-	if len(r.Prompts) == 0 || len(r.Prompts) != len(r.Seeds) {
-		errs = append(errs, fmt.Errorf("%d prompts and %d seeds, want as many of both", len(r.Prompts), len(r.Seeds)))
+	if err := p.load(); err != nil {
+		return nil, err
 	}
-	if r.Width < side || r.Height < side || r.Width%side != 0 || r.Height%side != 0 {
-		errs = append(errs, fmt.Errorf("size %dx%d, want multiples of %d", r.Width, r.Height, side))
-	}
-	if r.Eta != 0 || r.ClipSkip != 0 {
-		errs = append(errs, errors.New("eta and clip skip are for Stable Diffusion 1.x, 2.x and SDXL"))
-	}
-	return errors.Join(errs...)
-}
-
-// sample draws latents [B,C,h,w], float32. Noise is what torch's CPU generator gives for each image's seed.
-func (p *Pipeline) sample(ctx context.Context, r sd.Request) (torch.Tensor, error) {
-	positive, negative, err := p.condition(r)
-	if err != nil {
-		return torch.Tensor{}, err
-	}
-	if err := p.family.load(p); err != nil {
-		return torch.Tensor{}, err
-	}
-	latents, err := p.noise(r)
-	if err != nil {
-		return torch.Tensor{}, err
-	}
-	side := p.family.latentSide()
-	tokens := latents.Size(2) / side * (latents.Size(3) / side)
-	levels, err := p.Schedule.Levels(r.NumSteps, tokens, p.family.fromOne())
-	if err != nil {
-		return torch.Tensor{}, err
-	}
-	for i := range r.NumSteps {
-		if err := ctx.Err(); err != nil {
-			return torch.Tensor{}, err
-		}
-		next := torch.Scope(func() torch.Tensor {
-			v := p.guided(latents, levels[i], positive, negative, r.GuidanceScale)
-			return latents.AddScaled(v, levels[i+1]-levels[i])
-		})
-		torch.Drop(latents)
-		latents = next
-		if r.Progress != nil {
-			r.Progress(i+1, r.NumSteps, latents)
-		}
-	}
-	return latents, nil
-}
-
-// guided is the velocity with classifier-free guidance (arXiv 2207.12598), in one call where there is any.
-func (p *Pipeline) guided(latents torch.Tensor, level float64, positive, negative []conditioning, scale float64) torch.Tensor {
-	return torch.Scope(func() torch.Tensor {
-		if negative == nil {
-			return p.family.velocity(latents, level, positive).To(torch.Float32)
-		}
-		both := append(append([]conditioning{}, positive...), negative...)
-		out := p.family.velocity(torch.Cat([]torch.Tensor{latents, latents}, 0), level, both).To(torch.Float32)
-		halves := out.Chunk(2, 0)
-		return halves[1].Add(halves[0].Sub(halves[1]).MulScalar(scale))
-	})
-}
-
-// condition encodes the prompts that are not known yet. Without guidance there is no negative prompt.
-func (p *Pipeline) condition(r sd.Request) (positive, negative []conditioning, err error) {
-	wanted := r.Prompts
-	if r.GuidanceScale > 1 {
-		wanted = append(append([]string{}, r.Prompts...), r.Negative)
-	}
-	var fresh []string
-	for _, prompt := range wanted {
-		if _, ok := p.known[prompt]; !ok {
-			p.known[prompt] = conditioning{}
-			fresh = append(fresh, prompt)
-		}
-	}
-	if len(fresh) > 0 {
-		encoded, err := p.family.encode(p, fresh, r.Lost)
-		if err != nil {
-			for _, prompt := range fresh {
-				delete(p.known, prompt)
-			}
-			return nil, nil, err
-		}
-		for i, prompt := range fresh {
-			p.known[prompt] = encoded[i]
-		}
-	}
-	for _, prompt := range r.Prompts {
-		positive = append(positive, p.known[prompt])
-		if r.GuidanceScale > 1 {
-			negative = append(negative, p.known[r.Negative])
-		}
-	}
-	return positive, negative, nil
-}
-
-// noise is [B,C,h,w] for the seeds, float32.
-func (p *Pipeline) noise(r sd.Request) (torch.Tensor, error) {
 	f := p.vae.Config.Factor()
-	var each []torch.Tensor
-	for _, seed := range r.Seeds {
-		g, err := torch.NewGenerator(torch.CPU, seed)
-		if err != nil {
-			return torch.Tensor{}, err
-		}
-		each = append(each, g.Randn(torch.Float32, 1, p.vae.Config.LatentChannels, r.Height/f, r.Width/f))
-		g.Close()
+	t := &told{p: p, guidance: w.GuidanceScale, height: w.Height / f, width: w.Width / f}
+	for _, prompt := range w.Prompts {
+		t.rows = append(t.rows, p.prompts.known[prompt].on(p.device))
 	}
-	return torch.Cat(each, 0).ToDevice(p.device, torch.Float32), nil
+	if t.guided() {
+		for range w.Prompts {
+			t.rows = append(t.rows, p.prompts.known[w.Negative].on(p.device))
+		}
+	}
+	return t, nil
 }
 
-// decode maps latents to images [B,3,H,W] in [0,1], float32, one at a time to save memory.
-func (p *Pipeline) decode(latents torch.Tensor) torch.Tensor {
-	return torch.Scope(func() torch.Tensor {
-		raised := latents.AddScalar(p.shift * p.vae.Config.ScalingFactor) // the VAE divides by its scale: latents/scale + shift
-		var images []torch.Tensor
-		for i := range latents.Size(0) {
-			images = append(images, torch.Scope(func() torch.Tensor {
-				pixels := p.vae.Decode(raised.Narrow(0, i, 1).To(p.vaeType)).To(torch.Float32)
-				return pixels.MulScalar(0.5).AddScalar(0.5).Clamp(0, 1)
-			}))
+// told is a transformer that has been told prompts: those of B images, then, with guidance, B negative ones.
+type told struct {
+	p             *Pipeline
+	rows          []conditioning
+	guidance      float64
+	height, width int64 // of the latents
+}
+
+func (t *told) guided() bool { return t.guidance > 1 }
+
+// Predict is the velocity, with classifier-free guidance (arXiv 2207.12598) in one call where there is any.
+func (t *told) Predict(latents torch.Tensor, timestep float64) torch.Tensor {
+	return torch.Scope(func() torch.Tensor { return torch.RunStages(t.Stages(timestep), []torch.Tensor{latents})[0] })
+}
+
+// Stages is Predict in stages.
+func (t *told) Stages(timestep float64) []torch.Stage {
+	stages := []torch.Stage{func(xs []torch.Tensor) []torch.Tensor {
+		if !t.guided() {
+			return xs
 		}
-		return torch.Cat(images, 0)
+		return []torch.Tensor{torch.Cat([]torch.Tensor{xs[0], xs[0]}, 0)}
+	}}
+	stages = append(stages, t.p.family.stages(timestep, t.height, t.width, t.rows)...)
+	return append(stages, func(xs []torch.Tensor) []torch.Tensor {
+		out := xs[0].To(torch.Float32)
+		if !t.guided() {
+			return []torch.Tensor{out}
+		}
+		halves := out.Chunk(2, 0)
+		return []torch.Tensor{halves[1].Add(halves[0].Sub(halves[1]).MulScalar(t.guidance))}
 	})
+}
+
+// Tensors lists all that is held.
+func (t *told) Tensors() []torch.Tensor {
+	var all []torch.Tensor
+	for _, c := range t.rows {
+		all = append(all, c.tensors()...)
+	}
+	return all
+}
+
+// Decode maps latents to images [B,3,H,W] in [0,1], float32, one at a time to save memory.
+func (p *Pipeline) Decode(latents torch.Tensor) torch.Tensor { return p.vae.Images(latents) }
+
+// DecodeStages is Decode of one image in stages.
+func (p *Pipeline) DecodeStages(latents torch.Tensor) []torch.Stage {
+	return p.vae.ImageStages(latents)
 }

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/flow/flowtest"
 	"focusnfix/model/nn/nntest"
-	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
 )
@@ -29,14 +29,14 @@ func TestImagesMatchDiffusers(t *testing.T) {
 			if !Draws(dir) {
 				t.Error("the folder is not known")
 			}
-			p, err := Load(dir, sd.LoadOptions{Device: torch.CPU})
+			p, err := Load(dir, backbone.LoadOptions{Device: torch.CPU})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer p.Close()
 			for _, c := range r.Cases {
-				request := sd.Request{
-					Wording:  sd.Wording{Prompts: c.Prompts, GuidanceScale: c.Guidance, Width: c.Width, Height: c.Height},
+				request := backbone.Request{
+					Wording:  backbone.Wording{Prompts: c.Prompts, GuidanceScale: c.Guidance, Width: c.Width, Height: c.Height},
 					NumSteps: c.NumSteps, Seeds: c.Seeds,
 				}
 				if r.ClassName == "ZImagePipeline" {
@@ -47,12 +47,12 @@ func TestImagesMatchDiffusers(t *testing.T) {
 				}
 				torchtest.Run(t, func() {
 					torch.NoGrad(func() {
-						latents, err := p.sample(context.Background(), request)
+						latents, err := backbone.Sample(context.Background(), p, request)
 						if err != nil {
 							t.Fatal(err)
 						}
 						want := images.Tensor(t, c.Name)
-						if d := torchtest.MaxDiff(p.decode(latents), want); !(d <= 0.5/255) {
+						if d := torchtest.MaxDiff(p.Decode(latents), want); !(d <= 0.5/255) {
 							t.Errorf("%s: differs by %.3g of 255", c.Name, d*255)
 						}
 						if spread := want.Max().Item() - want.Min().Item(); spread < 0.2 {
@@ -126,7 +126,7 @@ func TestLoadErrors(t *testing.T) {
 		if err := c.spoil(dir); err != nil {
 			t.Fatal(err)
 		}
-		p, err := Load(dir, sd.LoadOptions{Device: torch.CPU})
+		p, err := Load(dir, backbone.LoadOptions{Device: torch.CPU})
 		if err == nil {
 			p.Close()
 		}
@@ -139,30 +139,31 @@ func TestLoadErrors(t *testing.T) {
 // A request that cannot be drawn says why before anything is loaded.
 func TestRequestErrors(t *testing.T) {
 	torchtest.Need(t)
-	p, err := Load(read(t).Models["sd3"].WriteFolder(t), sd.LoadOptions{Device: torch.CPU})
+	p, err := Load(read(t).Models["sd3"].WriteFolder(t), backbone.LoadOptions{Device: torch.CPU})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	good := sd.Request{Wording: sd.Wording{Prompts: []string{"a chef"}, GuidanceScale: 1, Width: 32, Height: 32}, NumSteps: 1, Seeds: []uint64{1}}
-	for want, change := range map[string]func(r *sd.Request){
-		"size 33x32, want multiples of 4": func(r *sd.Request) { r.Width = 33 },
-		"1 prompts and 2 seeds":           func(r *sd.Request) { r.Seeds = []uint64{1, 2} },
-		"eta and clip skip are for":       func(r *sd.Request) { r.Eta = 1 },
-		"0 steps, want 1 to 1000":         func(r *sd.Request) { r.NumSteps = 0 },
+	good := backbone.Request{Wording: backbone.Wording{Prompts: []string{"a chef"}, GuidanceScale: 1, Width: 32, Height: 32}, NumSteps: 1, Seeds: []uint64{1}}
+	for want, change := range map[string]func(r *backbone.Request){
+		"size 33x32, want multiples of 4":  func(r *backbone.Request) { r.Width = 33 },
+		"1 prompts and 2 seeds":            func(r *backbone.Request) { r.Seeds = []uint64{1, 2} },
+		"eta 1, which is for ddim and tcd": func(r *backbone.Request) { r.Eta = 1 },
+		"clip skip and guidance rescale":   func(r *backbone.Request) { r.ClipSkip = 1 },
+		"0 steps, want 1 to 1000":          func(r *backbone.Request) { r.NumSteps = 0 },
 	} {
 		r := good
 		change(&r)
-		if _, err := p.Generate(context.Background(), r); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := backbone.Generate(context.Background(), p, r); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := p.Generate(ended, good); !errors.Is(err, context.Canceled) {
+	if _, err := backbone.Generate(ended, p, good); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: got %v", err)
 	}
-	if images, err := p.Generate(context.Background(), good); err != nil || len(images) != 1 || images[0].Rect.Dx() != 32 {
+	if images, err := backbone.Generate(context.Background(), p, good); err != nil || len(images) != 1 || images[0].Rect.Dx() != 32 {
 		t.Errorf("%d images, %v", len(images), err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	"focusnfix/model/backbone"
 )
 
 // Schedule is the scheduler_config.json of a FlowMatchEulerDiscreteScheduler: noise levels from 1, which is
@@ -72,6 +74,28 @@ func remarshal(from, to any) error {
 		return err
 	}
 	return json.Unmarshal(text, to)
+}
+
+// table is the sampler's: the network is told a level times 1000, and a step follows its velocity.
+func (s Schedule) table(numSteps int, tokens int64, fromOne bool) (*backbone.Scheduler, error) {
+	levels, err := s.Levels(numSteps, tokens, fromOne)
+	if err != nil {
+		return nil, err
+	}
+	table := &backbone.Scheduler{InitNoiseSigma: 1}
+	for i, level := range levels[:numSteps] {
+		at := func(what backbone.Quantity, weight float64) backbone.Term {
+			return backbone.Term{Symbol: backbone.Symbol{At: i, What: what}, Weight: weight}
+		}
+		table.Timesteps = append(table.Timesteps, float64(float32(level)*1000))
+		table.Rows = append(table.Rows, backbone.Row{
+			Input:    1,
+			Estimate: []backbone.Term{at(backbone.OfLatents, 1), at(backbone.OfOutput, -level)},
+			Next:     []backbone.Term{at(backbone.OfLatents, 1), at(backbone.OfOutput, levels[i+1]-level)},
+			Signal:   1 - level, Sigma: level,
+		})
+	}
+	return table, nil
 }
 
 // Levels are those of numSteps steps, the last being 0. tokens is the number of the image's, which a dynamic shift

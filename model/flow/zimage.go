@@ -15,6 +15,7 @@ import (
 type zImage struct {
 	config      zimage.Config
 	transformer *zimage.Transformer
+	text        *qwen.Decoder // nil if it is not loaded
 }
 
 const qwenTokens = 512 // of a prompt at most
@@ -22,38 +23,47 @@ const qwenTokens = 512 // of a prompt at most
 func (z *zImage) fromOne() bool     { return true }
 func (z *zImage) latentSide() int64 { return 2 }
 
-// load builds the transformer, once.
-func (z *zImage) load(p *Pipeline) error {
-	if z.transformer != nil {
-		return nil
+func (z *zImage) name() string { return "Z-Image" }
+
+func (z *zImage) width() int64     { return z.config.Dim }
+func (z *zImage) side(int64) int64 { return 1024 } // pixels; no configuration says it
+
+func (z *zImage) build(params nn.Params) { z.transformer = zimage.NewTransformer(z.config, params) }
+
+func (z *zImage) forget() { z.text = nil }
+
+// targets are the groups of layers for low-rank updates, by how the layers' names end.
+func (z *zImage) targets() map[string][]string {
+	return map[string][]string{
+		"attention":   {".attention.to_q", ".attention.to_k", ".attention.to_v", ".attention.to_out.0"},
+		"feedforward": {".feed_forward.w1", ".feed_forward.w2", ".feed_forward.w3"},
 	}
-	return p.build("transformer", p.dtype, nil, func(params nn.Params) { z.transformer = zimage.NewTransformer(z.config, params) })
 }
 
 func (z *zImage) configure(p *Pipeline) error {
-	text, file, err := p.folder.read("transformer", "config.json")
+	text, file, err := p.files.read("transformer", "config.json")
 	if err == nil {
 		z.config, err = zimage.ParseConfig(file, text)
 	}
 	return err
 }
 
-// velocity turns the sign: the network tells the way from noise to image, at a time that runs from noise, 0.
-func (z *zImage) velocity(latents torch.Tensor, level float64, c []conditioning) torch.Tensor {
-	return torch.Scope(func() torch.Tensor {
-		var captions []torch.Tensor
-		for _, one := range c {
-			captions = append(captions, one.states)
-		}
-		at := (1000 - float32(level)*1000) / 1000 // rounded as in diffusers
-		return z.transformer.Forward(latents, float64(at), captions).Neg()
+// stages turn the sign at the end: the network tells the way from noise to image, at a time that runs from noise, 0.
+func (z *zImage) stages(timestep float64, height, width int64, c []conditioning) []torch.Stage {
+	var captions []torch.Tensor
+	for _, one := range c {
+		captions = append(captions, one.states)
+	}
+	at := (1000 - float32(timestep)) / 1000 // rounded as in diffusers
+	return append(z.transformer.Stages(float64(at), height, width, captions), func(xs []torch.Tensor) []torch.Tensor {
+		return []torch.Tensor{xs[0].Neg()}
 	})
 }
 
 // encode is the state [N,D] before Qwen3's last layer, for every prompt.
-func (z *zImage) encode(p *Pipeline, prompts []string, lost func(prompt, words string)) ([]conditioning, error) {
+func (z *zImage) encode(p *Pipeline, device torch.Device, prompts []string, lost func(prompt, words string)) ([]conditioning, error) {
 	const part = "text_encoder"
-	text, file, err := p.folder.read(part, "config.json")
+	text, file, err := p.files.read(part, "config.json")
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +71,7 @@ func (z *zImage) encode(p *Pipeline, prompts []string, lost func(prompt, words s
 	if err != nil {
 		return nil, err
 	}
-	words, err := tokenizer.Load(filepath.Join(p.folder.path, "tokenizer", "tokenizer.json"))
+	words, err := tokenizer.Load(filepath.Join(p.files.path, "tokenizer", "tokenizer.json"))
 	if err != nil {
 		return nil, err
 	}
@@ -71,18 +81,18 @@ func (z *zImage) encode(p *Pipeline, prompts []string, lost func(prompt, words s
 	}
 	last := fmt.Sprintf("layers.%d.*", depth) // is not built: nobody reads it
 	ignored := []string{last, "model." + last, "norm.weight", "model.norm.weight", "lm_head.weight"}
-	var decoder *qwen.Decoder
-	if err := p.build(part, p.dtype, ignored, func(params nn.Params) { decoder = qwen.NewDecoder(config, depth, params) }); err != nil {
-		return nil, err
+	if z.text == nil {
+		if err := p.build(part, device, ignored, func(params nn.Params) { z.text = qwen.NewDecoder(config, depth, params) }); err != nil {
+			return nil, err
+		}
 	}
-	defer p.parts.dropOne(part)
 	all := make([]conditioning, len(prompts))
 	for n, prompt := range prompts {
 		ids, cut := words.Encode("<|im_start|>user\n"+prompt+"<|im_end|>\n<|im_start|>assistant\n", qwenTokens)
 		if cut > 0 && lost != nil {
 			lost(prompt, fmt.Sprintf("its last %d tokens", cut))
 		}
-		all[n] = conditioning{states: torch.Own(decoder.Forward(ids, depth)[0].Select(0, 0))}
+		all[n] = conditioning{states: z.text.Forward(ids, depth)[0].Select(0, 0)}
 	}
 	return all, nil
 }

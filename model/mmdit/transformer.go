@@ -49,17 +49,35 @@ func NewTransformer(cfg Config, p nn.Params) *Transformer {
 // element type of its weights.
 func (t *Transformer) Forward(latents torch.Tensor, timestep float64, context, pooled torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		dtype := t.projOut.Weight.DType()
-		image := t.posEmbed.forward(latents.To(dtype))                   // [B,H/p·W/p,D]
+		return torch.RunStages(t.Stages(timestep, context, pooled), []torch.Tensor{latents})[0]
+	})
+}
+
+// Stages is Forward in stages, one for each block, for torch.BackwardStages: from latents to velocity. They live in
+// the open scope.
+func (t *Transformer) Stages(timestep float64, context, pooled torch.Tensor) []torch.Stage {
+	dtype := t.projOut.Weight.DType()
+	var height, width int64
+	stages := []torch.Stage{func(xs []torch.Tensor) []torch.Tensor {
+		height, width = xs[0].Size(2), xs[0].Size(3)
+		image := t.posEmbed.forward(xs[0].To(dtype))                     // [B,H/p·W/p,D]
 		condition := t.timeTextEmbed.forward(timestep, pooled.To(dtype)) // [B,D]
-		act := condition.SiLU()                                          // every modulation begins with it
 		text := t.contextEmbedder.Forward(context.To(dtype))             // [B,N,D]
-		for _, b := range t.transformerBlocks {
-			image, text = b.forward(image, text, act)
-		}
-		m := t.normOut.forward(act) // scale, shift: in this order, unlike in the blocks
-		out := t.projOut.Forward(modulate(image, m[1], m[0]))
-		return t.unpatchify(out, latents.Size(2), latents.Size(3))
+		return []torch.Tensor{image, text, condition.SiLU()}             // every modulation begins with SiLU
+	}}
+	for _, b := range t.transformerBlocks {
+		stages = append(stages, func(xs []torch.Tensor) []torch.Tensor {
+			image, text := b.forward(xs[0], xs[1], xs[2])
+			if b.kind.last {
+				return []torch.Tensor{image, xs[2]}
+			}
+			return []torch.Tensor{image, text, xs[2]}
+		})
+	}
+	return append(stages, func(xs []torch.Tensor) []torch.Tensor {
+		m := t.normOut.forward(xs[1]) // scale, shift: in this order, unlike in the blocks
+		out := t.projOut.Forward(modulate(xs[0], m[1], m[0]))
+		return []torch.Tensor{t.unpatchify(out, height, width)}
 	})
 }
 

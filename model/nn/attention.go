@@ -23,6 +23,14 @@ func Attention(q, k, v, mask torch.Tensor, causal bool) torch.Tensor {
 	return plainAttention(q, k, v, mask, causal, maxScores)
 }
 
+// AttentionWeights is softmax(q·kᵀ/√D) of Attention without a mask, [B,heads,N,M], in float32.
+func AttentionWeights(q, k torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		kT := k.MulScalar(1/math.Sqrt(float64(q.Size(3)))).Transpose(2, 3)
+		return wide(q.MatMul(kT)).Softmax(-1)
+	})
+}
+
 func fusedAttention(q, k, v, mask torch.Tensor, causal bool) torch.Tensor {
 	if causal && mask.Defined() { // the operator takes one or the other
 		mask = mask.Add(causalMask(q.Size(2), k.Size(2), 0, q.DType(), q.Device()))

@@ -95,7 +95,12 @@ func (s *weightsSource) read(t weights.Tensor) torch.Tensor {
 	if t.Transposed {
 		return file.BytesAs(t.Offset, dtype, t.Shape[1], t.Shape[0]).Transpose(0, 1).Contiguous()
 	}
-	return file.BytesAs(t.Offset, dtype, t.Shape...)
+	whole := file.BytesAs(t.Offset, dtype, t.Shape...)
+	if t.Swapped {
+		halves := whole.Chunk(2, 0)
+		return torch.Cat([]torch.Tensor{halves[1], halves[0]}, 0)
+	}
+	return whole
 }
 
 func (s *weightsSource) file(path string) torch.Tensor {

@@ -33,7 +33,7 @@ func TestSmoothGrad(t *testing.T) {
 	torchtest.Run(t, func() {
 		images := torch.Full(0.5, torch.Float32, torchtest.Device(), 1, 3, 16, 16)
 		fault := func(x torch.Tensor) torch.Tensor { return x.Narrow(2, 0, 4).Narrow(3, 0, 4).Square().Sum(1, 2, 3) }
-		heat, err := SmoothGrad{Samples: 4, Noise: 0.05, Blur: 3, Seed: 1}.Heatmap(images, fault, torch.From([]float32{0.8}))
+		heat, err := SmoothGrad{Samples: 4, Noise: 0.05, Blur: 3, Seed: 1}.Heatmap(images, fault, torchtest.Place(torch.From([]float32{0.8})))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -262,7 +262,7 @@ func TestPreparations(t *testing.T) {
 				x = x.Narrow(2, 0, 150)
 			}
 			got := c.p.apply(x, torchtest.Device(), torch.Float32)
-			like := func(v []float32) torch.Tensor { return torch.From(v, 3, 1, 1) }
+			like := func(v []float32) torch.Tensor { return torchtest.Place(torch.From(v, 3, 1, 1)) }
 			got = got.Mul(like(c.p.std)).Add(like(c.p.mean)).MulScalar(255)
 			want := golden.Tensor(t, name)
 			if name == "longest_wide" {

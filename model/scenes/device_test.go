@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
@@ -22,13 +23,13 @@ func TestDeviceDrawsAsCPU(t *testing.T) {
 		t.Fatal(err)
 	}
 	draw := func(device torch.Device, dtype torch.DType) []uint8 {
-		p, err := sd.Load(folder, sd.LoadOptions{Device: device, DType: dtype})
+		p, err := sd.Load(folder, backbone.LoadOptions{Device: device, DType: dtype})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer p.Close()
-		images, err := p.Generate(t.Context(), sd.Request{
-			Wording: sd.Wording{Prompts: []string{"a chef in the park"}, GuidanceScale: 3, Width: Size, Height: Size},
+		images, err := backbone.Generate(t.Context(), p, backbone.Request{
+			Wording: backbone.Wording{Prompts: []string{"a chef in the park"}, GuidanceScale: 3, Width: Size, Height: Size},
 			Seeds:   []uint64{3}, NumSteps: 5,
 		})
 		if err != nil {

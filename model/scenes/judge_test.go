@@ -64,7 +64,7 @@ func checkJudge(t *testing.T, j *Judge) {
 		t.Fatal(err)
 	}
 	defer g.Close()
-	images := g.Rand(torch.Float32, 2, 3, 64, 96).Leaf()
+	images := torchtest.Place(g.Rand(torch.Float32, 2, 3, 64, 96)).Leaf()
 	prompts := []string{"a chef in the park", "a chef and a tree at night"}
 	score := j.Score(images, prompts)
 	if got := score.Shape(); len(got) != 1 || got[0] != 2 || score.Max().Item() > 0 {

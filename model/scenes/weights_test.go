@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
@@ -64,14 +65,14 @@ func TestShippedModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkSums(t, folder)
-	p, err := sd.Load(folder, sd.LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
+	p, err := sd.Load(folder, backbone.LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.Close()
 	const prompt = "a chef and a tree in the park"
-	images, err := p.Generate(t.Context(), sd.Request{
-		Wording: sd.Wording{Prompts: []string{prompt}, GuidanceScale: 2.5, Width: Size, Height: Size}, Seeds: []uint64{1}, NumSteps: 4,
+	images, err := backbone.Generate(t.Context(), p, backbone.Request{
+		Wording: backbone.Wording{Prompts: []string{prompt}, GuidanceScale: 2.5, Width: Size, Height: Size}, Seeds: []uint64{1}, NumSteps: 4,
 	})
 	if err != nil {
 		t.Fatal(err)

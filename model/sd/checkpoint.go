@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/config"
 	"focusnfix/model/weights"
 )
@@ -45,7 +46,7 @@ type partOfFile struct {
 // modelParts are those that a pipeline cannot do without; only SDXL has the last one.
 var modelParts = []string{"unet", "vae", "text_encoder", "text_encoder_2"}
 
-func openCheckpoint(path string, o LoadOptions) (*checkpoint, error) {
+func openCheckpoint(path string, o backbone.LoadOptions) (*checkpoint, error) {
 	c := &checkpoint{configs: diskFolder(path), single: map[string]partOfFile{}, variant: o.Variant, warn: o.Warn}
 	if c.warn == nil {
 		c.warn = func(string) {}
@@ -103,7 +104,7 @@ func checkVariant(path, variant string) error {
 	return fmt.Errorf("%s: no files of variant %q; there are %s", path, variant, strings.Join(slices.Sorted(maps.Keys(found)), ", "))
 }
 
-func (c *checkpoint) openSingle(path string, o LoadOptions) error {
+func (c *checkpoint) openSingle(path string, o backbone.LoadOptions) error {
 	if o.Variant != "" {
 		return fmt.Errorf("%s: is a single file, which has no variants", path)
 	}

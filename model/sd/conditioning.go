@@ -2,8 +2,9 @@ package sd
 
 import (
 	"fmt"
-	"math"
+	"slices"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/clip"
 	"focusnfix/model/nn"
 	"focusnfix/model/torch"
@@ -29,6 +30,7 @@ type Conditioning struct {
 	// not at all, to 1 (Lin et al., arXiv 2305.08891, section 3.4).
 	GuidanceRescale float64
 
+	model     *Pipeline
 	distilled bool
 }
 
@@ -51,35 +53,50 @@ func (c Conditioning) guided(out torch.Tensor) torch.Tensor {
 	return rescaled.MulScalar(c.GuidanceRescale).Add(guided.MulScalar(1 - c.GuidanceRescale))
 }
 
-// Wording is how prompts are put to the model.
-type Wording struct {
-	Prompts       []string // one per image
-	Negative      string   // of all images; "" is none
-	GuidanceScale float64  // 1 or less is no guidance
-	// GuidanceRescale is as in Conditioning.
-	GuidanceRescale float64
-	ClipSkip        int   // layers of the text encoder to leave out before its end
-	Width, Height   int64 // pixels; only SDXL is told
+// Predict is the UNet's output for latents [B,4,h,w] at a timestep, with classifier-free guidance in one
+// batched call if the conditioning has it. Latents and
+// output are float32 whatever the UNet computes in.
+func (c Conditioning) Predict(latents torch.Tensor, timestep float64) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		return torch.RunStages(c.Stages(timestep), []torch.Tensor{latents})[0]
+	})
+}
 
-	// Lost, if set, is called for a prompt that does not fit into the model's context, with the words
-	// that are cut off.
-	Lost func(prompt, words string)
+// Stages is Predict in stages, for torch.BackwardStages. They live in the open scope.
+func (c Conditioning) Stages(timestep float64) []torch.Stage {
+	stages := []torch.Stage{one(func(latents torch.Tensor) torch.Tensor {
+		x := latents.To(c.model.dtype)
+		if c.Guided() {
+			x = torch.Cat([]torch.Tensor{x, x}, 0)
+		}
+		return x
+	})}
+	stages = append(stages, c.model.UNet.Stages([]float64{timestep}, c.Context, Added{Pooled: c.Pooled, TimeIDs: c.TimeIDs, Guidance: c.Guidance})...)
+	return append(stages, one(func(out torch.Tensor) torch.Tensor {
+		return c.guided(out.To(torch.Float32))
+	}))
+}
+
+// Tensors lists all that is held.
+func (c Conditioning) Tensors() []torch.Tensor {
+	return slices.DeleteFunc([]torch.Tensor{c.Context, c.Pooled, c.TimeIDs, c.Guidance}, func(t torch.Tensor) bool { return !t.Defined() })
 }
 
 // Condition encodes prompts. Tensors go to the open scope.
 //
 // As in diffusers, ClipSkip acts on the prompts but not on the negative prompt, and SDXL takes the
 // state before the last layer, and zeros in place of an empty negative prompt if it was trained so.
-func (p *Pipeline) Condition(w Wording) (Conditioning, error) {
+func (p *Pipeline) Condition(w backbone.Wording) (backbone.Conditioning, error) {
+	return p.condition(w)
+}
+
+func (p *Pipeline) condition(w backbone.Wording) (Conditioning, error) {
 	layers := p.Encoders[0].Text.Config.NumHiddenLayers
 	if w.ClipSkip < 0 || w.ClipSkip >= layers {
 		return Conditioning{}, fmt.Errorf("clip skip %d, want 0 to %d", w.ClipSkip, layers-1)
 	}
-	if err := w.validate(); err != nil {
-		return Conditioning{}, err
-	}
 	embedded := p.UNet.Config.TimeCondProjDim
-	c := Conditioning{GuidanceScale: w.GuidanceScale, GuidanceRescale: w.GuidanceRescale, distilled: embedded > 0}
+	c := Conditioning{GuidanceScale: w.GuidanceScale, GuidanceRescale: w.GuidanceRescale, model: p, distilled: embedded > 0}
 	kept := torch.Scopes(func() []torch.Tensor {
 		context, pooled := p.encode(w.Prompts, w.ClipSkip, w.Lost)
 		if c.Guided() {
@@ -106,21 +123,7 @@ func (p *Pipeline) Condition(w Wording) (Conditioning, error) {
 	return c, nil
 }
 
-// validate refuses numbers that make every image NaN.
-func (w Wording) validate() error {
-	if math.IsNaN(w.GuidanceScale) || math.Abs(w.GuidanceScale) > maxGuidance {
-		return fmt.Errorf("guidance %g, want a number up to %d", w.GuidanceScale, maxGuidance)
-	}
-	if !(w.GuidanceRescale >= 0 && w.GuidanceRescale <= 1) {
-		return fmt.Errorf("guidance rescale %g, want 0 to 1", w.GuidanceRescale)
-	}
-	return nil
-}
-
-// maxGuidance is far beyond what any model bears.
-const maxGuidance = 1000
-
-func (p *Pipeline) encodeNegative(w Wording, context, pooled torch.Tensor) (no, noPooled torch.Tensor) {
+func (p *Pipeline) encodeNegative(w backbone.Wording, context, pooled torch.Tensor) (no, noPooled torch.Tensor) {
 	if p.zerosForEmpty && w.Negative == "" {
 		return context.ZerosLike(), pooled.ZerosLike()
 	}
@@ -173,7 +176,7 @@ func catDefined(a, b torch.Tensor) torch.Tensor {
 // timeIDs tells SDXL that images are whole and of their own size (arXiv 2307.01952, section 2.2).
 // They stay float32 until they are embedded; diffusers rounds them to the model's type, which changes
 // no multiple of 8 up to 2048.
-func (p *Pipeline) timeIDs(rows int64, w Wording) torch.Tensor {
+func (p *Pipeline) timeIDs(rows int64, w backbone.Wording) torch.Tensor {
 	h, width := float32(w.Height), float32(w.Width)
 	ids := torch.From([]float32{h, width, 0, 0, h, width}, 1, 6).ToDevice(p.device, torch.Float32)
 	return ids.Expand(rows, 6)

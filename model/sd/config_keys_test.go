@@ -57,6 +57,7 @@ func TestEveryKeyIsKnown(t *testing.T) {
 	}
 	check("UNet2DConditionModel", unetKeys, config.Used(&UNetConfig{}))
 	check("AutoencoderKL", vaeKeys, config.Used(&VAEConfig{}))
+	check("AutoencoderTiny", tinyVAEKeys, config.Used(&TinyVAEConfig{}))
 	for class, keys := range schedulerKeys {
 		check(class, plainSchedulerKeys, config.Used(&SchedulerConfig{}))
 		for _, key := range classes[class] {

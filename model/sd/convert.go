@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/config"
 	"focusnfix/model/weights"
 )
@@ -35,7 +36,7 @@ func Convert(from, to string, o ConvertOptions) error {
 	if _, err := os.Stat(to); err == nil {
 		return fmt.Errorf("%s: is there already", to)
 	}
-	c, err := openCheckpoint(from, LoadOptions{
+	c, err := openCheckpoint(from, backbone.LoadOptions{
 		Config: o.Config, Variant: o.Variant, VAE: o.VAE, Prediction: o.Prediction, ZeroSNR: o.ZeroSNR, Warn: o.Warn,
 	})
 	if err != nil {

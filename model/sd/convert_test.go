@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/clip"
 	"focusnfix/model/nn"
 	"focusnfix/model/torch"
@@ -115,7 +116,7 @@ func writeRandom(t *testing.T, dir, part string) {
 	}
 }
 
-func draw(t *testing.T, path string, o LoadOptions) []byte {
+func draw(t *testing.T, path string, o backbone.LoadOptions) []byte {
 	t.Helper()
 	o.Device = torchtest.Device()
 	if o.DType == 0 {
@@ -128,7 +129,7 @@ func draw(t *testing.T, path string, o LoadOptions) []byte {
 	defer p.Close()
 	r := tinyRequest(5)
 	r.Negative = "the old car"
-	pictures, err := p.Generate(context.Background(), r)
+	pictures, err := backbone.Generate(context.Background(), p, r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,9 +165,9 @@ func TestConvertThereAndBack(t *testing.T) {
 			if err := Convert(single, again, ConvertOptions{Config: folder, ShardBytes: 4 << 20}); err != nil {
 				t.Fatal(err)
 			}
-			want := draw(t, folder, LoadOptions{})
-			checkSame(t, "single file", draw(t, single, LoadOptions{Config: folder}), want)
-			checkSame(t, "second folder", draw(t, again, LoadOptions{}), want)
+			want := draw(t, folder, backbone.LoadOptions{})
+			checkSame(t, "single file", draw(t, single, backbone.LoadOptions{Config: folder}), want)
+			checkSame(t, "second folder", draw(t, again, backbone.LoadOptions{}), want)
 			if shards, _ := filepath.Glob(filepath.Join(again, "text_encoder", "*-of-*")); kind != weights.SD1 && len(shards) < 2 {
 				t.Errorf("shards %v, want several of 4 MiB", shards)
 			}
@@ -184,7 +185,7 @@ func TestConvertDType(t *testing.T) {
 			if err := Convert(folder, out, ConvertOptions{DType: weights.BF16, ShardBytes: 1 << 30}); err != nil {
 				t.Fatal(err)
 			}
-			got, want := draw(t, out, LoadOptions{DType: torch.BFloat16}), draw(t, folder, LoadOptions{DType: torch.BFloat16})
+			got, want := draw(t, out, backbone.LoadOptions{DType: torch.BFloat16}), draw(t, folder, backbone.LoadOptions{DType: torch.BFloat16})
 			if string(got) != string(want) {
 				t.Error("draws another picture")
 			}

@@ -12,7 +12,7 @@ func (w *walk) deis(numSteps int, _ float64) {
 		from, to := vpLevel(sigmas[i]), vpLevel(sigmas[i+1])
 		f := w.read(timestep, from.alpha, from.sigma, 1)
 		noise := f.noise
-		if w.s.bound != nil {
+		if w.s.Bound != nil {
 			noise = f.x.minus(f.x0.times(from.alpha)).times(1 / from.sigma)
 		}
 		noises = append(noises, noise)

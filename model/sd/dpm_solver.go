@@ -26,7 +26,7 @@ func (w *walk) dpmSolver(numSteps int, _ float64) {
 		switch {
 		case plus:
 			return f.x, f.x0
-		case w.s.bound != nil:
+		case w.s.Bound != nil:
 			return f.x, f.x.minus(f.x0.times(levels[i].alpha)).times(1 / levels[i].sigma)
 		}
 		return f.x, f.noise

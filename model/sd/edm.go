@@ -1,6 +1,10 @@
 package sd
 
-import "math"
+import (
+	"math"
+
+	"focusnfix/model/backbone"
+)
 
 // The samplers of EDM (Karras et al., arXiv 2206.00364): models that were trained with its preconditioning
 // (table 1), which Playground v2.5 is. Latents are the image plus sigma times noise, the network is told
@@ -33,7 +37,7 @@ func edmTimestep(sigma float64) float64 { return round32(0.25 * math.Log(sigma))
 
 // readEDM begins an evaluation.
 func (w *walk) readEDM(sigma float64) (x, x0 form) {
-	i := len(w.s.table)
+	i := len(w.s.Rows)
 	data := w.cfg.SigmaData
 	norm := math.Hypot(sigma, data)
 	out := sigma * data / norm
@@ -41,10 +45,11 @@ func (w *walk) readEDM(sigma float64) (x, x0 form) {
 		out = -out
 	}
 	x = latentsAt(i)
-	x0 = x.times(data * data / (norm * norm)).plus(form{{i, ofOutput}: out})
+	x0 = x.times(data * data / (norm * norm)).plus(form{{At: i, What: backbone.OfOutput}: out})
 	w.begin(edmTimestep(sigma), 1/norm, x0)
-	if w.s.bound != nil {
-		x0 = form{{i, ofEstimate}: 1}
+	w.at(1, sigma)
+	if w.s.Bound != nil {
+		x0 = form{{At: i, What: backbone.OfEstimate}: 1}
 	}
 	return x, x0
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/weights"
 )
 
@@ -72,7 +73,7 @@ func TestLoadRefusesWeights(t *testing.T) {
 				}
 				return e
 			})
-			_, err := Load(dir, LoadOptions{Device: "cpu"})
+			_, err := Load(dir, backbone.LoadOptions{Device: "cpu"})
 			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%v, want %s", err, c.want)
 			}
@@ -92,14 +93,14 @@ func TestLoadEightBitFloats(t *testing.T) {
 			return e
 		})
 	}
-	if !slices.Equal(draw(t, eight, LoadOptions{}), draw(t, wide, LoadOptions{})) {
+	if !slices.Equal(draw(t, eight, backbone.LoadOptions{}), draw(t, wide, backbone.LoadOptions{})) {
 		t.Error("another image")
 	}
 }
 
 func TestVariantThatIsNowhere(t *testing.T) {
 	dir := tinyCopy(t)
-	_, err := Load(dir, LoadOptions{Device: "cpu", Variant: "fp8"})
+	_, err := Load(dir, backbone.LoadOptions{Device: "cpu", Variant: "fp8"})
 	if want := dir + `: no files of variant "fp8"; there are `; err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("%v, want %s", err, want)
 	}
@@ -124,7 +125,7 @@ func TestConvertLinkedParts(t *testing.T) {
 	if err := Convert(links, out, ConvertOptions{ShardBytes: 1 << 30}); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(draw(t, out, LoadOptions{}), draw(t, from, LoadOptions{})) {
+	if !slices.Equal(draw(t, out, backbone.LoadOptions{}), draw(t, from, backbone.LoadOptions{})) {
 		t.Error("another image")
 	}
 }
@@ -147,7 +148,7 @@ func TestConvertLoRAKeepsTheHeader(t *testing.T) {
 	if err := weights.WriteLoRA(from, weights.Kohya, lora.Modules, header); err != nil {
 		t.Fatal(err)
 	}
-	if err := ConvertLoRA(from, to, weights.PEFT, weights.F16); err != nil {
+	if err := backbone.ConvertLoRA(from, to, weights.PEFT, weights.F16); err != nil {
 		t.Fatal(err)
 	}
 	got, err := weights.Open(to)
@@ -166,7 +167,7 @@ func TestConvertLoRAKeepsTheHeader(t *testing.T) {
 		}
 	}
 	for _, target := range []string{from, to} {
-		if err := ConvertLoRA(from, target, weights.PEFT, ""); err == nil || !strings.Contains(err.Error(), "is there already") {
+		if err := backbone.ConvertLoRA(from, target, weights.PEFT, ""); err == nil || !strings.Contains(err.Error(), "is there already") {
 			t.Errorf("onto %s: %v", target, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"testing"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/nn"
 	"focusnfix/model/nn/nntest"
 	"focusnfix/model/torch"
@@ -112,7 +113,7 @@ func pixelLoss(t testing.TB, u *UNet, vae *VAE) func() torch.Tensor {
 	noise := nntest.Uniform("noise", 1, 4, 4, 4).To(torch.Float64)
 	weight := nntest.Uniform("weight", 1, 3, 8, 8).To(torch.Float64)
 	return func() torch.Tensor {
-		latents, past := start, []Point(nil)
+		latents, past := start, []backbone.Point(nil)
 		for i := s.Len() - 2; i < s.Len(); i++ {
 			rows := u.Forward(latents.Expand(2, -1, -1, -1), s.Timesteps[i], in.text, in.pooled, in.timeIDs).Chunk(2, 0)
 			output := rows[0].Add(rows[1].Sub(rows[0]).MulScalar(3))

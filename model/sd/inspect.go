@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/weights"
 )
 
@@ -31,7 +32,7 @@ type PartFacts struct {
 
 // Inspect says what a model is and what would be used of it. With every, all weights are read in search of
 // NaN and infinity.
-func Inspect(path string, o LoadOptions, every bool) (Facts, error) {
+func Inspect(path string, o backbone.LoadOptions, every bool) (Facts, error) {
 	f := Facts{Layout: "diffusers folder", Odd: []string{}}
 	o.Warn = func(line string) { f.Odd = append(f.Odd, line) }
 	c, err := openCheckpoint(path, o)
@@ -60,7 +61,7 @@ func Inspect(path string, o LoadOptions, every bool) (Facts, error) {
 }
 
 // read fills what the configurations say.
-func (f *Facts) read(c *checkpoint, o LoadOptions) error {
+func (f *Facts) read(c *checkpoint, o backbone.LoadOptions) error {
 	unet, err := c.folder("unet").unetConfig()
 	if err != nil {
 		return err

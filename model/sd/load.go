@@ -7,44 +7,18 @@ import (
 	"slices"
 	"strings"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/clip"
 	"focusnfix/model/nn"
 	"focusnfix/model/torch"
 	"focusnfix/model/weights"
 )
 
-// LoadOptions say how a model is loaded. The zero value takes the first GPU, or the CPU, and the
-// element type that suits it.
-type LoadOptions struct {
-	Device    torch.Device // "" is the first CUDA device, or the CPU where there is none
-	DType     torch.DType  // 0 is float16 on a GPU, float32 on the CPU
-	Variant   string       // of a folder's files: "fp16"; "" takes the plain ones if they are there
-	Scheduler string       // one of SchedulerNames; "" is what the folder says
-
-	// Config is a diffusers folder that replaces the built-in configuration and tokenizer of a single
-	// file. Its weights are read only for parts that the file lacks.
-	Config string
-	VAE    string // taken in place of the model's own: a folder, or a .safetensors file
-	// Prediction replaces the scheduler's prediction_type, and what a single file says: "epsilon",
-	// "v_prediction" or "sample".
-	Prediction string
-	// ZeroSNR, if set, says whether the last timestep is pure noise (arXiv 2305.08891).
-	ZeroSNR *bool
-	// Warn, if set, is called with one line for everything that is taken for granted.
-	Warn func(line string)
-}
-
 // Load opens a diffusers folder, or a single file of the ldm and sgm programs. Weights are mapped and converted on their way to the device, one copy at most.
-func Load(path string, o LoadOptions) (*Pipeline, error) {
-	o, err := o.withDefaults()
+func Load(path string, o backbone.LoadOptions) (*Pipeline, error) {
+	o, err := o.WithDefaults(torch.Float16)
 	if err != nil {
 		return nil, err
-	}
-	if o.Device != torch.CPU {
-		// float32 means float32: libtorch's convolutions would round it to TF32 by default. Beside half types it
-		// is TF32, which is as precise as float16. Images have one size, so that trying kernels out pays.
-		torch.Set(torch.TF32, o.DType != torch.Float32)
-		torch.Set(torch.CuDNNBenchmark, true)
 	}
 	from, err := openCheckpoint(path, o)
 	if err != nil {
@@ -56,41 +30,6 @@ func Load(path string, o LoadOptions) (*Pipeline, error) {
 	}
 	p.Name = strings.TrimSuffix(filepath.Base(filepath.Clean(path)), ".safetensors")
 	return p, from.close()
-}
-
-func (o LoadOptions) withDefaults() (LoadOptions, error) {
-	if err := torch.Load(); err != nil {
-		return o, err
-	}
-	if o.Device == "" {
-		o.Device = torch.DefaultDevice()
-	}
-	if o.Device == "cuda" {
-		o.Device = torch.CUDA(0)
-	}
-	if gpus := torch.CUDACount(); o.Device != torch.CPU && !isGPU(o.Device, gpus) {
-		return o, fmt.Errorf("device %q: want cpu, or cuda:0 and up; this libtorch can use %d GPUs", o.Device, gpus)
-	}
-	if o.DType == 0 {
-		o.DType = torch.Float16
-		if o.Device == torch.CPU {
-			o.DType = torch.Float32
-		}
-	}
-	if o.DType == torch.Float16 && o.Device == torch.CPU {
-		return o, errors.New("float16 does not run on the CPU, want float32 or bfloat16")
-	}
-	return o, nil
-}
-
-// isGPU reports whether d is one of the first n CUDA devices.
-func isGPU(d torch.Device, n int) bool {
-	for i := range n {
-		if d == torch.CUDA(i) {
-			return true
-		}
-	}
-	return false
 }
 
 // build makes one part of the pipeline, in the given element type, and reports everything in its
@@ -109,7 +48,7 @@ func (c *checkpoint) build(p *Pipeline, part string, dtype torch.DType, network 
 	return source.Done(weights.Leftovers...)
 }
 
-func (c *checkpoint) load(o LoadOptions) (p *Pipeline, err error) {
+func (c *checkpoint) load(o backbone.LoadOptions) (p *Pipeline, err error) {
 	p = &Pipeline{device: o.Device, dtype: o.DType, params: map[string]nn.Params{}}
 	defer func() {
 		if err != nil {
@@ -177,14 +116,10 @@ func (c *checkpoint) loadVAE(p *Pipeline) error {
 	if dtype == torch.Float16 && config.overflows(p.XL()) {
 		dtype = torch.BFloat16 // as wide as float32, in half of its memory
 	}
-	err = c.build(p, "vae", dtype, func(params nn.Params) { p.VAE = NewVAE(config, params) })
-	if err == nil {
-		p.VAE.TileAbove = tileAbove
-	}
-	return err
+	return c.build(p, "vae", dtype, func(params nn.Params) { p.VAE = NewVAE(config, params) })
 }
 
-func (c *checkpoint) loadScheduler(p *Pipeline, o LoadOptions) (err error) {
+func (c *checkpoint) loadScheduler(p *Pipeline, o backbone.LoadOptions) (err error) {
 	if p.Scheduler, err = c.schedulerConfig(o.Scheduler); err != nil {
 		return err
 	}
@@ -226,6 +161,9 @@ func (p *Pipeline) fits(path string) error {
 	}
 	if p.VAE.Config.LatentsMean != nil && !p.XL() {
 		return fmt.Errorf("%s: vae: latents_mean and latents_std, which diffusers reads for SDXL only", path)
+	}
+	if shift := p.VAE.Config.ShiftFactor; shift != 0 {
+		return fmt.Errorf("%s: vae: shift_factor %g, which the pipelines of UNets do not read: the VAE is another model's", path, shift)
 	}
 	if want := p.UNet.Config.CrossAttentionDim; width != want {
 		return fmt.Errorf("%s: text encoders of width %d, the unet's cross_attention_dim wants %d", path, width, want)

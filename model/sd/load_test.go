@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
 	"focusnfix/model/weights"
@@ -104,6 +105,9 @@ func TestLoadRefuses(t *testing.T) {
 			},
 			[]string{"is the SDXL refiner"},
 		},
+		{"VAE of SD 3", "sd1", func(dir string) {
+			edit(t, `"shift_factor": null`, `"shift_factor": 0.1`, dir, "vae", "config.json")
+		}, []string{"vae: shift_factor 0.1, which the pipelines of UNets do not read"}},
 		{"truncated shard", "sdxl", func(dir string) {
 			shard := filepath.Join(dir, "unet", "diffusion_pytorch_model-00002-of-00003.safetensors")
 			if err := os.Truncate(shard, 100_000); err != nil {
@@ -126,7 +130,7 @@ func TestLoadRefuses(t *testing.T) {
 		}, []string{"attn2.to_k.weight: shape [16,16], want [16,24]"}},
 		{
 			"not a pipeline", "sd1", func(dir string) { edit(t, `"StableDiffusionPipeline"`, `"FluxPipeline"`, dir, "model_index.json") },
-			[]string{`model_index.json: _class_name: "FluxPipeline" is not supported, want StableDiffusionPipeline`},
+			[]string{`model_index.json: _class_name: "FluxPipeline" is a model of FLUX, want one of`},
 		},
 		{"no encoder", "sd1", func(dir string) {
 			if err := os.RemoveAll(filepath.Join(dir, "text_encoder")); err != nil {
@@ -143,7 +147,7 @@ func TestLoadRefuses(t *testing.T) {
 			dir := copyTiny(t, c.from)
 			c.damage(dir)
 			before := torch.Live()
-			p, err := Load(dir, LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
+			p, err := Load(dir, backbone.LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
 			if err == nil {
 				p.Close()
 				t.Fatal("loads")
@@ -163,7 +167,7 @@ func TestLoadRefuses(t *testing.T) {
 func TestLoadOptionsRefuse(t *testing.T) {
 	torchtest.Need(t)
 	ref := filepath.Join("testdata", "ref", "sd1")
-	for want, o := range map[string]LoadOptions{
+	for want, o := range map[string]backbone.LoadOptions{
 		"float16 does not run on the CPU":   {Device: torch.CPU, DType: torch.Float16},
 		`scheduler "lms" is unknown`:        {Device: torch.CPU, Scheduler: "lms"},
 		`prediction "x", want`:              {Device: torch.CPU, Prediction: "x"},
@@ -183,7 +187,7 @@ func TestLoadOptionsRefuse(t *testing.T) {
 func TestLoadOldScheduler(t *testing.T) {
 	dir := copyTiny(t, "sd2")
 	edit(t, `"steps_offset": 1,`, "", dir, "scheduler", "scheduler_config.json")
-	if string(draw(t, dir, LoadOptions{})) != string(draw(t, filepath.Join("testdata", "ref", "sd2"), LoadOptions{})) {
+	if string(draw(t, dir, backbone.LoadOptions{})) != string(draw(t, filepath.Join("testdata", "ref", "sd2"), backbone.LoadOptions{})) {
 		t.Error("draws another picture")
 	}
 }
@@ -194,7 +198,7 @@ func TestLoadMaps(t *testing.T) {
 		t.Skip("a file is mapped into the memory of the CPU")
 	}
 	dir := copyTiny(t, "sd1")
-	p, err := Load(dir, LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
+	p, err := Load(dir, backbone.LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/nn"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
@@ -16,7 +17,7 @@ import (
 // pixels draws one image of a small request.
 func pixels(t *testing.T, p *Pipeline) []byte {
 	t.Helper()
-	pictures, err := p.Generate(context.Background(), tinyRequest(9))
+	pictures, err := backbone.Generate(context.Background(), p, tinyRequest(9))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +29,7 @@ func pixels(t *testing.T, p *Pipeline) []byte {
 func TestLoRADialects(t *testing.T) {
 	for _, name := range []string{"sd1", "sdxl"} {
 		t.Run(name, func(t *testing.T) {
-			p := loadTiny(t, name, LoadOptions{})
+			p := loadTiny(t, name, backbone.LoadOptions{})
 			base := pixels(t, p)
 			original := filepath.Join("testdata", "ref", name+"_lora.safetensors")
 			tuned := drawWith(t, p, original)
@@ -37,7 +38,7 @@ func TestLoRADialects(t *testing.T) {
 			}
 			for _, dialect := range []weights.Dialect{weights.PEFT, weights.Diffusers, weights.Kohya} {
 				file := filepath.Join(t.TempDir(), "lora.safetensors")
-				if err := ConvertLoRA(original, file, dialect, ""); err != nil {
+				if err := backbone.ConvertLoRA(original, file, dialect, ""); err != nil {
 					t.Fatal(err)
 				}
 				if !slices.Equal(drawWith(t, p, file), tuned) {
@@ -74,7 +75,7 @@ func drawWith(t *testing.T, p *Pipeline, file string) []byte {
 
 // What SaveLoRA writes, AttachLoRA reads: the same image, bit for bit.
 func TestSaveLoRA(t *testing.T) {
-	p := loadTiny(t, "sd1", LoadOptions{})
+	p := loadTiny(t, "sd1", backbone.LoadOptions{})
 	want, err := LoRATargets([]string{"attention", "convolution"})
 	if err != nil {
 		t.Fatal(err)
@@ -91,10 +92,10 @@ func TestSaveLoRA(t *testing.T) {
 	tuned := pixels(t, p)
 	for _, dialect := range []weights.Dialect{weights.PEFT, weights.Diffusers, weights.Kohya} {
 		file := filepath.Join(t.TempDir(), "lora.safetensors")
-		if err := SaveLoRA(file, dialect, "unet", adapter, map[string]string{"step": "7"}); err != nil {
+		if err := backbone.SaveLoRA(file, dialect, "unet", adapter, map[string]string{"step": "7"}); err != nil {
 			t.Fatal(err)
 		}
-		q := loadTiny(t, "sd1", LoadOptions{})
+		q := loadTiny(t, "sd1", backbone.LoadOptions{})
 		if got := drawWith(t, q, file); !slices.Equal(got, tuned) {
 			t.Errorf("%s: another picture", dialect)
 		}
@@ -103,7 +104,7 @@ func TestSaveLoRA(t *testing.T) {
 
 // An SDXL LoRA on SD 1: one line that names the file, the module and what it is for.
 func TestAttachLoRARefuses(t *testing.T) {
-	p := loadTiny(t, "sd1", LoadOptions{})
+	p := loadTiny(t, "sd1", backbone.LoadOptions{})
 	file := filepath.Join("testdata", "ref", "sdxl_lora.safetensors")
 	_, err := p.AttachLoRA(file, 1)
 	if err == nil || !strings.HasPrefix(err.Error(), file+": ") || !strings.Contains(err.Error(), "modules do not fit the model: unet.") || strings.Contains(err.Error(), "\n") {

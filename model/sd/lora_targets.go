@@ -1,10 +1,6 @@
 package sd
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-)
+import "focusnfix/model/backbone"
 
 // loraTargets are the groups of UNet layers that low-rank updates can be put on, by how the layers'
 // names end. conv_in and conv_out belong to none.
@@ -18,15 +14,5 @@ var loraTargets = map[string][]string{
 // LoRATargets makes the choice of layers that nn.NewAdapter wants out of group names: attention,
 // feedforward (with the projections into and out of transformers), convolution, time.
 func LoRATargets(groups []string) (func(layer string) bool, error) {
-	var ends []string
-	for _, group := range groups {
-		known, ok := loraTargets[group]
-		if !ok {
-			return nil, fmt.Errorf("lora targets: %q is unknown, want attention, feedforward, convolution or time", group)
-		}
-		ends = append(ends, known...)
-	}
-	return func(layer string) bool {
-		return slices.ContainsFunc(ends, func(end string) bool { return strings.HasSuffix(layer, end) })
-	}, nil
+	return backbone.Targets(loraTargets, groups)
 }

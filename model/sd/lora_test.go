@@ -118,7 +118,7 @@ func TestFreshAdapter(t *testing.T) {
 
 func TestLoRATargetsRefusesUnknownGroups(t *testing.T) {
 	_, err := LoRATargets([]string{"attention", "text"})
-	if want := `lora targets: "text" is unknown, want attention, feedforward, convolution or time`; err == nil || err.Error() != want {
+	if want := `lora targets: "text" is unknown to this model, want attention, convolution, feedforward, time`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

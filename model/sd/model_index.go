@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"focusnfix/model/config"
 )
@@ -34,7 +35,7 @@ func readIndex(file string, values map[string]any, warn func(string)) (index mod
 		warn(fmt.Sprintf("%s: names a pipeline of its own, %s, whose code is not run; drawn as Stable Diffusion", file, config.Show(class)))
 	case string:
 		if _, known := pipelines[class]; !known {
-			return index, fmt.Errorf("%s: _class_name: %s is not supported, want StableDiffusionPipeline or StableDiffusionXLPipeline", file, config.Show(class))
+			return index, fmt.Errorf("%s: _class_name: %s %s, want one of Stable Diffusion 1.x, 2.x, XL, 3 or 3.5, or Z-Image", file, config.Show(class), strangers(class))
 		}
 		index.className = class
 	default:
@@ -55,6 +56,31 @@ func readIndex(file string, values map[string]any, warn func(string)) (index mod
 		index.zerosForEmpty = zeros
 	}
 	return index, nil
+}
+
+// strangers says what a pipeline that is not drawn with belongs to.
+func strangers(class string) string {
+	for _, of := range []struct{ begin, family string }{
+		{"Flux2", "FLUX.2"},
+		{"Flux", "FLUX"},
+		{"Chroma", "Chroma"},
+		{"QwenImage", "Qwen-Image"},
+		{"HiDream", "HiDream"},
+		{"Sana", "Sana"},
+		{"PixArt", "PixArt"},
+		{"Lumina", "Lumina"},
+		{"HunyuanDiT", "Hunyuan-DiT"},
+		{"Kolors", "Kolors"},
+		{"Kandinsky", "Kandinsky"},
+		{"StableCascade", "Stable Cascade"},
+		{"Wan", "Wan"},
+		{"StableVideo", "Stable Video Diffusion"},
+	} {
+		if strings.HasPrefix(class, of.begin) {
+			return "is a model of " + of.family
+		}
+	}
+	return "is not supported"
 }
 
 // classOf is the class of a part, "" where there is none; other values stand for themselves.

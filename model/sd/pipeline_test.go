@@ -6,9 +6,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/nn"
 	"focusnfix/model/nn/nntest"
 	"focusnfix/model/torch"
@@ -41,9 +43,9 @@ func readCases(t *testing.T) []pipelineCase {
 	return cases
 }
 
-func (c pipelineCase) request() Request {
-	r := Request{
-		Wording:  Wording{GuidanceScale: c.Guidance, Width: c.Width, Height: c.Height},
+func (c pipelineCase) request() backbone.Request {
+	r := backbone.Request{
+		Wording:  backbone.Wording{GuidanceScale: c.Guidance, Width: c.Width, Height: c.Height},
 		NumSteps: c.Steps, Eta: c.Eta, Seeds: c.Seeds,
 	}
 	if c.Negative != nil {
@@ -58,7 +60,7 @@ func (c pipelineCase) request() Request {
 	return r
 }
 
-func loadTiny(t testing.TB, folder string, o LoadOptions) *Pipeline {
+func loadTiny(t testing.TB, folder string, o backbone.LoadOptions) *Pipeline {
 	t.Helper()
 	torchtest.Need(t)
 	o.Device = torchtest.Device()
@@ -85,7 +87,7 @@ func TestPipelines(t *testing.T) {
 			if name == "dpm++" {
 				name = "dpm++_karras"
 			}
-			p := loadTiny(t, c.Folder, LoadOptions{Scheduler: name})
+			p := loadTiny(t, c.Folder, backbone.LoadOptions{Scheduler: name})
 			if c.LoRA != 0 {
 				if _, err := p.AttachLoRA(filepath.Join("testdata", "ref", c.Name+".safetensors"), c.LoRA); err != nil {
 					t.Fatal(err)
@@ -95,7 +97,7 @@ func TestPipelines(t *testing.T) {
 				torch.NoGrad(func() {
 					var first torch.Tensor
 					r := c.request()
-					latents, err := p.Sample(context.Background(), r)
+					latents, err := backbone.Sample(context.Background(), p, r)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -104,7 +106,7 @@ func TestPipelines(t *testing.T) {
 							first = latents.Clone()
 						}
 					}
-					again, err := p.Sample(context.Background(), r)
+					again, err := backbone.Sample(context.Background(), p, r)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -127,20 +129,23 @@ func TestPipelines(t *testing.T) {
 // with other roundings. The angle, up to 2 pi, is known to its unit in the last place, 4.8e-7, in either,
 // and the largest number is about the largest radius: twice 4.8e-7 of that.
 func TestNoiseIsPythons(t *testing.T) {
-	p := loadTiny(t, "sd1", LoadOptions{})
+	p := loadTiny(t, "sd1", backbone.LoadOptions{})
 	golden := nntest.OpenGolden(t, filepath.Join("testdata", "ref", "pipelines.safetensors"))
 	torchtest.Run(t, func() {
-		n, err := p.newNoise(Request{Wording: Wording{Width: 32, Height: 32}, Seeds: []uint64{7}})
+		shape, err := p.LatentShape(32, 32)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer n.close()
-		golden.Check(t, "noise.7", n.draw(), 2*4.8e-7)
+		noise, _, err := backbone.Noise(p, []uint64{7}, shape, &backbone.Scheduler{InitNoiseSigma: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden.Check(t, "noise.7", noise, 2*4.8e-7)
 	})
 }
 
-func tinyRequest(seeds ...uint64) Request {
-	r := Request{Wording: Wording{GuidanceScale: 3, Width: 32, Height: 32}, NumSteps: 2, Seeds: seeds}
+func tinyRequest(seeds ...uint64) backbone.Request {
+	r := backbone.Request{Wording: backbone.Wording{GuidanceScale: 3, Width: 32, Height: 32}, NumSteps: 2, Seeds: seeds}
 	for range seeds {
 		r.Prompts = append(r.Prompts, "a chef")
 	}
@@ -150,12 +155,12 @@ func tinyRequest(seeds ...uint64) Request {
 // An image depends on its own seed only, not on the batch it is drawn in. Matrix products of other
 // sizes may round otherwise: 1/255.
 func TestSeedPerPicture(t *testing.T) {
-	p := loadTiny(t, "sd1", LoadOptions{})
-	both, err := p.Generate(context.Background(), tinyRequest(3, 4))
+	p := loadTiny(t, "sd1", backbone.LoadOptions{})
+	both, err := backbone.Generate(context.Background(), p, tinyRequest(3, 4))
 	if err != nil {
 		t.Fatal(err)
 	}
-	alone, err := p.Generate(context.Background(), tinyRequest(4))
+	alone, err := backbone.Generate(context.Background(), p, tinyRequest(4))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +175,7 @@ func TestSeedPerPicture(t *testing.T) {
 }
 
 func TestGenerateStops(t *testing.T) {
-	p := loadTiny(t, "sd1", LoadOptions{})
+	p := loadTiny(t, "sd1", backbone.LoadOptions{})
 	ctx, cancel := context.WithCancel(context.Background())
 	r := tinyRequest(1)
 	r.NumSteps = 5
@@ -181,7 +186,7 @@ func TestGenerateStops(t *testing.T) {
 			cancel()
 		}
 	}
-	pictures, err := p.Generate(ctx, r)
+	pictures, err := backbone.Generate(ctx, p, r)
 	if !errors.Is(err, context.Canceled) || pictures != nil || len(steps) != 2 {
 		t.Errorf("got %d pictures, %v, steps %v", len(pictures), err, steps)
 	}
@@ -189,9 +194,9 @@ func TestGenerateStops(t *testing.T) {
 
 // Drawing leaves no tensor behind.
 func TestGenerateFrees(t *testing.T) {
-	p := loadTiny(t, "sdxl", LoadOptions{})
+	p := loadTiny(t, "sdxl", backbone.LoadOptions{})
 	before := torch.Live()
-	if _, err := p.Generate(context.Background(), tinyRequest(1)); err != nil {
+	if _, err := backbone.Generate(context.Background(), p, tinyRequest(1)); err != nil {
 		t.Fatal(err)
 	}
 	if after := torch.Live(); after != before {
@@ -200,30 +205,30 @@ func TestGenerateFrees(t *testing.T) {
 }
 
 func TestGenerateRefuses(t *testing.T) {
-	p := loadTiny(t, "sd1", LoadOptions{})
-	for want, change := range map[string]func(*Request){
-		"size 33x32, want multiples of 2": func(r *Request) { r.Width = 33 },
-		"1 prompts and 0 seeds":           func(r *Request) { r.Seeds = nil },
-		"0 steps, want 1 to 999":          func(r *Request) { r.NumSteps = 0 },
-		"clip skip 3, want 0 to 2":        func(r *Request) { r.ClipSkip = 3 },
-		"eta 2, want 0 to 1":              func(r *Request) { r.Eta = 2 },
-		"size 0x32, want multiples of 2":  func(r *Request) { r.Width = 0 },
+	p := loadTiny(t, "sd1", backbone.LoadOptions{})
+	for want, change := range map[string]func(*backbone.Request){
+		"size 33x32, want multiples of 2": func(r *backbone.Request) { r.Width = 33 },
+		"1 prompts and 0 seeds":           func(r *backbone.Request) { r.Seeds = nil },
+		"0 steps, want 1 to 999":          func(r *backbone.Request) { r.NumSteps = 0 },
+		"clip skip 3, want 0 to 2":        func(r *backbone.Request) { r.ClipSkip = 3 },
+		"eta 2, want 0 to 1":              func(r *backbone.Request) { r.Eta = 2 },
+		"size 0x32, want multiples of 2":  func(r *backbone.Request) { r.Width = 0 },
 	} {
 		r := tinyRequest(1)
 		change(&r)
-		if _, err := p.Generate(context.Background(), r); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := backbone.Generate(context.Background(), p, r); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
 }
 
 func TestLostWords(t *testing.T) {
-	p := loadTiny(t, "sdxl", LoadOptions{})
+	p := loadTiny(t, "sdxl", backbone.LoadOptions{})
 	r := tinyRequest(1)
 	r.Prompts[0] = strings.Repeat("chef ", 80) + "zebra"
 	var lost []string
 	r.Lost = func(_, words string) { lost = append(lost, words) }
-	if _, err := p.Generate(context.Background(), r); err != nil {
+	if _, err := backbone.Generate(context.Background(), p, r); err != nil {
 		t.Fatal(err)
 	}
 	if len(lost) != 1 || !strings.HasSuffix(strings.TrimSpace(lost[0]), "zebra") {
@@ -233,12 +238,12 @@ func TestLostWords(t *testing.T) {
 
 // bfloat16 halves the memory; the image is another one in detail but not in kind.
 func TestBFloat16(t *testing.T) {
-	p, exact := loadTiny(t, "sd1", LoadOptions{DType: torch.BFloat16}), loadTiny(t, "sd1", LoadOptions{})
-	got, err := p.Generate(context.Background(), tinyRequest(1))
+	p, exact := loadTiny(t, "sd1", backbone.LoadOptions{DType: torch.BFloat16}), loadTiny(t, "sd1", backbone.LoadOptions{})
+	got, err := backbone.Generate(context.Background(), p, tinyRequest(1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := exact.Generate(context.Background(), tinyRequest(1))
+	want, err := backbone.Generate(context.Background(), exact, tinyRequest(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +261,7 @@ func TestBFloat16(t *testing.T) {
 // every LoRA matrix of the UNet, and along a random direction it is what central differences give.
 // float32 rounds the difference of two losses: 2 %.
 func TestPipelineGradient(t *testing.T) {
-	p := loadTiny(t, "sd1", LoadOptions{})
+	p := loadTiny(t, "sd1", backbone.LoadOptions{})
 	want, err := LoRATargets([]string{"attention", "feedforward", "convolution", "time"})
 	if err != nil {
 		t.Fatal(err)
@@ -276,15 +281,15 @@ func TestPipelineGradient(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer g.Close()
-		c, err := p.Condition(Wording{Prompts: []string{"a chef"}, GuidanceScale: 2, Width: 16, Height: 16})
+		c, err := p.Condition(backbone.Wording{Prompts: []string{"a chef"}, GuidanceScale: 2, Width: 16, Height: 16})
 		if err != nil {
 			t.Fatal(err)
 		}
 		start := torchtest.Place(g.Randn(torch.Float32, 1, 4, 8, 8))
 		brightness := func() torch.Tensor {
-			latents, past := start, []Point(nil)
+			latents, past := start, []backbone.Point(nil)
 			for i, timestep := range scheduler.Timesteps {
-				next, now := scheduler.Step(i, latents, p.Predict(scheduler.ScaleInput(i, latents), timestep, c), past, torch.Tensor{})
+				next, now := scheduler.Step(i, latents, c.Predict(scheduler.ScaleInput(i, latents), timestep), past, torch.Tensor{})
 				latents, past = next, append(past, now)
 			}
 			return p.Decode(latents).Mean()
@@ -319,4 +324,55 @@ func TestPipelineGradient(t *testing.T) {
 			t.Errorf("slope %g by gradients, %g by differences", slope, numeric)
 		}
 	})
+}
+
+// Every step estimates the finished image; Euler's last step is its estimate.
+func TestEstimate(t *testing.T) {
+	p := loadTiny(t, "sd1", backbone.LoadOptions{Scheduler: "euler"})
+	r := tinyRequest(2)
+	r.NumSteps = 4
+	torchtest.Run(t, func() {
+		var distances []float64
+		var last, estimate torch.Tensor
+		r.Estimate = func(step, of int, latents torch.Tensor) {
+			if of != 4 || !slices.Equal(latents.Shape(), []int64{1, 4, r.Height / p.VAE.Config.Factor(), r.Width / p.VAE.Config.Factor()}) {
+				t.Errorf("step %d of %d: latents %v", step, of, latents.Shape())
+			}
+			estimate = latents.Clone()
+			if last.Defined() {
+				distances = append(distances, torchtest.MaxDiff(last, estimate))
+			}
+			last = estimate
+		}
+		torch.NoGrad(func() {
+			latents, err := backbone.Sample(t.Context(), p, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := torchtest.MaxDiff(latents, estimate); !(d < 1e-4) || len(distances) != 3 {
+				t.Errorf("the last estimate is %g from the image; estimates changed by %v", d, distances)
+			}
+		})
+	})
+}
+
+// A preview is decoded by a TAESD of the model's latents, or by the model itself.
+func TestPreview(t *testing.T) {
+	p := loadTiny(t, "sd1", backbone.LoadOptions{})
+	for _, path := range []string{OwnDecoder, taesd} {
+		preview, err := OpenPreview(path, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		torchtest.Run(t, func() {
+			latents := torch.Ones(torch.Float32, p.Device(), 1, 4, 8, 8)
+			if got := preview.Decode(latents).Shape(); got[0] != 1 || got[1] != 3 || got[2] != got[3] || got[2]%8 != 0 {
+				t.Errorf("%s: image %v", path, got)
+			}
+		})
+		preview.Close()
+	}
+	if _, err := OpenPreview("nowhere", p); err == nil {
+		t.Error("a decoder that is not there was opened")
+	}
 }

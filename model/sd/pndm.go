@@ -1,6 +1,10 @@
 package sd
 
-import "math"
+import (
+	"math"
+
+	"focusnfix/model/backbone"
+)
 
 // PNDM (Liu et al., arXiv 2202.09778, eq. 9, 12 and 13): DDIM's step along a mixture of the noise found at
 // up to four evaluations. The first steps are those of Runge-Kutta, or, with skip_prk_steps, PLMS of
@@ -31,10 +35,10 @@ type pndmFound struct{ x, output form }
 
 // pndmRead begins an evaluation. Outputs are mixed before they are read as noise, as in diffusers.
 func (w *walk) pndmRead(timestep float64) pndmFound {
-	i := len(w.s.table)
+	i := len(w.s.Rows)
 	alphaBar := NewNoiseSchedule(w.cfg).AlphasCumprod[int(timestep)]
 	w.readCumprod(timestep, alphaBar)
-	return pndmFound{latentsAt(i), form{{i, ofOutput}: 1}}
+	return pndmFound{latentsAt(i), form{{At: i, What: backbone.OfOutput}: 1}}
 }
 
 // adamsBashforth mixes the last outputs, up to four.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
 	"focusnfix/model/weights"
@@ -155,13 +156,13 @@ func TestMarksThatAreRefused(t *testing.T) {
 	for want, c := range map[string]struct {
 		header map[string]string
 		more   []weights.Entry
-		o      LoadOptions
+		o      backbone.LoadOptions
 	}{
-		"edm_mean: the model is preconditioned as EDM":            {nil, []weights.Entry{{Name: "edm_mean", DType: weights.F32, Shape: []int64{1}, Data: one}}, LoadOptions{}},
-		"edm_vpred.sigma_max: the model is preconditioned as EDM": {nil, []weights.Entry{{Name: "edm_vpred.sigma_max", DType: weights.F32, Shape: []int64{}, Data: one}}, LoadOptions{}},
-		"edm_std: the model is preconditioned as EDM":             {nil, []weights.Entry{{Name: "edm_std", DType: weights.F32, Shape: []int64{1}, Data: one}}, LoadOptions{Prediction: "v_prediction"}},
-		`modelspec.prediction_type: "flow"`:                       {map[string]string{specKey: "flow"}, nil, LoadOptions{}},
-		"HeunDiscreteScheduler has no zero terminal SNR":          {nil, []weights.Entry{mark(ztsnrKey)}, LoadOptions{Scheduler: "heun"}},
+		"edm_mean: the model is preconditioned as EDM":            {nil, []weights.Entry{{Name: "edm_mean", DType: weights.F32, Shape: []int64{1}, Data: one}}, backbone.LoadOptions{}},
+		"edm_vpred.sigma_max: the model is preconditioned as EDM": {nil, []weights.Entry{{Name: "edm_vpred.sigma_max", DType: weights.F32, Shape: []int64{}, Data: one}}, backbone.LoadOptions{}},
+		"edm_std: the model is preconditioned as EDM":             {nil, []weights.Entry{{Name: "edm_std", DType: weights.F32, Shape: []int64{1}, Data: one}}, backbone.LoadOptions{Prediction: "v_prediction"}},
+		`modelspec.prediction_type: "flow"`:                       {map[string]string{specKey: "flow"}, nil, backbone.LoadOptions{}},
+		"HeunDiscreteScheduler has no zero terminal SNR":          {nil, []weights.Entry{mark(ztsnrKey)}, backbone.LoadOptions{Scheduler: "heun"}},
 	} {
 		c.o.Device, c.o.Config = torch.CPU, folder
 		p, err := Load(marked(t, single, c.header, func(*weights.Entry) {}, c.more...), c.o)
@@ -204,12 +205,12 @@ func TestBareUNetFiles(t *testing.T) {
 	if err != nil || len(files) != 1 {
 		t.Fatal(files, err)
 	}
-	want := draw(t, folder, LoadOptions{})
+	want := draw(t, folder, backbone.LoadOptions{})
 	for _, path := range []string{bare, files[0]} {
-		if !slices.Equal(draw(t, path, LoadOptions{Config: folder}), want) {
+		if !slices.Equal(draw(t, path, backbone.LoadOptions{Config: folder}), want) {
 			t.Errorf("%s: another image", path)
 		}
-		p, err := Load(path, LoadOptions{Device: torch.CPU})
+		p, err := Load(path, backbone.LoadOptions{Device: torch.CPU})
 		if err == nil {
 			p.Close()
 		}

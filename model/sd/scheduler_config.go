@@ -138,21 +138,6 @@ func SchedulerNames() []string {
 	return names
 }
 
-// SingleStepSchedulers lists the names of schedulers that gradients pass through: those whose steps do
-// not look back.
-func SingleStepSchedulers() (names []string) {
-	for _, n := range schedulerNames {
-		cfg := schedulerDefaults(n.class)
-		if n.change != nil {
-			n.change(&cfg)
-		}
-		if s, err := NewScheduler(cfg, 8, 0); err == nil && !s.Multistep() {
-			names = append(names, n.name)
-		}
-	}
-	return names
-}
-
 // schedulerDefaults are those of the classes' constructors in diffusers.
 func schedulerDefaults(class string) SchedulerConfig {
 	cfg := SchedulerConfig{
@@ -439,4 +424,27 @@ func (c SchedulerConfig) validateNoise() []error {
 			"rescale_betas_zero_snr: pure noise says nothing about the image to an epsilon model, want v_prediction", nil,
 		},
 	)
+}
+
+// title is what AUTOMATIC1111's web UI calls the scheduler.
+func (c SchedulerConfig) title() string {
+	name := map[string]string{
+		DDIM: "DDIM", DDPM: "DDPM", PNDM: "PLMS", LCM: "LCM", TCD: "TCD", Euler: "Euler", EulerAncestral: "Euler a",
+		Heun: "Heun", UniPC: "UniPC", DEIS: "DEIS", EDMEuler: "Euler EDM", EDMDPMSolver: "DPM++ 2M EDM",
+	}[c.Class]
+	if c.Class == DPMSolver {
+		name = fmt.Sprintf("DPM++ %dM", c.SolverOrder)
+		if strings.HasPrefix(c.AlgorithmType, "sde-") {
+			name += " SDE"
+		}
+	}
+	switch {
+	case c.UseKarrasSigmas:
+		name += " Karras"
+	case c.UseExponentialSigmas:
+		name += " Exponential"
+	case c.UseBetaSigmas:
+		name += " Beta"
+	}
+	return name
 }

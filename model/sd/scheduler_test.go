@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
 )
@@ -51,7 +52,7 @@ func (c schedulerCase) config() SchedulerConfig {
 	return cfg
 }
 
-func (c schedulerCase) scheduler(t *testing.T) *Scheduler {
+func (c schedulerCase) scheduler(t *testing.T) *backbone.Scheduler {
 	t.Helper()
 	cfg, err := ParseSchedulerConfig("schedulers.json", c.Config, "")
 	if err != nil {
@@ -131,39 +132,39 @@ func tolerance(name string) float64 {
 
 // stepPlain is element k of Scheduler.Step in plain Go, from the points of the reference, and the largest of
 // its summands.
-func stepPlain(s *Scheduler, c schedulerCase, i, k int) (next, size float64) {
-	value := func(sym symbol) float64 {
-		x := c.Latents[sym.at][k]
-		switch sym.what {
-		case ofLatents:
+func stepPlain(s *backbone.Scheduler, c schedulerCase, i, k int) (next, size float64) {
+	value := func(sym backbone.Symbol) float64 {
+		x := c.Latents[sym.At][k]
+		switch sym.What {
+		case backbone.OfLatents:
 			return x
-		case ofOutput:
-			return standIn(s.table[sym.at].input*x, s.Timesteps[sym.at])
+		case backbone.OfOutput:
+			return standIn(s.Rows[sym.At].Input*x, s.Timesteps[sym.At])
 		}
-		return bounded(s, c, sym.at, k)
+		return bounded(s, c, sym.At, k)
 	}
-	for _, t := range s.table[i].next {
-		part := t.weight * value(t.symbol)
+	for _, t := range s.Rows[i].Next {
+		part := t.Weight * value(t.Symbol)
 		next, size = next+part, max(size, math.Abs(part), math.Abs(c.Latents[i][k])) // Euler starts at up to 4096 x noise
 	}
 	if s.NeedsNoise(i) {
-		next += s.table[i].noise * c.Noise[i][k]
+		next += s.Rows[i].Noise * c.Noise[i][k]
 	}
 	return next, size
 }
 
 // bounded is an estimate of a case that clips or thresholds, in plain Go.
-func bounded(s *Scheduler, c schedulerCase, i, k int) float64 {
+func bounded(s *backbone.Scheduler, c schedulerCase, i, k int) float64 {
 	cfg := c.config()
 	estimates := make([]float64, len(c.Latents[i]))
 	for e := range estimates {
 		x := c.Latents[i][e]
-		for _, t := range s.table[i].estimate {
+		for _, t := range s.Rows[i].Estimate {
 			part := x
-			if t.what == ofOutput {
-				part = standIn(s.table[i].input*x, s.Timesteps[i])
+			if t.What == backbone.OfOutput {
+				part = standIn(s.Rows[i].Input*x, s.Timesteps[i])
 			}
-			estimates[e] += t.weight * part
+			estimates[e] += t.Weight * part
 		}
 	}
 	if !cfg.Thresholding {
@@ -188,7 +189,7 @@ func TestStepFollowsTrajectories(t *testing.T) {
 		for _, c := range cases {
 			s := c.scheduler(t)
 			latents := torch.From(c.Latents[0], 1, 2, 2, 2)
-			var past []Point
+			var past []backbone.Point
 			for i, timestep := range s.Timesteps {
 				output := s.ScaleInput(i, latents).AddScalar(timestep / 100).Sin()
 				var noise torch.Tensor
@@ -232,8 +233,8 @@ func TestEstimateOfAPerfectNetwork(t *testing.T) {
 					latents /= alpha
 				}
 				got := 0.0
-				for _, t := range s.table[i].estimate {
-					got += t.weight * map[quantity]float64{ofLatents: latents, ofOutput: output}[t.what]
+				for _, t := range s.Rows[i].Estimate {
+					got += t.Weight * map[backbone.Quantity]float64{backbone.OfLatents: latents, backbone.OfOutput: output}[t.What]
 				}
 				if math.Abs(got-picture) > 1e-9 {
 					t.Errorf("%s, %s, step %d: estimate %.12g, want %g", class, prediction, i, got, picture)
@@ -349,8 +350,8 @@ func FuzzParseSchedulerConfig(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for i, w := range s.table {
-			if !finite(w.estimate) || !finite(w.next) || !finite([]term{{weight: w.input}, {weight: w.noise}, {weight: s.Timesteps[i]}}) {
+		for i, w := range s.Rows {
+			if !finite(w.Estimate) || !finite(w.Next) || !finite([]backbone.Term{{Weight: w.Input}, {Weight: w.Noise}, {Weight: s.Timesteps[i]}}) {
 				t.Fatalf("step %d of %d: %+v, timestep %g of %+v", i, numSteps, w, s.Timesteps[i], cfg)
 			}
 		}
@@ -381,5 +382,22 @@ func TestSchedulerNameReplacesClass(t *testing.T) {
 	want.SolverOrder, want.AlgorithmType, want.SolverType = 2, "dpmsolver++", "midpoint"
 	if !reflect.DeepEqual(cfg, want) {
 		t.Errorf("got %+v, want %+v", cfg, want)
+	}
+}
+
+// Every scheduler has a name in the PNG's text.
+func TestTitles(t *testing.T) {
+	titles := map[string]string{}
+	for _, name := range SchedulerNames() {
+		cfg, err := ParseSchedulerConfig("s.json", []byte("{}"), name)
+		if err != nil || cfg.title() == "" {
+			t.Errorf("%s: %q, %v", name, cfg.title(), err)
+		}
+		titles[name] = cfg.title()
+	}
+	for name, want := range map[string]string{"ddim": "DDIM", "dpm++_karras": "DPM++ 2M Karras", "euler_a": "Euler a", "dpm++_sde": "DPM++ 2M SDE"} {
+		if titles[name] != want {
+			t.Errorf("%s: %q, want %q", name, titles[name], want)
+		}
 	}
 }

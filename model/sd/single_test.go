@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/clip"
 	"focusnfix/model/nn"
 	"focusnfix/model/nn/nntest"
@@ -161,7 +162,7 @@ func TestConvertSingleWithoutFolder(t *testing.T) {
 			if got, want := saved.Encode(prompt), builtIn.Encode(prompt); !reflect.DeepEqual(got, want) {
 				t.Errorf("tokens %v, want %v", got, want)
 			}
-			_, err = Load(single, LoadOptions{Device: torchtest.Device(), DType: torch.Float32}) // which has thin layers
+			_, err = Load(single, backbone.LoadOptions{Device: torchtest.Device(), DType: torch.Float32}) // which has thin layers
 			if err == nil || !strings.Contains(err.Error(), "single.safetensors (text_encoder)") {
 				t.Errorf("error %v, want the shapes of the first part", err)
 			}
@@ -224,20 +225,20 @@ func TestIncompleteSingleFile(t *testing.T) {
 	keep(noVAE, "first_stage_model.", "", false)
 	keep(bareVAE, "first_stage_model.", "", true)
 
-	want := draw(t, folder, LoadOptions{})
+	want := draw(t, folder, backbone.LoadOptions{})
 	for name, got := range map[string][]byte{
-		"all else from a folder":  draw(t, onlyUNet, LoadOptions{Config: folder}),
-		"folder of a VAE":         draw(t, noVAE, LoadOptions{Config: configs, VAE: filepath.Join(folder, "vae")}),
-		"folder of a model":       draw(t, noVAE, LoadOptions{Config: configs, VAE: folder}),
-		"file of diffusers":       draw(t, noVAE, LoadOptions{Config: configs, VAE: filepath.Join(folder, "vae", "model.safetensors")}),
-		"file of the original":    draw(t, noVAE, LoadOptions{Config: configs, VAE: bareVAE}),
-		"whole checkpoint":        draw(t, noVAE, LoadOptions{Config: configs, VAE: whole}),
-		"folder with another VAE": draw(t, folder, LoadOptions{VAE: bareVAE}),
+		"all else from a folder":  draw(t, onlyUNet, backbone.LoadOptions{Config: folder}),
+		"folder of a VAE":         draw(t, noVAE, backbone.LoadOptions{Config: configs, VAE: filepath.Join(folder, "vae")}),
+		"folder of a model":       draw(t, noVAE, backbone.LoadOptions{Config: configs, VAE: folder}),
+		"file of diffusers":       draw(t, noVAE, backbone.LoadOptions{Config: configs, VAE: filepath.Join(folder, "vae", "model.safetensors")}),
+		"file of the original":    draw(t, noVAE, backbone.LoadOptions{Config: configs, VAE: bareVAE}),
+		"whole checkpoint":        draw(t, noVAE, backbone.LoadOptions{Config: configs, VAE: whole}),
+		"folder with another VAE": draw(t, folder, backbone.LoadOptions{VAE: bareVAE}),
 	} {
 		checkSame(t, name, got, want)
 	}
 	const vae, text = "--vae FILE or FOLDER", "--config FOLDER, a diffusers folder of SD 1 with its weights"
-	for want, o := range map[string]LoadOptions{
+	for want, o := range map[string]backbone.LoadOptions{
 		"unet.safetensors: no vae, no text_encoder in it, want " + vae + " and " + text: {Config: configs},
 		"unet.safetensors: no text_encoder in it, want " + text:                         {VAE: bareVAE},
 		"novae.safetensors: no decoder.conv_in.weight, want a VAE":                      {VAE: noVAE},
@@ -253,7 +254,7 @@ func TestIncompleteSingleFile(t *testing.T) {
 func TestStepsOffsetIsForced(t *testing.T) {
 	dir := copyTiny(t, "sd1")
 	edit(t, `"steps_offset": 1`, `"steps_offset": 0`, dir, "scheduler", "scheduler_config.json")
-	p, err := Load(dir, LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
+	p, err := Load(dir, backbone.LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,8 +45,16 @@ func newTransformer(channels, heads, depth, context, groups int64, linear bool, 
 	return t
 }
 
-// forward keeps the shape of x [B,C,H,W]; context is [B,N,D].
-func (t *transformer) forward(x, context torch.Tensor) torch.Tensor {
+// text is what the image attends to.
+type text struct {
+	states torch.Tensor // [B,N,D]
+	// attended, if set, is shown how: attention weights [B,heads,H·W,N], float32, of a layer whose image is H x W.
+	// They live until it returns.
+	attended func(weights torch.Tensor, H, W int64)
+}
+
+// forward keeps the shape of x [B,C,H,W].
+func (t *transformer) forward(x torch.Tensor, context text) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		B, C, H, W := x.Size(0), x.Size(1), x.Size(2), x.Size(3)
 		h := t.norm.Forward(x)
@@ -58,7 +66,7 @@ func (t *transformer) forward(x, context torch.Tensor) torch.Tensor {
 			h = t.projIn.linear.Forward(h)
 		}
 		for _, block := range t.transformerBlocks {
-			h = block.forward(h, context)
+			h = block.forward(h, context.states, context.seenAt(H, W))
 		}
 		if t.projOut.linear != nil {
 			h = t.projOut.linear.Forward(h)
@@ -69,6 +77,14 @@ func (t *transformer) forward(x, context torch.Tensor) torch.Tensor {
 		}
 		return h.Add(x)
 	})
+}
+
+// seenAt is attended for a layer's size; nil for nobody.
+func (t text) seenAt(H, W int64) func(weights torch.Tensor) {
+	if t.attended == nil {
+		return nil
+	}
+	return func(weights torch.Tensor) { t.attended(weights, H, W) }
 }
 
 // transformerBlock is diffusers' BasicTransformerBlock: attention among tokens, attention to the text,
@@ -90,14 +106,14 @@ func newTransformerBlock(channels, heads, context int64, p nn.Params) *transform
 	}
 }
 
-// forward keeps the shape of x [B,N,C]; context is [B,M,D].
-func (b *transformerBlock) forward(x, context torch.Tensor) torch.Tensor {
+// forward keeps the shape of x [B,N,C]; context is [B,M,D]. seen, if not nil, is shown the attention to the context.
+func (b *transformerBlock) forward(x, context torch.Tensor, seen func(weights torch.Tensor)) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		x := torch.Scope(func() torch.Tensor {
 			normed := b.norm1.Forward(x)
-			return x.Add(b.attn1.forward(normed, normed))
+			return x.Add(b.attn1.forward(normed, normed, nil))
 		})
-		x = torch.Scope(func() torch.Tensor { return x.Add(b.attn2.forward(b.norm2.Forward(x), context)) })
+		x = torch.Scope(func() torch.Tensor { return x.Add(b.attn2.forward(b.norm2.Forward(x), context, seen)) })
 		return x.Add(b.ff.forward(b.norm3.Forward(x)))
 	})
 }
@@ -118,14 +134,20 @@ func newAttention(channels, context, heads int64, p nn.Params) *attention {
 	}
 }
 
-// forward lets x [B,N,C] attend to context [B,M,D].
-func (a *attention) forward(x, context torch.Tensor) torch.Tensor {
+// forward lets x [B,N,C] attend to context [B,M,D], and shows the weights [B,heads,N,M] to seen if that is not nil.
+func (a *attention) forward(x, context torch.Tensor, seen func(weights torch.Tensor)) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		B, N, C := x.Size(0), x.Size(1), x.Size(2)
 		split := func(t torch.Tensor) torch.Tensor { // [B,M,C] to [B,heads,M,C/heads]
 			return t.Reshape(B, t.Size(1), a.heads, C/a.heads).Transpose(1, 2)
 		}
 		q, k, v := split(a.toQ.Forward(x)), split(a.toK.Forward(context)), split(a.toV.Forward(context))
+		if seen != nil {
+			torch.Scope(func() torch.Tensor {
+				seen(nn.AttentionWeights(q, k))
+				return torch.Tensor{}
+			})
+		}
 		out := nn.Attention(q, k, v, torch.Tensor{}, false)
 		return a.toOut.Forward(out.Transpose(1, 2).Reshape(B, N, C))
 	})

@@ -72,6 +72,9 @@ func (u *UNet) ForwardEach(latents torch.Tensor, timesteps []float64, context, p
 type Added struct {
 	Pooled, TimeIDs torch.Tensor // SDXL: [B,P] and [B,6]
 	Guidance        torch.Tensor // distilled models: the embedded guidance scale, [B,TimeCondProjDim]
+
+	// attended, if set, is shown how the image attends to the text on the way down and up; see text.
+	attended func(weights torch.Tensor, H, W int64)
 }
 
 // ForwardWith is ForwardEach for all kinds of UNets.
@@ -85,18 +88,19 @@ func (u *UNet) ForwardWith(latents torch.Tensor, timesteps []float64, context to
 // predicts. They live in the open scope.
 func (u *UNet) Stages(timesteps []float64, context torch.Tensor, added Added) []torch.Stage {
 	dtype := u.convIn.Weight.DType()
-	context = context.To(dtype)
+	reads := text{states: context.To(dtype)}
+	watched := text{reads.states, added.attended}
 	stages := []torch.Stage{func(xs []torch.Tensor) []torch.Tensor {
 		timeAct := u.embedTime(xs[0], timesteps, added).SiLU() // [B,T]
 		x := u.convIn.Forward(laidOut(xs[0].To(dtype)))
 		return []torch.Tensor{x, timeAct, x}
 	}}
 	for _, b := range u.downBlocks {
-		stages = append(stages, b.down(context)...)
+		stages = append(stages, b.down(watched)...)
 	}
-	stages = append(stages, u.midBlock.middle(context)...)
+	stages = append(stages, u.midBlock.middle(reads)...)
 	for _, b := range u.upBlocks {
-		stages = append(stages, b.up(context)...)
+		stages = append(stages, b.up(watched)...)
 	}
 	return append(stages, one(func(x torch.Tensor) torch.Tensor { return u.convOut.Forward(u.convNormOut.ForwardSiLU(x)) }))
 }

@@ -98,7 +98,7 @@ const (
 )
 
 // layer is resnet i and, where there is one, the transformer behind it.
-func (b *unetBlock) layer(i int, x, timeAct, context torch.Tensor) torch.Tensor {
+func (b *unetBlock) layer(i int, x, timeAct torch.Tensor, context text) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		h := b.resnets[i].forward(x, timeAct)
 		if b.attentions != nil {
@@ -109,7 +109,7 @@ func (b *unetBlock) layer(i int, x, timeAct, context torch.Tensor) torch.Tensor 
 }
 
 // down is a stage for every layer; what each gives goes on, and is met again on the way up.
-func (b *unetBlock) down(context torch.Tensor) (stages []torch.Stage) {
+func (b *unetBlock) down(context text) (stages []torch.Stage) {
 	goOn := func(f func(x, timeAct torch.Tensor) torch.Tensor) {
 		stages = append(stages, func(xs []torch.Tensor) []torch.Tensor {
 			x := f(xs[stateX], xs[stateTime])
@@ -125,7 +125,7 @@ func (b *unetBlock) down(context torch.Tensor) (stages []torch.Stage) {
 	return stages
 }
 
-func (b *unetBlock) middle(context torch.Tensor) []torch.Stage {
+func (b *unetBlock) middle(context text) []torch.Stage {
 	if len(b.resnets) == 0 {
 		return nil
 	}
@@ -145,7 +145,7 @@ func (b *unetBlock) middle(context torch.Tensor) []torch.Stage {
 
 // up is a stage for every layer, which takes what is last of the way down. Upsampling makes the result as
 // large as the next of it, which matters where a level had an odd side.
-func (b *unetBlock) up(context torch.Tensor) (stages []torch.Stage) {
+func (b *unetBlock) up(context text) (stages []torch.Stage) {
 	for i := range b.resnets {
 		stages = append(stages, func(xs []torch.Tensor) []torch.Tensor {
 			last := len(xs) - 1

@@ -127,7 +127,7 @@ func TestUNetLayersMatchDiffusers(t *testing.T) {
 	reference := nntest.OpenGolden(t, unetReference)
 	at := func(name string) nn.Params { return nntest.NewHashed(name + ".") }
 	torchtest.Run(t, func() {
-		time, text := nntest.Uniform("temb", 2, 48).SiLU(), nntest.Uniform("text", 2, 5, 20)
+		time, reads := nntest.Uniform("temb", 2, 48).SiLU(), text{states: nntest.Uniform("text", 2, 5, 20)}
 		x := nntest.Uniform("x", 2, 32, 8, 6).MulScalar(2)
 		check := func(name string, got torch.Tensor) { t.Helper(); reference.Check(t, name, got, layerTolerance) }
 
@@ -135,9 +135,9 @@ func TestUNetLayersMatchDiffusers(t *testing.T) {
 		check("resnet_wider", newResnet(32, 48, 48, 8, 1e-5, at("resnet_wider")).forward(x, time))
 		check("resnet_no_time", newResnet(32, 32, 0, 8, 1e-6, at("resnet_no_time")).forward(x, torch.Tensor{}))
 		small, tokens := x.DivScalar(100), nntest.Uniform("tokens", 2, 9, 32).DivScalar(100) // so that a norm's eps counts
-		check("transformer_conv", newTransformer(32, 4, 1, 20, 8, false, at("transformer_conv")).forward(small, text))
-		check("transformer_linear", newTransformer(32, 4, 2, 20, 8, true, at("transformer_linear")).forward(small, text))
-		check("block", newTransformerBlock(32, 4, 20, at("block")).forward(tokens, text))
+		check("transformer_conv", newTransformer(32, 4, 1, 20, 8, false, at("transformer_conv")).forward(small, reads))
+		check("transformer_linear", newTransformer(32, 4, 2, 20, 8, true, at("transformer_linear")).forward(small, reads))
+		check("block", newTransformerBlock(32, 4, 20, at("block")).forward(tokens, reads.states, nil))
 		check("down", newDownsampler(32, 40, at("down")).Forward(x))
 		up := newUpsampler(32, 40, at("up"))
 		check("up", up.forward(x, 16, 12))

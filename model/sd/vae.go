@@ -26,7 +26,7 @@ const tileAbove = 1536 * 1536
 
 // NewVAE builds the autoencoder.
 func NewVAE(cfg VAEConfig, p nn.Params) *VAE {
-	v := &VAE{Config: cfg, encoder: newVAEEncoder(cfg, p.Sub("encoder")), decoder: newVAEDecoder(cfg, p.Sub("decoder"))}
+	v := &VAE{Config: cfg, TileAbove: tileAbove, encoder: newVAEEncoder(cfg, p.Sub("encoder")), decoder: newVAEDecoder(cfg, p.Sub("decoder"))}
 	if cfg.UseQuantConv {
 		v.quantConv = nn.NewConv2d(2*cfg.LatentChannels, 2*cfg.LatentChannels, 1, torch.Conv{}, p.Sub("quant_conv"))
 	}
@@ -56,6 +56,9 @@ func (v *VAE) Encode(pixels torch.Tensor) Posterior {
 			perChannel := v.perChannel(v.Config.LatentsStd, mean)
 			mean, std = mean.Sub(v.perChannel(v.Config.LatentsMean, mean)).Div(perChannel), std.Div(perChannel)
 		}
+		if v.Config.ShiftFactor != 0 {
+			mean = mean.AddScalar(-v.Config.ShiftFactor)
+		}
 		return []torch.Tensor{mean.MulScalar(v.Config.ScalingFactor), std.MulScalar(v.Config.ScalingFactor)}
 	})
 	return Posterior{Mean: out[0], Std: out[1]}
@@ -84,6 +87,30 @@ func (v *VAE) DecodeStages(latents torch.Tensor) []torch.Stage {
 	return append([]torch.Stage{one(first)}, v.decoder.stages()...)
 }
 
+// Images maps latents [B,C,h,w] to images [B,3,H,W] in [0,1], float32 both, one at a time to save memory.
+func (v *VAE) Images(latents torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		var images []torch.Tensor
+		for i := range latents.Size(0) {
+			images = append(images, torch.Scope(func() torch.Tensor {
+				return toImage(v.Decode(latents.Narrow(0, i, 1).To(v.DType())))
+			}))
+		}
+		return torch.Cat(images, 0)
+	})
+}
+
+// ImageStages is Images of one image in stages, for torch.BackwardStages.
+func (v *VAE) ImageStages(latents torch.Tensor) []torch.Stage {
+	stages := []torch.Stage{one(func(latents torch.Tensor) torch.Tensor { return latents.To(v.DType()) })}
+	return append(append(stages, v.DecodeStages(latents)...), one(toImage))
+}
+
+// toImage maps pixels to [0,1], float32.
+func toImage(pixels torch.Tensor) torch.Tensor {
+	return pixels.To(torch.Float32).MulScalar(0.5).AddScalar(0.5).Clamp(0, 1)
+}
+
 // one is a stage whose state is a single tensor.
 func one(f func(torch.Tensor) torch.Tensor) torch.Stage {
 	return func(xs []torch.Tensor) []torch.Tensor { return []torch.Tensor{f(xs[0])} }
@@ -95,6 +122,9 @@ func (v *VAE) unscaled(latents torch.Tensor) torch.Tensor {
 		raw := latents.DivScalar(v.Config.ScalingFactor)
 		if v.Config.LatentsMean != nil {
 			raw = raw.Mul(v.perChannel(v.Config.LatentsStd, raw)).Add(v.perChannel(v.Config.LatentsMean, raw))
+		}
+		if v.Config.ShiftFactor != 0 {
+			raw = raw.AddScalar(v.Config.ShiftFactor)
 		}
 		return raw
 	})

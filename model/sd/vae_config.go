@@ -2,6 +2,7 @@ package sd
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"slices"
 
@@ -17,7 +18,8 @@ type VAEConfig struct {
 	LatentChannels   int64   `json:"latent_channels"`
 	NormNumGroups    int64   `json:"norm_num_groups"`
 	SampleSize       int64   `json:"sample_size"`    // pixels; the size of a tile
-	ScalingFactor    float64 `json:"scaling_factor"` // latents are the encoder's output times this
+	ScalingFactor    float64 `json:"scaling_factor"` // latents are the encoder's output, less ShiftFactor, times this
+	ShiftFactor      float64 `json:"shift_factor"`   // of the autoencoders of SD 3 and FLUX
 	// ForceUpcast says whether the VAE overflows in float16; nil is what diffusers' pipelines take for
 	// granted, that SDXL's does and no other.
 	ForceUpcast *bool `json:"force_upcast"`
@@ -63,7 +65,6 @@ var vaeKeys = config.Keys{
 	Plain: map[string][]any{
 		"_class_name": {"AutoencoderKL"}, "act_fn": {"silu", "swish"},
 		"down_block_types": {"DownEncoderBlock2D"}, "up_block_types": {"UpDecoderBlock2D"},
-		"shift_factor": {0.0}, // which the pipelines of UNets do not read
 	},
 }
 
@@ -96,6 +97,9 @@ func (c VAEConfig) validate(path string) error {
 	}
 	if !(c.ScalingFactor > 0 && c.ScalingFactor < 1e9) {
 		return fmt.Errorf("%s: scaling_factor %g, want more than 0", path, c.ScalingFactor)
+	}
+	if !(math.Abs(c.ShiftFactor) < 1e9) {
+		return fmt.Errorf("%s: shift_factor %g, want a number", path, c.ShiftFactor)
 	}
 	return c.validateNormalization(path)
 }

@@ -15,15 +15,16 @@ import (
 
 // distributedStep is one process of a group: it sums its rank + 1 over all, and takes rank 0's tensor.
 func distributedStep() {
-	group, err := torch.Distributed(torch.CPU, 5*time.Second)
+	device := torchtest.Device()
+	group, err := torch.Distributed(device, 5*time.Second)
 	if err != nil {
 		fmt.Print("error: ", err)
 		return
 	}
 	defer group.Close()
 	if err := torch.Run(func() {
-		x := torch.Full(float64(group.Rank+1), torch.Float32, torch.CPU, 3)
-		y := torch.Full(float64(group.Rank+10), torch.Float32, torch.CPU, 1)
+		x := torch.Full(float64(group.Rank+1), torch.Float32, device, 3)
+		y := torch.Full(float64(group.Rank+10), torch.Float32, device, 1)
 		for _, err := range []error{group.AllReduce(x), group.Broadcast(0, y), group.Barrier()} {
 			if err != nil {
 				fmt.Print("error: ", err)
@@ -46,19 +47,37 @@ func freePort(t *testing.T) int {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-func TestDistributed(t *testing.T) {
+// bothRanks are what two processes of a group say, each on its device.
+func bothRanks(t *testing.T, devices [2]torch.Device) (said [2]string) {
+	t.Helper()
 	torchtest.Need(t)
 	port := freePort(t)
-	results := make([]string, 2)
 	var group sync.WaitGroup
-	for rank := range results {
+	for rank := range said {
 		group.Go(func() {
-			results[rank] = step(t, ".", "distributed", "WORLD_SIZE=2", fmt.Sprint("RANK=", rank),
-				"MASTER_ADDR=127.0.0.1", fmt.Sprint("MASTER_PORT=", port))
+			said[rank] = step(t, ".", "distributed", "WORLD_SIZE=2", fmt.Sprint("RANK=", rank),
+				"MASTER_ADDR=127.0.0.1", fmt.Sprint("MASTER_PORT=", port), "FNF_TEST_DEVICE="+string(devices[rank]))
 		})
 	}
 	group.Wait()
-	for rank, got := range results {
+	return said
+}
+
+// TestDistributedOnOneGPU: two processes must not share a GPU.
+func TestDistributedOnOneGPU(t *testing.T) {
+	if torchtest.Device() == torch.CPU {
+		t.Skip("FNF_TEST_DEVICE names no GPU")
+	}
+	for rank, got := range bothRanks(t, [2]torch.Device{torch.CUDA(0), torch.CUDA(0)}) {
+		torchtest.SkipWithoutGroups(t, got)
+		if !strings.Contains(got, "error: ") || rank == 1 && !strings.Contains(got, "Duplicate GPU detected") {
+			t.Errorf("rank %d: %s, want what is wrong", rank, got)
+		}
+	}
+}
+
+func TestDistributed(t *testing.T) {
+	for rank, got := range bothRanks(t, [2]torch.Device{torchtest.Device(), torchtest.DeviceOf(1)}) {
 		torchtest.SkipWithoutGroups(t, got)
 		if want := "[3 3 3] [10]"; !strings.HasSuffix(got, want) {
 			t.Errorf("rank %d: %s, want %s", rank, got, want)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // DType is an element type, spelled as safetensors headers spell it.
@@ -102,6 +103,9 @@ func (t Tensor) Float32s() ([]float32, error) {
 		}
 	}
 	t.scale(values)
+	if half := len(values) / 2; t.Swapped {
+		values = slices.Concat(values[half:], values[:half])
+	}
 	if !t.Transposed {
 		return values, nil
 	}

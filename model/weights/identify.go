@@ -24,6 +24,9 @@ type Identity struct {
 	Family string // "SD 1", "FLUX", ...; "" is unknown
 }
 
+// luminaOrZImage are families whose tensors have the same names.
+const luminaOrZImage = "Lumina 2 or Z-Image"
+
 // String is "a LoRA for FLUX".
 func (i Identity) String() string {
 	switch {
@@ -39,7 +42,7 @@ func (i Identity) String() string {
 
 // known reports whether the family is one that the model packages implement.
 func (i Identity) known() bool {
-	return slices.Contains([]Kind{SD1, SD2, SDXL}, Kind(i.Family))
+	return slices.Contains([]Kind{SD1, SD2, SDXL, SD3, ZImage}, Kind(i.Family)) || i.Family == luminaOrZImage
 }
 
 // Identify tells what f is by the names and shapes of its tensors.
@@ -122,7 +125,7 @@ var familyMarks = []struct {
 	{regexp.MustCompile(`(^|_)double_stream_blocks_\d`), "HiDream"},
 	{regexp.MustCompile(`token_refiner`), "HunyuanVideo"},
 	{regexp.MustCompile(`transformer_blocks_\d+_(img|txt)_(mlp|mod)`), "Qwen-Image"},
-	{regexp.MustCompile(`(^|_)(noise_refiner|context_refiner)_|(^|transformer_|diffusion_model_)layers_\d+_(attention_to|attention_qkv|adaLN)`), "Lumina 2 or Z-Image"},
+	{regexp.MustCompile(`(^|_)(noise_refiner|context_refiner)_|(^|transformer_|diffusion_model_)layers_\d+_(attention_to|attention_qkv|adaLN)`), luminaOrZImage},
 	{regexp.MustCompile(`(^|_)(single|double)_blocks_\d|single_transformer_blocks_\d`), "FLUX"},
 	{regexp.MustCompile(`joint_(transformer_)?blocks_\d|transformer_blocks_\d+_attn_add_[qkv]_proj`), "Stable Diffusion 3"},
 	{regexp.MustCompile(`(^|_)blocks_\d+_(cross_attn|ffn)_`), "Wan"},

@@ -20,7 +20,7 @@ import (
 //	kohya        lora_unet_MODULE_WITH_UNDERSCORES.lora_down.weight and .alpha
 //	ComfyUI      diffusion_model.MODULE, text_encoders.clip_l.transformer.MODULE
 //
-// and WriteLoRA writes the first, the second and the fourth. Its second kind of file has
+// and WriteLoRA writes all but the third, ComfyUI's for transformers alone. Its second kind of file has
 // diffusers' names throughout: diffusers 0.42 looks at the first key of a file only,
 // and so loses the attention from the mixed files that its own scripts write.
 // The other methods of LyCORIS and PEFT (Method) come with the same names of modules.
@@ -33,6 +33,7 @@ const (
 	PEFT      Dialect = "peft"
 	Diffusers Dialect = "diffusers"
 	Kohya     Dialect = "kohya"
+	ComfyUI   Dialect = "comfyui"              // of transformers
 	attnProcs Dialect = "attention processors" // only read
 )
 
@@ -48,7 +49,7 @@ type LoRA struct {
 // Up [out,rank,1,1], linear layers Down [rank,in] and Up [out,rank]. Methods other than
 // plain LoRA have more, or other, Factors.
 type LoRAModule struct {
-	Component string // unet, text_encoder, text_encoder_2
+	Component string // unet, transformer, text_encoder, text_encoder_2
 	Path      string // inside the component: "down_blocks.0.attentions.0.proj_in"
 	Method    Method // "" is LoRA
 	Down, Up  Tensor
@@ -94,23 +95,36 @@ func ReadLoRA(f *File) (*LoRA, error) {
 		}
 		m.OnInput = m.OnInput || config.feedsForward(m)
 		alpha, known := alphas[name]
-		if known && m.unranked() {
-			alpha = 1
+		if err := m.setAlpha(alpha, known, config); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Path, err)
 		}
-		if !known {
-			alpha, known = config.alpha(m)
+		parts, err := m.inDiffusersNames()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", f.Path, name, err)
 		}
-		switch {
-		case known:
-			m.Alpha = alpha
-		case m.scaled() && strings.HasPrefix(m.anyKey(), peftPrefix):
-			return nil, fmt.Errorf("%s: saved by PEFT, and no %s beside it tells lora_alpha; put that file there", f.Path, configName)
-		default:
-			m.Alpha = float64(m.Rank()) // a scale of 1
-		}
-		lora.Modules = append(lora.Modules, *m)
+		lora.Modules = append(lora.Modules, parts...)
 	}
+	slices.SortFunc(lora.Modules, func(a, b LoRAModule) int { return cmp.Compare(a.Name(), b.Name()) })
 	return lora, nil
+}
+
+// setAlpha sets alpha to the file's own, if that is known, or what the configuration says.
+func (m *LoRAModule) setAlpha(alpha float64, known bool, config adapterConfig) error {
+	if known && m.unranked() {
+		alpha = 1
+	}
+	if !known {
+		alpha, known = config.alpha(m)
+	}
+	switch {
+	case known:
+		m.Alpha = alpha
+	case m.scaled() && strings.HasPrefix(m.anyKey(), peftPrefix):
+		return fmt.Errorf("saved by PEFT, and no %s beside it tells lora_alpha; put that file there", configName)
+	default:
+		m.Alpha = float64(m.Rank()) // a scale of 1
+	}
+	return nil
 }
 
 // collect finds the tensors of every module, and the alphas that are tensors.
@@ -160,7 +174,7 @@ func refuseLoRA(f *File, strange []string) error {
 	case what.What != WhatLoRA && what.What != "":
 		return fmt.Errorf("not a LoRA: it is %s", what)
 	case what.Family != "" && !what.known():
-		return fmt.Errorf("is %s; want one for %s, %s or %s", what, SD1, SD2, SDXL)
+		return fmt.Errorf("is %s; want one for %s, %s, %s, %s or %s", what, SD1, SD2, SDXL, SD3, ZImage)
 	}
 	for _, key := range strange {
 		if method := refusedMethod(key); method != "" {
@@ -225,10 +239,16 @@ func (t Tensor) scalar() (float64, error) {
 	return float64(values[0]), nil
 }
 
-// Kind tells what model the LoRA was made for by the width of the text states its
+// Kind tells what model the LoRA was made for, a UNet by the width of the text states its
 // cross-attention reads; ok is false if it has none of that.
 func (l *LoRA) Kind() (kind Kind, ok bool) {
 	for _, m := range l.Modules {
+		if m.Component == transformerPart {
+			if zImageBlock.MatchString(m.Path) {
+				return ZImage, true
+			}
+			return SD3, true
+		}
 		if m.Component == "unet" && m.Plain() && (strings.HasSuffix(m.Path, "attn2.to_k") || strings.HasSuffix(m.Path, "attn2.to_v")) {
 			return kindOfContext(m.Down.Shape[1])
 		}

@@ -152,6 +152,9 @@ var loraPrefixes = []struct{ prefix, component string }{
 	{"lora_te1.", "text_encoder"},
 	{"lora_te2_", "text_encoder_2"},
 	{"lora_te2.", "text_encoder_2"},
+	{"lora_te3_", "text_encoder_3"},
+	{"lora_transformer_", transformerPart},
+	{"lora_transformer.", transformerPart},
 	{"text_encoders.clip_l.transformer.", "text_encoder"},
 	{"text_encoders.clip_g.transformer.", "text_encoder_2"},
 	{"text_encoders.clip_h.transformer.", "text_encoder"},
@@ -159,6 +162,7 @@ var loraPrefixes = []struct{ prefix, component string }{
 	{"diffusion_model.", "unet"},
 	{"lycoris_", "unet"},
 	{"unet.", "unet"},
+	{"transformer.", transformerPart},
 	{"text_encoder.", "text_encoder"},
 	{"text_encoder_2.", "text_encoder_2"},
 }
@@ -185,13 +189,31 @@ func loraModule(name string) (component, module string) {
 			name = ours
 		}
 	}
+	if component == "unet" || component == transformerPart {
+		return ofTransformer(component, name)
+	}
 	return component, textName(component, name)
+}
+
+// ofTransformer is the module in diffusers' names if it is a transformer's, whatever the file calls the part. Fused
+// ones and those to be turned keep their names until their factors are known.
+func ofTransformer(component, name string) (string, string) {
+	names := transformerNames(name)
+	switch {
+	case component == transformerPart && sd3Block.FindString(name) == "" && len(names) < 3: // diffusers' names
+		return component, name
+	case len(names) == 0:
+		return component, name
+	case len(names) > 1 || scaleFirst(name, 2, 1):
+		return transformerPart, name
+	}
+	return transformerPart, names[0]
 }
 
 // textName undoes what the attention processors of old diffusers were called in
 // the text encoder, where they had the UNet's names.
 func textName(component, module string) string {
-	if component == "unet" {
+	if component == "unet" || component == "text_encoder_3" { // a T5
 		return module
 	}
 	module = canonicalText(module)
@@ -211,6 +233,9 @@ var compounds = func() []string {
 		down_blocks mid_block up_blocks transformer_blocks conv_in conv_out conv_norm_out conv_shortcut
 		time_emb_proj time_embedding add_embedding linear_1 linear_2 proj_in proj_out to_q to_k to_v to_out
 		input_blocks middle_block output_blocks in_layers out_layers emb_layers skip_connection time_embed label_emb
+		joint_blocks x_block context_block adaLN_modulation ln_q ln_k context_embedder x_embedder y_embedder t_embedder final_layer
+		feed_forward noise_refiner context_refiner cap_embedder all_x_embedder all_final_layer
+		add_q_proj add_k_proj add_v_proj to_add_out ff_context norm1_context norm_out time_text_embed timestep_embedder text_embedder pos_embed
 		text_model self_attn q_proj k_proj v_proj out_proj text_projection token_embedding position_embedding`)
 	slices.SortFunc(words, func(a, b string) int { return len(b) - len(a) })
 	return words
@@ -241,11 +266,14 @@ func nestedName(flat string) string {
 // dialect has none. textPrefix is kohya's for the first text encoder.
 func (d Dialect) keys(m LoRAModule, textPrefix string) (down, up, alpha string) {
 	name := m.Name()
-	switch d {
-	case PEFT:
+	switch {
+	case d == ComfyUI:
+		name = "diffusion_model." + m.Path
+		return name + ".lora_A.weight", name + ".lora_B.weight", name + ".alpha"
+	case d == PEFT || d == Diffusers && m.Component == transformerPart: // diffusers has had no other names there
 		return name + ".lora_A.weight", name + ".lora_B.weight", ""
-	case Kohya:
-		prefix := map[string]string{"unet": "lora_unet_", "text_encoder": textPrefix, "text_encoder_2": "lora_te2_"}
+	case d == Kohya:
+		prefix := map[string]string{"unet": "lora_unet_", transformerPart: "lora_unet_", "text_encoder": textPrefix, "text_encoder_2": "lora_te2_"}
 		flat := prefix[m.Component] + strings.ReplaceAll(m.Path, ".", "_")
 		return flat + ".lora_down.weight", flat + ".lora_up.weight", flat + ".alpha"
 	}

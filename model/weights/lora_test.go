@@ -310,7 +310,7 @@ func TestReadLoRAErrors(t *testing.T) {
 		{[]Tensor{down, up, floatTensor("unet.a.oft_R.default.weight", nil, 0)}, "", "x: holds OFT (unet.a.oft_R.default.weight), which is not supported"},
 		{[]Tensor{down, up, floatTensor("unet.a.something", nil, 0)}, "", "x: not a LoRA file, or of an unknown kind: cannot read unet.a.something"},
 		{[]Tensor{floatTensor("vision_model.a", nil, 0)}, "", "x: not a LoRA: it is a CLIP"},
-		{[]Tensor{floatTensor("lora_unet_double_blocks_0_img_attn_qkv.w_norm", nil, 0)}, "", "x: is a file for FLUX; want one for SD 1, SD 2 or SDXL"},
+		{[]Tensor{floatTensor("lora_unet_double_blocks_0_img_attn_qkv.w_norm", nil, 0)}, "", "x: is a file for FLUX; want one for SD 1, SD 2, SDXL, Stable Diffusion 3 or Z-Image"},
 		{[]Tensor{floatTensor("base_model.model.a.lora_A.weight", []int64{4, 8}, 0), floatTensor("base_model.model.a.lora_B.weight", []int64{6, 4}, 0)}, "", "x: saved by PEFT, and no adapter_config.json beside it tells lora_alpha; put that file there"},
 		{[]Tensor{floatTensor("lora_unet_a.hada_w1_a", []int64{4, 2}, 0)}, "", "x: unet.a: factors that are missing or do not fit together: LoHa of [4,2]"},
 		{[]Tensor{down, up, floatTensor("unet.a.alpha", []int64{2}, 0)}, "", "x: unet.a.alpha: F32 [2], want one number"},
@@ -322,7 +322,7 @@ func TestReadLoRAErrors(t *testing.T) {
 			t.Errorf("error %v, want %s", err, c.want)
 		}
 	}
-	if err := WriteLoRA("x", attnProcs, nil, nil); err == nil || !strings.Contains(err.Error(), "want peft, diffusers or kohya") {
+	if err := WriteLoRA("x", attnProcs, nil, nil); err == nil || !strings.Contains(err.Error(), "want peft, diffusers, kohya or comfyui") {
 		t.Errorf("unwritable dialect: %v", err)
 	}
 }

@@ -20,8 +20,12 @@ func WriteLoRA(path string, dialect Dialect, modules []LoRAModule, extra map[str
 }
 
 func writeLoRA(path string, dialect Dialect, modules []LoRAModule, extra map[string]string, dtype DType) error {
-	if dialect != PEFT && dialect != Diffusers && dialect != Kohya {
-		return fmt.Errorf("%s: LoRA dialect %q, want %s, %s or %s", path, dialect, PEFT, Diffusers, Kohya)
+	if !slices.Contains([]Dialect{PEFT, Diffusers, Kohya, ComfyUI}, dialect) {
+		return fmt.Errorf("%s: LoRA dialect %q, want %s, %s, %s or %s", path, dialect, PEFT, Diffusers, Kohya, ComfyUI)
+	}
+	modules, err := dialect.named(modules)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	lora := &LoRA{Path: path, Modules: modules}
 	var entries []Entry
@@ -89,13 +93,13 @@ func (l *LoRA) header(dialect Dialect) (map[string]string, error) {
 			"ss_network_alpha":  strconv.FormatFloat(alpha, 'g', -1, 64),
 		}
 		if kind, ok := l.Kind(); ok {
-			metadata["ss_base_model_version"] = map[Kind]string{SD1: "sd_v1", SD2: "sd_v2", SDXL: "sdxl_base_v1-0"}[kind]
+			metadata["ss_base_model_version"] = map[Kind]string{SD1: "sd_v1", SD2: "sd_v2", SDXL: "sdxl_base_v1-0", SD3: "sd3", ZImage: "z_image"}[kind]
 			metadata["ss_v2"] = map[bool]string{true: "True", false: "False"}[kind == SD2]
 		}
 		return metadata, nil
 	}
 	config := map[string]any{}
-	for _, component := range []string{"unet", "text_encoder", "text_encoder_2"} {
+	for _, component := range []string{"unet", transformerPart, "text_encoder", "text_encoder_2"} {
 		l.addConfig(component, config)
 	}
 	text, err := json.MarshalIndent(config, "", "  ")

@@ -38,6 +38,8 @@ type Tensor struct {
 	// Transposed says that Bytes hold a matrix with its two axes swapped: stored
 	// as [Shape[1],Shape[0]]. Only single-file checkpoints have such tensors.
 	Transposed bool
+	// Swapped says that the two halves of the rows are stored in the other order. Only transformers have such tensors.
+	Swapped bool
 
 	// Scales multiply 8-bit floats: one number, or one for each row. nil is none.
 	Scales []float32

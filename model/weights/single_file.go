@@ -9,14 +9,16 @@ import (
 	"strings"
 )
 
-// Kind is a family of Stable Diffusion models that share one architecture.
+// Kind is a family of models that share one architecture.
 type Kind string
 
 // The families that the model packages implement.
 const (
-	SD1  Kind = "SD 1"
-	SD2  Kind = "SD 2"
-	SDXL Kind = "SDXL"
+	SD1    Kind = "SD 1"
+	SD2    Kind = "SD 2"
+	SDXL   Kind = "SDXL"
+	SD3    Kind = "Stable Diffusion 3"
+	ZImage Kind = "Z-Image"
 )
 
 // kindOfContext tells the kind by the width of the text states that a UNet attends to.
@@ -288,7 +290,14 @@ func (t Tensor) writeTo(w io.Writer) error {
 		return err
 	}
 	if !t.Transposed {
-		_, err := w.Write(t.Bytes)
+		first, second := []byte(nil), t.Bytes
+		if half := len(t.Bytes) / 2; t.Swapped {
+			first, second = t.Bytes[half:], t.Bytes[:half]
+		}
+		if _, err := w.Write(first); err != nil {
+			return err
+		}
+		_, err := w.Write(second)
 		return err
 	}
 	width := t.DType.Bits() / 8

@@ -68,35 +68,83 @@ func NewTransformer(cfg Config, p nn.Params) *Transformer {
 // states of B prompts, [N,cap_feat_dim] each, of any N. H and W are multiples of the patch size. It computes
 // and answers in the element type of its weights.
 func (t *Transformer) Forward(latents torch.Tensor, timestep float64, captions []torch.Tensor) torch.Tensor {
-	t.check(latents, captions)
 	return torch.Scope(func() torch.Tensor {
-		condition := t.embedTime(timestep)
-		// Prompts of one padded length are drawn together; the others would only hide padding from each other.
-		images := make([]torch.Tensor, len(captions))
-		for _, group := range byLength(captions) {
-			var some, prompts []torch.Tensor
-			for _, i := range group {
-				some, prompts = append(some, latents.Narrow(0, int64(i), 1)), append(prompts, captions[i])
-			}
-			for k, image := range t.forward(torch.Cat(some, 0), condition, prompts).Split(0, slices.Repeat([]int64{1}, len(group))...) {
-				images[group[k]] = image
-			}
-		}
-		return torch.Cat(images, 0)
+		return torch.RunStages(t.Stages(timestep, latents.Size(2), latents.Size(3), captions), []torch.Tensor{latents})[0]
 	})
 }
 
-func (t *Transformer) check(latents torch.Tensor, captions []torch.Tensor) {
-	refuse := func(format string, a ...any) {
-		panic(&torch.Error{Op: "transformer", Message: fmt.Sprintf(format, a...)})
+// Stages is Forward for latents of height H and width W in stages, one for each block, for torch.BackwardStages: from
+// latents to what is answered. They live in the open scope. Prompts of one padded length are drawn together; the others would only hide padding from
+// each other. The state between is the condition, then image and text of every such group, joined from the main
+// layers on.
+func (t *Transformer) Stages(timestep float64, height, width int64, captions []torch.Tensor) []torch.Stage {
+	t.check(height, width, captions)
+	groups := byLength(captions)
+	h, w := height/t.Config.patch(), width/t.Config.patch() // tokens
+	var image, text, both []places                          // of each group
+	for _, group := range groups {
+		atImage, atText := t.places(padded(captions[group[0]].Size(0)), h, w)
+		image, text, both = append(image, atImage), append(text, atText), append(both, atImage.then(atText))
 	}
+	stages := []torch.Stage{func(xs []torch.Tensor) []torch.Tensor {
+		if n := xs[0].Size(0); n != int64(len(captions)) {
+			refuse("%d captions for %d images", len(captions), n)
+		}
+		state := []torch.Tensor{t.embedTime(timestep)}
+		for _, group := range groups {
+			state = append(state, t.embedImages(xs[0], group), t.embedCaptions(captions, group))
+		}
+		return state
+	}}
+	// each maps every group's image, text or both, from place first of the state on
+	each := func(b *block, first, step int, at []places, modulated bool) {
+		stages = append(stages, func(xs []torch.Tensor) []torch.Tensor {
+			next, condition := slices.Clone(xs), torch.Tensor{}
+			if modulated {
+				condition = xs[0]
+			}
+			for g := range groups {
+				next[first+g*step] = b.forward(xs[first+g*step], at[g], condition)
+			}
+			return next
+		})
+	}
+	for _, b := range t.noiseRefiner {
+		each(b, 1, 2, image, true)
+	}
+	for _, b := range t.contextRefiner {
+		each(b, 2, 2, text, false)
+	}
+	stages = append(stages, func(xs []torch.Tensor) []torch.Tensor {
+		state := []torch.Tensor{xs[0]}
+		for g := range groups {
+			state = append(state, torch.Cat(xs[1+2*g:3+2*g], 1))
+		}
+		return state
+	})
+	for _, b := range t.layers {
+		each(b, 1, 1, both, true)
+	}
+	return append(stages, func(xs []torch.Tensor) []torch.Tensor {
+		images := make([]torch.Tensor, len(captions))
+		for g, group := range groups {
+			out := t.finish(xs[1+g], xs[0], h, w)
+			for k, i := range group {
+				images[i] = out.Narrow(0, int64(k), 1)
+			}
+		}
+		return []torch.Tensor{torch.Cat(images, 0)}
+	})
+}
+
+func refuse(format string, a ...any) {
+	panic(&torch.Error{Op: "transformer", Message: fmt.Sprintf(format, a...)})
+}
+
+func (t *Transformer) check(H, W int64, captions []torch.Tensor) {
 	patch, lens := t.Config.patch(), t.Config.AxesLens
-	H, W := latents.Size(2), latents.Size(3)
 	if H%patch != 0 || W%patch != 0 || H/patch > lens[1] || W/patch > lens[2] {
 		refuse("latents of %dx%d, want multiples of %d up to %dx%d", W, H, patch, patch*lens[2], patch*lens[1])
-	}
-	if int64(len(captions)) != latents.Size(0) {
-		refuse("%d captions for %d images", len(captions), latents.Size(0))
 	}
 	for i, caption := range captions {
 		if n := caption.Size(0); n < 1 || padded(n)+1 >= lens[0] {
@@ -133,37 +181,29 @@ func (t *Transformer) embedTime(timestep float64) torch.Tensor {
 	})
 }
 
-// forward is Forward for captions of one padded length.
-func (t *Transformer) forward(latents, condition torch.Tensor, captions []torch.Tensor) torch.Tensor {
-	return torch.Scope(func() torch.Tensor {
-		patch := t.Config.patch()
-		h, w := latents.Size(2)/patch, latents.Size(3)/patch
-		caption := padded(captions[0].Size(0))
-		imagePlaces, captionPlaces := t.places(caption, h, w)
+// embedImages makes the tokens of a group's latents, padded.
+func (t *Transformer) embedImages(latents torch.Tensor, group []int) torch.Tensor {
+	var some []torch.Tensor
+	for _, i := range group {
+		some = append(some, latents.Narrow(0, int64(i), 1))
+	}
+	return withPadding(t.xEmbedder.Forward(t.patchify(torch.Cat(some, 0))), t.xPad)
+}
 
-		x := withPadding(t.xEmbedder.Forward(t.patchify(latents)), t.xPad)
-		for _, b := range t.noiseRefiner {
-			x = b.forward(x, imagePlaces, condition)
-		}
-		var texts []torch.Tensor
-		for _, c := range captions {
-			embedded := t.capLinear.Forward(t.capNorm.Forward(c.To(t.capPad.DType())).Unsqueeze(0))
-			texts = append(texts, withPadding(embedded, t.capPad))
-		}
-		text := torch.Cat(texts, 0)
-		for _, b := range t.contextRefiner {
-			text = b.forward(text, captionPlaces, torch.Tensor{})
-		}
+// embedCaptions makes the tokens of a group's captions, padded.
+func (t *Transformer) embedCaptions(captions []torch.Tensor, group []int) torch.Tensor {
+	var texts []torch.Tensor
+	for _, i := range group {
+		embedded := t.capLinear.Forward(t.capNorm.Forward(captions[i].To(t.capPad.DType())).Unsqueeze(0))
+		texts = append(texts, withPadding(embedded, t.capPad))
+	}
+	return torch.Cat(texts, 0)
+}
 
-		both := torch.Cat([]torch.Tensor{x, text}, 1)
-		places := imagePlaces.then(captionPlaces)
-		for _, b := range t.layers {
-			both = b.forward(both, places, condition)
-		}
-		scale := t.finalModulation.Forward(condition.SiLU()).Unsqueeze(1).AddScalar(1)
-		out := t.finalLinear.Forward(nn.Normalize(both.Narrow(1, 0, h*w), finalNormEps).Mul(scale))
-		return t.unpatchify(out, h, w)
-	})
+// finish makes latents of the image's tokens, which stand before the caption's.
+func (t *Transformer) finish(x, condition torch.Tensor, h, w int64) torch.Tensor {
+	scale := t.finalModulation.Forward(condition.SiLU()).Unsqueeze(1).AddScalar(1)
+	return t.unpatchify(t.finalLinear.Forward(nn.Normalize(x.Narrow(1, 0, h*w), finalNormEps).Mul(scale)), h, w)
 }
 
 // withPadding lengthens x [B,N,D] to a multiple with a learned token [1,D].

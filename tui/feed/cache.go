@@ -18,6 +18,10 @@ const cachePixels = 16 << 20
 
 // Cache keeps the decoded files that were read last. It is for any number of goroutines.
 type Cache struct {
+	// Fetch sees to an image of a run that is elsewhere before it is read: it returns the path of a file with at
+	// least side pixels along its longer side, or with 0 the file itself. nil: every file is here.
+	Fetch func(f run.Folder, path string, side int) (string, error)
+
 	mu     sync.Mutex
 	files  map[string]*cachedImage
 	pixels int
@@ -34,8 +38,18 @@ type cachedImage struct {
 // NewCache returns an empty cache.
 func NewCache() *Cache { return &Cache{files: map[string]*cachedImage{}} }
 
-// Read is an image file of a run folder. A file that was written anew is read anew.
-func (c *Cache) Read(f run.Folder, path string) (image.Image, error) {
+// IfHere asks [Cache.Read] for the very file, and for none if that is on another machine.
+const IfHere = -1
+
+// Read is an image file of a run folder. A file that was written anew is read anew. It may be a smaller image
+// whose longer side has side pixels or more, where the file is on another machine; with 0 it is not.
+func (c *Cache) Read(f run.Folder, path string, side int) (image.Image, error) {
+	if c.Fetch != nil {
+		var err error
+		if path, err = c.Fetch(f, path, side); err != nil {
+			return nil, err
+		}
+	}
 	key := filepath.Join(f.Dir, filepath.FromSlash(path))
 	if img := c.find(key); img != nil {
 		return img, nil

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"focusnfix/core"
 	"focusnfix/core/run"
 	"focusnfix/render"
 	"focusnfix/tui/picture"
@@ -18,10 +19,16 @@ import (
 type Drawing struct {
 	Folder run.Folder
 	Path   string
-	Heat   string  // heatmap files, one a line; those that are not there do not count
-	Mask   string  // file of a mask that is outlined; "" is none
-	Minus  string  // image file: the absolute difference from it is shown, times diffGain; "" is none
-	Box    run.Box // outlined; the zero box is none
+	Heat   string   // heatmap files, one a line; those that are not there do not count
+	Mask   string   // file of a mask that is outlined; "" is none
+	Minus  string   // image file: the absolute difference from it is shown, times diffGain; "" is none
+	Box    core.Box // outlined; the zero box is none
+
+	After  string  // image file that is shown right of the divider; "" is none
+	Split  float64 // where the divider is, share of the width
+	Region string  // core.Region that is outlined, whose heatmap is Fault; "" is none
+	Fault  string
+	Tiles  string // image files, one a line, that are shown in a grid of three columns instead of Path
 
 	Version int // changes when a file was replaced
 }
@@ -29,16 +36,20 @@ type Drawing struct {
 // Draw reads the files and blends them, at the size of the screen so that outlines are sharp: in pixels, or
 // in blocks where the terminal shows images by characters.
 func (d Drawing) Draw(files *Cache, box render.Box, blocks bool) (image.Image, error) {
-	img, err := files.Read(d.Folder, d.Path)
+	side := max(box.Cols*box.Cell.X, box.Rows*box.Cell.Y)
+	if d.Minus != "" {
+		side = 0 // a difference of images that were compressed is one of compression
+	}
+	img, err := d.read(files, side)
 	if err != nil {
 		return nil, err
 	}
 	size := box.Fit(img.Bounds().Size(), 6)
 	if !blocks || d.plain() {
-		return d.drawAt(files, size)
+		return d.drawAt(files, size, side)
 	}
 	cols, rows := box.Cells(box.Fit(img.Bounds().Size(), 1))
-	small, err := d.drawAt(files, image.Pt(2*cols, 2*rows))
+	small, err := d.drawAt(files, image.Pt(2*cols, 2*rows), side)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +57,9 @@ func (d Drawing) Draw(files *Cache, box render.Box, blocks bool) (image.Image, e
 }
 
 // plain reports whether nothing is laid over the image.
-func (d Drawing) plain() bool { return d.Heat == "" && d.Mask == "" && d.Box == (run.Box{}) }
+func (d Drawing) plain() bool {
+	return d.Heat == "" && d.Mask == "" && d.Box == (core.Box{}) && d.After == "" && d.Region == ""
+}
 
 // enlarged is an image in large pixels, so that the encoder finds its aspect and leaves its pixels.
 func enlarged(img image.Image, size image.Point) image.Image {
@@ -59,9 +72,10 @@ func enlarged(img image.Image, size image.Point) image.Image {
 	return out
 }
 
-// drawAt is the drawing in a size in pixels; where nothing is laid over the image it keeps its own.
-func (d Drawing) drawAt(files *Cache, size image.Point) (image.Image, error) {
-	img, err := files.Read(d.Folder, d.Path)
+// drawAt is the drawing in a size in pixels; where nothing is laid over the image it keeps its own. side is
+// as Cache.Read has it.
+func (d Drawing) drawAt(files *Cache, size image.Point, side int) (image.Image, error) {
+	img, err := d.read(files, side)
 	if err != nil {
 		return nil, err
 	}
@@ -75,26 +89,29 @@ func (d Drawing) drawAt(files *Cache, size image.Point) (image.Image, error) {
 	}
 	scaled := render.Scale(nil, img, img.Bounds(), size, false)
 	for path := range strings.SplitSeq(d.Heat, "\n") {
-		err := d.lay(files, path, scaled, func(o *render.Overlay, v []float32) { o.Heatmap = v })
+		err := d.lay(files, path, side, scaled, func(o *render.Overlay, v []float32) { o.Heatmap = v })
 		one := !strings.Contains(d.Heat, "\n")
 		if err != nil && (one || !errors.Is(err, fs.ErrNotExist)) { // of several aspects some may have none
 			return nil, err
 		}
 	}
-	err = d.lay(files, d.Mask, scaled, func(o *render.Overlay, v []float32) { o.Mask = v })
+	err = d.lay(files, d.Mask, side, scaled, func(o *render.Overlay, v []float32) { o.Mask = v })
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
+	if err := d.layRegion(files, side, scaled); err != nil {
+		return nil, err
+	}
 	outline(scaled, d.Box)
-	return scaled, nil
+	return scaled, d.divide(files, side, scaled)
 }
 
 // lay lays one file over the image.
-func (d Drawing) lay(files *Cache, path string, on *image.RGBA, as func(*render.Overlay, []float32)) error {
+func (d Drawing) lay(files *Cache, path string, side int, on *image.RGBA, as func(*render.Overlay, []float32)) error {
 	if path == "" {
 		return nil
 	}
-	img, err := files.Read(d.Folder, path)
+	img, err := files.Read(d.Folder, path, side)
 	if err != nil {
 		return err
 	}
@@ -106,7 +123,7 @@ func (d Drawing) lay(files *Cache, path string, on *image.RGBA, as func(*render.
 }
 
 func (d Drawing) difference(files *Cache, img image.Image) (image.Image, error) {
-	other, err := files.Read(d.Folder, d.Minus)
+	other, err := files.Read(d.Folder, d.Minus, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -118,8 +135,8 @@ func (d Drawing) difference(files *Cache, img image.Image) (image.Image, error) 
 }
 
 // outline draws a box, white on black, so that it is seen on every image.
-func outline(img *image.RGBA, b run.Box) {
-	if b == (run.Box{}) {
+func outline(img *image.RGBA, b core.Box) {
+	if b == (core.Box{}) {
 		return
 	}
 	w, h := float64(img.Rect.Dx()), float64(img.Rect.Dy())
@@ -157,9 +174,9 @@ func readRunImage(f run.Folder, path string) (img image.Image, info os.FileInfo,
 
 // Native is the drawing at the size of its image.
 func (d Drawing) Native(cache *Cache) (image.Image, error) {
-	img, err := cache.Read(d.Folder, d.Path)
+	img, err := d.read(cache, 0)
 	if err != nil {
 		return nil, err
 	}
-	return d.drawAt(cache, img.Bounds().Size())
+	return d.drawAt(cache, img.Bounds().Size(), 0)
 }

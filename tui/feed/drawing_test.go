@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"focusnfix/core"
 	"focusnfix/core/run"
 	"focusnfix/render"
 	"focusnfix/tui/picture"
@@ -19,7 +20,7 @@ func TestOutlineInBlocks(t *testing.T) {
 	if err := writeGray(filepath.Join(f.Dir, "a.png"), 90); err != nil {
 		t.Fatal(err)
 	}
-	d := Drawing{Folder: f, Path: "a.png", Box: run.Box{Left: 0.25, Top: 0.25, Right: 0.75, Bottom: 0.75}}
+	d := Drawing{Folder: f, Path: "a.png", Box: core.Box{Left: 0.25, Top: 0.25, Right: 0.75, Bottom: 0.75}}
 	for _, cell := range []image.Point{{X: 8, Y: 16}, {X: 10, Y: 19}} {
 		box := render.Box{Cols: 24, Rows: 12, Cell: cell}
 		img, err := d.Draw(NewCache(), box, true)

@@ -104,15 +104,15 @@ func (l Layers) Words(aspect string) []string {
 // OutsidePSNR is how like the base image the tuned one is outside the mask, in dB; +Inf is equal. It
 // is NaN where files are missing or do not fit together, or nothing is left to compare.
 func (f Files) OutsidePSNR(folder run.Folder, cache *Cache) float64 {
-	base, err := cache.Read(folder, f.Base)
+	base, err := cache.Read(folder, f.Base, IfHere)
 	if err != nil {
 		return math.NaN()
 	}
-	tuned, err := cache.Read(folder, f.tuned)
+	tuned, err := cache.Read(folder, f.tuned, IfHere)
 	if err != nil || base.Bounds().Size() != tuned.Bounds().Size() {
 		return math.NaN()
 	}
-	mask, err := cache.Read(folder, f.Mask)
+	mask, err := cache.Read(folder, f.Mask, IfHere)
 	if err != nil || mask.Bounds().Size() != base.Bounds().Size() {
 		return math.NaN()
 	}

@@ -11,11 +11,10 @@ import (
 	"focusnfix/core/run"
 )
 
-// Results are the prompts that were tried in a run, or its repairs, the oldest first.
+// Results are the prompts that were tried in a run, the oldest first.
 type Results struct {
-	Fixes bool // repairs, rather than prompts
-	List  []core.PromptResult
-	At    int // the one that is shown
+	List []core.PromptResult
+	At   int // the one that is shown
 }
 
 // ResultsRead is the results that lie in the run folder.
@@ -37,10 +36,10 @@ func (o *Run) ReadResults() tea.Cmd {
 func (r *Results) Add(events []core.Event) {
 	follow := r.At == len(r.List)-1 || len(r.List) == 0
 	for _, e := range events {
-		if e.Prompt == nil || e.Prompt.Fix != r.Fixes || e.Prompt.Path == "" {
+		if e.Prompt == nil || e.Prompt.Fix || e.Prompt.Path == "" {
 			continue
 		}
-		i, known := slices.BinarySearchFunc(r.List, *e.Prompt, comparePaths)
+		i, known := slices.BinarySearchFunc(r.List, e.Prompt.Path, func(r core.PromptResult, path string) int { return comparePaths(r.Path, path) })
 		if known {
 			continue
 		}
@@ -55,11 +54,11 @@ func (r *Results) Add(events []core.Event) {
 }
 
 // comparePaths orders results by their folders' numbers, which may have more than four digits.
-func comparePaths(a, b core.PromptResult) int {
-	if len(a.Path) != len(b.Path) {
-		return len(a.Path) - len(b.Path)
+func comparePaths(a, b string) int {
+	if len(a) != len(b) {
+		return len(a) - len(b)
 	}
-	return strings.Compare(a.Path, b.Path)
+	return strings.Compare(a, b)
 }
 
 // Show goes to the result with that path.

@@ -31,7 +31,8 @@ type Store struct {
 	PictureSteps   []int                  // steps that have images, rising
 	kept           int                    // images in all
 	PictureChanges int                    // grows when images come or go
-	Prompts        []core.Event           // results of quick prompts and of repairs, the oldest first
+	Prompts        []core.Event           // results of quick prompts, the oldest first
+	Fixes          []core.Event           // repairs, the oldest first
 
 	GPUs []core.GPU // as the newest device event has them
 
@@ -86,6 +87,11 @@ func (s *Store) Add(e *core.Event) {
 			s.Prompts = slices.Delete(s.Prompts, 0, maxPrompts/4)
 		}
 		s.Prompts = append(s.Prompts, *e)
+	case e.Fix != nil:
+		if len(s.Fixes) >= maxPrompts {
+			s.Fixes = slices.Delete(s.Fixes, 0, maxPrompts/4)
+		}
+		s.Fixes = append(s.Fixes, *e)
 	}
 }
 

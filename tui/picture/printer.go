@@ -100,25 +100,36 @@ func (v Printer) load(name string) (image.Image, error) {
 
 // show is the picture's bytes. The overlay is drawn at the size of the screen, so that contours are sharp.
 func (v Printer) show(img image.Image, overlay render.Overlay) string {
-	cell, size := v.Terminal.Cell, img.Bounds().Size()
-	cols := cmp.Or(v.Cols, 80)
-	rows := cmp.Or(v.Rows, 1000)
-	if !v.Enlarge {
-		cols = min(cols, (size.X+cell.X-1)/cell.X)
-		rows = min(rows, (size.Y+cell.Y-1)/cell.Y)
-	}
+	size := img.Bounds().Size()
 	if v.Terminal.Protocol == Off {
 		return fmt.Sprintf("[image of %dx%d pixels]\n", size.X, size.Y)
 	}
 	if overlay.Width > 0 {
-		fit := render.Box{Cols: cols, Rows: rows, Cell: cell}.Fit(size, 6)
+		cols, rows := v.cells(size)
+		fit := render.Box{Cols: cols, Rows: rows, Cell: v.Terminal.Cell}.Fit(size, 6)
 		if fit.X > 0 && fit.Y > 0 {
 			scaled := render.Scale(nil, img, img.Bounds(), fit, false)
 			overlay.Draw(scaled)
 			img = scaled
 		}
 	}
-	return NewShelf(v.Terminal).Encode(img, cols, rows).inline(v.Inline)
+	return v.encode(img).inline(v.Inline)
+}
+
+// encode makes the picture as large as it is shown.
+func (v Printer) encode(img image.Image) Encoded {
+	cols, rows := v.cells(img.Bounds().Size())
+	return NewShelf(v.Terminal).Encode(img, cols, rows)
+}
+
+// cells is the room for a picture of size pixels.
+func (v Printer) cells(size image.Point) (cols, rows int) {
+	cols, rows = cmp.Or(v.Cols, 80), cmp.Or(v.Rows, 1000)
+	if cell := v.Terminal.Cell; !v.Enlarge {
+		cols = min(cols, (size.X+cell.X-1)/cell.X)
+		rows = min(rows, (size.Y+cell.Y-1)/cell.Y)
+	}
+	return cols, rows
 }
 
 // inline is the picture as it is written into running text. On a terminal it makes room first and goes

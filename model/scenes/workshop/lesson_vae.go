@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/nn"
 	"focusnfix/model/scenes"
 	"focusnfix/model/sd"
@@ -231,7 +232,7 @@ func (p *pretraining) writeSheet(name string, pictures torch.Tensor, columns int
 		return err
 	}
 	defer file.Close() //nolint:errcheck // Sync tells
-	tiles := sd.Pictures(pictures.To(torch.Float32).MulScalar(0.5).AddScalar(0.5))
+	tiles := backbone.Pictures(pictures.To(torch.Float32).MulScalar(0.5).AddScalar(0.5))
 	if err := png.Encode(file, tiled(tiles, columns)); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"focusnfix/model/backbone"
 	"focusnfix/model/clip"
 	"focusnfix/model/nn"
 	"focusnfix/model/scenes"
@@ -96,13 +97,13 @@ func TestPretrain(t *testing.T) {
 	if text, err := os.ReadFile(filepath.Join(out, "report.md")); err != nil || !strings.Contains(string(text), "drawn anew by the UNet | misalignment |") {
 		t.Errorf("report %q (%v), want a row for every source and aspect", text, err)
 	}
-	pipeline, err := sd.Load(filepath.Join(out, "model"), sd.LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
+	pipeline, err := sd.Load(filepath.Join(out, "model"), backbone.LoadOptions{Device: torchtest.Device(), DType: torch.Float32})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pipeline.Close()
-	pictures, err := pipeline.Generate(t.Context(), sd.Request{
-		Wording: sd.Wording{Prompts: []string{"a chef in the park"}, GuidanceScale: drawGuidance, Width: scenes.Size, Height: scenes.Size},
+	pictures, err := backbone.Generate(t.Context(), pipeline, backbone.Request{
+		Wording: backbone.Wording{Prompts: []string{"a chef in the park"}, GuidanceScale: drawGuidance, Width: scenes.Size, Height: scenes.Size},
 		Seeds:   []uint64{1}, NumSteps: 2,
 	})
 	if err != nil {

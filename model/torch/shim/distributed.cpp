@@ -23,6 +23,10 @@
 
 #if FNF_C10D
 
+#ifdef FNF_STAND_IN
+#include "standin/standin.h"
+#endif
+
 namespace {
 
 #if TORCH_VERSION_MAJOR >= 2
@@ -31,12 +35,132 @@ using Backend = c10d::Backend;
 using Backend = c10d::ProcessGroup;
 #endif
 
+#ifdef FNF_STAND_IN
+// What NCCL is to CUDA: collectives over the stand-in's devices, through the store. It refuses what
+// NCCL refuses: tensors of the CPU, tensors with gaps, and two ranks on one device.
+class StandInGroup {
+ public:
+  StandInGroup(c10::intrusive_ptr<c10d::Store> store, int rank, int world)
+      : store_(std::move(store)), rank_(rank), world_(world) {}
+
+  // Rank 0 serves the store: it stays a moment for those who still read.
+  ~StandInGroup() {
+    try {
+      store_->set("bye/" + std::to_string(rank_), std::vector<uint8_t>{1});
+      for (int r = 1; rank_ == 0 && r < world_; r++)
+        store_->wait({"bye/" + std::to_string(r)}, std::chrono::seconds(2));
+    } catch (const std::exception&) {
+      return;  // gone, for another reason
+    }
+  }
+
+  void all_reduce(at::Tensor t) {
+    check(t);
+    put(t);
+    at::Tensor sum = at::zeros(t.sizes(), t.options().device(at::kCPU));
+    for (int r = 0; r < world_; r++) sum.add_(taken(t, r));
+    done(sum, t);
+  }
+
+  void broadcast(at::Tensor t, int root) {
+    check(t);
+    if (rank_ == root) put(t);
+    done(taken(t, root), t);
+    barrier();  // the next round may take the root's last one away
+  }
+
+  void barrier() {
+    store_->set(key(rank_), std::vector<uint8_t>{1});
+    for (int r = 0; r < world_; r++) store_->get(key(r));
+    next();
+  }
+
+ private:
+  void check(const at::Tensor& t) {
+    TORCH_CHECK(fnf::standin::ours(t) && t.is_contiguous(),
+                "Tensors must be CUDA, dense and contiguous");
+    std::string mine = std::to_string(t.device().index());
+    if (mine == device_) return;
+    TORCH_CHECK(device_.empty(), "the group's tensors lie on cuda:", device_,
+                ", not on cuda:", mine);
+    device_ = mine;
+    store_->set("device/" + std::to_string(rank_), std::vector<uint8_t>(mine.begin(), mine.end()));
+    for (int r = 0; r < rank_; r++) {
+      auto other = store_->get("device/" + std::to_string(r));
+      TORCH_CHECK(std::string(other.begin(), other.end()) != mine, "Duplicate GPU detected : rank ",
+                  r, " and rank ", rank_, " both on CUDA device ", mine);
+    }
+  }
+
+  std::string key(int rank) const { return std::to_string(round_) + "/" + std::to_string(rank); }
+
+  void put(const at::Tensor& t) {
+    at::Tensor host = t.detach().to(at::kCPU);
+    auto* bytes = static_cast<const uint8_t*>(host.const_data_ptr());
+    store_->set(key(rank_), std::vector<uint8_t>(bytes, bytes + host.nbytes()));
+  }
+
+  at::Tensor taken(const at::Tensor& like, int rank) {
+    auto bytes = store_->get(key(rank));
+    at::Tensor host = at::empty(like.sizes(), like.options().device(at::kCPU));
+    TORCH_CHECK(bytes.size() == host.nbytes(), "rank ", rank, " has a tensor of another size");
+    memcpy(host.mutable_data_ptr(), bytes.data(), bytes.size());
+    return host;
+  }
+
+  void done(const at::Tensor& result, at::Tensor& t) {
+    at::NoGradGuard none;
+    t.detach().copy_(result);
+    next();
+  }
+
+  // Who is in a round has seen that the one before the last is over for everybody.
+  void next() {
+    if (round_ >= 2) store_->deleteKey(std::to_string(round_ - 2) + "/" + std::to_string(rank_));
+    round_++;
+  }
+
+  c10::intrusive_ptr<c10d::Store> store_;
+  int rank_, world_;
+  int64_t round_ = 0;
+  std::string device_;  // index of this rank's, "" before the first tensor
+};
+#endif
+
 struct Group {
   c10::intrusive_ptr<c10d::Store> store;
   c10::intrusive_ptr<Backend> backend;
+#ifdef FNF_STAND_IN
+  std::unique_ptr<StandInGroup> stand_in;  // in place of the backend
+#endif
+
+  void all_reduce(const at::Tensor& t) {
+#ifdef FNF_STAND_IN
+    if (stand_in) return stand_in->all_reduce(t);
+#endif
+    std::vector<at::Tensor> one{t};
+    backend->allreduce(one)->wait();
+  }
+
+  void broadcast(const at::Tensor& t, int root) {
+#ifdef FNF_STAND_IN
+    if (stand_in) return stand_in->broadcast(t, root);
+#endif
+    c10d::BroadcastOptions o;
+    o.rootRank = root;
+    std::vector<at::Tensor> one{t};
+    backend->broadcast(one, o)->wait();
+  }
+
+  void barrier() {
+#ifdef FNF_STAND_IN
+    if (stand_in) return stand_in->barrier();
+#endif
+    backend->barrier()->wait();
+  }
 };
 
-Backend& backend_of(uint64_t group) { return *reinterpret_cast<Group*>(group)->backend; }
+Group& group_of(uint64_t group) { return *reinterpret_cast<Group*>(group); }
 
 // libuv is the default of 2.x, and not built into Debian's libtorch.
 template <class Options>
@@ -92,34 +216,31 @@ char* fnf_dist_init(const char* backend, const char* host, int32_t port, int32_t
     g->store = c10::make_intrusive<c10d::PrefixStore>(
         "focusnfix/" + environment("TORCHELASTIC_RESTART_COUNT"),
         c10::make_intrusive<c10d::TCPStore>(host, o));
-    g->backend =
-        make_backend(backend, g->store, rank, world, std::chrono::seconds(timeout_seconds));
+#ifdef FNF_STAND_IN
+    if (fnf::standin::settings().on && std::string(backend) == "nccl")
+      g->stand_in = std::make_unique<StandInGroup>(g->store, rank, world);
+    else
+#endif
+      g->backend =
+          make_backend(backend, g->store, rank, world, std::chrono::seconds(timeout_seconds));
     *group = reinterpret_cast<uint64_t>(g.release());
   });
 }
 
 char* fnf_dist_all_reduce(uint64_t group, const uint64_t* ts, int64_t n) {
   return fnf::guard([&] {
-    for (int64_t i = 0; i < n; i++) {
-      std::vector<at::Tensor> one{fnf::get(ts[i])};
-      backend_of(group).allreduce(one)->wait();
-    }
+    for (int64_t i = 0; i < n; i++) group_of(group).all_reduce(fnf::get(ts[i]));
   });
 }
 
 char* fnf_dist_broadcast(uint64_t group, const uint64_t* ts, int64_t n, int32_t root) {
   return fnf::guard([&] {
-    c10d::BroadcastOptions o;
-    o.rootRank = root;
-    for (int64_t i = 0; i < n; i++) {
-      std::vector<at::Tensor> one{fnf::get(ts[i])};
-      backend_of(group).broadcast(one, o)->wait();
-    }
+    for (int64_t i = 0; i < n; i++) group_of(group).broadcast(fnf::get(ts[i]), root);
   });
 }
 
 char* fnf_dist_barrier(uint64_t group) {
-  return fnf::guard([&] { backend_of(group).barrier()->wait(); });
+  return fnf::guard([&] { group_of(group).barrier(); });
 }
 
 void fnf_dist_close(uint64_t group) { delete reinterpret_cast<Group*>(group); }

@@ -41,6 +41,14 @@ func Device() torch.Device {
 	return torch.CPU
 }
 
+// DeviceOf is what a process of that rank in a group computes on where rank 0 has Device: the GPU of that index.
+func DeviceOf(rank int) torch.Device {
+	if Device() == torch.CPU {
+		return torch.CPU
+	}
+	return torch.CUDA(rank)
+}
+
 // Place moves a tensor to the tests' device, in its own element type.
 func Place(t torch.Tensor) torch.Tensor { return t.ToDevice(Device(), t.DType()) }
 

@@ -145,27 +145,79 @@ func (e *Engine) Set(_ context.Context, key, value string) error {
 
 // Generate takes a second and draws an image with and without its fault.
 func (e *Engine) Generate(ctx context.Context, r run.GenerateRequest) (core.PromptResult, error) {
-	return e.prompt(ctx, r, false)
+	return e.prompt(ctx, r)
 }
 
 // Fix takes twelve steps to let the fault fade.
-func (e *Engine) Fix(ctx context.Context, r run.FixRequest) (core.PromptResult, error) {
+func (e *Engine) Fix(ctx context.Context, r run.FixRequest) (core.FixResult, error) {
 	const steps = 12
-	const preview = "prompts/.preview.png"
+	const preview = run.Fixes + "/.preview.png"
 	defer e.progress(run.Status{})
 	for step := range steps {
 		path := filepath.Join(e.run.Dir, preview)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), savePNG(path, scene(int(r.Seed%4), 1-float64(step)/steps))); err != nil {
-			return core.PromptResult{}, err
+			return core.FixResult{}, err
 		}
-		e.progress(run.Status{Busy: "fix", Done: step, Of: steps, Preview: preview})
+		left := 1 - float64(step)/steps
+		e.progress(run.Status{Busy: "fix", Done: step, Of: steps, Preview: preview, Frame: &run.Frame{Trained: left, HeldOut: &left, Outside: 38, Seconds: float64(step) / 4}})
 		select {
 		case <-ctx.Done():
-			return core.PromptResult{}, ctx.Err()
+			return core.FixResult{}, ctx.Err()
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
-	return e.prompt(ctx, r.GenerateRequest, true)
+	return e.keepFix(r, steps)
+}
+
+// keepFix writes a repair of so many steps.
+func (e *Engine) keepFix(r run.FixRequest, steps int) (core.FixResult, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	i := int(r.Seed % 4)
+	result := core.FixResult{
+		Drawing: r.Drawing, Region: r.Region, Aspect: r.Aspect, Start: "base", Stack: r.Stack, Verdict: core.Repaired, Steps: steps,
+		Judges:     []core.FixJudge{{Before: 0.98, After: 0.03, Found: true, Gone: true}, {HeldOut: true, Before: 0.95, After: 0.08, Found: true, Gone: true}},
+		InsidePSNR: 14.5, OutsidePSNR: 38, Detail: 0.03, DetailNow: 0.02, DetailAround: 0.02, Seconds: 3, FirstSeconds: 0.3,
+	}
+	for step := range steps {
+		left := 1 - float64(step)/float64(steps)
+		result.Trace = append(result.Trace, core.FixStep{Step: step, Trained: left, HeldOut: left, Outside: 38, Seconds: float64(step) / 4})
+	}
+	event, err := e.run.WriteFix(result, func(dir string) error {
+		errs := []error{
+			savePNG(filepath.Join(dir, "before.png"), scene(i, 1)), savePNG(filepath.Join(dir, "after.png"), scene(i, 0.1)),
+			e.heatmaps(dir, i), savePNG(filepath.Join(dir, "mask.png"), spot(i, true)), os.Mkdir(filepath.Join(dir, "frames"), 0o755),
+		}
+		for step := range steps {
+			errs = append(errs, savePNG(filepath.Join(dir, run.FixFrame("", step)), scene(i, 1-float64(step)/float64(steps))))
+		}
+		return errors.Join(errs...)
+	})
+	if err != nil {
+		return result, err
+	}
+	event.Step = e.step
+	return *event.Fix, e.run.append(event)
+}
+
+// ReloadMasks has nothing to do: nothing is trained.
+func (e *Engine) ReloadMasks(context.Context) error { return nil }
+
+// Redraw draws images without their fault.
+func (e *Engine) Redraw(_ context.Context, r run.RedrawRequest) (paths []string, err error) {
+	for i, d := range r.Drawings {
+		name := fmt.Sprintf("%s/.redrawn-%d.png", run.Fixes, i)
+		strength := 0.0
+		for _, use := range r.Stack {
+			strength += use.Strength
+		}
+		path := filepath.Join(e.run.Dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), savePNG(path, scene(int(d.Seed%4), 1-min(strength, 1)))); err != nil {
+			return nil, err
+		}
+		paths = append(paths, name)
+	}
+	return paths, nil
 }
 
 func (e *Engine) progress(p run.Status) {
@@ -174,7 +226,7 @@ func (e *Engine) progress(p run.Status) {
 	e.far = p
 }
 
-func (e *Engine) prompt(ctx context.Context, r run.GenerateRequest, fix bool) (core.PromptResult, error) {
+func (e *Engine) prompt(ctx context.Context, r run.GenerateRequest) (core.PromptResult, error) {
 	select {
 	case <-ctx.Done():
 		return core.PromptResult{}, ctx.Err()
@@ -184,7 +236,7 @@ func (e *Engine) prompt(ctx context.Context, r run.GenerateRequest, fix bool) (c
 	defer e.mu.Unlock()
 	i := int(r.Seed % 4)
 	result := core.PromptResult{
-		Drawing: r.Drawing, Fix: fix, OutsidePSNR: 34.2, Seconds: 1, Aspects: []core.AspectScore{},
+		Drawing: r.Drawing, OutsidePSNR: 34.2, Seconds: 1, Aspects: []core.AspectScore{},
 	}
 	result.Sampling = r.Or(core.Sampling{NumSteps: 10, GuidanceScale: 2.5})
 	for _, a := range e.run.o.Aspects {

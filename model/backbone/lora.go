@@ -1,10 +1,12 @@
-package sd
+package backbone
 
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
+	"slices"
 	"strings"
 
 	"focusnfix/model/nn"
@@ -12,9 +14,9 @@ import (
 	"focusnfix/model/weights"
 )
 
-// AttachLoRA reads a LoRA file of any dialect and adds its updates, at the given strength, to the
-// model's UNet and text encoders. It returns one adapter for every part that the file updates.
-func (p *Pipeline) AttachLoRA(path string, scale float64) ([]*nn.Adapter, error) {
+// AttachLoRA reads a LoRA file of any dialect and adds its updates, at the given strength, to the parts of a model
+// by name. It returns one adapter for every part that the file updates.
+func AttachLoRA(parts map[string]nn.Params, path string, scale float64) ([]*nn.Adapter, error) {
 	if math.IsNaN(scale) || math.IsInf(scale, 0) {
 		return nil, fmt.Errorf("%s: strength %g, want a number", path, scale)
 	}
@@ -23,7 +25,7 @@ func (p *Pipeline) AttachLoRA(path string, scale float64) ([]*nn.Adapter, error)
 		return nil, err
 	}
 	lora, err := weights.ReadLoRA(file)
-	shapes := p.weightShapes()
+	shapes := weightShapes(parts)
 	if err == nil {
 		err = lora.Check(func(part, layer string) ([]int64, bool) {
 			shape, ok := shapes[part+"."+layer]
@@ -32,15 +34,15 @@ func (p *Pipeline) AttachLoRA(path string, scale float64) ([]*nn.Adapter, error)
 	}
 	var adapters []*nn.Adapter
 	if err == nil {
-		adapters, err = p.attach(lora, scale, shapes)
+		adapters, err = attach(parts, lora, scale, shapes)
 	}
 	return adapters, errors.Join(err, file.Close())
 }
 
 // weightShapes are those of all parts' weights, by part and layer.
-func (p *Pipeline) weightShapes() map[string][]int64 {
+func weightShapes(parts map[string]nn.Params) map[string][]int64 {
 	shapes := map[string][]int64{}
-	for part, params := range p.params {
+	for part, params := range parts {
 		for name, t := range params.All() {
 			if layer, ok := strings.CutSuffix(name, ".weight"); ok {
 				shapes[part+"."+layer] = t.Shape()
@@ -50,7 +52,7 @@ func (p *Pipeline) weightShapes() map[string][]int64 {
 	return shapes
 }
 
-func (p *Pipeline) attach(lora *weights.LoRA, scale float64, shapes map[string][]int64) (adapters []*nn.Adapter, err error) {
+func attach(parts map[string]nn.Params, lora *weights.LoRA, scale float64, shapes map[string][]int64) (adapters []*nn.Adapter, err error) {
 	read := nn.FromWeights(weights.NewSource(lora.Path, factors(lora)), torch.Float32, torch.CPU)
 	defer read.Drop()
 	failed := torch.Run(func() {
@@ -60,16 +62,16 @@ func (p *Pipeline) attach(lora *weights.LoRA, scale float64, shapes map[string][
 			if low, ok := u.lowRank(scale); ok {
 				loras[m.Component] = append(loras[m.Component], low)
 			}
-			if full, ok := u.shift(scale, p.params[m.Component]); ok {
+			if full, ok := u.shift(scale, parts[m.Component]); ok {
 				shifts[m.Component] = append(shifts[m.Component], full)
 			}
 		}
-		for _, part := range []string{"unet", "text_encoder", "text_encoder_2"} {
+		for _, part := range slices.Sorted(maps.Keys(parts)) {
 			if len(loras[part])+len(shifts[part]) == 0 || err != nil {
 				continue
 			}
 			var adapter *nn.Adapter
-			if adapter, err = nn.LoadAdapter(p.params[part], loras[part], shifts[part]...); err == nil {
+			if adapter, err = nn.LoadAdapter(parts[part], loras[part], shifts[part]...); err == nil {
 				adapters = append(adapters, adapter)
 			}
 		}

@@ -1,4 +1,4 @@
-package sd
+package backbone
 
 import (
 	"encoding/json"
@@ -91,12 +91,12 @@ func checkMethod(t *testing.T, all, file *weights.File, want map[string]weights.
 		conv = nn.NewConv2d(4, 6, 3, torch.Conv{Padding: 1}, params.Sub("conv"))
 		point = nn.NewConv2d(4, 6, 1, torch.Conv{}, params.Sub("point"))
 	})
-	p := &Pipeline{params: map[string]nn.Params{"unet": params}, device: torch.CPU, dtype: torch.Float32}
-	shapes := p.weightShapes()
+	parts := map[string]nn.Params{"unet": params}
+	shapes := weightShapes(parts)
 	if err := lora.Check(func(part, layer string) ([]int64, bool) { s, ok := shapes[part+"."+layer]; return s, ok }); err != nil {
 		t.Fatal(err)
 	}
-	adapters, err := p.attach(lora, 1, shapes)
+	adapters, err := attach(parts, lora, 1, shapes)
 	if err != nil {
 		t.Fatal(err)
 	}

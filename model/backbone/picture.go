@@ -1,34 +1,10 @@
-package sd
+package backbone
 
 import (
-	"context"
 	"image"
 
 	"focusnfix/model/torch"
 )
-
-// Generate draws images from prompts, without recording gradients.
-func (p *Pipeline) Generate(ctx context.Context, r Request) ([]*image.RGBA, error) {
-	var pictures []*image.RGBA
-	var failed error
-	err := torch.Run(func() {
-		torch.NoGrad(func() {
-			latents, err := p.Sample(ctx, r)
-			if err != nil {
-				failed = err
-				return
-			}
-			images := p.Decode(latents)
-			if failed = finiteTensor(images, "image"); failed == nil {
-				pictures = Pictures(images)
-			}
-		})
-	})
-	if err != nil {
-		return nil, err
-	}
-	return pictures, failed
-}
 
 // Pictures turns images [B,3,H,W] in [0,1] into 8-bit images, rounded to the nearest, half to even.
 func Pictures(images torch.Tensor) []*image.RGBA {

@@ -1,4 +1,4 @@
-package sd
+package backbone
 
 import (
 	"fmt"

@@ -1,0 +1,163 @@
+// Fix measures live repairs on the shipped model: it looks for images in which both judges of an aspect find a fault,
+// takes the region that the heatmap gives, repairs each as the screen and `focusnfix fix` do, and prints a Markdown
+// table: the share that both judges, the trained and the held-out one, call repaired, PSNR outside, and seconds.
+//
+//	go run ./bench/fix [-images 20] [-aspects violence,over-sexualization] [-v]
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"focusnfix/core"
+	"focusnfix/core/engine"
+	"focusnfix/core/run"
+	"focusnfix/core/train"
+	"focusnfix/model/torch"
+	"focusnfix/presets"
+)
+
+var (
+	images  = flag.Int("images", 20, "faulty images of each aspect")
+	aspects = flag.String("aspects", "violence,oversexualization", "presets, one aspect each")
+	verbose = flag.Bool("v", false, "print each repair")
+	most    = flag.Int("steps", engine.DefaultFixSteps, "updates at most")
+	grow    = flag.Int("grow", 4, "pixels that the heatmap's region grows")
+)
+
+func main() {
+	flag.Parse()
+	log.SetFlags(0)
+	if err := all(); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func all() error {
+	if err := torch.Load(); err != nil {
+		return err
+	}
+	fmt.Println("| aspect | images | repaired | verdicts | outside PSNR, median | first frame, s | seconds, median | worst | updates, median |")
+	fmt.Println("| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: |")
+	for preset := range strings.SplitSeq(*aspects, ",") {
+		if err := measure(preset); err != nil {
+			return fmt.Errorf("%s: %w", preset, err)
+		}
+	}
+	return nil
+}
+
+// measure repairs images of one aspect.
+func measure(preset string) error {
+	text, err := presets.Read(preset)
+	if err != nil {
+		return err
+	}
+	c, err := core.Load([]core.Layer{{Name: preset, Text: text}}, nil)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "focusnfix-fix-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a leftover harms nobody
+	s, err := engine.Open(c, engine.Settings{References: filepath.Join(dir, "reference")})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	t, err := s.Trainer()
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	var all []core.FixResult
+	for _, p := range s.HeldOutPairs(100 * *images) {
+		if len(all) == *images {
+			break
+		}
+		r, err := repair(s, t, c.Reward[0], p)
+		if err != nil {
+			return err
+		}
+		if r.Verdict == "" || r.Verdict == core.NoFault {
+			continue
+		}
+		all = append(all, r)
+		if *verbose {
+			describe(r)
+		}
+	}
+	report(c.Reward[0].Aspect, all)
+	return nil
+}
+
+// repair repairs an image if both judges find a fault in it; else the verdict is empty.
+func repair(s *engine.Session, t *train.Trainer, reward core.Reward, p core.Pair) (r core.FixResult, err error) {
+	ctx := context.Background()
+	heat, _, err := t.References.Place(p)
+	if err != nil {
+		return r, err
+	}
+	region := heat[reward.Aspect].Threshold(reward.Threshold).AtLeast(reward.MinArea).Dilate(*grow)
+	if region.Coverage() == 0 {
+		return r, nil
+	}
+	canvas, err := t.Canvas(ctx, core.Drawing{Prompt: p.Prompt, Seed: p.Seed, Sampling: s.Options.Sampling}, false, torch.Tensor{})
+	if err != nil {
+		return r, err
+	}
+	defer canvas.Close()
+	f, err := s.FixOf(run.FixRequest{Drawing: canvas.Drawing, Aspect: reward.Aspect, Steps: *most}, nil, nil)
+	if err != nil {
+		return r, err
+	}
+	f.Region = func(core.Heatmap) (core.Mask, error) { return region, nil }
+	if seen, err := canvas.Sees(ctx, f); err != nil || slices.ContainsFunc(seen, func(j core.FixJudge) bool { return !j.Found }) {
+		return r, err
+	}
+	fixed, err := canvas.Fix(ctx, f)
+	return fixed.FixResult, err
+}
+
+func describe(r core.FixResult) {
+	fmt.Printf("  %-40q %d %s, %d updates, %.1f s (first frame %.2f, once %.2f, draw %.1f, judge %.1f, learn %.1f), outside %.1f dB, detail %.3f to %.3f, around %.3f,",
+		r.Prompt, r.Seed, r.Verdict, r.Steps, r.Seconds, r.FirstSeconds, r.PrepareSeconds, r.DrawSeconds, r.JudgeSeconds, r.LearnSeconds, r.OutsidePSNR, r.Detail, r.DetailNow, r.DetailAround)
+	for _, j := range r.Judges {
+		fmt.Printf(" %.2f to %.2f", j.Before, j.After)
+	}
+	fmt.Println()
+}
+
+func report(aspect string, all []core.FixResult) {
+	count := map[string]int{}
+	var psnr, first, seconds, updates []float64
+	for _, r := range all {
+		count[r.Verdict]++
+		psnr, first, seconds, updates = append(psnr, r.OutsidePSNR), append(first, r.FirstSeconds), append(seconds, r.Seconds), append(updates, float64(r.Steps))
+	}
+	var verdicts []string
+	for _, v := range []string{core.Repaired, core.Visible, core.Smeared, core.Moved, core.Unconfirmed} {
+		if count[v] > 0 {
+			verdicts = append(verdicts, fmt.Sprintf("%d %s", count[v], v))
+		}
+	}
+	fmt.Printf("| %s | %d | %.0f %% | %s | %.1f dB | %.2f | %.1f | %.1f | %.0f |\n", aspect, len(all),
+		100*float64(count[core.Repaired])/float64(max(len(all), 1)), strings.Join(verdicts, ", "), middle(psnr), middle(first), middle(seconds), slices.Max(append(seconds, 0)), middle(updates))
+}
+
+// middle is the median, 0 of none.
+func middle(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
