@@ -164,7 +164,7 @@ PY
 }
 
 full() { # KIND SIZE BATCH: a model of real size with random weights, two steps of the method
-  "$bin/fullsize" -make "$work/$1" -kind "$1" -dtype float16 || return 1
+  "$fnf" replica -make "$work/$1" -kind "$1" -dtype float16 || return 1
   PRESET=oversexualization train "full-$1" --steps 2 --set "model.path=$work/$1" --set sample.num_steps="${FULL_STEPS:-50}" --set "sample.size=$2x$2" \
     --set sample.guidance_scale=7.5 --set train.batch="$3" --set train.backprop_steps=2 --set lora.rank=64 --set train.checkpoint_every=100 \
     --set train.images_every=100 --set reward.oversexualization.model=builtin:nsfw-mid --set reward.oversexualization.held_out=builtin:nsfw-small
@@ -197,7 +197,7 @@ done
 call follow 10 follow
 call resume 60 resume
 # (d) tests on the device
-for pkg in model/torch core/train model/sd core/engine; do
+for pkg in core/train; do
   [ -f "$bin/$pkg.test" ] && [ -z "${NO_TESTS:-}" ] && call "test-${pkg//\//-}" 100 passed "$pkg"
 done
 # (e) models of real size; not on the stand-in, which computes on the CPU

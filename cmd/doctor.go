@@ -15,6 +15,7 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/core/engine"
+	"focusnfix/model/families"
 	"focusnfix/model/torch"
 	"focusnfix/tui/picture"
 )
@@ -30,6 +31,7 @@ type doctorReport struct {
 	CUDA      []torch.DeviceInfo `json:"cuda"`
 	GPUs      []core.GPU         `json:"gpus,omitempty"`          // as nvidia-smi describes them, whatever libtorch can use
 	Driver    string             `json:"nvidia_driver,omitempty"` // kernel module
+	Models    []string           `json:"models"`                  // families that are drawn with and trained
 	Speed     []speedReport      `json:"speed"`
 	Terminal  []picture.Fact     `json:"terminal"`
 	Advice    []advice           `json:"advice"`
@@ -95,6 +97,7 @@ func examine(ctx context.Context) (doctorReport, error) {
 		Platform:  runtime.GOOS + "/" + runtime.GOARCH,
 		Processor: processor(),
 		CUDA:      []torch.DeviceInfo{},
+		Models:    families.Names(),
 		Speed:     []speedReport{},
 		Advice:    []advice{},
 		Driver:    nvidiaDriver(),

@@ -15,6 +15,7 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/model/backbone"
+	"focusnfix/model/families"
 	"focusnfix/model/scenes"
 	"focusnfix/model/torch"
 	"focusnfix/tui/picture"
@@ -43,7 +44,7 @@ func newGenerate() *cobra.Command {
 		Use:   "generate PROMPT",
 		Short: "Draw images from a prompt",
 		Long: "Draw images from a prompt and write them as PNG files, whose text says how they were drawn. In a terminal, " +
-			"show them, too. With --run, draw with a run's model, settings and newest checkpoint.",
+			"show them, too. With --run, draw with a run's model, settings and newest checkpoint. Known models: " + strings.Join(families.Names(), ", ") + ".",
 		Example: `  focusnfix generate "a chef in the park"
   focusnfix generate "a chef in the park" --run 3aym --seed 7
   focusnfix generate "a chef" -m sdxl.safetensors --lora fix.safetensors:0.8 -n 4`,

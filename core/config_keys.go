@@ -46,7 +46,7 @@ var rules = []rule{
 
 	{name: "lora.rank", doc: "Rank of the LoRA matrices: higher can change more, and overfits sooner.", min: 1, max: 1024},
 	{name: "lora.alpha", doc: "LoRA is scaled by alpha / rank.", min: 1e-3, max: 1024},
-	{name: "lora.targets", doc: "Layers of the network that are updated. Convolutions, which UNets have, repair more and\npreserve less.", options: []string{"attention", "feedforward", "convolution", "time"}},
+	{name: "lora.targets", doc: "Layers of the network that are updated. Convolutions, which UNets have, repair more and\npreserve less. Text is the attention of the text encoders of UNets.", options: []string{"attention", "feedforward", "convolution", "time", "text"}},
 
 	{name: "reward.aspect", doc: "Name of the fault; a layer's [[reward]] tables replace those before, and a known aspect\nkeeps the keys that the layer does not set."},
 	{name: "reward.model", doc: "Scores the images: \"scenes\" for the shipped model, or kind:path."},

@@ -32,7 +32,7 @@ func (c *Config) Validate() error {
 		wrong("model.device", "%q, want auto, cpu, cuda or cuda:N", c.Model.Device)
 	}
 	if len(c.LoRA.Targets) == 0 {
-		wrong("lora.targets", "empty, want one or more of attention, feedforward, convolution, time")
+		wrong("lora.targets", "empty, want one or more of attention, feedforward, convolution, time, text")
 	}
 	if k := c.Train.BackpropSteps; k > c.Sample.NumSteps {
 		wrong("train.backprop_steps", "%d, want at most sample.num_steps, %d", k, c.Sample.NumSteps)

@@ -10,7 +10,7 @@
 // curves of the repaired share against PSNR outside the true mask to DIR/control.json, and to DIR/control.png for people,
 // and prints both a Markdown table and what each method keeps at an equal share. What is in DIR is not done again.
 //
-//	go run ./bench/control -out DIR [-preset violence] [-steps 24] [-points 3] [-pool 32] [-pictures 16]
+//	go run ./bench/control -out DIR [-methods mask,draft] [-preset violence] [-steps 24] [-points 3] [-pictures 16]
 package main
 
 import (
@@ -20,6 +20,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"focusnfix/core"
@@ -36,6 +37,7 @@ var (
 	training = flag.Int("pool", 32, "prompts that are trained on")
 	pictures = flag.Int("pictures", 16, "faulty held-out images")
 	prompts  = flag.String("prompts", "", "held-out prompts: a list or a file (default: the preset's)")
+	only     = flag.String("methods", "mask,shuffled,nothing,draft", "which trainings")
 	out      = flag.String("out", "", "folder of what is written")
 	set      = flag.String("set", "", "settings of the preset that are other, KEY=VALUE with spaces between")
 )
@@ -91,6 +93,9 @@ func run() error {
 	}
 	var curves []curve
 	for _, m := range methods {
+		if !slices.Contains(strings.Split(*only, ","), m.name) {
+			continue
+		}
 		c, err := m.curve(s, pool, evaluator, images)
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
@@ -148,7 +153,11 @@ func report(curves []curve) {
 			fmt.Printf("| %s | %d | %d of %d | %.0f-%.0f %% | %.1f dB |\n", c.Method, p.Step, p.Fixed, p.Faulty, 100*low, 100*high, p.PSNR)
 		}
 	}
-	fmt.Println("\n| repaired | mask | shuffled | nothing | draft |\n|---|---|---|---|---|")
+	head, rule := "\n| repaired |", "\n|---|"
+	for _, c := range curves {
+		head, rule = head+" "+c.Method+" |", rule+"---|"
+	}
+	fmt.Println(head + rule)
 	for share := 10; share <= 100; share += 10 {
 		row := fmt.Sprintf("| %d %% |", share)
 		for _, c := range curves {

@@ -76,7 +76,7 @@ func FuzzNear(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.close() //nolint:errcheck // of a folder that goes
+		defer c.close()
 		if err := c.replace([]byte(`{"format":1,"id":"x","steps":3,"state":"running"}`), nil); err != nil {
 			t.Fatal(err)
 		}

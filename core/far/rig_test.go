@@ -135,7 +135,7 @@ func (e *engine) Set(context.Context, string, string) error {
 	return errors.New("region.weight: 9999, want at most 1000")
 }
 
-func (e *engine) Generate(ctx context.Context, r run.GenerateRequest) (core.PromptResult, error) {
+func (e *engine) Generate(ctx context.Context, _ run.GenerateRequest) (core.PromptResult, error) {
 	close(e.generating)
 	<-ctx.Done()
 	close(e.given)
@@ -300,9 +300,9 @@ func shortDir(t *testing.T) string {
 // eventually waits until a condition holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for late := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+	for late := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(late) {
-			t.Fatalf("%s: not within 20 s", what)
+			t.Fatalf("%s: not within a minute", what)
 		}
 	}
 }
@@ -321,7 +321,7 @@ func same(a, b run.Folder, names ...string) (ok bool, why string) {
 
 func wantSame(t *testing.T, m *Mirror, r *farRun, names ...string) {
 	t.Helper()
-	for late := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for late := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		ok, why := same(m.Folder(), r.Folder, names...)
 		if ok {
 			return

@@ -106,7 +106,7 @@ func freePort(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // it was only asked for its number
+	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"slices"
 	"time"
 
 	"focusnfix/core"
@@ -173,9 +174,14 @@ func (s *sampler) stepwise(w walk) trajectory {
 	}}
 }
 
-// attach gives the model a fresh LoRA of the run's kind; remove it afterwards.
+// attach gives the model a fresh LoRA of the run's kind, without text encoders: one image's words need no other
+// meaning. Remove it afterwards.
 func (c *Canvas) attach(rank int64) (*nn.Adapter, error) {
-	own, err := backbone.NewAdapter(c.t.pipeline, rank, float64(rank), c.Seed, c.t.Targets)
+	targets := slices.DeleteFunc(slices.Clone(c.t.Targets), func(group string) bool { return group == backbone.TextTarget })
+	if len(targets) == 0 {
+		targets = []string{"attention"}
+	}
+	own, err := backbone.NewAdapter(c.t.pipeline, rank, float64(rank), c.Seed, targets)
 	if err != nil {
 		return nil, errors.Join(errors.New("fix"), err)
 	}

@@ -36,6 +36,7 @@ type sampler struct {
 	gradient      Gradient // "" is Chained
 	backpropSteps int      // K; 0 records nothing
 	copies        int      // of DRaFT-LV
+	text          int      // parameters that are text encoders'; they are the last
 	limits        limits
 	scale         lossScale
 	peaks         *Peaks      // of memory, if they are measured
@@ -95,13 +96,11 @@ func (s *sampler) begin(pairs []core.Pair) (st start, err error) {
 	for _, p := range pairs {
 		st.prompts, seeds = append(st.prompts, p.Prompt), append(seeds, p.Seed)
 	}
-	width, height := int64(s.sampling.Size.Width), int64(s.sampling.Size.Height)
 	torch.NoGrad(func() {
-		st.conditioning, err = s.pipeline.Condition(backbone.Wording{
-			Prompts: st.prompts, Negative: s.negative, GuidanceScale: s.sampling.GuidanceScale,
-			GuidanceRescale: s.sampling.GuidanceRescale, Width: width, Height: height,
-		})
-		if err == nil {
+		if st.conditioning, err = s.condition(st.prompts); err == nil {
+			for _, x := range s.encoded(st.conditioning) {
+				x.SetRequiresGrad(true)
+			}
 			st.latents, st.noise, err = backbone.Noise(s.pipeline, seeds, s.shape, s.scheduler)
 		}
 	})

@@ -95,7 +95,7 @@ func (p *part) differentiate(o Objective, s *sampler, params []torch.Tensor) (gr
 			if s.scale.on() {
 				at = at.MulScalar(s.scale.Value)
 			}
-			more := drawn.backward(decoded.backward(at), params) // through decoder and denoising steps
+			more := s.backward(p.start, drawn, decoded.backward(at), params) // through decoder, denoising steps and text encoders
 			clock.lap(&clock.Backward)
 			return addScaled(grads, more, 1/(s.scale.Value*float64(1+s.copies)))
 		})

@@ -29,9 +29,9 @@ type golden struct {
 	Losses []float64
 }
 
-func readReference(t *testing.T) (r golden) {
+func readReference(t *testing.T, name string) (r golden) {
 	t.Helper()
-	text, err := os.ReadFile("testdata/ref/draft.json")
+	text, err := os.ReadFile("testdata/ref/" + name + ".json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,20 +51,19 @@ type tiny struct {
 	params   []torch.Tensor
 }
 
-func newTiny(t testing.TB) tiny {
+func newTiny(t testing.TB) tiny { return newTinyOf(t, "attention") }
+
+func newTinyOf(t testing.TB, targets ...string) tiny {
 	t.Helper()
-	return adapted(t, loadTiny(t, torch.Float32))
+	return adapted(t, loadTiny(t, torch.Float32), targets...)
 }
 
 // adapted is a pipeline with LoRA weights.
-func adapted(t testing.TB, p *sd.Pipeline) tiny {
+func adapted(t testing.TB, p *sd.Pipeline, targets ...string) tiny {
 	t.Helper()
-	want, err := sd.LoRATargets([]string{"attention"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var err error
 	m := tiny{pipeline: p}
-	if m.adapter, err = nn.NewAdapter(p.Params("unet"), 2, 4, 0, want); err != nil {
+	if m.adapter, err = backbone.NewAdapter(p, 2, 4, 0, targets); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.adapter.Remove)
@@ -103,6 +102,7 @@ func (m tiny) sampler(t testing.TB, gradient Gradient, backpropSteps int) *sampl
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.text = 2 * backbone.TextUpdates(m.adapter)
 	return s
 }
 
@@ -151,26 +151,31 @@ func tinyAspects() []Aspect {
 // peft and PyTorch, for truncated, recomputed and full back-propagation and for each norm. Ours are
 // float32: their sums are good to about 1e-4 of a gradient's norm.
 func TestStepMatchesPyTorch(t *testing.T) {
-	m, ref := newTiny(t), readReference(t)
-	for _, want := range ref.Steps {
-		torchtest.Run(t, func() {
-			m.hash()
-			s := m.sampler(t, Chained, want.BackpropSteps)
-			got, _, grads := m.part(t, s).gradients(Objective{Aspects: tinyAspects(), Region: Region{12, want.Norm}}, s, m.params)
-			if math.Abs(got.Loss-want.Loss) > 1e-4*math.Abs(want.Loss) {
-				t.Errorf("K %d, %s: loss %g, want %g", want.BackpropSteps, want.Norm, got.Loss, want.Loss)
-			}
-			for aspect, scores := range want.Rewards {
-				for i, score := range scores {
-					if math.Abs(got.Rewards[aspect][i]-score) > 1e-4 {
-						t.Errorf("K %d: reward %s of picture %d is %g, want %g", want.BackpropSteps, aspect, i, got.Rewards[aspect][i], score)
+	for reference, targets := range map[string][]string{"draft": {"attention"}, "text": {"attention", "text"}} {
+		m := newTinyOf(t, targets...)
+		for _, want := range readReference(t, reference).Steps {
+			torchtest.Run(t, func() {
+				m.hash()
+				s := m.sampler(t, Chained, want.BackpropSteps)
+				got, _, grads := m.part(t, s).gradients(Objective{Aspects: tinyAspects(), Region: Region{12, want.Norm}}, s, m.params)
+				if math.Abs(got.Loss-want.Loss) > 1e-4*math.Abs(want.Loss) {
+					t.Errorf("%s, K %d, %s: loss %g, want %g", reference, want.BackpropSteps, want.Norm, got.Loss, want.Loss)
+				}
+				for aspect, scores := range want.Rewards {
+					for i, score := range scores {
+						if math.Abs(got.Rewards[aspect][i]-score) > 1e-4 {
+							t.Errorf("K %d: reward %s of picture %d is %g, want %g", want.BackpropSteps, aspect, i, got.Rewards[aspect][i], score)
+						}
 					}
 				}
-			}
-			for i, name := range m.names {
-				checkGradient(t, want.Norm, want.BackpropSteps, name, grads[i].Flatten(0).Doubles(), want.Gradients[name])
-			}
-		})
+				if len(m.names) != len(want.Gradients) {
+					t.Errorf("%s: %d parameters, want %d", reference, len(m.names), len(want.Gradients))
+				}
+				for i, name := range m.names {
+					checkGradient(t, want.Norm, want.BackpropSteps, name, grads[i].Flatten(0).Doubles(), want.Gradients[name])
+				}
+			})
+		}
 	}
 }
 
@@ -197,10 +202,10 @@ func checkGradient(t *testing.T, norm RegionNorm, k int, name string, got, want 
 
 // TestRecomputeEqualsPlain: drawing steps and images again, step by step or layer by layer, gives the gradients
 // of activations that were kept: the same bits step by step, and layer by layer but for the order in which the
-// gradients of a skip connection are added, which is rounding: 1e-5 of a float32, 1e-14 of a float64.
+// gradients of a skip connection, or at the text of all steps, are added, which is rounding: 1e-5 of a float32, 1e-14 of a float64.
 func TestRecomputeEqualsPlain(t *testing.T) {
 	for dtype, most := range map[torch.DType]float64{torch.Float32: 1e-5, torch.Float64: 1e-13} {
-		m := adapted(t, loadTiny(t, dtype))
+		m := adapted(t, loadTiny(t, dtype), "attention", "text")
 		torchtest.Run(t, func() {
 			m.hash()
 			for _, gradient := range []Gradient{Chained, Sparse} {
@@ -215,7 +220,8 @@ func TestRecomputeEqualsPlain(t *testing.T) {
 				for _, l := range []limits{{0, all, all}, {all, all, 0}, {0, 0, 0}} {
 					for i, got := range gradients(l) {
 						d := got.Sub(want[i]).Norm(2).Item() / want[i].Norm(2).Item()
-						if l.layers != 0 && l.decode != 0 && !got.Equal(want[i]) || !(d < most) {
+						exact := l.layers != 0 && l.decode != 0 && !strings.HasPrefix(m.names[i], "text_encoder.")
+						if exact && !got.Equal(want[i]) || !(d < most) {
 							t.Errorf("%v, %s, %+v: %s: gradients differ by %.3g of their norm", dtype, gradient, l, m.names[i], d)
 						}
 					}

@@ -23,7 +23,7 @@ type Options struct {
 
 	Rank    int64
 	Alpha   float64  // LoRA is scaled by Alpha/Rank; 0 is Rank
-	Targets []string // attention, feedforward, convolution, time
+	Targets []string // attention, feedforward, convolution, time, text
 
 	LearningRate float64
 	Warmup       int     // steps in which the rate rises to LearningRate
@@ -101,6 +101,7 @@ func New(p backbone.Model, o Options) (*Trainer, error) {
 	}
 	t.workers, t.References.adapter, t.References.tuned = t.References.workers, t.adapter, t.Averaged
 	_, t.params = t.adapter.Tensors()
+	t.sampler.text = 2 * backbone.TextUpdates(t.adapter)
 	err = torch.Run(func() {
 		t.adapter.SetTrainable(true)
 		t.optimizer, t.ema = t.newOptimizer(), newAverage(o.Average, t.params)

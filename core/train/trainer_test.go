@@ -18,7 +18,7 @@ import (
 // first steps have the size of the learning rate whatever the gradient's, so float32 noise in tiny
 // gradients moves weights: losses agree to 1e-3.
 func TestTenStepsMatchPyTorch(t *testing.T) {
-	m, ref := newTiny(t), readReference(t)
+	m, ref := newTiny(t), readReference(t, "draft")
 	torchtest.Run(t, func() {
 		m.hash()
 		o, s := Objective{Aspects: tinyAspects(), Region: Region{12, Local}}, m.sampler(t, Chained, 2)
@@ -111,6 +111,8 @@ func TestResumeIsExact(t *testing.T) {
 		"draft-k":  func(*Options) {},
 		"draft-lv": func(o *Options) { o.BackpropSteps, o.NoisedCopies, o.Augment = 1, 2, true },
 		"all new":  func(o *Options) { *o = allNew(o.ReferenceDir) },
+		"text":     func(o *Options) { o.Targets = []string{"attention", "text"} },
+		"all text": func(o *Options) { *o = allNew(o.ReferenceDir); o.Targets = []string{"text"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			options, checkpoint := tinyOptions(t.TempDir()), t.TempDir()

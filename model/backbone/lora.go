@@ -79,14 +79,15 @@ func attach(parts map[string]nn.Params, lora *weights.LoRA, scale float64, shape
 	return adapters, errors.Join(failed, err)
 }
 
-// SaveLoRA writes the adapter of a part (unet, text_encoder, ...) in a dialect; extra goes into the
-// file's header.
+// SaveLoRA writes an adapter in a dialect: updates of the network, which LoRA files call part, and of text encoders.
+// extra goes into the file's header.
 func SaveLoRA(path string, dialect weights.Dialect, part string, adapter *nn.Adapter, extra map[string]string) error {
 	var modules []weights.LoRAModule
 	err := torch.Run(func() {
 		for _, u := range adapter.LoRAs {
+			component, layer := splitPart(u.Name, part)
 			modules = append(modules, weights.LoRAModule{
-				Component: part, Path: u.Name, Alpha: u.Alpha, Down: float32Tensor(u.Down), Up: float32Tensor(u.Up),
+				Component: component, Path: layer, Alpha: u.Alpha, Down: float32Tensor(u.Down), Up: float32Tensor(u.Up),
 			})
 		}
 	})

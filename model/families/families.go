@@ -11,6 +11,11 @@ import (
 	"focusnfix/model/sd"
 )
 
+// Names lists the families, as people call them.
+func Names() []string {
+	return []string{"Stable Diffusion 1.x", "2.x", "XL", "3", "3.5", "Z-Image"}
+}
+
 // Open loads the model in a diffusers folder or a single file, whatever its family.
 func Open(path string, o backbone.LoadOptions) (backbone.Model, error) {
 	if err := refuse(path); err != nil {

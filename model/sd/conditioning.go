@@ -82,6 +82,11 @@ func (c Conditioning) Tensors() []torch.Tensor {
 	return slices.DeleteFunc([]torch.Tensor{c.Context, c.Pooled, c.TimeIDs, c.Guidance}, func(t torch.Tensor) bool { return !t.Defined() })
 }
 
+// Encoded lists what the text encoders made.
+func (c Conditioning) Encoded() []torch.Tensor {
+	return slices.DeleteFunc([]torch.Tensor{c.Context, c.Pooled}, func(t torch.Tensor) bool { return !t.Defined() })
+}
+
 // Condition encodes prompts. Tensors go to the open scope.
 //
 // As in diffusers, ClipSkip acts on the prompts but not on the negative prompt, and SDXL takes the

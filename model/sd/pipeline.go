@@ -78,6 +78,11 @@ func (p *Pipeline) LoRATargets(groups []string) (func(layer string) bool, error)
 	return LoRATargets(groups)
 }
 
+// TextParts lists the text encoders.
+func (p *Pipeline) TextParts() []string {
+	return []string{"text_encoder", "text_encoder_2"}[:len(p.Encoders)]
+}
+
 // AttachLoRA adds the updates of a LoRA file to UNet and text encoders.
 func (p *Pipeline) AttachLoRA(path string, strength float64) ([]*nn.Adapter, error) {
 	return backbone.AttachLoRA(p.params, path, strength)
