@@ -21,14 +21,7 @@ func (p *fixPane) layout() fixLayout {
 	if p.zen {
 		return fixLayout{image: image.Rect(0, 0, p.w, max(p.h-1, 0))}
 	}
-	top := margin(p.h)
-	area := image.Rect(1, top, max(p.w-1, 1), max(p.h-1, top))
-	cell := p.probe.Terminal().Cell
-	rows := area.Dy()
-	cols := int(float64(rows*cell.Y)*p.aspectRatio()/float64(max(cell.X, 1)) + 0.999)
-	cols = min(cols, max(area.Dx()-sideLeast-2, 0))
-	at := image.Rect(area.Max.X-cols, top, area.Max.X, top+rows)
-	return fixLayout{image.Rect(1, top, max(at.Min.X-2, 1), top+rows), at}
+	return imageLayout(p.shared, p.w, p.h)
 }
 
 func (p *fixPane) view(w, h int) string {
