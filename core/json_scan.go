@@ -179,28 +179,21 @@ var powersOfTen = [...]float64{
 // would, for numbers of at most 15 digits whose power of ten is at most 22 either way: digits and power are exact, so
 // that their product or quotient is rounded once. Any other has no bytes.
 func decimal(text []byte) (v float64, n int) {
-	at := 0
-	negative := at < len(text) && text[at] == '-'
-	if negative {
-		at++
+	first := 0
+	if len(text) > 0 && text[0] == '-' {
+		first = 1
 	}
-	digits, first, power := uint64(0), at, 0
-	for ; at < len(text) && text[at] >= '0' && text[at] <= '9'; at++ {
-		digits = 10*digits + uint64(text[at]-'0')
-	}
-	count := at - first
+	digits, at := digitRun(text, first, 0)
+	count, power := at-first, 0
 	if count == 0 || count > 1 && text[first] == '0' {
 		return 0, 0
 	}
 	if at < len(text) && text[at] == '.' {
-		at++
-		point := at
-		for ; at < len(text) && text[at] >= '0' && text[at] <= '9'; at++ {
-			digits = 10*digits + uint64(text[at]-'0')
-		}
-		if power = point - at; power == 0 {
+		point := at + 1
+		if digits, at = digitRun(text, point, digits); at == point {
 			return 0, 0
 		}
+		power = point - at
 		count -= power
 	}
 	if at < len(text) && (text[at] == 'e' || text[at] == 'E') {
@@ -218,10 +211,18 @@ func decimal(text []byte) (v float64, n int) {
 	} else {
 		v *= powersOfTen[power]
 	}
-	if negative {
+	if first > 0 {
 		v = -v
 	}
 	return v, at
+}
+
+// digitRun reads digits from a place on behind those that were read before, and returns where they end.
+func digitRun(text []byte, at int, before uint64) (digits uint64, end int) {
+	for digits = before; at < len(text) && text[at] >= '0' && text[at] <= '9'; at++ {
+		digits = 10*digits + uint64(text[at]-'0')
+	}
+	return digits, at
 }
 
 // exponent reads "e-05" and how many bytes it has: none where it is no exponent of at most three digits.

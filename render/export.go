@@ -131,7 +131,7 @@ func (f *Figure) WriteSVG(w io.Writer) error {
 	})
 	for _, t := range fr.yTicks {
 		y := fr.y(t.value)
-		fmt.Fprintf(&b, `<line x1="%d" y1="%.1f" x2="%d" y2="%[2].1f" stroke="%[4]s"/>`+"\n", fr.area.Min.X, y, fr.area.Max.X, webColor(rule))
+		fmt.Fprintf(&b, `<line x1="%d" y1="%.1f" x2="%d" y2="%.1[2]f" stroke="%[4]s"/>`+"\n", fr.area.Min.X, y, fr.area.Max.X, webColor(rule))
 		label(float64(fr.area.Min.X-4), y+4, "end", t.label)
 	}
 	for _, t := range fr.xTicks {

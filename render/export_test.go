@@ -66,6 +66,9 @@ func TestFigureAsSVG(t *testing.T) {
 	if err := figure(50).WriteSVG(&out); err != nil {
 		t.Fatal(err)
 	}
+	if strings.Contains(out.String(), "%!") {
+		t.Errorf("a number is not written: %.300s", out.String())
+	}
 	for _, want := range []string{"reward &lt;&amp;&gt;", "violence", "held out", "stroke-dasharray", "polyline", "#c80000"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %s", want)

@@ -170,12 +170,8 @@ func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmds = append(cmds, a.resize(msg.Width, msg.Height))
 	case tea.BackgroundColorMsg:
 		a.setBackground(msg.IsDark())
-	case tea.KeyPressMsg:
-		cmds = append(cmds, a.key(msg))
-	case tea.PasteMsg:
-		cmds = append(cmds, a.paste(msg))
-	case tea.MouseMsg:
-		cmds = append(cmds, a.mouse(msg))
+	case tea.KeyPressMsg, tea.PasteMsg, tea.MouseMsg:
+		cmds = append(cmds, a.input(msg))
 	case gotoMsg:
 		cmds = append(cmds, a.show(msg.tab))
 	case zenMsg:
@@ -200,6 +196,19 @@ func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmds = append(cmds, a.all(msg))
 	}
 	return a, tea.Batch(cmds...)
+}
+
+// input takes what the user does.
+func (a *app) input(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case tea.KeyPressMsg:
+		return a.key(msg)
+	case tea.PasteMsg:
+		return a.paste(msg)
+	case tea.MouseMsg:
+		return a.mouse(msg)
+	}
+	return nil
 }
 
 // all hands a message to every pane.

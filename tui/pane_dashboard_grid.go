@@ -155,7 +155,7 @@ func (p *dashboardPane) save() tea.Cmd {
 	item := func(ending, what string, write func(io.Writer) error) menuItem {
 		return menuItem{ending, what, func() tea.Cmd { return p.saveChart(ending, write) }}
 	}
-	f := p.curves.Figure(p.specs[p.chosen], p.chartStyle(0, p.chosen), image.Pt(960, 540))
+	f := p.curves.Figure(p.specs[p.chosen], p.chartStyle(p.chosen), image.Pt(960, 540))
 	return p.s.openDialog(newMenu(p.s, "Save the chart "+f.Title, []menuItem{
 		item("png", "an image of what is seen", func(w io.Writer) error { return core.WritePNG(w, f.Image()) }),
 		item("svg", "the same for papers and pages", f.WriteSVG),

@@ -35,7 +35,7 @@ func (p *dashboardPane) view(w, h int) string {
 			break
 		}
 		at := chartArea(l.charts[i])
-		canvas.Put(at, p.curves.Draw(p.specs[spec], p.chartStyle(i, spec), at.Dx(), at.Dy()))
+		canvas.Put(at, p.curves.Draw(p.specs[spec], p.chartStyle(spec), at.Dx(), at.Dy()))
 	}
 	if !p.full && !p.grid {
 		canvas.Put(l.table, p.viewTable(l.table.Dx(), l.table.Dy()))
@@ -54,8 +54,8 @@ func chartArea(r image.Rectangle) image.Rectangle {
 	return image.Rect(r.Min.X+1, r.Min.Y, r.Max.X-1, r.Max.Y)
 }
 
-// chartStyle is how the i-th chart of the layout, which shows a spec, is drawn.
-func (p *dashboardPane) chartStyle(i, spec int) chart.Style {
+// chartStyle is how the chart of a spec is drawn.
+func (p *dashboardPane) chartStyle(spec int) chart.Style {
 	row := tableRows(p.s.run.Store)[p.row]
 	return chart.Style{
 		Styles: p.s.styles, Profile: p.s.probe.Terminal().Profile, Hairline: p.cross, Chosen: spec == p.chosen, LogY: p.logY[p.specs[spec].Title], Row: row.curve,

@@ -174,12 +174,7 @@ func (p *detailsPane) settingRows() []settingRow {
 			preset = values(c)
 		}
 	}
-	changes := map[string]core.Event{}
-	for _, e := range p.run.Store.Log {
-		if e.Control != nil && e.Control.To != "" {
-			changes[e.Control.Key] = e
-		}
-	}
+	changes := p.changes()
 	pattern := find.NewPattern(p.filter)
 	var rows []settingRow
 	for _, k := range p.run.Config.Keys() {
@@ -200,6 +195,17 @@ func (p *detailsPane) settingRows() []settingRow {
 		}
 	}
 	return rows
+}
+
+// changes are the last changes of settings while it trained.
+func (p *detailsPane) changes() map[string]core.Event {
+	changes := map[string]core.Event{}
+	for _, e := range p.run.Store.Log {
+		if e.Control != nil && e.Control.To != "" {
+			changes[e.Control.Key] = e
+		}
+	}
+	return changes
 }
 
 func values(c core.Config) map[string]string {

@@ -123,20 +123,29 @@ func (p *runsPane) take(msg tea.Msg) tea.Cmd {
 		return p.typed(msg)
 	case tea.PasteMsg:
 		return p.change(msg)
-	case relistMsg:
-		return p.list()
-	case trashedMsg:
-		return p.trashed(msg)
 	case settingsMsg:
 		p.refreshMarked()
 	case comparedMsg:
 		return p.compared(msg)
+	default:
+		return p.answered(msg)
+	case widget.Mouse:
+		return p.mouse(msg)
+	}
+	return nil
+}
+
+// answered takes what the pane's own commands bring.
+func (p *runsPane) answered(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case relistMsg:
+		return p.list()
+	case trashedMsg:
+		return p.trashed(msg)
 	case inspectedMarkMsg:
 		if snapshot, ok := msg.snapshot.(feed.Snapshot); ok {
 			msg.of.Update(snapshot)
 		}
-	case widget.Mouse:
-		return p.mouse(msg)
 	}
 	return nil
 }

@@ -80,13 +80,19 @@ func (r runSubject) Field(name string) (value string, ok bool) {
 	case "step":
 		return fmt.Sprint(max(r.Last.Step, r.Info.Step)), true
 	}
-	if r.Last.Train != nil {
-		r.Last.Train.Numbers(func(m core.Metric, metric string, v float64) {
-			if metric == name && !math.IsNaN(v) {
-				value, ok = fmt.Sprint(m.Shown(v)), true
-			}
-		})
+	return r.number(name)
+}
+
+// number is a number of the newest step, as the screen shows it.
+func (r runSubject) number(name string) (value string, ok bool) {
+	if r.Last.Train == nil {
+		return "", false
 	}
+	r.Last.Train.Numbers(func(m core.Metric, metric string, v float64) {
+		if metric == name && !math.IsNaN(v) {
+			value, ok = fmt.Sprint(m.Shown(v)), true
+		}
+	})
 	return value, ok
 }
 

@@ -26,9 +26,14 @@ func TestFilterRuns(t *testing.T) {
 	d.shows("all-aspects-k3f9", "83/150")
 	list := d.panes[tabRuns].(*runsPane)
 	for _, c := range []struct{ query, want string }{
-		{"viol", "violence"}, {"state:done", "artifacts"}, {"not state:done step>=12", "all-aspects violence misalignment"},
-		{"cfg.train.steps=80", "misalignment"}, {"has:alarm", "all-aspects"}, {"fault/artifacts<30", "all-aspects artifacts"},
-		{"state:done or (preset=violence)", "violence artifacts"}, {"quiet park? qxp", ""},
+		{"viol", "violence"},
+		{"state:done", "artifacts"},
+		{"not state:done step>=12", "all-aspects violence misalignment"},
+		{"cfg.train.steps=80", "misalignment"},
+		{"has:alarm", "all-aspects"},
+		{"fault/artifacts<30", "all-aspects artifacts"},
+		{"state:done or (preset=violence)", "violence artifacts"},
+		{"quiet park? qxp", ""},
 	} {
 		d.press("/")
 		d.typeText(c.query)

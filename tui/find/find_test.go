@@ -57,8 +57,16 @@ func TestPattern(t *testing.T) {
 		pattern, name string
 		want          bool
 	}{
-		{"", "reward", true}, {"rew", "total reward", true}, {"rew*", "reward", true}, {"rew*", "total reward", false}, {"*psnr", "outside PSNR", true},
-		{"^out|loss$", "loss", true}, {"psnr.*", "PSNR, dB", true}, {"[", "a [b", true}, {"[", "b", false}, {"s?ep", "step", true},
+		{"", "reward", true},
+		{"rew", "total reward", true},
+		{"rew*", "reward", true},
+		{"rew*", "total reward", false},
+		{"*psnr", "outside PSNR", true},
+		{"^out|loss$", "loss", true},
+		{"psnr.*", "PSNR, dB", true},
+		{"[", "a [b", true},
+		{"[", "b", false},
+		{"s?ep", "step", true},
 	} {
 		if got := NewPattern(c.pattern).Match(c.name); got != c.want {
 			t.Errorf("%q in %q: %v", c.pattern, c.name, got)
@@ -71,7 +79,7 @@ func FuzzQuery(f *testing.F) {
 	for _, seed := range []string{"a or (b and not c)", `x:"y z`, "a>=1 <2", "((a))", "not not not"} {
 		f.Add(seed)
 	}
-	f.Fuzz(func(t *testing.T, text string) {
+	f.Fuzz(func(_ *testing.T, text string) {
 		if q, err := Parse(text); err == nil {
 			q.Match(sample)
 		}

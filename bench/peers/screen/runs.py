@@ -27,7 +27,7 @@ def paced(amount):
 def ours(folder, amount):
     path = os.path.join(folder, "events.jsonl")
     step = 0
-    if os.path.exists(path):
+    if os.path.exists(path) and os.path.getsize(path):
         with open(path, "rb") as f:
             f.seek(max(0, os.path.getsize(path) - 4096))
             step = json.loads(f.read().splitlines()[-1])["step"]
