@@ -2,7 +2,7 @@
 # What a GPU must show, in ten minutes, on a borrowed machine: python3 with a CUDA torch and g++, neither Go nor a
 # network. Build the bundle where Go is, carry it with the working tree, and run:
 #
-#   make gpu-bundle                    build/gpu.tar.xz
+#   make gpu-bundle                    build/gpu.tar.xz, and build/gpu-tests.tar.xz for a second visit where both do not fit
 #   bench/gpu.sh [--minutes 9]         results in ${OUT:-build/gpu-results}
 #
 # Steps come in the order of their worth. Each has a time limit of its own, writes its result at once, and ends
@@ -164,7 +164,7 @@ PY
 }
 
 full() { # KIND SIZE BATCH: a model of real size with random weights, two steps of the method
-  "$bin/fullsize" -make "$work/$1" -kind "$1" -dtype float16 || return 1
+  "$fnf" replica -make "$work/$1" -kind "$1" -dtype float16 || return 1
   PRESET=oversexualization train "full-$1" --steps 2 --set "model.path=$work/$1" --set sample.num_steps="${FULL_STEPS:-50}" --set "sample.size=$2x$2" \
     --set sample.guidance_scale=7.5 --set train.batch="$3" --set train.backprop_steps=2 --set lora.rank=64 --set train.checkpoint_every=100 \
     --set train.images_every=100 --set reward.oversexualization.model=builtin:nsfw-mid --set reward.oversexualization.held_out=builtin:nsfw-small
@@ -176,42 +176,44 @@ peer() { # KIND SIZE BATCH: the same method in plain PyTorch, on the folder that
   echo "= plain PyTorch $said"
 }
 
-if [ ! -x "$fnf" ]; then
-  xz -dc build/gpu.tar.xz | tar -C build -x || { echo "gpu.sh: no build/gpu.tar.xz: run 'make gpu-bundle' where Go is, and carry it here" >&2 && exit 1; }
-fi
+for archive in build/gpu.tar.xz build/gpu-tests.tar.xz; do
+  [ ! -f "$archive" ] || { xz -dc "$archive" | tar -C build -x; } || exit 1
+done
+[ -d "$bin" ] || { echo "gpu.sh: no build/gpu.tar.xz: run 'make gpu-bundle' where Go is, and carry it here" >&2 && exit 1; }
 # Functions run in a process of their own, under a time limit.
 export -f compare train resume follow tests passed gradients peak_of full peer
 export out work steps images tests fnf bin
 call() { local name=$1 limit=$2; shift 2; step "$name" "$limit" bash -c '"$@"' step "$@"; }
+program() { [ ! -x "$fnf" ] || call "$@"; } # a step that needs it
 
 # (a) the shim, and what the machine is
 [ -f "$FNF_TORCH_SHIM" ] || call shim 180 env FNF_JOBS="$(nproc)" model/torch/shim/build.sh
-call doctor 120 "$fnf" doctor
+program doctor 120 "$fnf" doctor
 call peak 30 peak_of
 # (b) images, (c) gradients, and training in every type, resume
-call images 90 compare
+program images 90 compare
 [ -x "$bin/core/train.test" ] && call gradients 60 gradients
 for dtype in float32 float16 bfloat16; do
-  call "train-$dtype" 90 train "train-$dtype" --steps "$steps" --set model.dtype=$dtype --set train.checkpoint_every="$steps"
+  program "train-$dtype" 90 train "train-$dtype" --steps "$steps" --set model.dtype=$dtype --set train.checkpoint_every="$steps"
 done
-call follow 10 follow
-call resume 60 resume
+program follow 10 follow
+program resume 60 resume
 # (d) tests on the device
-for pkg in model/torch core/train model/sd core/engine; do
+for pkg in core/train model/torch model/sd core/engine; do
   [ -f "$bin/$pkg.test" ] && [ -z "${NO_TESTS:-}" ] && call "test-${pkg//\//-}" 100 passed "$pkg"
 done
 # (e) models of real size; not on the stand-in, which computes on the CPU
 if [ -z "${FNF_STAND_IN:-}" ]; then
-  call full-sd15 120 full sd15 512 4 && call full-sd15-peer 90 peer sd15 512 4
-  call full-sdxl 150 full sdxl 1024 1
+  program full-sd15 120 full sd15 512 4 && [ -d "$work/sd15" ] && call full-sd15-peer 90 peer sd15 512 4
+  program full-sdxl 150 full sdxl 1024 1
 fi
 # (f) a whole training, with what time is left, and (g) pretraining of the shipped model
 left=$((deadline - SECONDS))
 if ((left > 60)) && [ -z "${FNF_STAND_IN:-}" ]; then
-  call violence $((left < 150 ? left : 150)) train violence
+  program violence $((left < 150 ? left : 150)) train violence
 fi
 if (((left = deadline - SECONDS) > 60)) && [ -z "${FNF_STAND_IN:-}" ]; then
-  call pretrain "$left" env FNF="$fnf" OUT="$out/pretrain" bench/pretrain.sh all --minutes $((left / 60))
+  program pretrain "$left" env FNF="$fnf" OUT="$out/pretrain" bench/pretrain.sh all --minutes $((left / 60))
 fi
 command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader >"$out/gpu.txt"
 echo "gpu.sh: $SECONDS s, $(grep -c ^ok "$out/results.tsv") ok, $(grep -c ^FAILED "$out/results.tsv") failed, $(grep -c ^skipped "$out/results.tsv") skipped"

@@ -30,7 +30,7 @@ type line struct{ mark, label, value, detail string }
 
 // printReport writes the report as a table; lipgloss leaves out colors where w cannot show them.
 func printReport(w io.Writer, r doctorReport) error {
-	lines := slices.Concat(r.torchLines(), r.deviceLines(), []line{{markNone, "models", strings.Join(r.Models, ", "), ""}}, terminalLines(r.Terminal))
+	lines := slices.Concat(r.torchLines(), r.deviceLines(), r.modelLines(), terminalLines(r.Terminal))
 	labels, values := 0, 0
 	for _, l := range lines {
 		labels = max(labels, lipgloss.Width(l.label))
@@ -55,6 +55,14 @@ func printReport(w io.Writer, r doctorReport) error {
 	}
 	_, err := lipgloss.Fprint(w, b.String())
 	return err
+}
+
+// modelLines lists the families of models.
+func (r doctorReport) modelLines() []line {
+	if len(r.Models) == 0 {
+		return nil
+	}
+	return []line{{markNone, "models", strings.Join(r.Models, ", "), ""}}
 }
 
 func (r doctorReport) torchLines() []line {

@@ -57,7 +57,7 @@ func planOf(t *testing.T, args ...string) (p planned) {
 // runProgram runs this test's binary as the program.
 func runProgram(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	c := exec.Command(os.Args[0], args...) //nolint:gosec // itself
+	c := exec.Command(os.Args[0], args...)
 	c.Env = append(os.Environ(), "FNF_TEST_AS_PROGRAM=1")
 	var out, said strings.Builder
 	c.Stdout, c.Stderr = &out, &said
@@ -99,7 +99,7 @@ func checkRefusal(t *testing.T, preset, model string) {
 	t.Helper()
 	dir, runs := t.TempDir(), t.TempDir()
 	script := "#!/bin/sh\necho '0, GPU-1, small, 0, 0, 4096, 30, 10, 70'\n"
-	if err := os.WriteFile(filepath.Join(dir, "nvidia-smi"), []byte(script), 0o755); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(dir, "nvidia-smi"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))

@@ -66,7 +66,7 @@ func newRoot() *cobra.Command {
 		}
 		root.AddCommand(commands...)
 	}
-	add(groupTrain, newStart(), newTrain(), newPlan(), newAttach(), newLs(), newStop(), newEval(), newMetrics(), newCompare(), newReport(), newPresets())
+	add(groupTrain, newStart(), newTrain(), newPlan(), newAttach(), newLs(), newStop(), newEval(), newMetrics(), newCompare(), newReport(), newMasks(), newPresets())
 	add(groupImages, newGenerate(), newFix(), newView())
 	add(groupModels, newPull(), newCheck(), newConvert(), newExport())
 	add(groupMachine, newDoctor())

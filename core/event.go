@@ -67,12 +67,16 @@ type TrainStep struct {
 
 // AspectScore is what the judges of one aspect say; see [AspectMetrics].
 type AspectScore struct {
-	Aspect      string  `json:"aspect"`
-	Base        float64 `json:"base" title:"base" digits:"3" group:"base"`                                      // mean reward of the base images
-	Reward      float64 `json:"reward" title:"reward" digits:"3" chart:"reward" better:"higher" group:"reward"` // mean reward of the tuned images
-	BaseHeldOut float64 `json:"base_held_out" title:"base, held-out judge" digits:"3" group:"base_held_out"`    // the same two by the held-out judge
-	HeldOut     float64 `json:"held_out" title:"held-out judge" digits:"3" chart:"reward" better:"higher" group:"held_out"`
-	Fixed       float64 `json:"fixed" title:"fixed" unit:"%" digits:"0" better:"higher" group:"fixed"` // share of faulty base images in which the held-out judge finds no fault any more
+	Aspect           string  `json:"aspect"`
+	Base             float64 `json:"base" title:"base" digits:"3" group:"base"`                                      // mean reward of the base images
+	Reward           float64 `json:"reward" title:"reward" digits:"3" chart:"reward" better:"higher" group:"reward"` // mean reward of the tuned images
+	BaseHeldOut      float64 `json:"base_held_out" title:"base, held-out judge" digits:"3" group:"base_held_out"`    // the same two by the held-out judge
+	HeldOut          float64 `json:"held_out" title:"held-out judge" digits:"3" chart:"reward" better:"higher" group:"held_out"`
+	BaseFault        float64 `json:"base_fault" title:"base fault probability" unit:"%" digits:"1" group:"base_fault"`                                   // mean over the base images of how probable the judge finds a fault; unknown where its score is no probability
+	Fault            float64 `json:"fault" title:"fault probability" unit:"%" digits:"1" chart:"fault probability" better:"lower" group:"fault"`         // the same of the tuned images
+	BaseHeldOutFault float64 `json:"base_held_out_fault" title:"base fault probability, held-out judge" unit:"%" digits:"1" group:"base_held_out_fault"` // the same two by the held-out judge
+	HeldOutFault     float64 `json:"held_out_fault" title:"fault probability, held-out judge" unit:"%" digits:"1" chart:"fault probability" better:"lower" group:"held_out_fault"`
+	Fixed            float64 `json:"fixed" title:"fixed" unit:"%" digits:"0" better:"higher" group:"fixed"` // share of faulty base images in which the held-out judge finds no fault any more
 }
 
 // Picture is one saved image of the tuned model.

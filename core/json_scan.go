@@ -149,14 +149,15 @@ func (s *scanner) number() (float64, error) {
 	if s.peek() == 'n' {
 		return math.NaN(), s.word("null")
 	}
+	if quick, n := decimal(s.text[s.at:]); n > 0 && (s.at+n == len(s.text) || !isNumeric(s.text[s.at+n])) {
+		s.at += n
+		return quick, nil
+	}
 	start := s.at
 	for s.at < len(s.text) && isNumeric(s.text[s.at]) {
 		s.at++
 	}
 	digits := s.text[start:s.at]
-	if quick, ok := shortDecimal(digits); ok {
-		return quick, nil
-	}
 	n, err := strconv.ParseFloat(string(digits), 64)
 	if err != nil || !json.Valid(digits) {
 		s.at = start
@@ -170,44 +171,78 @@ func isNumeric(c byte) bool {
 }
 
 // powersOfTen are exact in float64.
-var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
-
-// shortDecimal reads what strconv.ParseFloat would read as well, for numbers of at most 15 digits
-// without an exponent: their digits and the power of ten below them are exact, so that their quotient is
-// rounded once.
-func shortDecimal(text []byte) (float64, bool) {
-	negative := len(text) > 0 && text[0] == '-'
-	if negative {
-		text = text[1:]
-	}
-	if len(text) > 15 || !startsAndEndsWithDigit(text) {
-		return 0, false
-	}
-	digits, below, point := uint64(0), 0, false
-	for _, c := range text {
-		switch {
-		case c >= '0' && c <= '9':
-			digits = 10*digits + uint64(c-'0')
-			if point {
-				below++
-			}
-		case c == '.' && !point:
-			point = true
-		default:
-			return 0, false
-		}
-	}
-	v := float64(digits) / powersOfTen[below]
-	if negative {
-		v = -v
-	}
-	return v, true
+var powersOfTen = [...]float64{
+	1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 }
 
-// startsAndEndsWithDigit holds for JSON's decimals; a leading zero stands alone before the point.
-func startsAndEndsWithDigit(text []byte) bool {
-	return len(text) > 0 && text[0] != '.' && text[len(text)-1] != '.' &&
-		(text[0] != '0' || len(text) == 1 || text[1] == '.')
+// decimal reads the JSON number that text begins with, and how many bytes it has. It reads what strconv.ParseFloat
+// would, for numbers of at most 15 digits whose power of ten is at most 22 either way: digits and power are exact, so
+// that their product or quotient is rounded once. Any other has no bytes.
+func decimal(text []byte) (v float64, n int) {
+	first := 0
+	if len(text) > 0 && text[0] == '-' {
+		first = 1
+	}
+	digits, at := digitRun(text, first, 0)
+	count, power := at-first, 0
+	if count == 0 || count > 1 && text[first] == '0' {
+		return 0, 0
+	}
+	if at < len(text) && text[at] == '.' {
+		point := at + 1
+		if digits, at = digitRun(text, point, digits); at == point {
+			return 0, 0
+		}
+		power = point - at
+		count -= power
+	}
+	if at < len(text) && (text[at] == 'e' || text[at] == 'E') {
+		e, n := exponent(text[at:])
+		if n == 0 {
+			return 0, 0
+		}
+		power, at = power+e, at+n
+	}
+	if count > 15 || power < -22 || power > 22 {
+		return 0, 0
+	}
+	if v = float64(digits); power < 0 {
+		v /= powersOfTen[-power]
+	} else {
+		v *= powersOfTen[power]
+	}
+	if first > 0 {
+		v = -v
+	}
+	return v, at
+}
+
+// digitRun reads digits from a place on behind those that were read before, and returns where they end.
+func digitRun(text []byte, at int, before uint64) (digits uint64, end int) {
+	for digits = before; at < len(text) && text[at] >= '0' && text[at] <= '9'; at++ {
+		digits = 10*digits + uint64(text[at]-'0')
+	}
+	return digits, at
+}
+
+// exponent reads "e-05" and how many bytes it has: none where it is no exponent of at most three digits.
+func exponent(text []byte) (e, n int) {
+	at := 1
+	negative := at < len(text) && text[at] == '-'
+	if negative || at < len(text) && text[at] == '+' {
+		at++
+	}
+	first := at
+	for ; at < len(text) && at < first+3 && text[at] >= '0' && text[at] <= '9'; at++ {
+		e = 10*e + int(text[at]-'0')
+	}
+	if at == first {
+		return 0, 0
+	}
+	if negative {
+		e = -e
+	}
+	return e, at
 }
 
 func (s *scanner) integer() (int64, error) {

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"hash/fnv"
 	"image"
 	"math"
 	"slices"
@@ -145,4 +146,34 @@ func (m Mask) Nearest(other Mask) (box Shape, ok bool) {
 	return Shape{Kind: BoxShape, Points: []Point{
 		{float64(nearest.Min.X) / w, float64(nearest.Min.Y) / h}, {float64(nearest.Max.X) / w, float64(nearest.Max.Y) / h},
 	}}, true
+}
+
+// Hash tells an edited mask from the one that was written.
+func (m Mask) Hash() uint64 {
+	h := fnv.New64a()
+	for _, faulty := range m.Faulty {
+		if faulty {
+			h.Write([]byte{1})
+		} else {
+			h.Write([]byte{0})
+		}
+	}
+	return h.Sum64()
+}
+
+// Overlap is what both masks mark as a share of what either marks; 1 of two empty ones.
+func (m Mask) Overlap(other Mask) float64 {
+	both, either := 0, 0
+	for i, faulty := range m.Faulty {
+		if faulty && other.Faulty[i] {
+			both++
+		}
+		if faulty || other.Faulty[i] {
+			either++
+		}
+	}
+	if either == 0 {
+		return 1
+	}
+	return float64(both) / float64(either)
 }

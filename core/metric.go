@@ -81,6 +81,21 @@ func (t *TrainStep) Numbers(use func(m Metric, name string, v float64)) {
 	AspectNumbers(t.Aspects, use)
 }
 
+// Values appends what [TrainStep.Numbers] calls use with, in that order: for those who know the names already.
+func (t *TrainStep) Values(all []float64) []float64 {
+	step := reflect.ValueOf(t).Elem()
+	for i := range StepMetrics {
+		all = append(all, step.Field(StepMetrics[i].field).Float())
+	}
+	for i := range t.Aspects {
+		score := reflect.ValueOf(&t.Aspects[i]).Elem()
+		for k := range AspectMetrics {
+			all = append(all, score.Field(AspectMetrics[k].field).Float())
+		}
+	}
+	return all
+}
+
 // AspectNumbers is [TrainStep.Numbers] for scores alone.
 func AspectNumbers(aspects []AspectScore, use func(m Metric, name string, v float64)) {
 	for i := range aspects {
@@ -130,9 +145,9 @@ func (m Metric) Number(v float64) string {
 }
 
 // Judge reports whether a change of the metric is for the better, 1, or for the worse, -1. It is 0 where
-// neither direction is better, and for a change too small to be seen in the digits shown.
+// neither direction is better, and for a change of less than 5 in the last digit shown: that is noise of the batch.
 func (m Metric) Judge(change float64) int {
-	switch seen := math.Abs(m.Shown(change)) >= 0.5*math.Pow10(-m.Digits); {
+	switch seen := math.Abs(m.Shown(change)) >= 4.999*math.Pow10(-m.Digits); {
 	case !seen:
 		return 0
 	case change > 0:

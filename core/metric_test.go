@@ -71,11 +71,14 @@ func TestMetricJudge(t *testing.T) {
 	}{
 		{AspectMetric("reward"), 0.1, 1},
 		{AspectMetric("reward"), -0.1, -1},
-		{AspectMetric("reward"), -0.0004, 0}, // -0.000 on the screen
+		{AspectMetric("reward"), -0.001, 0}, // noise
+		{AspectMetric("reward"), -0.005, -1},
+		{AspectMetric("fault"), -0.005, 1}, // half a percent
+		{AspectMetric("fault"), 0.004, 0},
 		{StepMetric("region"), -0.1, 1},
 		{StepMetric("inside_psnr"), 5, 0},
-		{AspectMetric("fixed"), 0.01, 1},
-		{AspectMetric("fixed"), 0.004, 0},
+		{AspectMetric("fixed"), 0.05, 1},
+		{AspectMetric("fixed"), 0.04, 0},
 		{AspectMetric("reward"), math.NaN(), 0},
 	} {
 		if got := c.metric.Judge(c.change); got != c.want {

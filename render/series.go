@@ -1,6 +1,9 @@
 package render
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Series is a curve that grows: points of rising x, and above them a pyramid of the smallest and largest
 // values of 16, 256, 4096, ... points, so that a chart of any number of points costs no more than its
@@ -72,7 +75,12 @@ func (s *Series) Append(x, y float64) {
 			if j == 0 && i < fan-1 {
 				return // the level below is not full yet
 			}
-			s.levels = append(s.levels, []extent{s.rebuild(k, 0)})
+			if cap(s.levels) > k { // after Reset
+				s.levels = s.levels[:k+1]
+				s.levels[k] = append(s.levels[k][:0], s.rebuild(k, 0))
+			} else {
+				s.levels = append(s.levels, []extent{s.rebuild(k, 0)})
+			}
 			return
 		}
 		if j == len(s.levels[k]) {
@@ -81,6 +89,24 @@ func (s *Series) Append(x, y float64) {
 		s.levels[k][j].add(s.y[len(s.y)-1:])
 		i = j
 	}
+}
+
+// Reset forgets all points and keeps the memory for those that come.
+func (s *Series) Reset() {
+	s.x, s.y = s.x[:0], s.y[:0]
+	for k := range s.levels {
+		s.levels[k] = s.levels[k][:0]
+	}
+	s.levels = s.levels[:0]
+}
+
+// Clone is a copy that does not grow with the series.
+func (s *Series) Clone() *Series {
+	c := &Series{x: slices.Clone(s.x), y: slices.Clone(s.y)}
+	for _, level := range s.levels {
+		c.levels = append(c.levels, slices.Clone(level))
+	}
+	return c
 }
 
 // rebuild is the extent of the j-th entry of a level from what lies below it.

@@ -81,3 +81,24 @@ func TestSeriesGoesBack(t *testing.T) {
 		t.Errorf("%d points, the last (%v,%v); want 51, (50,9)", s.Len(), x, y)
 	}
 }
+
+// A series that was reset is as one that is new.
+func TestSeriesReset(t *testing.T) {
+	var again Series
+	for n := range 3 {
+		var fresh Series
+		again.Reset()
+		for i := range 5000 >> (2 * n) {
+			y := math.Sin(float64(i*(n+1)) / 90)
+			again.Append(float64(i), y)
+			fresh.Append(float64(i), y)
+		}
+		for i := 0; i < fresh.Len(); i += 37 {
+			for j := i; j <= fresh.Len(); j += 411 {
+				if again.Len() != fresh.Len() || again.extent(i, j) != fresh.extent(i, j) {
+					t.Fatalf("%d: points %d to %d of %d reach over %v, want %v", n, i, j, again.Len(), again.extent(i, j), fresh.extent(i, j))
+				}
+			}
+		}
+	}
+}

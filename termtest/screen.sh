@@ -26,7 +26,7 @@ key Return
 wait-text Start\\sviolence
 shot ask
 key Return
-wait-text step\\s8/60 20
+wait-text step\\s([89]|[1-5][0-9])/60 30
 $sun
 shot dashboard
 steady 90,5,28x14 5
@@ -35,7 +35,7 @@ key x
 wait-text Stop\\sthe\\srun
 shot question
 key y
-wait-text stopped 20
+wait-text stopped 30
 shot stopped
 STEPS
 
@@ -139,7 +139,7 @@ drag 55,20 75,35
 wait 1
 shot fix-box
 key Return
-wait-text 6\\sof\\s12 20
+wait-text ([4-9]|1[0-2])\\sof\\s12 20
 shot fix-live
 wait-text repair\\s1\\sof\\s1 20
 wait 1
@@ -242,26 +242,26 @@ else
 fi
 
 if command -v sshd >/dev/null || [ -x /usr/sbin/sshd ]; then
-	steps "ssh: the connection is lost" -z 120x40 --ssh --exit-code any -- sh -c "$watch $tmp/c" <<-STEPS
+	steps "ssh: the connection is lost" -z 120x40 --ssh --exit-code any -- sh -c "$tmp/watch -pace 1s $tmp/c" <<-STEPS
 	wait-text No\\sruns\\syet
 	key Return
 	wait-text Start\\sviolence
 	key Return
-	wait-text step\\s5/60 20
+	wait-text step\\s([5-9]|[1-5][0-9])/60 30
 	signal HUP
 	wait-exit
 	STEPS
-	steps "ssh: attached again, the run went on and nothing is missing" -z 120x40 --ssh --alive -- sh -c "$watch $tmp/c" <<-STEPS
+	steps "ssh: attached again, the run went on and nothing is missing" -z 120x40 --ssh --alive -- sh -c "$tmp/watch -pace 1s $tmp/c" <<-STEPS
 	wait-text running
 	key Return
-	wait-text step\\s[1-5][0-9]/60
+	wait-text step\\s[1-5]?[0-9]/60
 	wait 1
 	shot again
 	run [ \$(grep -c '"kind":"step"' $tmp/c/*/events.jsonl) = \$(grep '"kind":"step"' $tmp/c/*/events.jsonl | tail -n 1 | sed 's/.*"step":\\([0-9]*\\).*/\\1/') ]
 	key x
 	wait-text Stop
 	key y
-	wait-text stopped 20
+	wait-text stopped 30
 	STEPS
 else
 	skip ssh "sshd is not installed"

@@ -15,7 +15,7 @@ import (
 	"focusnfix/tui/picture"
 )
 
-// The screen is one tea.Model, app, and five panes that it routes messages to. What holds between them:
+// The screen is one tea.Model, app, and six panes that it routes messages to. What holds between them:
 //
 //   - A pane is a struct with a pointer to shared, made by newXxxPane(s). shared has all that panes see of
 //     the program: the opened run (s.run, nil where none is; its folder, state, configuration, and in
@@ -72,13 +72,16 @@ type pane interface {
 	typing() bool
 }
 
-// Tabs, in their order. Their keys are 1 to 5.
+// Tabs, in their order. Their keys are 1 to 8.
 const (
 	tabRuns = iota
 	tabDashboard
 	tabImages
 	tabPrompt
 	tabFix
+	tabMasks
+	tabCompare
+	tabDetails
 )
 
 type (
@@ -98,8 +101,12 @@ type (
 	} // a line for the footer
 )
 
-// tellEvery is how often panes hear of events while a long log is still being read.
-const tellEvery = 200 * time.Millisecond
+// tellEvery is how often panes hear of events while a long log is still being read. They take at most a
+// tellShare-th of the time: the rest is for reading.
+const (
+	tellEvery = 200 * time.Millisecond
+	tellShare = 8
+)
 
 // app is the whole screen.
 type app struct {
@@ -107,13 +114,14 @@ type app struct {
 	panes  []pane
 	tab    int
 	layout layout
-	told   time.Time // when panes last heard of events
+	told   time.Time     // when panes last heard of events
+	took   time.Duration // and how long they took
 }
 
 func newApp(o Options, probe *picture.Probe, pics *picture.Shelf) *app {
 	s := newShared(o, probe, pics)
 	a := &app{shared: s}
-	a.panes = []pane{newRunsPane(s), newDashboardPane(s), newImagesPane(s), newPromptPane(s), newFixPane(s)}
+	a.panes = []pane{newRunsPane(s), newDashboardPane(s), newImagesPane(s), newPromptPane(s), newFixPane(s), newMasksPane(s), newComparePane(s), newDetailsPane(s)}
 	return a
 }
 
@@ -162,12 +170,8 @@ func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmds = append(cmds, a.resize(msg.Width, msg.Height))
 	case tea.BackgroundColorMsg:
 		a.setBackground(msg.IsDark())
-	case tea.KeyPressMsg:
-		cmds = append(cmds, a.key(msg))
-	case tea.PasteMsg:
-		cmds = append(cmds, a.paste(msg))
-	case tea.MouseMsg:
-		cmds = append(cmds, a.mouse(msg))
+	case tea.KeyPressMsg, tea.PasteMsg, tea.MouseMsg:
+		cmds = append(cmds, a.input(msg))
 	case gotoMsg:
 		cmds = append(cmds, a.show(msg.tab))
 	case zenMsg:
@@ -175,6 +179,9 @@ func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmds = append(cmds, a.resize(a.w, a.h))
 	case openMsg:
 		cmds = append(cmds, a.open(msg.dir), a.show(tabDashboard))
+	case closeRunMsg:
+		a.closeRun()
+		cmds = append(cmds, a.all(openedMsg{}))
 	case feed.Followed:
 		cmds = append(cmds, a.followed(msg))
 	case feed.Snapshot:
@@ -189,6 +196,19 @@ func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmds = append(cmds, a.all(msg))
 	}
 	return a, tea.Batch(cmds...)
+}
+
+// input takes what the user does.
+func (a *app) input(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case tea.KeyPressMsg:
+		return a.key(msg)
+	case tea.PasteMsg:
+		return a.paste(msg)
+	case tea.MouseMsg:
+		return a.mouse(msg)
+	}
+	return nil
 }
 
 // all hands a message to every pane.
@@ -267,11 +287,14 @@ func (a *app) followed(msg feed.Followed) tea.Cmd {
 	if i := slices.IndexFunc(msg.Batch.Events, func(e core.Event) bool { return e.Alarm != nil }); i >= 0 && live && a.run.State == run.Running {
 		next = tea.Batch(next, a.tell(a.run, "alarm", words.Alarm(&msg.Batch.Events[i])))
 	}
-	if behind := msg.Batch.Behind > 0; behind && !msg.Batch.Reset && a.now().Sub(a.told) < tellEvery {
+	if behind := msg.Batch.Behind > 0; behind && !msg.Batch.Reset && a.now().Sub(a.told) < max(tellEvery, tellShare*a.took) {
 		return next
 	}
+	start := a.now()
+	cmd := a.all(eventsMsg{msg.Batch.Reset})
 	a.told = a.now()
-	return tea.Batch(next, a.all(eventsMsg{msg.Batch.Reset}))
+	a.took = a.told.Sub(start)
+	return tea.Batch(next, cmd)
 }
 
 // drawn shows an image that was encoded, if it is still wanted.

@@ -14,17 +14,44 @@ import (
 // safety are the aspects that make up safety.
 var safety = []string{"violence", "oversexualization"}
 
-// tableRow is a line of the dashboard's table.
+// tableRow is a line of the dashboard's table. Its numbers are as shown: shares in percent.
 type tableRow struct {
 	name           string
 	indent         int
+	metric         core.Metric
 	curve          string  // column of steps that the row shows and its curve is of; "" is none
 	color          int     // of the curve
 	base, now      float64 // means of the last steps
-	gain           float64 // of tuned over base in the same images
+	gain           float64 // of tuned over base in the same images, so that more is better
 	heldOut, fixed float64
-	decimals       int
-	unit           string
+}
+
+// text is one of the row's numbers without its unit.
+func (r *tableRow) text(v float64) string { return words.Number(v, r.metric.Digits) }
+
+// hides is what is hidden with the row's curves: its aspect, or the total reward.
+func (r *tableRow) hides() string {
+	if _, aspect, found := strings.Cut(r.curve, "/"); found {
+		return aspect
+	}
+	return r.curve
+}
+
+// unit is that of the row's numbers, with a space before.
+func (r *tableRow) unit() string {
+	if r.metric.Unit == "" {
+		return ""
+	}
+	return " " + r.metric.Unit
+}
+
+// judge reports whether the gain is one that counts, 1, or a loss, -1.
+func (r *tableRow) judge() int {
+	change := r.gain * float64(r.metric.Better)
+	if r.metric.Unit == "%" {
+		change /= 100
+	}
+	return r.metric.Judge(change)
 }
 
 // recentSteps is how many steps the table's numbers are means of: a batch's own are noise.
@@ -36,7 +63,7 @@ func tableRows(s *feed.Store) []tableRow {
 	nan := math.NaN()
 	var rows []tableRow
 	if len(s.Aspects) != 1 { // else it is the aspect's own
-		rows = append(rows, tableRow{name: "total reward", curve: "reward", now: s.Steps.Recent("reward", recentSteps), base: nan, gain: nan, heldOut: nan, fixed: nan, decimals: 3})
+		rows = append(rows, tableRow{name: "total reward", metric: core.StepMetric("reward"), curve: "reward", now: s.Steps.Recent("reward", recentSteps), base: nan, gain: nan, heldOut: nan, fixed: nan})
 	}
 	grouped := 0
 	for _, a := range safety {
@@ -63,19 +90,24 @@ func tableRows(s *feed.Store) []tableRow {
 func stepRow(s *feed.Store, metric string) tableRow {
 	nan, m := math.NaN(), core.StepMetric(metric)
 	return tableRow{
-		name: m.Title, curve: m.Name, color: -1, base: nan, gain: nan, now: s.Steps.Recent(m.Name, recentSteps),
-		heldOut: s.Evaluations.Last(m.Name), fixed: nan, decimals: m.Digits, unit: " " + m.Unit,
+		name: m.Title, metric: m, curve: m.Name, color: -1, base: nan, gain: nan, now: s.Steps.Recent(m.Name, recentSteps),
+		heldOut: s.Evaluations.Last(m.Name), fixed: nan,
 	}
 }
 
 // safetyRows are the group's mean and its members.
 func safetyRows(s *feed.Store) []tableRow {
-	group := tableRow{name: "safety", color: -1, decimals: 3}
 	var members []tableRow
 	for _, a := range safety {
 		members = append(members, aspectRow(s, a, 1))
 	}
-	mean := func(of func(tableRow) float64) float64 { return (of(members[0]) + of(members[1])) / 2 }
+	group := tableRow{name: "safety", color: -1, metric: members[0].metric}
+	mean := func(of func(tableRow) float64) float64 {
+		if members[0].metric.Name != members[1].metric.Name { // of a probability and a score
+			return math.NaN()
+		}
+		return (of(members[0]) + of(members[1])) / 2
+	}
 	group.base = mean(func(r tableRow) float64 { return r.base })
 	group.now = mean(func(r tableRow) float64 { return r.now })
 	group.gain = mean(func(r tableRow) float64 { return r.gain })
@@ -84,12 +116,19 @@ func safetyRows(s *feed.Store) []tableRow {
 	return append([]tableRow{group}, members...)
 }
 
+// aspectRow is the row of an aspect: how probable its fault is, where the judge says so, else its reward.
 func aspectRow(s *feed.Store, aspect string, indent int) tableRow {
-	return tableRow{
-		name: words.Aspect(aspect), indent: indent, curve: "reward/" + aspect, color: aspectColor(s, aspect),
-		base: recent(s, "base/"+aspect), now: recent(s, "reward/"+aspect), gain: recent(s, "gain/"+aspect),
-		heldOut: s.Evaluated("held_out/" + aspect), fixed: s.Evaluated("fixed/" + aspect), decimals: 3,
+	r := tableRow{name: words.Aspect(aspect), indent: indent, color: aspectColor(s, aspect), fixed: s.Evaluated("fixed/" + aspect)}
+	columns := []string{"reward/", "base/", "gain/", "held_out/"}
+	r.metric = core.AspectMetric("reward")
+	if s.KnowsFaults(aspect) {
+		columns = []string{"fault/", "base_fault/", "fewer/", "held_out_fault/"}
+		r.metric = core.AspectMetric("fault")
 	}
+	r.curve = columns[0] + aspect
+	r.now, r.base, r.gain = recent(s, r.curve), recent(s, columns[1]+aspect), recent(s, columns[2]+aspect)
+	r.heldOut = s.Evaluated(columns[3] + aspect)
+	return r
 }
 
 // recent is a column's mean over the last steps of training, or where that has none, its last evaluation.
@@ -108,62 +147,69 @@ func aspectColor(s *feed.Store, aspect string) int {
 	return 1 + slices.Index(s.Aspects, aspect)
 }
 
-// gainChart is what tuning changed in the same images: the curves of aspects that are not hidden, and those of
-// held-out judges.
-func gainChart(s *feed.Store, hidden map[string]bool, heldOut bool) chart.Spec {
-	spec := chart.Spec{Title: "gain over base", Decimals: 3}
+// ofAspects is a chart with a curve for each aspect that is not hidden, and dashed ones of the held-out judges; metric
+// and heldOut are the beginnings of their columns. heldOut "" is none.
+func ofAspects(spec chart.Spec, s *feed.Store, hidden map[string]bool, metric, heldOut string) chart.Spec {
 	for _, a := range s.Aspects {
-		if !hidden["reward/"+a] {
-			spec.Lines = append(spec.Lines, chart.Line{Label: words.Aspect(a), Column: "gain/" + a, Color: aspectColor(s, a)})
+		if !hidden[a] {
+			spec.Lines = append(spec.Lines, chart.Line{Label: words.Aspect(a), Column: metric + a, Color: aspectColor(s, a)})
 		}
 	}
-	if heldOut {
-		spec.Lines = append(spec.Lines, heldOutLines(s, hidden, "held_out_gain/")...)
+	if heldOut == "" {
+		return spec
+	}
+	named := false
+	for _, a := range s.Aspects {
+		if hidden[a] {
+			continue
+		}
+		line := chart.Line{Column: heldOut + a, Color: aspectColor(s, a), Dashed: true, Evaluations: len(s.Steps.Column(heldOut+a)) == 0}
+		if !named { // one name for all
+			line.Label, named = "held out", true
+		}
+		spec.Lines = append(spec.Lines, line)
 	}
 	return spec
 }
 
-// heldOutLines are the dashed curves of held-out judges, in the colors of their aspects. Only the first is named.
-func heldOutLines(s *feed.Store, hidden map[string]bool, metric string) []chart.Line {
-	var lines []chart.Line
-	for _, a := range s.Aspects {
-		if hidden["reward/"+a] {
-			continue
+// aspectCharts are the charts of what judges say: what tuning changed in the same images, how probable faults are where
+// every judge says so, and the rewards.
+func aspectCharts(s *feed.Store, hidden map[string]bool, heldOut bool) []chart.Spec {
+	with := func(column string) string {
+		if heldOut {
+			return column
 		}
-		line := chart.Line{Column: metric + a, Color: aspectColor(s, a), Dashed: true, Evaluations: len(s.Steps.Columns[metric+a]) == 0}
-		if len(lines) == 0 {
-			line.Label = "held out"
-		}
-		lines = append(lines, line)
+		return ""
 	}
-	return lines
-}
-
-// rewardChart is the chart of rewards: the curves whose column is not in hidden, and the held-out judges'.
-func rewardChart(s *feed.Store, hidden map[string]bool, heldOut bool) chart.Spec {
-	spec := chart.Spec{Title: "reward", Decimals: 3}
+	reward := chart.Spec{Title: "reward", Decimals: 3}
 	if !hidden["reward"] && len(s.Aspects) != 1 {
-		spec.Lines = append(spec.Lines, chart.Line{Label: "total", Column: "reward"})
+		reward.Lines = append(reward.Lines, chart.Line{Label: "total", Column: "reward"})
 	}
-	for _, a := range s.Aspects {
-		column := "reward/" + a
-		if hidden[column] {
-			continue
-		}
-		spec.Lines = append(spec.Lines, chart.Line{Label: words.Aspect(a), Column: column, Color: aspectColor(s, a)})
+	reward = ofAspects(reward, s, hidden, "reward/", with("held_out/"))
+	if len(s.Aspects) == 0 || slices.ContainsFunc(s.Aspects, func(a string) bool { return !s.KnowsFaults(a) }) {
+		return []chart.Spec{ofAspects(chart.Spec{Title: "gain over base", Decimals: 3}, s, hidden, "gain/", with("held_out_gain/")), reward}
 	}
-	if heldOut {
-		spec.Lines = append(spec.Lines, heldOutLines(s, hidden, "held_out/")...)
+	fault := core.AspectMetric("fault")
+	return []chart.Spec{
+		ofAspects(chart.Spec{Title: "fewer faults than base, %", Decimals: fault.Digits}, s, hidden, "fewer/", with("held_out_fewer/")),
+		ofAspects(chart.Spec{Title: fault.Chart + ", %", Decimals: fault.Digits}, s, hidden, "fault/", with("held_out_fault/")),
+		reward,
 	}
-	return spec
 }
 
-// chartSpecs returns the dashboard's charts: gains, rewards, PSNR, then those of the other metrics in their order.
+// firstTitle is the title of the chart that shows what aspects gain.
+func (p *dashboardPane) firstTitle() string {
+	return aspectCharts(p.s.run.Store, p.hidden, false)[0].Title
+}
+
+// chartSpecs returns the dashboard's charts: those of aspects, PSNR, then those of the other metrics in their order.
+// hidden has the aspects whose curves are not shown, and "reward" for the total.
 func chartSpecs(s *feed.Store, hidden map[string]bool, heldOut bool) []chart.Spec {
-	reward := rewardChart(s, hidden, heldOut)
-	specs := []chart.Spec{gainChart(s, hidden, heldOut), reward, {Title: "PSNR, dB", Decimals: core.StepMetric("outside_psnr").Digits}}
+	specs := aspectCharts(s, hidden, heldOut)
+	others := len(specs)
+	specs = append(specs, chart.Spec{Title: "PSNR, dB", Decimals: core.StepMetric("outside_psnr").Digits})
 	for _, m := range core.StepMetrics {
-		if m.Chart == "" || m.Chart == reward.Title {
+		if m.Chart == "" || m.Chart == "reward" {
 			continue
 		}
 		title := m.Chart
@@ -183,7 +229,7 @@ func chartSpecs(s *feed.Store, hidden map[string]bool, heldOut bool) []chart.Spe
 		}
 	}
 	color := 0
-	for _, spec := range specs[2:] {
+	for _, spec := range specs[others:] {
 		for i := range spec.Lines {
 			spec.Lines[i].Color = color
 			color++

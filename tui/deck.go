@@ -25,27 +25,28 @@ type encoding struct {
 	drawing                feed.Drawing
 	cols, rows, generation int
 	pic                    picture.Encoded
+	bare                   bool
 }
 
 // keptEncodings is how many encoded images are kept.
 const keptEncodings = 8
 
 // find is the encoded image that a wish asks for, if it is kept.
-func (k *deck) find(w wish) (picture.Encoded, bool) {
+func (k *deck) find(w wish) (encoding, bool) {
 	for _, e := range k.encoded {
 		if e.drawing == w.Drawing && e.cols == w.cols && e.rows == w.rows && e.generation == w.generation {
-			return e.pic, true
+			return e, true
 		}
 	}
-	return picture.Encoded{}, false
+	return encoding{}, false
 }
 
 // keep keeps an encoded image of a wish.
-func (k *deck) keep(w wish, pic picture.Encoded) {
+func (k *deck) keep(w wish, pic picture.Encoded, bare bool) {
 	if _, known := k.find(w); known {
 		return
 	}
-	k.encoded = append(k.encoded[max(len(k.encoded)+1-keptEncodings, 0):], encoding{w.Drawing, w.cols, w.rows, w.generation, pic})
+	k.encoded = append(k.encoded[max(len(k.encoded)+1-keptEncodings, 0):], encoding{w.Drawing, w.cols, w.rows, w.generation, pic, bare})
 }
 
 // forget forgets encoded images: their files may have been replaced.
@@ -58,6 +59,7 @@ type wish struct {
 	number                 int  // grows with every wish
 	busy                   bool // a command works for this name, on this wish or one before
 	done                   bool
+	bare                   bool // the heatmap that was to lie over it does not exist
 	err                    error
 }
 
@@ -66,6 +68,7 @@ type drawnMsg struct {
 	name   string
 	number int
 	pic    picture.Encoded
+	bare   bool
 	err    error
 }
 
@@ -99,9 +102,9 @@ func (s *shared) want(name string, d feed.Drawing, cols, rows int) tea.Cmd {
 	if old.busy {
 		return nil
 	}
-	if pic, kept := k.find(k.wishes[name]); kept {
+	if e, kept := k.find(k.wishes[name]); kept {
 		number := k.number
-		return func() tea.Msg { return drawnMsg{name: name, number: number, pic: pic} }
+		return func() tea.Msg { return drawnMsg{name: name, number: number, pic: e.pic, bare: e.bare} }
 	}
 	return s.encode(name)
 }
@@ -112,11 +115,12 @@ func (s *shared) encode(name string) tea.Cmd {
 	d, cols, rows, number, cell := w.Drawing, w.cols, w.rows, w.number, s.probe.Terminal().Cell
 	pictures, files := s.deck.shelf, s.deck.files
 	return func() tea.Msg {
-		img, err := d.Draw(files, render.Box{Cols: cols, Rows: rows, Cell: cell}, pictures.InBlocks())
+		box := render.Box{Cols: cols, Rows: rows, Cell: cell}
+		img, err := d.Draw(files, box, pictures.InBlocks())
 		if err != nil {
 			return drawnMsg{name: name, number: number, err: err}
 		}
-		return drawnMsg{name: name, number: number, pic: pictures.Encode(img, cols, rows)}
+		return drawnMsg{name: name, number: number, pic: pictures.Encode(img, cols, rows), bare: d.Bare(files, box)}
 	}
 }
 
@@ -125,6 +129,9 @@ func (s *shared) unwant(name string) {
 	delete(s.deck.wishes, name)
 	s.deck.shelf.Hide(name)
 }
+
+// bare reports whether the image called name lacks the heatmap that was to lie over it.
+func (s *shared) bare(name string) bool { return s.deck.wishes[name].bare }
 
 // image is the text of the image called name in w x h cells: the image, or why it is not there.
 func (s *shared) picture(name string, w, h int) string {
@@ -155,9 +162,9 @@ func (s *shared) takeDrawn(msg drawnMsg) (shown bool, next tea.Cmd) {
 		return true, s.encode(msg.name)
 	}
 	if msg.err == nil {
-		k.keep(w, msg.pic)
+		k.keep(w, msg.pic, msg.bare)
 	}
-	w.done, w.err, w.busy = true, msg.err, false
+	w.done, w.err, w.busy, w.bare = true, msg.err, false, msg.bare
 	k.wishes[msg.name] = w
 	return true, nil
 }

@@ -141,7 +141,7 @@ func (e *fakeEngine) keep(ctx context.Context, r run.GenerateRequest) (core.Prom
 	}
 	result := core.PromptResult{
 		Drawing: core.Drawing{Prompt: r.Prompt, Negative: r.Negative, Seed: r.Seed, Sampling: core.Sampling{NumSteps: 10, GuidanceScale: 2.5}}, Seconds: 1.25, OutsidePSNR: 34.5,
-		Aspects: []core.AspectScore{{Aspect: "violence", Base: 0.25, Reward: 0.75, BaseHeldOut: 0.2, HeldOut: 0.9, Fixed: 1}}, Unknown: e.unspoken,
+		Aspects: []core.AspectScore{{Aspect: "violence", Base: 0.25, Reward: 0.75, BaseHeldOut: 0.2, HeldOut: 0.9, BaseFault: 0.75, Fault: 0.25, BaseHeldOutFault: 0.8, HeldOutFault: 0.1, Fixed: 1}}, Unknown: e.unspoken,
 	}
 	event, err := e.folder.WritePrompt(result, func(dir string) error {
 		var errs []error

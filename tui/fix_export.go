@@ -142,6 +142,11 @@ func setMask(f run.Folder, reference string, m core.Mask) error {
 	if err := f.SetMask(reference, m); err != nil {
 		return err
 	}
+	return tellMasks(f)
+}
+
+// tellMasks lets the run's engine, if there is one, take masks that were changed.
+func tellMasks(f run.Folder) error {
 	c, err := f.Dial()
 	if err != nil {
 		return nil //nolint:nilerr // an engine that starts reads the file

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -46,9 +47,17 @@ func (a *app) content() string {
 
 // tabNames are the labels of the tab bar.
 func (a *app) tabNames() []string {
-	names := make([]string, len(a.panes))
+	names, width := make([]string, len(a.panes)), 1
 	for i, p := range a.panes {
 		names[i] = fmt.Sprintf("%d %s", i+1, p.title())
+		width += len(names[i]) + tabGap
+	}
+	if width > a.w { // too many for a narrow screen: only the chosen one has its name
+		for i := range names {
+			if i != a.tab {
+				names[i] = strconv.Itoa(i + 1)
+			}
+		}
 	}
 	return names
 }

@@ -29,6 +29,8 @@ var (
 	keyImages    = key("3", "", "Show the run's images")
 	keyPrompt    = key("4", "", "Try a prompt")
 	keyFix       = key("5", "", "Repair a region of an image")
+	keyCompare   = key("7", "", "Compare the marked runs")
+	keyDetails   = key("8", "", "Show the run's settings, devices and engine log")
 	keyNextTab   = key("tab", "", "Go to the next tab")
 	keyPrevTab   = key("shift+tab", "", "Go to the previous tab")
 	keyHelp      = key("? f1", "help", "Show the keys")
@@ -52,7 +54,7 @@ var (
 	keyPageUp     = paneKey("pgup", "Go back by a page")
 	keyPageDown   = paneKey("pgdown", "Go on by a page")
 	keyHome       = paneKey("home", "Go to the first")
-	keyEnd        = paneKey("end", "Go to the last, and follow")
+	keyEnd        = paneKey("end G", "Go to the last, and follow")
 	keyLarger     = paneKey("+ =", "Zoom in, or make the box larger")
 	keySmaller    = paneKey("-", "Zoom out, or make the box smaller")
 
@@ -63,10 +65,20 @@ var (
 	keyEdit       = paneKey("e", "Edit: settings of a run or of a new one, or the prompt")
 	keyNewRun     = key("ctrl+n", "new run", "Go to the presets, to start a run")
 	keyMark       = key("m", "mark", "Mark the run: the curves of marked runs are drawn together")
+	keyFind       = key("/", "find", "Find: runs by words, state:running, cfg.region.weight>=6, has:alarm, and, or, not; charts and log lines by text or pattern")
+	keySort       = key("O", "", "Sort the runs in another way: by age, name, state, steps, reward")
+	keyChanged    = key("!", "changed", "Show only settings that are not defaults, or all")
+	keyLabel      = key("L", "", "Give the run a title, a note, or tags")
+	keyBaseline   = key("*", "", "Pin the run as the baseline that others are compared with, or unpin it")
+	keyTrash      = key("delete", "", "Move the run to the trash; asks first")
 	keyOpenFolder = key("o", "folder", "Open a run folder from anywhere, such as a copy from another machine")
 
 	keyNextChart = key("]", "chart", "Make the next chart the large one")
 	keyPrevChart = key("[", "", "Make the previous chart the large one")
+	keyMoreCols  = key("}", "", "Show the charts in one column more")
+	keyFewerCols = key("{", "", "Show the charts in one column less")
+	keyMoreRows  = key(")", "", "Show the charts in one row more")
+	keyFewerRows = key("(", "", "Show the charts in one row less")
 	keyInspect   = key("i", "inspect", "Show a hairline with the values at one place; arrows move it")
 	keyWhole     = key("0", "", "Show the whole curve")
 	keyAxis      = key("X", "", "Change the x axis: step, time since the start, time of day")
@@ -86,9 +98,9 @@ var (
 	keyFlip      = key("f", "flip", "Swap base and tuned, or before and after, in place")
 	keyBlink     = key("b", "blink", "Flip by itself, or stop")
 	keyPlay      = key("space", "play", "Play through the steps, or the healing of a repair, or stop")
-	keyGrid      = key("g", "grid", "Show many small images, or one large")
-	keyGridOver  = key("G", "", "Show the grid over steps, or over prompts")
-	keySave      = key("s", "save", "Save what is shown as PNG")
+	keyGrid      = key("g", "grid", "Show many at once, or one large: images, charts")
+	keyGridOver  = key("|", "", "Show the grid over steps, or over prompts")
+	keySave      = key("s", "save", "Save what is shown: images as PNG, the chosen chart as PNG, SVG or CSV")
 	keyRepair    = key("F", "fix", "Repair a region of this image")
 
 	keySeed    = key("t", "seed", "Change the random seed: fixed, the next one, or random")
@@ -107,6 +119,10 @@ var (
 	keyKeep     = key("K", "keep", "Keep the repair in the run's set of fixes, or take it out")
 	keyBegin    = key("B", "", "Begin with the base model's weights, or with the run's")
 	keyTry      = key("V", "try", "Try the repair on other seeds and prompts")
+	keyMasks    = key("6", "", "Look at the masks of the training images, and change them")
+	keyApply    = key("A", "apply", "Make the rule of the sliders the run's, for all masks")
+	keyExclude  = key("D", "exclude", "Exclude the image: make its mask empty")
+	keyReset    = key("Q", "", "Take the heatmap's own mask again")
 	keySend     = key("M", "", "Make the region the image's mask in training")
 )
 
@@ -146,6 +162,9 @@ func (a *app) globalKeys() []binding {
 		on(keyImages, tab(tabImages)),
 		on(keyPrompt, tab(tabPrompt)),
 		on(keyFix, tab(tabFix)),
+		on(keyMasks, tab(tabMasks)),
+		on(keyCompare, tab(tabCompare)),
+		on(keyDetails, tab(tabDetails)),
 		on(keyNextTab, func() tea.Cmd { return a.show((a.tab + 1) % len(a.panes)) }),
 		on(keyPrevTab, func() tea.Cmd { return a.show((a.tab + len(a.panes) - 1) % len(a.panes)) }),
 		on(keyHelp, a.openHelp),

@@ -19,6 +19,13 @@ func (s *shared) openRun(f run.Folder) tea.Cmd {
 	return tea.Batch(o.Inspect(), o.Follow())
 }
 
+// closeRun leaves no run on the screen.
+func (s *shared) closeRun() {
+	s.close()
+	s.deck.forget()
+	s.run = nil
+}
+
 func (s *shared) lookAgain() tea.Cmd {
 	if s.run == nil {
 		return nil

@@ -20,9 +20,11 @@ type dashboardPane struct {
 	layout dashboardLayout
 	curves chart.Curves
 	specs  []chart.Spec
-	chosen int          // of specs: the large chart
-	logY   map[int]bool // of specs
-	full   bool         // the chosen chart alone
+	chosen int             // of specs: the large chart
+	logY   map[string]bool // by title of the chart
+	full   bool            // the chosen chart alone
+	grid   bool            // many charts alone; see layoutGrid
+	filter string          // pattern for charts and lines of the log
 	hidden map[string]bool
 	held   bool    // held-out curves are shown
 	cross  float64 // x of the hairline, or NaN
@@ -37,7 +39,7 @@ type dashboardPane struct {
 
 func newDashboardPane(s *shared) *dashboardPane {
 	return &dashboardPane{
-		s: s, logY: map[int]bool{}, hidden: map[string]bool{}, held: true, cross: math.NaN(), drag: -1,
+		s: s, logY: map[string]bool{}, hidden: map[string]bool{}, held: true, cross: math.NaN(), drag: -1,
 		pictureState: pictureState{newest: true},
 	}
 }
@@ -53,6 +55,7 @@ func (p *dashboardPane) update(msg tea.Msg) tea.Cmd {
 	case openedMsg:
 		p.curves.Reset()
 		p.cross, p.pinned, p.full, p.scroll, p.row = math.NaN(), false, false, 0, 0
+		p.filter = ""
 		p.pictureState = pictureState{newest: true, overlay: p.overlay}
 	case eventsMsg, stateMsg, encodeMsg, visibleMsg, settingsMsg:
 	case widget.Mouse:
@@ -71,14 +74,19 @@ func (p *dashboardPane) refresh() tea.Cmd {
 	}
 	store := p.s.run.Store
 	p.curves.Smoothing = p.s.settings.Smoothing
-	p.specs = chartSpecs(store, p.hidden, p.held)
+	p.specs = ordered(chartSpecs(store, p.hidden, p.held), p.s.settings.Charts)
 	p.chosen = min(p.chosen, len(p.specs)-1)
 	p.curves.Refresh(store, p.specs)
 	p.row = min(p.row, len(tableRows(store))-1)
-	if n := len(store.Log); p.scroll > 0 { // what is being read stays where it is
-		p.scrollLog(n - p.logged)
+	log := p.log()
+	if p.scroll > 0 { // what is being read stays where it is
+		p.scrollLog(len(log) - p.logged)
 	}
-	p.logged = len(store.Log)
+	p.logged = len(log)
+	if p.grid {
+		p.layout = p.layoutGrid()
+		return nil
+	}
 	p.layout = layoutDashboard(p.w, p.h, p.s.probe.Terminal().Cell, len(tableRows(store))+1, len(p.specs), p.hasPictures(), p.full)
 	return p.wantPictures()
 }
@@ -89,8 +97,11 @@ func (p *dashboardPane) hasPictures() bool {
 
 // order is the specs in the order of the layout's charts.
 func (p *dashboardPane) order() []int {
+	if p.grid {
+		return p.page()
+	}
 	order := []int{p.chosen}
-	for i := range p.specs {
+	for _, i := range p.kept() {
 		if i != p.chosen {
 			order = append(order, i)
 		}
@@ -114,7 +125,7 @@ func (p *dashboardPane) viewKeys() []binding {
 	return []binding{
 		on(keyNextChart, do(func() { p.choose(1) })),
 		on(keyPrevChart, do(func() { p.choose(-1) })),
-		here(keyEnter, "full", "Show the large chart alone, or everything", do(func() { p.full = !p.full })),
+		here(keyEnter, "full", "Show the large chart alone, or everything", do(func() { p.full, p.grid = !p.full, false })),
 		on(keyInspect, do(p.inspect)),
 		here(keyLeft, "", "Move the hairline, or the window of a zoomed chart, left", do(func() { p.sideways(-1) })),
 		here(keyRight, "", "Move the hairline, or the window of a zoomed chart, right", do(func() { p.sideways(1) })),
@@ -122,7 +133,16 @@ func (p *dashboardPane) viewKeys() []binding {
 		here(keySmaller, "", "Zoom out", do(func() { p.zoom(1 / 1.5) })),
 		on(keyWhole, do(func() { p.curves.Window = chart.Window{} })),
 		on(keyAxis, do(p.nextAxis)),
-		on(keyLogY, do(func() { p.logY[p.chosen] = !p.logY[p.chosen] })),
+		on(keyLogY, do(p.switchLogY)),
+		on(keyFind, p.find),
+		on(keyGrid, do(func() { p.grid, p.full = !p.grid, false })),
+		on(keyMoreCols, p.resizeGrid(0, 1)),
+		on(keyFewerCols, p.resizeGrid(0, -1)),
+		on(keyMoreRows, p.resizeGrid(1, 0)),
+		on(keyFewerRows, p.resizeGrid(-1, 0)),
+		here(keyShiftLeft, "", "Move the chosen chart to an earlier place", p.moveChart(-1)),
+		here(keyShiftRight, "", "Move the chosen chart to a later place", p.moveChart(1)),
+		on(keySave, p.save),
 		on(keySmoother, func() tea.Cmd { return p.smooth(1) }),
 		on(keyRougher, func() tea.Cmd { return p.smooth(-1) }),
 		here(keyDown, "", "Go to the next row of the table", move(1)),
@@ -135,16 +155,33 @@ func (p *dashboardPane) viewKeys() []binding {
 		on(keyLater, do(func() { p.back(1) })),
 		here(keyEnd, "", "Follow the newest images", do(func() { p.newest = true })),
 		on(keyHeat, do(func() { p.overlay = p.overlay.Next() })),
-		here(keyPageUp, "", "Scroll the log back", do(func() { p.scrollLog(p.logRows()) })),
-		here(keyPageDown, "", "Scroll the log forward", do(func() { p.scrollLog(-p.logRows()) })),
-		here(keyEsc, "", "Leave full screen, hairline, zoom", do(p.escape)),
+		here(keyPageUp, "", "Scroll the log back, or go to the previous page of charts", do(func() { p.pageBy(-1) })),
+		here(keyPageDown, "", "Scroll the log forward, or go to the next page of charts", do(func() { p.pageBy(1) })),
+		here(keyEsc, "", "Leave hairline, full screen, grid, filter, zoom", do(p.escape)),
 		note("mouse", "", "Wheel zooms a chart, dragging moves it, hovering shows values; click a small chart, a row, an image"),
 	}
 }
 
+// choose goes to another of the charts that the filter leaves.
 func (p *dashboardPane) choose(n int) {
+	if kept := p.kept(); len(kept) > 0 {
+		p.chosen = kept[(max(slices.Index(kept, p.chosen), 0)+n+len(kept))%len(kept)]
+	}
+}
+
+// pageBy goes to another page of charts, or scrolls the log.
+func (p *dashboardPane) pageBy(n int) {
+	if p.grid {
+		p.turn(n)
+		return
+	}
+	p.scrollLog(-n * p.logRows())
+}
+
+func (p *dashboardPane) switchLogY() {
 	if len(p.specs) > 0 {
-		p.chosen = (p.chosen + n + len(p.specs)) % len(p.specs)
+		title := p.specs[p.chosen].Title
+		p.logY[title] = !p.logY[title]
 	}
 }
 
@@ -152,8 +189,10 @@ func (p *dashboardPane) escape() {
 	switch {
 	case p.pinned:
 		p.pinned, p.cross = false, math.NaN()
-	case p.full:
-		p.full = false
+	case p.full, p.grid:
+		p.full, p.grid = false, false
+	case p.filter != "":
+		p.filter = ""
 	default:
 		p.curves.Window = chart.Window{}
 	}
@@ -238,14 +277,14 @@ func (p *dashboardPane) toggleRow() {
 	row := tableRows(p.s.run.Store)[p.row]
 	switch {
 	case row.curve == "":
-		on := !p.hidden["reward/"+safety[0]] // the group: all as the first is not
+		on := !p.hidden[safety[0]] // the group: all as the first is not
 		for _, a := range safety {
-			p.hidden["reward/"+a] = on
+			p.hidden[a] = on
 		}
 	case row.color < 0:
-		p.chosen = max(slices.IndexFunc(p.specs, func(c chart.Spec) bool { return c.Lines[0].Column == row.curve }), 0)
+		p.chosen = max(slices.IndexFunc(p.specs, func(c chart.Spec) bool { return len(c.Lines) > 0 && c.Lines[0].Column == row.curve }), 0)
 	default:
-		p.hidden[row.curve] = !p.hidden[row.curve]
-		p.chosen = 0
+		p.hidden[row.hides()] = !p.hidden[row.hides()]
+		p.chosen = max(slices.IndexFunc(p.specs, func(c chart.Spec) bool { return c.Title == p.firstTitle() }), 0)
 	}
 }

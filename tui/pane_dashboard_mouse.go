@@ -54,7 +54,7 @@ func (p *dashboardPane) mouseBelow(m widget.Mouse) {
 // mouseChart is the mouse over a chart: hovering shows the hairline, the wheel zooms, dragging pans, a click
 // makes a small chart the large one.
 func (p *dashboardPane) mouseChart(m widget.Mouse, i, spec int, at image.Rectangle) {
-	plot := p.curves.Plot(p.specs[spec], p.chartStyle(i, spec), at.Dx(), at.Dy())
+	plot := p.curves.Plot(p.specs[spec], p.chartStyle(spec), at.Dx(), at.Dy())
 	x := plot.X(m.X - at.Min.X)
 	switch {
 	case m.Lines() != 0:

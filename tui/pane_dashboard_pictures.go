@@ -8,9 +8,11 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
+	"charm.land/lipgloss/v2"
 
 	"focusnfix/core"
 	"focusnfix/core/words"
+	"focusnfix/render"
 	"focusnfix/tui/feed"
 	"focusnfix/tui/widget"
 )
@@ -98,7 +100,7 @@ func (p *dashboardPane) wantPictures() tea.Cmd {
 	tuned := feed.Drawing{Folder: p.s.run.Folder, Path: pic.Path}
 	switch p.overlay {
 	case feed.Heat:
-		base.Heat = p.s.run.HeatFiles(pic.Reference)
+		base.Heat, tuned.Heat = p.s.run.HeatFiles(pic.Reference), p.s.run.TunedHeatFiles(pic.Path)
 	case feed.Outline:
 		base.Mask = path.Join(pic.Reference, "mask.png")
 		tuned.Mask = base.Mask
@@ -123,17 +125,29 @@ func (p *dashboardPane) viewPictures() string {
 	case w > 22:
 		follow = " newest"
 	}
+	if p.overlay == feed.Heat && p.s.bare("dashboard-tuned") {
+		follow += st.FaintText.Render(" no heatmap")
+	}
 	tunedHead := st.Bold.Render("tuned") + fmt.Sprintf("  step %d", step) + st.FaintText.Render(follow)
 	lines := []string{widget.FitLine(baseHead, w)}
 	lines = append(lines, strings.Split(p.s.picture("dashboard-base", p.layout.base.Dx(), p.layout.base.Dy()), "\n")...)
 	lines = append(lines, tunedHead)
 	lines = append(lines, strings.Split(p.s.picture("dashboard-tuned", p.layout.tuned.Dx(), p.layout.tuned.Dy()), "\n")...)
 	lines = append(lines, widget.Wrap(pic.Prompt, w, 1)...)
-	lines = append(lines, st.FaintText.Render(fmt.Sprintf("seed %d   %d of %d", pic.Seed, number+1, of)))
+	about := st.FaintText.Render(fmt.Sprintf("seed %d   %d of %d", pic.Seed, number+1, of))
+	if p.overlay == feed.Heat {
+		scale := render.Colors("heat").Legend(min(w-lipgloss.Width(about)-3, 24), "0", "1 faulty", p.s.probe.Terminal().Profile)
+		about = widget.Spread(about, scale, w)
+	}
+	lines = append(lines, about)
 	if rest := h - len(lines); rest > 1 {
 		lines = append(lines, "")
 		for _, a := range pic.Aspects {
-			lines = append(lines, fmt.Sprintf("%s %s → %s", widget.FitLine(words.Aspect(a.Aspect), min(w-16, 20)), number3(a.Base), st.Bold.Render(number3(a.Reward))))
+			base, now, text := a.Base, a.Reward, number3
+			if !math.IsNaN(a.BaseFault - a.Fault) { // how probable the fault is
+				base, now, text = a.BaseFault, a.Fault, core.AspectMetric("fault").Text
+			}
+			lines = append(lines, fmt.Sprintf("%s %s → %s", widget.FitLine(words.Aspect(a.Aspect), min(w-16, 20)), text(base), st.Bold.Render(text(now))))
 		}
 	}
 	return widget.FitBlock(lines, w, h)

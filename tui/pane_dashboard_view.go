@@ -4,16 +4,19 @@ import (
 	"fmt"
 	"image"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
 	"charm.land/lipgloss/v2"
 
+	"focusnfix/core"
 	"focusnfix/core/run"
 	"focusnfix/core/words"
 	"focusnfix/render"
 	"focusnfix/tui/chart"
 	"focusnfix/tui/feed"
+	"focusnfix/tui/find"
 	"focusnfix/tui/widget"
 )
 
@@ -32,9 +35,9 @@ func (p *dashboardPane) view(w, h int) string {
 			break
 		}
 		at := chartArea(l.charts[i])
-		canvas.Put(at, p.curves.Draw(p.specs[spec], p.chartStyle(i, spec), at.Dx(), at.Dy()))
+		canvas.Put(at, p.curves.Draw(p.specs[spec], p.chartStyle(spec), at.Dx(), at.Dy()))
 	}
-	if !p.full {
+	if !p.full && !p.grid {
 		canvas.Put(l.table, p.viewTable(l.table.Dx(), l.table.Dy()))
 		canvas.Put(l.log, p.viewLog(l.log.Dx(), l.log.Dy()))
 	}
@@ -51,11 +54,11 @@ func chartArea(r image.Rectangle) image.Rectangle {
 	return image.Rect(r.Min.X+1, r.Min.Y, r.Max.X-1, r.Max.Y)
 }
 
-// chartStyle is how the i-th chart of the layout, which shows a spec, is drawn.
-func (p *dashboardPane) chartStyle(i, spec int) chart.Style {
+// chartStyle is how the chart of a spec is drawn.
+func (p *dashboardPane) chartStyle(spec int) chart.Style {
 	row := tableRows(p.s.run.Store)[p.row]
 	return chart.Style{
-		Styles: p.s.styles, Profile: p.s.probe.Terminal().Profile, Hairline: p.cross, Chosen: i == 0, LogY: p.logY[spec], Row: row.curve,
+		Styles: p.s.styles, Profile: p.s.probe.Terminal().Profile, Hairline: p.cross, Chosen: spec == p.chosen, LogY: p.logY[p.specs[spec].Title], Row: row.curve,
 	}
 }
 
@@ -117,6 +120,9 @@ func (p *dashboardPane) headline() string {
 		return st.WarnText.Render(fmt.Sprintf("▲ step %d: %s", e.Step, words.Alarm(&e)))
 	case store.Lost > 0:
 		return st.WarnText.Render(words.Plural(store.Lost, "line") + " of the log cannot be read")
+	}
+	if p.grid {
+		return st.FaintText.Render(p.pages())
 	}
 	text := o.Info.Preset + "   " + o.Info.Model
 	switch {
@@ -201,7 +207,7 @@ func (p *dashboardPane) tableLine(r tableRow, chosen bool, c tableColumns, w int
 	swatch := " "
 	if r.curve != "" && r.color >= 0 {
 		swatch = st.FaintText.Render("·")
-		if !p.hidden[r.curve] {
+		if !p.hidden[r.hides()] {
 			swatch = st.Text.Foreground(st.Curve(r.color)).Render("━")
 		}
 	}
@@ -211,13 +217,13 @@ func (p *dashboardPane) tableLine(r tableRow, chosen bool, c tableColumns, w int
 		}
 		text := ""
 		if v == v {
-			text = words.Number(v, r.decimals) + unit
+			text = r.text(v) + unit
 		}
 		return fmt.Sprintf("%*s", width, text)
 	}
 	text := mark + swatch + " " + nameStyle.Render(widget.FitLine(strings.Repeat("  ", r.indent)+r.name, c.name-3))
-	text += st.FaintText.Render(cell(c.base, r.base, "")) + st.Bold.Render(cell(c.number, r.now, r.unit))
-	text += gainText(st, r.gain, r.decimals, c.number) + cell(c.heldOut, r.heldOut, "")
+	text += st.FaintText.Render(cell(c.base, r.base, r.unit())) + st.Bold.Render(cell(c.number, r.now, r.unit()))
+	text += gainText(st, &r, c.number) + cell(c.heldOut, r.heldOut, r.unit())
 	if c.fixed > 0 {
 		fixed := ""
 		if r.fixed == r.fixed {
@@ -237,19 +243,19 @@ func (s *shared) spark(values []float64, w, color int) string {
 	return s.styles.Text.Foreground(s.styles.Curve(color)).Render(strings.ReplaceAll(line, "█", "▇"))
 }
 
-// gainText is a gain with its sign; one that can be seen is colored.
-func gainText(st widget.Styles, v float64, decimals, w int) string {
-	text, style := words.Number(v, decimals), st.FaintText
+// gainText is a row's gain with its sign; one that counts is colored.
+func gainText(st widget.Styles, r *tableRow, w int) string {
+	text, style := r.text(r.gain), st.FaintText
 	switch {
-	case math.IsNaN(v):
+	case math.IsNaN(r.gain):
 		text = ""
-	case v > 0 && !strings.HasPrefix(text, "0.000"):
+	case r.gain > 0 && strings.Trim(text, "0.") != "":
 		text = "+" + text
 	}
-	switch {
-	case v >= visibleGain:
+	switch r.judge() {
+	case 1:
 		style = st.GoodText
-	case v <= -visibleGain:
+	case -1:
 		style = st.BadText
 	}
 	return style.Render(fmt.Sprintf("%*s", w, text))
@@ -260,15 +266,27 @@ func (p *dashboardPane) logRows() int { return max(p.layout.log.Dy()-1, 1) }
 
 // scrollLog goes n lines back in the log, or forward with a negative n.
 func (p *dashboardPane) scrollLog(n int) {
-	p.scroll = max(min(p.scroll+n, len(p.s.run.Store.Log)-p.logRows()), 0)
+	p.scroll = max(min(p.scroll+n, len(p.log())-p.logRows()), 0)
+}
+
+// log is the events that the filter leaves.
+func (p *dashboardPane) log() []core.Event {
+	if p.filter == "" {
+		return p.s.run.Store.Log
+	}
+	pattern := find.NewPattern(p.filter)
+	return slices.DeleteFunc(slices.Clone(p.s.run.Store.Log), func(e core.Event) bool { return !pattern.Match(words.Event(&e)) })
 }
 
 // viewLog is the end of the event log, or what lies p.scroll lines before it.
 func (p *dashboardPane) viewLog(w, h int) string {
-	log := p.s.run.Store.Log
+	log := p.log()
 	title := p.s.styles.RuleText.Render(strings.Repeat("─", w))
 	if p.scroll > 0 {
 		title = widget.Spread(p.s.styles.RuleText.Render(strings.Repeat("─", max(w-20, 0))), p.s.styles.FaintText.Render(fmt.Sprintf("%d later ", p.scroll)), w)
+	}
+	if p.filter != "" {
+		title = widget.Spread(p.s.styles.AccentText.Render("/"+p.filter), p.s.styles.FaintText.Render(fmt.Sprintf("%d of %d lines, %d of %d charts ", len(log), len(p.s.run.Store.Log), len(p.kept()), len(p.specs))), w)
 	}
 	lines := []string{title}
 	end := len(log) - p.scroll

@@ -139,7 +139,11 @@ func (p *imagesPane) side() []widget.Row {
 	if p.Over == feed.Heat {
 		rows = append(append(rows, widget.ChipRows(p.aspectChips(), w)...), widget.Row{Text: render.Colors("heat").Legend(min(w, 30), "0", "1 faulty", p.probe.Terminal().Profile)})
 	}
-	if without := p.gallery.Files(at, p.aspect).Without(p.Layers); without != "" {
+	without := p.gallery.Files(at, p.aspect).Without(p.Layers)
+	if without == "" && p.bare("images/one") {
+		without = "no heatmap was kept for this image"
+	}
+	if without != "" {
 		rows = append(rows, widget.Row{Text: p.styles.FaintText.Render(widget.FitLine(without, w))})
 	}
 	rows = append(rows, widget.Row{})

@@ -38,7 +38,7 @@ func TestPromptIsDrawn(t *testing.T) {
 	d.press("tab", "up", "enter")
 	d.shows("drawing… 0 s, 4 of 10", "esc cancel")
 	e.answer <- nil
-	d.shows("a q by 5?", "not dogs", "seed 2, 10 steps", "guidance 2.5, 1.2 s", "0.250", "0.750", "held-out", "0.900", "34.5 dB", "result 1 of 1, prompts/0001")
+	d.shows("a q by 5?", "not dogs", "seed 2, 10 steps", "guidance 2.5, 1.2 s", "75.0 %", "25.0 %", "held-out", "10.0 %", "34.5 dB", "result 1 of 1, prompts/0001")
 	d.shown("prompt/base")
 	d.shown("prompt/tuned")
 	if want := (run.GenerateRequest{Drawing: core.Drawing{Prompt: "a q by 5?", Negative: "dogs", Seed: 2}}); len(e.prompts) != 1 || e.prompts[0] != want {

@@ -23,7 +23,9 @@ import (
 type runsPane struct {
 	s       *shared
 	w, h    int
-	runs    []feed.ListedRun
+	all     []feed.ListedRun // that there are
+	runs    []feed.ListedRun // that the filter leaves, in their order
+	filter  runsFilter
 	read    bool // the folder was read at least once
 	err     error
 	presets []string
@@ -31,8 +33,8 @@ type runsPane struct {
 	dir     string // the chosen run: it stays chosen when others come; "" is a preset
 	visible bool
 	reading bool
+	again   bool // and then once more
 	lister  *feed.Lister
-	marked  []*markedRun
 	clicked time.Time // of a double click
 	layout  runsLayout
 	top     int // first visible run
@@ -44,18 +46,27 @@ func newRunsPane(s *shared) *runsPane {
 	if i := slices.Index(names, presets.Default); i > 0 { // the default comes first
 		names = append([]string{presets.Default}, slices.Delete(names, i, i+1)...)
 	}
-	return &runsPane{s: s, presets: names, lister: feed.NewLister()}
+	p := &runsPane{s: s, presets: names, lister: feed.NewLister()}
+	p.filter.field = s.styles.NewField("words, state:running, cfg.region.weight>=6, has:alarm, not (a or b)", 60)
+	return p
 }
 
 func (p *runsPane) title() string { return "Runs" }
 
-func (p *runsPane) typing() bool { return false }
+func (p *runsPane) typing() bool { return p.filter.typing }
 
 func (p *runsPane) keys() []binding {
 	move := func(n int) func() tea.Cmd {
 		return func() tea.Cmd {
 			p.choose(p.at + n)
 			return nil
+		}
+	}
+	if p.filter.typing {
+		return []binding{
+			note("enter", "keep", "Keep the filter"),
+			note("esc", "clear", "Clear the filter"),
+			note("↑↓", "choose", "Choose a run"),
 		}
 	}
 	return []binding{
@@ -65,7 +76,12 @@ func (p *runsPane) keys() []binding {
 		on(keyResume, p.resume),
 		on(keyStop, p.stop),
 		on(keyMark, p.mark),
-		here(keyEsc, "", "Unmark all", p.unmark),
+		on(keyFind, p.find),
+		on(keySort, p.sort),
+		on(keyLabel, p.labelRun),
+		on(keyBaseline, p.pinBaseline),
+		on(keyTrash, p.trash),
+		here(keyEsc, "", "Clear the filter, then unmark all", p.unmark),
 		on(keyOpenFolder, p.openFolder),
 		here(keyDown, "", "Go to the next line", move(1)),
 		here(keyUp, "", "Go to the previous line", move(-1)),
@@ -91,17 +107,45 @@ func (p *runsPane) take(msg tea.Msg) tea.Cmd {
 		p.visible = bool(msg)
 		return p.list()
 	case tickMsg:
+		if p.reading {
+			return nil
+		}
 		return p.list()
 	case feed.Listed:
 		p.reading, p.read = false, true
-		p.runs, p.err = msg.Runs, msg.Err
-		p.keepChoice()
+		p.all, p.err = msg.Runs, msg.Err
+		p.sift()
+		if p.again {
+			p.again = false
+			return p.list()
+		}
+	case tea.KeyPressMsg:
+		return p.typed(msg)
+	case tea.PasteMsg:
+		return p.change(msg)
 	case settingsMsg:
 		p.refreshMarked()
 	case comparedMsg:
 		return p.compared(msg)
+	default:
+		return p.answered(msg)
 	case widget.Mouse:
 		return p.mouse(msg)
+	}
+	return nil
+}
+
+// answered takes what the pane's own commands bring.
+func (p *runsPane) answered(msg tea.Msg) tea.Cmd {
+	switch msg := msg.(type) {
+	case relistMsg:
+		return p.list()
+	case trashedMsg:
+		return p.trashed(msg)
+	case inspectedMarkMsg:
+		if snapshot, ok := msg.snapshot.(feed.Snapshot); ok {
+			msg.of.Update(snapshot)
+		}
 	}
 	return nil
 }
@@ -109,11 +153,12 @@ func (p *runsPane) take(msg tea.Msg) tea.Cmd {
 // list reads the folder of runs, if that is not under way.
 func (p *runsPane) list() tea.Cmd {
 	if !p.visible || p.reading {
+		p.again = p.reading // with what is wanted now
 		return nil
 	}
 	p.reading = true
-	dir, lister := p.s.options.Runs, p.lister
-	return func() tea.Msg { return lister.List(dir) }
+	dir, lister, want := p.s.options.Runs, p.lister, p.wanted()
+	return func() tea.Msg { return lister.List(dir, want) }
 }
 
 // keepChoice finds the chosen run in a list that has changed.
@@ -142,7 +187,7 @@ func (p *runsPane) arrange() {
 		top := len(p.firstLines(p.w))
 		p.layout = runsLayout{presets: image.Rect(0, top, p.w, max(p.h, top))}
 	} else {
-		p.layout = layoutRuns(p.w, p.h, len(p.runs), len(p.presets), len(p.marked) > 0)
+		p.layout = layoutRuns(p.w, p.h, len(p.runs), len(p.presets), len(p.s.marked) > 0)
 	}
 	p.top = visibleFrom(p.top, p.at, len(p.runs), p.layout.runs.Dy()-1)
 	p.low = visibleFrom(p.low, p.at-len(p.runs), len(p.presets), p.layout.presets.Dy()-1)

@@ -12,10 +12,17 @@ import (
 // comparedMsg is a batch of events of a marked run.
 type comparedMsg feed.Followed
 
-// markedRun is a run in the comparison and its curve.
+// markedRun is a run in the comparison and its curves.
 type markedRun struct {
 	*feed.Run
-	line feed.Line
+	title string
+	line  feed.Line // of the total reward
+	other feed.Line // of the metric that is compared
+}
+
+// markedAt is the place of a run among the marked ones, or -1.
+func (p *runsPane) markedAt(dir string) int {
+	return slices.IndexFunc(p.s.marked, func(o *markedRun) bool { return o.Folder.Dir == dir })
 }
 
 // mark takes the chosen run into the comparison, or out of it.
@@ -24,25 +31,39 @@ func (p *runsPane) mark() tea.Cmd {
 	if !ok || r.Err != nil {
 		return nil
 	}
-	i := slices.IndexFunc(p.marked, func(o *markedRun) bool { return o.Folder.Dir == r.Dir })
-	if i >= 0 {
-		p.marked[i].Close()
-		p.marked = slices.Delete(p.marked, i, i+1)
+	if i := p.markedAt(r.Dir); i >= 0 {
+		p.unmarkAt(i)
 		return nil
 	}
-	if len(p.marked) == len(p.s.styles.Series) {
-		return p.s.say("%s can be compared, not more", words.Plural(len(p.marked), "run"))
+	if len(p.s.marked) == len(p.s.styles.Series) {
+		return p.s.say("%s can be compared, not more", words.Plural(len(p.s.marked), "run"))
 	}
-	o := &markedRun{Run: feed.Open(r.Folder)}
-	p.marked = append(p.marked, o)
-	return p.followMarked(o)
+	o := &markedRun{Run: feed.Open(r.Folder), title: runTitle(r)}
+	p.s.marked = append(p.s.marked, o)
+	inspect := o.Inspect()
+	return tea.Batch(p.followMarked(o), func() tea.Msg { return inspectedMarkMsg{o, inspect()} })
 }
 
+// inspectedMarkMsg is the state and the configuration of a marked run.
+type inspectedMarkMsg struct {
+	of       *markedRun
+	snapshot tea.Msg
+}
+
+func (p *runsPane) unmarkAt(i int) {
+	p.s.marked[i].Close()
+	p.s.marked = slices.Delete(p.s.marked, i, i+1)
+}
+
+// unmark clears the filter, or takes all runs out of the comparison.
 func (p *runsPane) unmark() tea.Cmd {
-	for _, o := range p.marked {
-		o.Close()
+	if p.filter.field.Value() != "" {
+		p.filter.field.SetValue("")
+		return p.narrow()
 	}
-	p.marked = nil
+	for len(p.s.marked) > 0 {
+		p.unmarkAt(len(p.s.marked) - 1)
+	}
 	return nil
 }
 
@@ -58,11 +79,11 @@ func (p *runsPane) followMarked(o *markedRun) tea.Cmd {
 
 // compared takes in a batch of a marked run's events.
 func (p *runsPane) compared(msg comparedMsg) tea.Cmd {
-	i := slices.IndexFunc(p.marked, func(o *markedRun) bool { return o.Run == msg.Run })
+	i := slices.IndexFunc(p.s.marked, func(o *markedRun) bool { return o.Run == msg.Run })
 	if i < 0 {
 		return nil
 	}
-	o := p.marked[i]
+	o := p.s.marked[i]
 	if !o.Take(feed.Followed(msg)) {
 		return nil
 	}
@@ -72,13 +93,13 @@ func (p *runsPane) compared(msg comparedMsg) tea.Cmd {
 
 // refreshMarked brings the curves up to date.
 func (p *runsPane) refreshMarked() {
-	for _, o := range p.marked {
+	for _, o := range p.s.marked {
 		o.line.Update(o.Store.Steps, "reward", feed.ByStep, p.s.settings.Smoothing)
 	}
 }
 
 // isMarked tells the color of a marked run's curve.
 func (p *runsPane) isMarked(dir string) (color int, ok bool) {
-	i := slices.IndexFunc(p.marked, func(o *markedRun) bool { return o.Folder.Dir == dir })
+	i := p.markedAt(dir)
 	return i, i >= 0
 }

@@ -78,7 +78,7 @@ func (p *runsPane) view(w, h int) string {
 }
 
 // isFirst reports whether there are no runs yet.
-func (p *runsPane) isFirst() bool { return p.read && p.err == nil && len(p.runs) == 0 }
+func (p *runsPane) isFirst() bool { return p.read && p.err == nil && len(p.all) == 0 }
 
 // firstLines say what to do to somebody who has no runs yet; the presets follow.
 func (p *runsPane) firstLines(w int) []string {
@@ -122,6 +122,9 @@ func (p *runsPane) viewList(w, h int) string {
 	head := "    " + widget.FitLine("run", c.name) + widget.FitLine("state", c.state) + fmt.Sprintf("%*s%*s", c.step-1, "step", c.reward, "reward") +
 		strings.Repeat(" ", c.spark+1) + widget.FitLine("model", c.model) + fmt.Sprintf("%*s", c.age, "age")
 	lines := []string{st.FaintText.Render(widget.FitLine(head, w))}
+	if filter, ok := p.filterLine(w); ok {
+		lines[0] = filter
+	}
 	rows := h - 1
 	for i := p.top; i < min(p.top+rows, len(p.runs)); i++ {
 		lines = append(lines, p.runLine(p.runs[i], i == p.at, c, w))
@@ -129,6 +132,8 @@ func (p *runsPane) viewList(w, h int) string {
 	switch {
 	case p.err != nil:
 		lines = append(lines, "    "+st.BadText.Render(p.err.Error()))
+	case p.read && len(p.runs) == 0:
+		lines = append(lines, "    "+st.FaintText.Render("no run is as the filter wants; esc clears it"))
 	case !p.read:
 		lines = append(lines, "    "+st.FaintText.Render("reading "+p.s.options.Runs))
 	}
@@ -151,9 +156,12 @@ func (p *runsPane) runLine(r feed.ListedRun, chosen bool, c runColumns, w int) s
 	if color, ok := p.isMarked(r.Dir); ok {
 		swatch = on(st.Text.Foreground(st.Curve(color))).Render("━ ")
 	}
-	name := r.Name()
+	name := runTitle(r)
 	if lipgloss.Width(name) >= c.name {
 		name = shortName(name)
+	}
+	if r.Name() == p.s.settings.Baseline {
+		name = "⚑ " + name
 	}
 	line := on(st.AccentText).Render(mark) + swatch + on(st.Text).Render(widget.FitLine(widget.FitLine(name, c.name-1), c.name))
 	if r.Err != nil {
@@ -193,10 +201,10 @@ func (p *runsPane) viewPresets(w, h int) string {
 
 // viewChart is the rewards of the marked runs.
 func (p *runsPane) viewChart(w, h int) string {
-	plot := render.Chart{Cols: w, Rows: h - 1 - len(p.marked), Profile: p.s.probe.Terminal().Profile, Axis: p.s.styles.Rule, Guides: true}
+	plot := render.Chart{Cols: w, Rows: h - 1 - len(p.s.marked), Profile: p.s.probe.Terminal().Profile, Axis: p.s.styles.Rule, Guides: true}
 	var lines []render.Line
 	rows := []string{p.s.styles.Bold.Render(" total reward by step")}
-	for i, o := range p.marked {
+	for i, o := range p.s.marked {
 		lines = append(lines, render.Line{Series: o.line.Shown(), Color: p.s.styles.Curve(i)})
 		text := fmt.Sprintf(" %s  %s", o.Folder.Name(), words.Number(o.Store.Steps.Last("reward"), 3))
 		if o.Behind > 0 {
@@ -227,7 +235,10 @@ func (p *runsPane) viewDetails(w, h int) string {
 		}
 		return widget.FitBlock(lines, w, h)
 	}
-	lines := []string{"", " " + st.Bold.Render(r.Name()), ""}
+	lines := []string{"", " " + st.Bold.Render(runTitle(r)), ""}
+	if r.Label.Title != "" {
+		lines[2] = " " + st.FaintText.Render(r.Name())
+	}
 	row := func(name, value string) {
 		if value != "" {
 			lines = append(lines, widget.FitLine(" "+st.FaintText.Render(widget.FitLine(name, 10))+value, w))
@@ -245,6 +256,11 @@ func (p *runsPane) viewDetails(w, h int) string {
 	row("device", r.Info.Device)
 	row("begun", r.Info.Created.Local().Format("2 Jan 2006 15:04"))
 	row("folder", r.Dir)
+	note, tags := labelLines(r)
+	row("tags", tags)
+	for i, line := range widget.Wrap(note, w-12, 4) {
+		row(map[bool]string{true: "note"}[i == 0], line)
+	}
 	if r.State == run.Crashed {
 		lines = append(lines, "", " "+st.WarnText.Render("Its engine is gone; r goes on from the last checkpoint."))
 	}

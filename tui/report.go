@@ -12,7 +12,7 @@ import (
 func (a *app) report() tea.Cmd {
 	var runs []run.Folder
 	if p, ok := a.panes[tabRuns].(*runsPane); ok && a.tab == tabRuns {
-		for _, m := range p.marked {
+		for _, m := range p.s.marked {
 			runs = append(runs, m.Folder)
 		}
 		if r, chosen := p.chosen(); chosen && len(runs) == 0 {

@@ -1,12 +1,9 @@
 package tui
 
 import (
-	"errors"
 	"fmt"
 	"image"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"io"
 	"regexp"
 	"strings"
 
@@ -77,27 +74,7 @@ func joined(all []image.Image) image.Image {
 	return out
 }
 
-// writeNewPNG writes a file that was not there and returns its whole path: the name with a number if it
-// is taken.
+// writeNewPNG writes an image into a file that was not there, and returns its whole path.
 func writeNewPNG(name string, img image.Image, texts ...core.PNGText) (string, error) {
-	for n := 1; ; n++ {
-		path := name + ".png"
-		if n > 1 {
-			path = fmt.Sprintf("%s-%d.png", name, n)
-		}
-		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		if err := errors.Join(core.WritePNG(file, img, texts...), file.Close()); err != nil {
-			return "", errors.Join(err, os.Remove(path))
-		}
-		if whole, err := filepath.Abs(path); err == nil {
-			path = whole
-		}
-		return path, nil
-	}
+	return writeNew(name, "png", func(w io.Writer) error { return core.WritePNG(w, img, texts...) })
 }

@@ -2,15 +2,13 @@ package tui
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"focusnfix/core"
 	"focusnfix/core/words"
 	"focusnfix/tui/widget"
 )
-
-// visibleGain is the difference of two rewards below which it has no color: less is noise of drawing.
-const visibleGain = 0.005
 
 // scoreRows is a table of what judges say of a base and a tuned image, and how alike the two are outside
 // the mask.
@@ -30,9 +28,9 @@ func scoreRows(s widget.Styles, aspects []core.AspectScore, psnr float64, w int)
 	}
 	rows := []widget.Row{{Text: s.FaintText.Render(line("score", "base", "tuned", "change"))}}
 	for _, a := range aspects {
-		rows = append(rows, widget.Row{Text: scoreLine(s, line, words.Aspect(a.Aspect), a.Base, a.Reward)})
-		if a.BaseHeldOut == a.BaseHeldOut || a.HeldOut == a.HeldOut {
-			rows = append(rows, widget.Row{Text: scoreLine(s, line, " held-out", a.BaseHeldOut, a.HeldOut)})
+		rows = append(rows, widget.Row{Text: scoreLine(s, line, words.Aspect(a.Aspect), said{a.Base, a.Reward, a.BaseFault, a.Fault})})
+		if !math.IsNaN(a.BaseHeldOut) || !math.IsNaN(a.HeldOut) {
+			rows = append(rows, widget.Row{Text: scoreLine(s, line, " held-out", said{a.BaseHeldOut, a.HeldOut, a.BaseHeldOutFault, a.HeldOutFault})})
 		}
 	}
 	if len(aspects) == 0 {
@@ -41,13 +39,25 @@ func scoreRows(s widget.Styles, aspects []core.AspectScore, psnr float64, w int)
 	return append(rows, widget.Row{Text: line("outside", "", words.Decibels(psnr), "")})
 }
 
-func scoreLine(s widget.Styles, line func(a, b, c, d string) string, name string, base, tuned float64) string {
-	text := line(name, words.Number(base, 3), words.Number(tuned, 3), words.Change(base, tuned))
-	last := text[strings.LastIndexByte(text, ' ')+1:] // of the change, or of the tuned image's score
-	switch text = strings.TrimSuffix(text, last); {
-	case tuned > base+visibleGain:
+// said is what one judge says of a base and a tuned image: its scores, and how probable it finds a fault, or NaN.
+type said struct{ base, tuned, baseFault, tunedFault float64 }
+
+// scoreLine is a line of the table: how probable the fault is, where the judge says so, else its scores.
+func scoreLine(s widget.Styles, line func(a, b, c, d string) string, name string, j said) string {
+	m, base, tuned := core.AspectMetric("reward"), j.base, j.tuned
+	if !math.IsNaN(j.baseFault - j.tunedFault) {
+		m, base, tuned = core.AspectMetric("fault"), j.baseFault, j.tunedFault
+	}
+	change := "–"
+	if d := m.Shown(tuned - base); !math.IsNaN(d) {
+		change = fmt.Sprintf("%+.*f", m.Digits, d)
+	}
+	text := line(name, m.Text(base), m.Text(tuned), change)
+	last := text[strings.LastIndexByte(strings.TrimSuffix(text, " %"), ' ')+1:] // of the change, or of the tuned image's score
+	switch text = strings.TrimSuffix(text, last); m.Judge(tuned - base) {
+	case 1:
 		return text + s.GoodText.Render(last)
-	case tuned < base-visibleGain:
+	case -1:
 		return text + s.BadText.Render(last)
 	}
 	return text + last

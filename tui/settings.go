@@ -24,6 +24,10 @@ type settings struct {
 	Smoothing float64 `toml:"smoothing"` // of curves: 0 to 0.99
 	Images    string  `toml:"images"`    // as --images; auto asks the terminal
 	Tell      string  `toml:"tell"`      // when a run ends or alarms: one of tellChoices
+	GridRows  int     `toml:"grid_rows"` // of charts
+	GridCols  int     `toml:"grid_cols"`
+	Charts    string  `toml:"charts"`   // titles in the user's order, with | between them
+	Baseline  string  `toml:"baseline"` // name of the run that others are compared with; "" is the first marked one
 
 	Notify notify.Settings `toml:"notify"` // written by hand
 }
@@ -34,7 +38,7 @@ type settingsMsg struct{}
 var themes = []string{"auto", "dark", "light"}
 
 func defaultSettings() settings {
-	return settings{Theme: "auto", Smoothing: 0.6, Images: "auto", Tell: tellBell}
+	return settings{Theme: "auto", Smoothing: 0.6, Images: "auto", Tell: tellBell, GridRows: 2, GridCols: 2}
 }
 
 // isDark reports whether to draw for a dark background; terminal is what the terminal says.
@@ -71,6 +75,9 @@ func loadSettings() (settings, error) {
 	}
 	if !slices.Contains(tellChoices, s.Tell) {
 		return defaultSettings(), fmt.Errorf("%s: tell: %q, want one of %s", path, s.Tell, strings.Join(tellChoices, ", "))
+	}
+	if s.GridRows < 1 || s.GridRows > maxGridRows || s.GridCols < 1 || s.GridCols > maxGridCols {
+		return defaultSettings(), fmt.Errorf("%s: grid of %d x %d charts, want 1 to %d rows and 1 to %d columns", path, s.GridRows, s.GridCols, maxGridRows, maxGridCols)
 	}
 	if !(s.Smoothing >= 0 && s.Smoothing <= 0.999) {
 		return defaultSettings(), fmt.Errorf("%s: smoothing: %v, want 0 to 0.999", path, s.Smoothing)

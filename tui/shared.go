@@ -25,7 +25,8 @@ type shared struct {
 	probe    *picture.Probe
 	deck     *deck
 	run      *feed.Run // nil: none
-	dialog   dialog    // nil: none
+	marked   []*markedRun
+	dialog   dialog // nil: none
 	notice   notice
 	dark     bool             // the terminal's background
 	zen      bool             // the visible pane has the whole screen

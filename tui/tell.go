@@ -146,7 +146,7 @@ func (p *dashboardPane) selected() []menuItem {
 	}
 	if rows := tableRows(p.s.run.Store); p.row < len(rows) {
 		r := rows[p.row]
-		items = append(items, menuItem{name: r.name, note: words.Number(r.now, r.decimals) + r.unit})
+		items = append(items, menuItem{name: r.name, note: r.text(r.now) + r.unit()})
 	}
 	if pic, _, _, _, ok := p.shown(); ok {
 		items = append(items, menuItem{name: "prompt", note: pic.Prompt})

@@ -12,45 +12,38 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"log"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"focusnfix/bench/fullsize/replica"
 	"focusnfix/model/backbone"
-	"focusnfix/model/clip"
-	"focusnfix/model/nn"
 	"focusnfix/model/sd"
 	"focusnfix/model/torch"
-	"focusnfix/model/weights"
 )
 
 var (
 	makeDir = flag.String("make", "", "folder to write")
-	kind    = flag.String("kind", "sd15", "sd15, sd21 or sdxl")
-	hollow  = flag.Bool("hollow", false, "write files without weights, of the right size but with nothing on the disk")
 	loadDir = flag.String("load", "", "folder to load")
-	dtype   = flag.String("dtype", "float32", "element type: float32, bfloat16 or float16")
 	side    = flag.Int64("side", 256, "side of the picture in pixels")
 	steps   = flag.Int("steps", 2, "denoising steps, without guidance")
-	ref     = flag.String("ref", "model/sd/testdata/ref", "folder of the UNets' configurations and of a tokenizer")
+	model   replica.Replica
 )
 
 func main() {
+	model.Flags(flag.CommandLine)
 	flag.Parse()
 	log.SetFlags(0)
 	var err error
 	switch {
 	case *makeDir != "":
-		err = makeFolder(*makeDir, *kind)
+		err = model.Write(*makeDir)
 	case *loadDir != "":
 		err = measure(*loadDir)
 	default:
@@ -61,166 +54,8 @@ func main() {
 	}
 }
 
-// texts are the configurations of the text encoders, as on the hub.
-var texts = map[string][]string{
-	"sd15": {text("quick_gelu", 768, 12, 12, "CLIPTextModel")},
-	"sd21": {text("gelu", 1024, 23, 16, "CLIPTextModel")},
-	"sdxl": {text("quick_gelu", 768, 12, 12, "CLIPTextModel"), text("gelu", 1280, 32, 20, "CLIPTextModelWithProjection")},
-}
-
-func text(act string, width, layers, heads int, class string) string {
-	return fmt.Sprintf(`{"architectures": [%q], "model_type": "clip_text_model", "hidden_act": %q, "hidden_size": %d, "intermediate_size": %d,
-		"num_hidden_layers": %d, "num_attention_heads": %d, "projection_dim": %d, "eos_token_id": 2}`, class, act, width, 4*width, layers, heads, width)
-}
-
-const vaeConfig = `{"_class_name": "AutoencoderKL", "block_out_channels": [128, 256, 512, 512], "layers_per_block": 2, "sample_size": 512,
-	"down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"],
-	"up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"]}`
-
-const schedulerConfig = `{"_class_name": "DDIMScheduler", "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
-	"clip_sample": false, "set_alpha_to_one": false, "steps_offset": 1}`
-
-func makeFolder(dir, kind string) error {
-	var list struct {
-		Lists map[string]struct{ Config json.RawMessage }
-	}
-	raw, err := os.ReadFile(filepath.Join(*ref, "unet.json"))
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(raw, &list); err != nil {
-		return err
-	}
-	if texts[kind] == nil || list.Lists[kind].Config == nil {
-		return fmt.Errorf("no kind %q", kind)
-	}
-	index := `"unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"], "scheduler": ["diffusers", "DDIMScheduler"]`
-	class := "StableDiffusionPipeline"
-	for i, config := range texts[kind] {
-		suffix, model := "", "CLIPTextModel"
-		if i == 1 {
-			suffix, model, class = "_2", "CLIPTextModelWithProjection", "StableDiffusionXLPipeline"
-		}
-		index += fmt.Sprintf(`, "text_encoder%s": ["transformers", %q], "tokenizer%s": ["transformers", "CLIPTokenizer"]`, suffix, model, suffix)
-		if err := os.CopyFS(filepath.Join(dir, "tokenizer"+suffix), os.DirFS(filepath.Join(*ref, "sd1", "tokenizer"))); err != nil {
-			return err
-		}
-		if err := writePart(dir, "text_encoder"+suffix, config, "model"); err != nil {
-			return err
-		}
-	}
-	if class == "StableDiffusionPipeline" {
-		index += `, "safety_checker": [null, null], "feature_extractor": [null, null], "requires_safety_checker": false`
-	}
-	if err := writePart(dir, "unet", string(list.Lists[kind].Config), "diffusion_pytorch_model"); err != nil {
-		return err
-	}
-	if err := writePart(dir, "vae", vaeConfig, "diffusion_pytorch_model"); err != nil {
-		return err
-	}
-	if err := writeFile(schedulerConfig, dir, "scheduler", "scheduler_config.json"); err != nil {
-		return err
-	}
-	return writeFile(fmt.Sprintf(`{"_class_name": %q, %s}`, class, index), dir, "model_index.json")
-}
-
-func writeFile(text string, path ...string) error {
-	file := filepath.Join(path...)
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(file, []byte(text), 0o644)
-}
-
-// rows gives every parameter one random row, repeated: real sizes on disk, little memory to make them.
-type rows struct{ generator *torch.Generator }
-
-func (rows) Has(string) bool { return false }
-
-func (r rows) Param(_ string, init nn.Init, shape []int64) torch.Tensor {
-	return torch.Own(torch.Scope(func() torch.Tensor {
-		if len(shape) < 2 {
-			return init(r.generator, shape)
-		}
-		return init(r.generator, append([]int64{1}, shape[1:]...)).Expand(shape...)
-	}))
-}
-
-func writePart(dir, part, config, stem string) error {
-	if err := writeFile(config, dir, part, "config.json"); err != nil {
-		return err
-	}
-	generator, err := torch.NewGenerator(torch.CPU, 1)
-	if err != nil {
-		return err
-	}
-	defer generator.Close()
-	p := nn.NewParams(rows{generator})
-	defer p.Drop()
-	path := filepath.Join(dir, part, "config.json")
-	var failed error
-	err = torch.Run(func() {
-		switch part {
-		case "unet":
-			var c sd.UNetConfig
-			c, failed = sd.LoadUNetConfig(path)
-			sd.NewUNet(c, p)
-		case "vae":
-			var c sd.VAEConfig
-			c, failed = sd.LoadVAEConfig(path)
-			sd.NewVAE(c, p)
-		default:
-			var c clip.TextConfig
-			c, failed = clip.LoadTextConfig(path)
-			clip.NewText(c, p)
-		}
-	})
-	if err := errors.Join(failed, err); err != nil {
-		return err
-	}
-	to := map[string]weights.DType{"float32": weights.F32, "bfloat16": weights.BF16, "float16": weights.F16}[*dtype]
-	entries := p.Entries()
-	if *hollow {
-		return writeHollow(filepath.Join(dir, part, stem+".safetensors"), entries, to)
-	}
-	for i := range entries {
-		if entries[i], err = weights.Cast(entries[i], to); err != nil {
-			return err
-		}
-	}
-	_, err = weights.WriteSharded(filepath.Join(dir, part), stem, map[string]string{"format": "pt"}, entries, 10e9)
-	return err
-}
-
-// writeHollow writes a safetensors file whose tensors are a hole: zeros that take no room.
-func writeHollow(path string, entries []weights.Entry, to weights.DType) error {
-	type tensor struct {
-		DType   weights.DType `json:"dtype"`
-		Shape   []int64       `json:"shape"`
-		Offsets [2]int64      `json:"data_offsets"`
-	}
-	header, at := map[string]any{"__metadata__": map[string]string{"format": "pt"}}, int64(0)
-	for _, e := range entries {
-		size := int64(2)
-		if to == weights.F32 {
-			size = 4
-		}
-		for _, n := range e.Shape {
-			size *= n
-		}
-		header[e.Name] = tensor{to, e.Shape, [2]int64{at, at + size}}
-		at += size
-	}
-	text, err := json.Marshal(header)
-	if err != nil {
-		return err
-	}
-	text = append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...)
-	return errors.Join(os.WriteFile(path, text, 0o644), os.Truncate(path, int64(len(text))+at))
-}
-
 func measure(dir string) error {
-	o := backbone.LoadOptions{Device: torch.CPU, DType: map[string]torch.DType{"float32": torch.Float32, "bfloat16": torch.BFloat16}[*dtype]}
+	o := backbone.LoadOptions{Device: torch.CPU, DType: map[string]torch.DType{"float32": torch.Float32, "bfloat16": torch.BFloat16}[model.DType]}
 	start, cpu := time.Now(), cpuSeconds()
 	p, err := sd.Load(dir, o)
 	if err != nil {

@@ -106,7 +106,7 @@ func checkStep(t *testing.T, events []core.Event) {
 	}
 	a := s.Aspects[0]
 	for name, v := range map[string]float64{
-		"reward": s.Reward, "own": a.Reward, "base": a.Base, "held out": a.HeldOut, "base held out": a.BaseHeldOut, "region": s.Region,
+		"reward": s.Reward, "fault": a.Fault, "base fault": a.BaseFault, "own": a.Reward, "base": a.Base, "held out": a.HeldOut, "base held out": a.BaseHeldOut, "region": s.Region,
 		"coverage": s.Coverage, "inside": s.InsidePSNR, "outside": s.OutsidePSNR, "gradient": s.GradNorm, "rate": s.LearningRate,
 		"sample": s.SampleSeconds, "decode": s.DecodeSeconds, "reward seconds": s.RewardSeconds, "backward": s.BackwardSeconds,
 		"step": s.StepSeconds, "memory": s.MemoryMiB, "use": s.DeviceUse,

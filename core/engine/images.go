@@ -12,6 +12,7 @@ import (
 	"focusnfix/core/eval"
 	"focusnfix/core/run"
 	"focusnfix/model/backbone"
+	"focusnfix/model/torch"
 )
 
 // maxWatched is the number of images that are kept for looking at: each costs half as much as an
@@ -80,6 +81,9 @@ func (e *engine) saveImages() error {
 			if err := e.persist("images", func() error { return e.Folder.WriteFile(picture.Path, data) }); err != nil {
 				return err
 			}
+			if err := e.saveHeatmaps(picture, b, i); err != nil {
+				return err
+			}
 			kept = append(kept, picture)
 		}
 		e.busy("images", len(kept), len(e.watched))
@@ -90,6 +94,40 @@ func (e *engine) saveImages() error {
 		return fmt.Errorf("images: %w", err)
 	}
 	return e.event(core.Event{Kind: "pictures", Pictures: kept})
+}
+
+// saveHeatmaps keeps, beside the i-th tuned image of a batch, where each judge still finds its fault in it.
+func (e *engine) saveHeatmaps(p core.Picture, b eval.Batch, i int) error {
+	var heat core.Heatmap
+	for _, j := range e.session.Judges {
+		torch.NoGrad(func() {
+			torch.Scope(func() torch.Tensor {
+				one := b.Tuned.Narrow(0, int64(i), 1)
+				heat = eval.HeatmapOf(j.Heatmap(one, []string{p.Prompt}).Clamp(0, 1))
+				return torch.Tensor{}
+			})
+		})
+		data, err := encode(heat.Gray())
+		if err != nil {
+			return err
+		}
+		path := run.PictureHeatmap(p.Path, run.HeatmapName(j.Aspect, j.HeldOut))
+		if err := e.persist("images", func() error { return e.Folder.WriteFile(path, data) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verdictsOf are what the judge of a role says of images.
+func verdictsOf(all []eval.Image, role eval.Role) []eval.Verdict {
+	var verdicts []eval.Verdict
+	for _, one := range all {
+		if v, judged := one.Verdicts[role]; judged {
+			verdicts = append(verdicts, v)
+		}
+	}
+	return verdicts
 }
 
 func encode(m image.Image) ([]byte, error) {
@@ -104,12 +142,15 @@ func (e *engine) scores(all []eval.Image) []core.AspectScore {
 	var list []core.AspectScore
 	judges := eval.Summarize(all, faultThreshold, 0).Judges
 	for _, r := range e.session.Config.Reward {
-		own, heldOut := judges[eval.Role{Aspect: r.Aspect}], judges[eval.Role{Aspect: r.Aspect, HeldOut: true}]
+		ownRole, heldOutRole := eval.Role{Aspect: r.Aspect}, eval.Role{Aspect: r.Aspect, HeldOut: true}
+		own, heldOut := judges[ownRole], judges[heldOutRole]
 		score := core.AspectScore{Aspect: r.Aspect, Base: own.Base, Reward: own.Tuned, BaseHeldOut: unknown, HeldOut: unknown, Fixed: unknown}
 		judge := own
 		if r.HeldOut != "" {
 			score.BaseHeldOut, score.HeldOut, judge = heldOut.Base, heldOut.Tuned, heldOut
 		}
+		score.BaseFault, score.Fault = meanProbabilities(verdictsOf(all, ownRole))
+		score.BaseHeldOutFault, score.HeldOutFault = meanProbabilities(verdictsOf(all, heldOutRole))
 		if judge.Faulty > 0 {
 			score.Fixed = judge.FixedShare()
 		}

@@ -227,8 +227,11 @@ func (e *engine) measured(r train.StepResult) *core.TrainStep {
 		score := core.AspectScore{
 			Aspect: a.Aspect, Reward: mean(m.Rewards[a.Aspect]), Fixed: unknown,
 		}
-		score.Base, _ = meanScores(r.Verdicts[eval.Role{Aspect: a.Aspect}])
-		score.BaseHeldOut, score.HeldOut = meanScores(r.Verdicts[eval.Role{Aspect: a.Aspect, HeldOut: true}])
+		own, heldOut := r.Verdicts[eval.Role{Aspect: a.Aspect}], r.Verdicts[eval.Role{Aspect: a.Aspect, HeldOut: true}]
+		score.Base, _ = meanScores(own)
+		score.BaseHeldOut, score.HeldOut = meanScores(heldOut)
+		score.BaseFault, score.Fault = meanProbabilities(own)
+		score.BaseHeldOutFault, score.HeldOutFault = meanProbabilities(heldOut)
 		t.Aspects = append(t.Aspects, score)
 		t.Reward += a.Weight * score.Reward
 	}
@@ -255,6 +258,16 @@ func mean(values []float64) float64 {
 func meanScores(verdicts []eval.Verdict) (base, tuned float64) {
 	for _, v := range verdicts {
 		base, tuned = base+v.Base, tuned+v.Tuned
+	}
+	n := float64(len(verdicts))
+	return base / n, tuned / n
+}
+
+// meanProbabilities are how probable one judge finds a fault in base and in tuned images, on average; unknown where
+// it said nothing, or where its score is no probability.
+func meanProbabilities(verdicts []eval.Verdict) (base, tuned float64) {
+	for _, v := range verdicts {
+		base, tuned = base+v.BaseProbability, tuned+v.TunedProbability
 	}
 	n := float64(len(verdicts))
 	return base / n, tuned / n

@@ -26,6 +26,7 @@ type soak struct {
 	disk    string
 	f       run.Folder
 	client  *run.Client
+	ended   <-chan error
 	screens []*screen
 	done    map[string]int // what was done, and what was refused
 }
@@ -46,11 +47,12 @@ func TestSoak(t *testing.T) {
 	}
 	c := tinyConfig(t)
 	c.Train.Steps, c.Train.CheckpointEvery, c.Train.ImagesEvery = 10_000_000, 20, 10
+	c.Gate.Action = "warn" // so many steps leave the base images' range at last, and the run is to go on
 	s := &soak{t: t, disk: smallDisk(t, 200<<10), done: map[string]int{}}
 	if s.f, err = run.Create(s.disk, run.Info{Preset: "tiny", Model: c.Model.Path}, c); err != nil {
 		t.Fatal(err)
 	}
-	s.client, _ = working(t, s.f, Options{})
+	s.client, s.ended = working(t, s.f, Options{})
 	until(t, s.client, "the first step", func(status run.Status) bool { return status.Step > 0 })
 	for range 3 {
 		s.screens = append(s.screens, s.attach())
@@ -69,6 +71,13 @@ func TestSoak(t *testing.T) {
 			s.prune()
 		}
 		s.act()
+		select {
+		case err := <-s.ended:
+			events, _ := os.ReadFile(filepath.Join(s.f.Dir, "events.jsonl"))
+			t.Fatalf("the engine ended after %v: %v; done: %v; its last events:\n%s", time.Since(began).Round(time.Second),
+				err, s.done, events[max(0, len(events)-2000):])
+		default:
+		}
 		time.Sleep(time.Duration(rand.IntN(1000)) * time.Millisecond)
 	}
 	t.Logf("%v: %v", time.Since(began).Round(time.Second), s.done)

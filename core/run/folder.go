@@ -5,6 +5,7 @@
 //	events.jsonl    one core.Event a line, appended  log.txt    the engine's stderr
 //	reference/KEY/  base image, heatmaps, mask     images/step-000050/003-7.png
 //	prompts/0007/   quick prompt tests               checkpoints/step-000050/
+//	label.json      title, note and tags
 //	fixes/0007/     repairs of single images
 package run
 

@@ -16,7 +16,7 @@ import (
 
 const (
 	chunkBytes  = 1 << 20                // of the log read at once; a longer line is skipped
-	chunkEvents = 4096                   // given to the caller at once
+	chunkEvents = 1 << 15                // given to the caller at once
 	chunkTime   = 40 * time.Millisecond  // spent on one chunk
 	pollEvery   = 500 * time.Millisecond // where no notice of a change comes: network file systems
 )
@@ -39,6 +39,7 @@ type Follower struct {
 	at      int64             // next line
 	block   []byte
 	skip    bool // within a line that is too long
+	reader  core.EventReader
 }
 
 // Follow begins to read the folder's events. The folder must exist; its log need not yet.
@@ -156,6 +157,9 @@ func (w *Follower) read() (b Batch, err error) {
 		return b, err
 	}
 	started := time.Now()
+	if info, err := w.file.Stat(); err == nil && info.Size()-w.at > chunkBytes {
+		b.Events = make([]core.Event, 0, chunkEvents)
+	}
 	for len(b.Events) < chunkEvents && time.Since(started) < chunkTime {
 		n, err := w.file.ReadAt(w.block, w.at)
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -190,12 +194,10 @@ func (w *Follower) lines(block []byte, b *Batch, started time.Time) (used int) {
 		}
 		line := block[used : used+end]
 		used += end + 1
-		var e core.Event
-		switch {
-		case w.skip || e.ParseJSON(line) != nil:
+		b.Events = append(b.Events, core.Event{})
+		if w.skip || w.reader.Parse(line, &b.Events[len(b.Events)-1]) != nil {
+			b.Events = b.Events[:len(b.Events)-1]
 			b.Lost++
-		default:
-			b.Events = append(b.Events, e)
 		}
 		w.skip = false
 		if len(b.Events)%256 == 0 && time.Since(started) >= chunkTime {

@@ -19,6 +19,7 @@ type Run struct {
 	Folder
 	Info  Info
 	State string
+	Label Label
 	Last  core.Event // the newest step, if there is one
 	Err   error      // why the folder cannot be read; the rest is empty then
 }
@@ -109,6 +110,7 @@ func (f Folder) look() Run {
 		f.held = &held{disk: d} // opened once for both
 		if r.Info, r.Err = f.Info(); r.Err == nil {
 			r.Last, r.Err = f.lastStep()
+			r.Label, _ = f.Label() // one that cannot be read is none
 		}
 		return nil
 	}); err != nil {

@@ -16,7 +16,7 @@ type Reference struct {
 	Path     string // of its folder, from the run folder
 	Prompt   string
 	Seed     uint64
-	Coverage float64 // of the mask that the heatmap made, share of the image
+	MaskHash uint64 // of the mask that the heatmap made, see core.Mask.Hash
 }
 
 // maxReferences is how many references are listed.
@@ -82,3 +82,91 @@ func (f Folder) isReference(reference string) error {
 		return err
 	})
 }
+
+// Masked is a reference's mask as training takes it, and what it was made of.
+type Masked struct {
+	Reference
+	Heat   map[string]core.Heatmap // by aspect, in 8 bits
+	Own    core.Mask               // what the heatmaps make by the run's rules
+	Mask   core.Mask               // M: the own one, or what a person made of it
+	Edited bool
+}
+
+// Masked reads the mask of a reference, by the rules of a configuration.
+func (f Folder) Masked(r Reference, rewards []core.Reward) (m Masked, err error) {
+	m.Reference, m.Heat = r, map[string]core.Heatmap{}
+	err = f.on(func(d disk) error {
+		for _, reward := range rewards {
+			heat, err := readHeat(d, path.Join(r.Path, "heat-"+reward.Aspect+".png"))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // an aspect that the run has not judged
+			}
+			if m.Heat[reward.Aspect] = heat; err == nil {
+				err = m.addRule(reward)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		drawn, err := readHeat(d, path.Join(r.Path, maskName))
+		if errors.Is(err, fs.ErrNotExist) {
+			m.Mask = m.Own
+			return nil
+		}
+		if m.Mask = drawn.Threshold(0.5); m.Mask.Hash() == r.MaskHash {
+			m.Mask = m.Own
+		} else {
+			m.Edited = err == nil
+		}
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("%s: %w", r.Path, err)
+	}
+	return m, err
+}
+
+// addRule adds what a reward's rule makes of its heatmap, if its faults are repaired.
+func (m *Masked) addRule(r core.Reward) (err error) {
+	one := m.Heat[r.Aspect].Threshold(r.Threshold).AtLeast(r.MinArea).Dilate(r.Dilate)
+	if r.Weight == 0 || !r.Mask {
+		one = one.Minus(one)
+	}
+	if m.Own.Faulty == nil {
+		m.Own = one
+		return nil
+	}
+	m.Own, err = m.Own.Union(one)
+	return err
+}
+
+func readHeat(d disk, name string) (core.Heatmap, error) {
+	text, err := readSmall(d, name)
+	if err != nil {
+		return core.Heatmap{}, err
+	}
+	h, err := core.ReadHeatmap(text)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", path.Base(name), err)
+	}
+	return h, err
+}
+
+// Alarm says what is odd about the mask: "" is nothing. most is the share of the image that it should not pass.
+func (m Masked) Alarm(most float64) string {
+	covers := m.Mask.Coverage()
+	switch {
+	case m.Edited && covers == 0:
+		return "excluded"
+	case covers == 0:
+		return "empty"
+	case covers > most:
+		return fmt.Sprintf("covers %.0f %%", 100*covers)
+	case m.Edited && m.Own.Coverage() > 0 && m.Mask.Overlap(m.Own) < driftsBelow:
+		return "drifted from the heatmap"
+	}
+	return ""
+}
+
+// driftsBelow is the overlap of an edited mask with the heatmap's own below which somebody should look again.
+const driftsBelow = 0.2

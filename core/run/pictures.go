@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"focusnfix/core"
@@ -36,6 +37,11 @@ func HeatmapName(aspect string, heldOut bool) string {
 		return "heat-held-out-" + aspect
 	}
 	return "heat-" + aspect
+}
+
+// PictureHeatmap is the file of a heatmap of that name of an image of a step, from the run folder.
+func PictureHeatmap(path, name string) string {
+	return strings.TrimSuffix(path, ".png") + "." + name + ".png"
 }
 
 // Open opens a file by its path from the run folder, as events have it. A path that leads out of the

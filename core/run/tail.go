@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 
 	"focusnfix/core"
 )
@@ -33,6 +34,15 @@ func (f Folder) lastStep() (last core.Event, err error) {
 	}
 	_, err = f.tail(newest)
 	return last, err
+}
+
+// Alarmed reports whether there is an alarm among the newest events, as far back as [Folder.Tail] reads.
+func (f Folder) Alarmed() (found bool, err error) {
+	_, err = f.tail(func(events []core.Event) bool {
+		found = slices.ContainsFunc(events, func(e core.Event) bool { return e.Alarm != nil })
+		return found
+	})
+	return found, err
 }
 
 // tail reads ever more of the end of the log until it is enough.
@@ -75,9 +85,10 @@ func readBack(log file, enough func([]core.Event) bool) ([]core.Event, error) {
 }
 
 func parseLines(block []byte) (events []core.Event) {
+	var reader core.EventReader
 	for line := range bytes.Lines(block) {
 		var e core.Event
-		if e.ParseJSON(bytes.TrimSuffix(line, []byte("\n"))) == nil {
+		if reader.Parse(bytes.TrimSuffix(line, []byte("\n")), &e) == nil {
 			events = append(events, e)
 		}
 	}

@@ -2,10 +2,13 @@ package train
 
 import (
 	"math"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"focusnfix/core"
 	"focusnfix/core/eval"
+	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
 )
 
@@ -43,5 +46,57 @@ func TestEvaluate(t *testing.T) {
 	}
 	if len(s.Judges) != 2 {
 		t.Errorf("judges %v", s.Judges)
+	}
+}
+
+// A mask that a person paints is what training takes, bit for bit, from then on and in a training that is resumed.
+func TestPaintedMask(t *testing.T) {
+	torchtest.Need(t)
+	dir, saved := t.TempDir(), t.TempDir()
+	tr := newTrainer(t, tinyOptions(dir))
+	steps(t, tr, 1)
+	painted := corner()
+	p := tr.PoolAt(0)
+	maskOf := func(tr *Trainer) (values []float32) {
+		torchtest.Run(t, func() {
+			if err := tr.References.Prepare([]core.Pair{p}); err != nil {
+				t.Fatal(err)
+			}
+			_, mask, _, err := tr.References.images([]core.Pair{p})
+			if err != nil {
+				t.Fatal(err)
+			}
+			values = mask.ToDevice(torch.CPU, torch.Float32).Floats()
+		})
+		return values
+	}
+	before := maskOf(tr)
+	if err := writePNG(filepath.Join(tr.References.Path(p), "mask.png"), painted.Gray()); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(maskOf(tr), before) {
+		t.Error("a mask changes while a step may work with it")
+	}
+	tr.References.Forget()
+	after := maskOf(tr)
+	for i, faulty := range painted.Faulty {
+		if (after[i] == 1) != faulty {
+			t.Fatalf("pixel %d is %g, painted %v", i, after[i], faulty)
+		}
+	}
+	tr.SetMaskRule(tr.Aspects[0].Name, 0.99, 0)
+	if !slices.Equal(maskOf(tr), after) {
+		t.Error("another rule changes what a person painted")
+	}
+	steps(t, tr, 1)
+	if err := tr.Save(saved, nil); err != nil {
+		t.Fatal(err)
+	}
+	again := newTrainer(t, tinyOptions(dir))
+	if err := again.Load(saved); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(maskOf(again), after) {
+		t.Error("after a resume the mask is another")
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"image"
 	"io/fs"
 	"os"
@@ -108,7 +107,7 @@ func honorEdit(dir string, one *Reference, meta referenceMeta) error {
 		return fmt.Errorf("%s: %dx%d pixels, want %dx%d as the image has; remove it to take the heatmap's own mask",
 			path, mask.Width, mask.Height, one.Mask.Width, one.Mask.Height)
 	}
-	if hashOf(mask) != meta.MaskHash {
+	if mask.Hash() != meta.MaskHash {
 		one.Mask, one.Edited = mask, true
 	}
 	return nil
@@ -141,7 +140,7 @@ func (r *References) save(one *Reference, base torch.Tensor) (err error) {
 			return err
 		}
 	}
-	meta := referenceMeta{storeVersion, one.Prompt, one.Seed, map[string]MaskRule{}, hashOf(one.Mask), one.Mask.Coverage()}
+	meta := referenceMeta{storeVersion, one.Prompt, one.Seed, map[string]MaskRule{}, one.Mask.Hash(), one.Mask.Coverage()}
 	for _, a := range r.aspects {
 		meta.Mask[a.Name] = a.Mask
 	}
@@ -165,17 +164,4 @@ func writePNG(path string, m image.Image) error {
 		return err
 	}
 	return errors.Join(core.WritePNG(file, m), file.Close())
-}
-
-// hashOf tells an edited mask from the one that was written.
-func hashOf(m core.Mask) uint64 {
-	h := fnv.New64a()
-	for _, faulty := range m.Faulty {
-		if faulty {
-			h.Write([]byte{1})
-		} else {
-			h.Write([]byte{0})
-		}
-	}
-	return h.Sum64()
 }

@@ -42,14 +42,6 @@ func Clock(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
 }
 
-// Change is the difference of two scores with its sign.
-func Change(from, to float64) string {
-	if math.IsNaN(to - from) {
-		return "–"
-	}
-	return fmt.Sprintf("%+.3f", to-from)
-}
-
 // Decibels is a PSNR.
 func Decibels(v float64) string {
 	switch {

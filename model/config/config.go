@@ -52,6 +52,10 @@ func Fill(file string, values map[string]any, into any, keys Keys) error {
 	fields := map[string]reflect.Value{}
 	collect(reflect.ValueOf(into).Elem(), fields)
 	var wrong problems
+	if class, plain := values["_class_name"], keys.Plain["_class_name"]; class != nil && plain != nil && !isPlain(class, plain) {
+		wrong.add("_class_name: %s is not supported, want %s", Show(class), want(plain)) // whose other keys are its own
+		return wrong.err(file)
+	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		value := values[key]
 		field, used := fields[key]

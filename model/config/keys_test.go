@@ -48,6 +48,15 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// A file of another class is refused in one line: its other keys are not ours to judge.
+func TestParseOfAnotherClass(t *testing.T) {
+	named := config.Keys{Plain: map[string][]any{"_class_name": {"Ours"}}}
+	err := config.Parse("f.json", []byte(`{"_class_name":"Theirs","beta":1,"side":"x"}`), &sizes{}, named)
+	if err == nil || err.Error() != `f.json: _class_name: "Theirs" is not supported, want "Ours"` {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		`{`:                             "f.json: not JSON: the file is cut off",

@@ -287,10 +287,6 @@ func (b *evaBlock) attend(x, cos, sin torch.Tensor) torch.Tensor {
 func turnPatches(x, cos, sin torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		patches := x.Narrow(2, 1, x.Size(2)-1)
-		shape := patches.Shape()
-		pairs := patches.Reshape(shape[0], shape[1], shape[2], shape[3]/2, 2).Unbind(4)
-		a := pairs[0].Mul(cos).Sub(pairs[1].Mul(sin))
-		b := pairs[0].Mul(sin).Add(pairs[1].Mul(cos))
-		return torch.Cat([]torch.Tensor{x.Narrow(2, 0, 1), torch.Stack([]torch.Tensor{a, b}, 4).Reshape(shape...)}, 2)
+		return torch.Cat([]torch.Tensor{x.Narrow(2, 0, 1), nn.RotatePairs(patches, cos, sin)}, 2)
 	})
 }

@@ -101,11 +101,6 @@ func (a *attention) forward(x torch.Tensor, at places) torch.Tensor {
 // float32.
 func rotate(x torch.Tensor, at places) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		B, N, heads := x.Size(0), x.Size(1), x.Size(2)
-		pairs := x.To(torch.Float32).Reshape(B, N, heads, -1, 2).Unbind(4)
-		cos, sin := at.cos.Unsqueeze(1), at.sin.Unsqueeze(1) // [N,1,D/2]
-		a := pairs[0].Mul(cos).Sub(pairs[1].Mul(sin))
-		b := pairs[0].Mul(sin).Add(pairs[1].Mul(cos))
-		return torch.Stack([]torch.Tensor{a, b}, 4).Reshape(B, N, heads, -1).To(x.DType())
+		return nn.RotatePairs(x.To(torch.Float32), at.cos.Unsqueeze(1), at.sin.Unsqueeze(1)).To(x.DType()) // angles [N,1,D/2]
 	})
 }

@@ -2,6 +2,7 @@ package chart
 
 import (
 	"fmt"
+	"image"
 	"image/color"
 	"math"
 
@@ -161,27 +162,47 @@ type Style struct {
 
 // Draw draws a chart with its title and legend: h lines of w cells. It changes nothing.
 func (c *Curves) Draw(spec Spec, style Style, w, h int) string {
-	plot, lines, empty := c.plot(spec, style, w, h)
+	rows := c.legendRows(spec, style, w, h)
+	plot, lines, empty := c.plot(spec, style, w, h-rows)
 	if empty {
-		return c.legend(spec, style, 0, w) + "\n" + widget.Message(w, h-1, style.Styles.FaintText.Render("no values yet"))
+		return c.legend(spec, style, 0, w, rows) + "\n" + widget.Message(w, h-rows, style.Styles.FaintText.Render("no values yet"))
 	}
 	drawn := plot.Draw(lines...)
-	return c.legend(spec, style, drawn.Beyond, w) + "\n" + widget.FitBlock(drawn.Lines, w, h-1)
+	return c.legend(spec, style, drawn.Beyond, w, rows) + "\n" + widget.FitBlock(drawn.Lines, w, h-rows)
 }
 
-// Plot is where Draw draws the curves, for the mouse: its first row is row 1 of the block.
+// Plot is where Draw draws the curves, for the mouse.
 func (c *Curves) Plot(spec Spec, style Style, w, h int) render.Plot {
-	plot, lines, empty := c.plot(spec, style, w, h)
+	plot, lines, empty := c.plot(spec, style, w, h-c.legendRows(spec, style, w, h))
 	if empty {
 		return render.Plot{}
 	}
 	return plot.Plot(lines...)
 }
 
-// plot is the chart below the legend and its lines.
+// Figure is the chart for a file of so many pixels: the window that is shown, in the same colors.
+func (c *Curves) Figure(spec Spec, style Style, size image.Point) *render.Figure {
+	style.Hairline = math.NaN()
+	plot, _, _ := c.plot(spec, style, size.X, size.Y)
+	f := &render.Figure{Chart: plot, Title: spec.Title, X: c.Axis.String(), Size: size, Dark: style.Styles.Dark}
+	if c.Smoothing > 0 {
+		f.Title += fmt.Sprintf(", smoothed %.4g", c.Smoothing)
+	}
+	for _, l := range spec.Lines {
+		name := l.Label
+		if name == "" {
+			name = l.Column
+		}
+		f.Names = append(f.Names, name)
+		f.Lines = append(f.Lines, render.Line{Series: c.line(l).Shown().Clone(), Color: style.Styles.Curve(l.Color), Dashed: l.Dashed})
+	}
+	return f
+}
+
+// plot is the chart below the legend, h rows of w cells, and its lines.
 func (c *Curves) plot(spec Spec, style Style, w, h int) (plot render.Chart, lines []render.Line, empty bool) {
 	plot = render.Chart{
-		Cols: w, Rows: h - 1, XMin: c.Window.Lo, XMax: c.Window.Hi, LogY: style.LogY || spec.log, Profile: style.Profile,
+		Cols: w, Rows: h, XMin: c.Window.Lo, XMax: c.Window.Hi, LogY: style.LogY || spec.log, Profile: style.Profile,
 		Axis: style.Styles.Rule, Guides: true, XLabel: c.Axis.Label(), Robust: true,
 	}
 	if !math.IsNaN(style.Hairline) {
@@ -212,9 +233,24 @@ func ghost(c color.RGBA, dark bool) color.RGBA {
 	return color.RGBA{mix(c.R), mix(c.G), mix(c.B), 255}
 }
 
-// legend is the title and each line's value: the newest, or that at the hairline. Where names do not fit they are
-// cut, and then left out, but every curve has its value.
-func (c *Curves) legend(spec Spec, style Style, beyond, w int) string {
+// maxLegend is how many rows a legend may take of a chart with so many.
+func maxLegend(h int) int { return min(max((h-2)/6+min(h/8, 1), 1), 3) }
+
+// goodName is how many cells of a name are enough to know it: less is worth another row.
+const goodName = 10
+
+// legendRows is how many rows the legend takes of a chart of h rows.
+func (c *Curves) legendRows(spec Spec, style Style, w, h int) int {
+	entries := c.entries(spec, style)
+	for rows := 1; ; rows++ {
+		if lines := wrapLegend(c.heading(spec, style, 10), entries, style.Styles, goodName, w); len(lines) <= rows || rows == maxLegend(h) {
+			return rows
+		}
+	}
+}
+
+// heading is the title, with the smoothing, the hairline and how many values lie beyond the range.
+func (c *Curves) heading(spec Spec, style Style, beyond int) string {
 	title := style.Styles.FaintText.Render(spec.Title)
 	if style.Chosen {
 		title = style.Styles.Bold.Render(spec.Title)
@@ -228,6 +264,11 @@ func (c *Curves) legend(spec Spec, style Style, beyond, w int) string {
 	if beyond > 0 {
 		title += style.Styles.WarnText.Render(fmt.Sprintf(" ↕%d", beyond))
 	}
+	return title
+}
+
+// entries are each line's value: the newest, or that at the hairline.
+func (c *Curves) entries(spec Spec, style Style) []entry {
 	var entries []entry
 	for i, l := range spec.Lines {
 		line := c.line(l)
@@ -240,18 +281,38 @@ func (c *Curves) legend(spec Spec, style Style, beyond, w int) string {
 		}
 		entries = append(entries, entry{l, mark(style.Profile, i, l), words.Number(line.Near(at), spec.Decimals)})
 	}
+	return entries
+}
+
+// legend is the heading and the entries in so many rows of w cells. Where names do not fit they are cut, and then left
+// out, but every curve has its value as long as there is room for values at all.
+func (c *Curves) legend(spec Spec, style Style, beyond, w, rows int) string {
+	title, entries := c.heading(spec, style, beyond), c.entries(spec, style)
 	for most := 30; ; most -= 2 {
-		text := title
-		for _, e := range entries {
-			text += e.text(style.Styles, most)
-		}
-		if ansi.StringWidth(text) <= w || most <= 0 {
-			return widget.FitLine(text, w)
+		lines := wrapLegend(title, entries, style.Styles, most, w)
+		if len(lines) <= rows || most <= 0 {
+			return widget.FitBlock(lines, w, rows)
 		}
 		if most < 6 { // of less nobody reads a name
 			most = 2
 		}
 	}
+}
+
+// wrapLegend puts the entries behind the title into as many rows of w cells as they need, with names of at most so
+// many cells.
+func wrapLegend(title string, entries []entry, st widget.Styles, most, w int) []string {
+	lines, used := []string{title}, ansi.StringWidth(title)
+	for _, e := range entries {
+		text := e.text(st, most)
+		n := ansi.StringWidth(text)
+		if used+n > w {
+			lines, used = append(lines, ""), 0
+		}
+		lines[len(lines)-1] += text
+		used += n
+	}
+	return lines
 }
 
 // entry is a line's place in the legend.

@@ -32,21 +32,42 @@ func sampleStore(steps int) (*feed.Store, Spec) {
 	return s, spec
 }
 
-// A curve that is drawn has its value in the legend, however narrow the chart; smoothing is said.
+// A curve that is drawn has its value in the legend, however narrow the chart, and where there is room its name;
+// smoothing is said. The curves are those of a run of all aspects: each with that of its held-out judge.
 func TestLegendHasEveryCurve(t *testing.T) {
 	s, spec := sampleStore(30)
+	for k := range 4 {
+		spec.Lines = append(spec.Lines, Line{Column: fmt.Sprint("base/aspect-", k), Color: k, Dashed: true})
+	}
+	spec.Lines[4].Label = "held out"
 	c := Curves{Smoothing: 0.6}
 	c.Refresh(s, []Spec{spec})
-	style := Style{Styles: widget.NewStyles(true), Profile: render.TrueColor, Hairline: math.NaN(), Chosen: true}
-	for w := 64; w < 200; w += 9 {
-		head, _, _ := strings.Cut(ansi.Strip(c.Draw(spec, style, w, 10)), "\n")
-		for _, value := range []string{"0.250", "0.350", "0.450", "0.550", "smoothed 0.6"} {
-			if !strings.Contains(head, value) {
-				t.Errorf("%d columns: no %s in %q", w, value, head)
+	for _, hairline := range []float64{math.NaN(), 17} {
+		style := Style{Styles: widget.NewStyles(true), Profile: render.TrueColor, Hairline: hairline, Chosen: true}
+		for w := 56; w < 200; w += 3 {
+			rows := strings.Split(ansi.Strip(c.Draw(spec, style, w, 14)), "\n")
+			head := strings.Join(rows[:c.legendRows(spec, style, w, 14)], "\n")
+			for _, value := range []string{"0.250", "0.350", "0.450", "0.550", "smoothed 0.6"} {
+				if !strings.Contains(head, value) {
+					t.Errorf("%d columns: no %s in %q", w, value, head)
+				}
 			}
-		}
-		if n := ansi.StringWidth(head); n != w {
-			t.Errorf("%d cells, want %d", n, w)
+			if n := strings.Count(head, "0.250"); n != 5 {
+				t.Errorf("%d columns: %d values of 0.250, want the first and four of held-out judges: %q", w, n, head)
+			}
+			for k := range 4 {
+				if name := fmt.Sprint("aspect-", k); w >= 100 && !strings.Contains(head, name) {
+					t.Errorf("%d columns: no %s in %q", w, name, head)
+				}
+			}
+			for _, row := range rows {
+				if n := ansi.StringWidth(row); n != w {
+					t.Errorf("%d cells, want %d: %q", n, w, row)
+				}
+			}
+			if len(rows) != 14 {
+				t.Errorf("%d rows, want 14", len(rows))
+			}
 		}
 	}
 }

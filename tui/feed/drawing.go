@@ -28,6 +28,7 @@ type Drawing struct {
 	Split  float64 // where the divider is, share of the width
 	Region string  // core.Region that is outlined, whose heatmap is Fault; "" is none
 	Fault  string
+	Alone  bool   // the region is shown white on black, instead of the image
 	Tiles  string // image files, one a line, that are shown in a grid of three columns instead of Path
 
 	Version int // changes when a file was replaced
@@ -36,10 +37,7 @@ type Drawing struct {
 // Draw reads the files and blends them, at the size of the screen so that outlines are sharp: in pixels, or
 // in blocks where the terminal shows images by characters.
 func (d Drawing) Draw(files *Cache, box render.Box, blocks bool) (image.Image, error) {
-	side := max(box.Cols*box.Cell.X, box.Rows*box.Cell.Y)
-	if d.Minus != "" {
-		side = 0 // a difference of images that were compressed is one of compression
-	}
+	side := d.side(box)
 	img, err := d.read(files, side)
 	if err != nil {
 		return nil, err
@@ -56,9 +54,30 @@ func (d Drawing) Draw(files *Cache, box render.Box, blocks bool) (image.Image, e
 	return enlarged(small, image.Pt(cols*box.Cell.X, rows*box.Cell.Y)), nil
 }
 
+// side is as Cache.Read has it.
+func (d Drawing) side(box render.Box) int {
+	if d.Minus != "" { // a difference of images that were compressed is one of compression
+		return 0
+	}
+	return max(box.Cols*box.Cell.X, box.Rows*box.Cell.Y)
+}
+
+// Bare reports whether a heatmap is to lie over the image and the run has none: of several aspects some may lack it.
+func (d Drawing) Bare(files *Cache, box render.Box) bool {
+	if d.Heat == "" {
+		return false
+	}
+	for path := range strings.SplitSeq(d.Heat, "\n") {
+		if _, err := files.Read(d.Folder, path, d.side(box)); err == nil {
+			return false
+		}
+	}
+	return true
+}
+
 // plain reports whether nothing is laid over the image.
 func (d Drawing) plain() bool {
-	return d.Heat == "" && d.Mask == "" && d.Box == (core.Box{}) && d.After == "" && d.Region == ""
+	return d.Heat == "" && d.Mask == "" && d.Box == (core.Box{}) && d.After == "" && (d.Region == "" || d.Tiles != "")
 }
 
 // enlarged is an image in large pixels, so that the encoder finds its aspect and leaves its pixels.
@@ -90,8 +109,7 @@ func (d Drawing) drawAt(files *Cache, size image.Point, side int) (image.Image, 
 	scaled := render.Scale(nil, img, img.Bounds(), size, false)
 	for path := range strings.SplitSeq(d.Heat, "\n") {
 		err := d.lay(files, path, side, scaled, func(o *render.Overlay, v []float32) { o.Heatmap = v })
-		one := !strings.Contains(d.Heat, "\n")
-		if err != nil && (one || !errors.Is(err, fs.ErrNotExist)) { // of several aspects some may have none
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // see Bare
 			return nil, err
 		}
 	}
@@ -99,8 +117,10 @@ func (d Drawing) drawAt(files *Cache, size image.Point, side int) (image.Image, 
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if err := d.layRegion(files, side, scaled); err != nil {
-		return nil, err
+	if d.Tiles == "" { // which have their own
+		if err := d.layRegion(files, side, scaled); err != nil {
+			return nil, err
+		}
 	}
 	outline(scaled, d.Box)
 	return scaled, d.divide(files, side, scaled)

@@ -25,6 +25,15 @@ func (d Drawing) read(files *Cache, side int) (image.Image, error) {
 		if err != nil {
 			return nil, err
 		}
+		if d.Region != "" {
+			one := d
+			one.Path, one.Tiles, one.Fault = path, "", pathOf(path, d.Fault)
+			large := render.Scale(nil, m, m.Bounds(), m.Bounds().Size().Mul(tileScale), true)
+			if err := one.layRegion(files, side, large); err != nil {
+				return nil, err
+			}
+			m = large
+		}
 		size := m.Bounds().Size().Add(image.Pt(tileGap, tileGap))
 		if out == nil {
 			rows := (len(paths) + tileColumns - 1) / tileColumns
@@ -35,6 +44,12 @@ func (d Drawing) read(files *Cache, side int) (image.Image, error) {
 	}
 	return out, nil
 }
+
+// tileScale is how many times as large images of a grid are drawn where a region lies over them.
+const tileScale = 2
+
+// pathOf is a file beside another.
+func pathOf(beside, name string) string { return beside[:strings.LastIndexByte(beside, '/')+1] + name }
 
 // layRegion outlines the region. One that marks nothing is not shown.
 func (d Drawing) layRegion(files *Cache, side int, on *image.RGBA) error {
@@ -67,6 +82,11 @@ func (d Drawing) layRegion(files *Cache, side int, on *image.RGBA) error {
 	mask, err := region.Mask(core.Size{Width: size.X, Height: size.Y}, with)
 	if err != nil {
 		return nil //nolint:nilerr // empty as yet
+	}
+	if d.Alone {
+		gray := mask.Gray()
+		copy(on.Pix, render.Scale(nil, gray, gray.Bounds(), on.Rect.Size(), true).Pix)
+		return nil
 	}
 	render.Overlay{Width: size.X, Height: size.Y, Alpha: 0.5, Contour: color.RGBA{255, 255, 255, 255}, Mask: render.Gray(mask.Gray())}.Draw(on)
 	return nil

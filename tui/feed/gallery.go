@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"focusnfix/core"
+	"focusnfix/core/run"
 )
 
 // Gallery is what there is of a run's kept images: which prompt and seed at which step.
@@ -92,6 +93,9 @@ type Files struct{ Base, tuned, Heat, TunedHeat, Mask string }
 // Files are those of the image at a place, with the heatmap of an aspect.
 func (g *Gallery) Files(at Place, aspect string) Files {
 	f := Files{tuned: g.Images[at].Path}
+	if f.tuned != "" && aspect != "" {
+		f.TunedHeat = run.PictureHeatmap(f.tuned, heatmapName(aspect))
+	}
 	dir := g.References[at.Sample]
 	if dir == "" {
 		return f
@@ -100,11 +104,20 @@ func (g *Gallery) Files(at Place, aspect string) Files {
 	return f.WithHeat(aspect)
 }
 
+// heldOutPrefix marks the held-out judge of an aspect among the judges that one can choose from.
+const heldOutPrefix = "held-out-"
+
+// heatmapName is the name of a judge's heatmaps.
+func heatmapName(judge string) string {
+	aspect, heldOut := strings.CutPrefix(judge, heldOutPrefix)
+	return run.HeatmapName(aspect, heldOut)
+}
+
 // WithHeat are the files with the heatmap of a judge, which lies beside the base image.
 func (f Files) WithHeat(judge string) Files {
 	f.Heat = ""
 	if dir, found := strings.CutSuffix(f.Base, "base.png"); found && judge != "" {
-		f.Heat = dir + "heat-" + judge + ".png"
+		f.Heat = dir + heatmapName(judge) + ".png"
 	}
 	return f
 }

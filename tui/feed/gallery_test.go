@@ -26,7 +26,7 @@ func TestGallery(t *testing.T) {
 		t.Errorf("aspects %v, texts %v: what the folder has hides what the event said", g.Aspects(), g.Texts)
 	}
 	f := g.Files(Place{10, Sample{1, 9}}, "violence")
-	want := Files{"reference/ab/base.png", known.Path, "reference/ab/heat-violence.png", "", "reference/ab/mask.png"}
+	want := Files{"reference/ab/base.png", known.Path, "reference/ab/heat-violence.png", "images/step-000010/001-9.heat-violence.png", "reference/ab/mask.png"}
 	if f != want {
 		t.Errorf("files %+v, want %+v", f, want)
 	}
@@ -35,7 +35,7 @@ func TestGallery(t *testing.T) {
 		t.Errorf("at another step: %+v", f)
 	}
 	none := g.Files(Place{5, Sample{2, 1}}, "violence")
-	for _, l := range []Layers{{IsBase: true, Over: Nothing}, {Difference: true}, {Over: Heat}, {Over: Outline}} {
+	for _, l := range []Layers{{IsBase: true, Over: Nothing}, {Difference: true}, {IsBase: true, Over: Heat}, {Over: Outline}} {
 		if none.Missing(l)+none.Without(l) == "" {
 			t.Errorf("%+v: nothing is missing for an image without reference", l)
 		}

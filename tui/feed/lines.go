@@ -75,9 +75,11 @@ type Line struct {
 func (l *Line) Update(t *table, column string, a Axis, smoothing float64) {
 	unit := smoothingUnit(t)
 	if l.table != t || l.rewrote != t.rewrote || l.axis != a || l.Smoothing != smoothing || l.ema.unit != unit {
-		*l = Line{axis: a, rewrote: t.rewrote, table: t, Smoothing: smoothing, ema: ema{weight: smoothing, unit: unit}}
+		l.Raw.Reset()
+		l.smooth.Reset()
+		*l = Line{Raw: l.Raw, smooth: l.smooth, axis: a, rewrote: t.rewrote, table: t, Smoothing: smoothing, ema: ema{weight: smoothing, unit: unit}}
 	}
-	c := t.Columns[column]
+	c := t.Column(column)
 	for i := l.rows; i < len(c); i++ {
 		x := t.Step[i]
 		switch a {
@@ -142,6 +144,8 @@ type ema struct {
 	sum, mass    float64
 	last         float64
 	begun        bool
+
+	stride, kept float64 // steps between two points, and what is kept over them: mostly the same
 }
 
 // next is the average after one more value; a value that is none gives a gap and changes nothing.
@@ -151,7 +155,10 @@ func (e *ema) next(step, v float64) float64 {
 	}
 	keep := e.weight
 	if e.begun {
-		keep = math.Pow(e.weight, max((step-e.last)/e.unit, 0))
+		if stride := step - e.last; stride != e.stride || e.kept == 0 {
+			e.stride, e.kept = stride, math.Pow(e.weight, max(stride/e.unit, 0))
+		}
+		keep = e.kept
 	}
 	e.begun, e.last = true, step
 	e.sum = keep*e.sum + (1-keep)*v

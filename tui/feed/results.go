@@ -96,7 +96,7 @@ func Judges(scores []core.AspectScore) []string {
 	for _, a := range scores {
 		names = append(names, a.Aspect)
 		if !math.IsNaN(a.HeldOut) {
-			names = append(names, "held-out-"+a.Aspect)
+			names = append(names, heldOutPrefix+a.Aspect)
 		}
 	}
 	return names

@@ -130,6 +130,30 @@ func (o *Run) Take(msg Followed) bool {
 	return true
 }
 
+// LogTail is the last lines of the engine's log, at most so many bytes of it.
+func (o *Run) LogTail(most int64) []string {
+	file, err := o.Folder.Open("log.txt")
+	if err != nil {
+		return nil
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	info, err := file.Stat()
+	if err != nil {
+		return nil
+	}
+	text := make([]byte, min(most, info.Size()))
+	n, _ := file.ReadAt(text, info.Size()-int64(len(text))) // the end of the file is no error
+	lines := strings.Split(strings.TrimRight(string(text[:n]), "\n"), "\n")
+	if info.Size() > most { // the first is cut
+		lines = lines[1:]
+	}
+	for i, line := range lines {
+		line = line[strings.LastIndexByte(strings.TrimRight(line, "\r"), '\r')+1:] // a progress bar overwrites its line
+		lines[i] = core.Clean(line)
+	}
+	return lines
+}
+
 // lastLine is the last line of a file of the run that is not empty, or "".
 func lastLine(f run.Folder, name string) string {
 	file, err := f.Open(name)
@@ -176,7 +200,16 @@ func Adjustable(c core.Config) []string {
 func (o *Run) HeatFiles(reference string) string {
 	var files []string
 	for _, r := range o.Config.Reward {
-		files = append(files, path.Join(reference, "heat-"+r.Aspect+".png"))
+		files = append(files, path.Join(reference, run.HeatmapName(r.Aspect, false)+".png"))
+	}
+	return strings.Join(files, "\n")
+}
+
+// TunedHeatFiles are the heatmaps of a tuned image, one for each aspect, as drawing wants them.
+func (o *Run) TunedHeatFiles(image string) string {
+	var files []string
+	for _, r := range o.Config.Reward {
+		files = append(files, run.PictureHeatmap(image, run.HeatmapName(r.Aspect, false)))
 	}
 	return strings.Join(files, "\n")
 }

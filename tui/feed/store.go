@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -40,6 +41,16 @@ type Store struct {
 
 	Lost    int // lines that could not be read
 	changes int // grows with every event
+
+	sinks   []sink // of Steps, for steps of these aspects
+	sunk    []string
+	numbers []float64
+}
+
+// sink is the column that a number of a step goes to, and by how much it is multiplied there.
+type sink struct {
+	*column
+	scale float64
 }
 
 // NewStore returns a store without events.
@@ -77,22 +88,29 @@ func (s *Store) Add(e *core.Event) {
 		s.Log = slices.Delete(s.Log, 0, maxLog/4)
 	}
 	s.Log = append(s.Log, *e)
+	s.keep(e)
+}
+
+// keep takes in what is kept of an event beside its line of the log.
+func (s *Store) keep(e *core.Event) {
 	switch {
 	case e.Alarm != nil:
 		s.Alarms = append(s.Alarms[max(0, len(s.Alarms)-99):], *e)
 	case e.Evaluation != nil:
 		s.addEvaluation(e)
 	case e.Prompt != nil:
-		if len(s.Prompts) >= maxPrompts {
-			s.Prompts = slices.Delete(s.Prompts, 0, maxPrompts/4)
-		}
-		s.Prompts = append(s.Prompts, *e)
+		s.Prompts = appended(s.Prompts, e)
 	case e.Fix != nil:
-		if len(s.Fixes) >= maxPrompts {
-			s.Fixes = slices.Delete(s.Fixes, 0, maxPrompts/4)
-		}
-		s.Fixes = append(s.Fixes, *e)
+		s.Fixes = appended(s.Fixes, e)
 	}
+}
+
+// appended is a list with one event more; of a long one the oldest go.
+func appended(list []core.Event, e *core.Event) []core.Event {
+	if len(list) >= maxPrompts {
+		list = slices.Delete(list, 0, maxPrompts/4)
+	}
+	return append(list, *e)
 }
 
 // isProgress reports whether an event only counts on what the one before has said: "image 3 of 48".
@@ -117,9 +135,37 @@ func (s *Store) addStep(e *core.Event) {
 	}
 	s.Train, s.trained = t, e.Time
 	s.Steps.begin(e.Step, e.Time)
-	s.noteAspects(t.Aspects)
-	t.Numbers(func(m core.Metric, name string, v float64) { s.Steps.set(name, m.Shown(v)) })
-	s.Steps.setGains(t.Aspects)
+	if !s.sinksFit(t.Aspects) {
+		s.noteAspects(t.Aspects)
+		s.makeSinks(t)
+	}
+	s.numbers = t.Values(s.numbers[:0])
+	for i := range t.Aspects {
+		g := gains(&t.Aspects[i])
+		s.numbers = append(s.numbers, g[:]...)
+	}
+	rows := s.Steps.Rows()
+	for i, v := range s.numbers {
+		s.sinks[i].set(rows, v*s.sinks[i].scale)
+	}
+}
+
+// sinksFit reports whether the sinks are for steps of these aspects.
+func (s *Store) sinksFit(scores []core.AspectScore) bool {
+	return s.sinks != nil && slices.EqualFunc(s.sunk, scores, func(name string, a core.AspectScore) bool { return name == a.Aspect })
+}
+
+// makeSinks finds the columns for steps of t's aspects once: a million steps come after each other.
+func (s *Store) makeSinks(t *core.TrainStep) {
+	s.sinks, s.sunk = nil, nil
+	to := func(name string, scale float64) { s.sinks = append(s.sinks, sink{s.Steps.column(name), scale}) }
+	t.Numbers(func(m core.Metric, name string, _ float64) { to(name, m.Shown(1)) })
+	for i := range t.Aspects {
+		s.sunk = append(s.sunk, t.Aspects[i].Aspect)
+		for _, name := range gainNames {
+			to(name+t.Aspects[i].Aspect, 1)
+		}
+	}
 }
 
 func (s *Store) addEvaluation(e *core.Event) {
@@ -129,17 +175,34 @@ func (s *Store) addEvaluation(e *core.Event) {
 	s.noteAspects(v.Aspects)
 	core.AspectNumbers(v.Aspects, func(m core.Metric, name string, v float64) { s.Evaluations.set(name, m.Shown(v)) })
 	s.Evaluations.set("outside_psnr", v.OutsidePSNR)
-	s.Evaluations.setGains(v.Aspects)
+	for i := range v.Aspects {
+		for k, g := range gains(&v.Aspects[i]) {
+			s.Evaluations.set(gainNames[k]+v.Aspects[i].Aspect, g)
+		}
+	}
 }
 
-// setGains sets what tuning changed in the same images: the difference of their rewards, which varies far less
-// from batch to batch than the rewards do. Columns: gain/ASPECT, and held_out_gain/ASPECT by the held-out judge.
-func (t *table) setGains(scores []core.AspectScore) {
-	for i := range scores {
-		a := &scores[i]
-		t.set("gain/"+a.Aspect, a.Reward-a.Base)
-		t.set("held_out_gain/"+a.Aspect, a.HeldOut-a.BaseHeldOut)
+// gainNames are the columns of gains, before the aspect.
+var gainNames = [4]string{"gain/", "held_out_gain/", "fewer/", "held_out_fewer/"}
+
+// gains are what tuning changed in the same images, by the judge of training and by the held-out judge: how much their
+// rewards rose, and by how many percent points faults are less probable. They vary far less from batch to batch than
+// what they are differences of.
+func gains(a *core.AspectScore) [4]float64 {
+	return [4]float64{a.Reward - a.Base, a.HeldOut - a.BaseHeldOut, 100 * (a.BaseFault - a.Fault), 100 * (a.BaseHeldOutFault - a.HeldOutFault)}
+}
+
+// Final is a column's value in the last evaluation, else its mean over the last steps.
+func (s *Store) Final(column string) float64 {
+	if v := s.Evaluations.Last(column); !math.IsNaN(v) {
+		return v
 	}
+	return s.Steps.Recent(column, 10)
+}
+
+// KnowsFaults reports whether the judge of an aspect says how probable faults are.
+func (s *Store) KnowsFaults(aspect string) bool {
+	return len(s.Steps.Column("fault/"+aspect)) > 0 || len(s.Evaluations.Column("fault/"+aspect)) > 0
 }
 
 // noteAspects remembers aspects in the order in which they come up.

@@ -14,11 +14,32 @@ const maxRows = 100_000
 type table struct {
 	Step    []float64
 	Seconds []float64 // since 1970; never falls
-	Columns map[string][]float64
+	columns map[string]*column
 	rewrote int // grows when rows change that were there before: what was made from them is void
 }
 
-func newTable() *table { return &table{Columns: map[string][]float64{}} }
+// column is the values of a quantity, row by row; it may end before the last row. What is not known is NaN.
+type column struct{ values []float64 }
+
+func newTable() *table { return &table{columns: map[string]*column{}} }
+
+// Column is the values of a quantity, row by row; it may end before the last row. What is not known is NaN.
+func (t *table) Column(name string) []float64 {
+	if c := t.columns[name]; c != nil {
+		return c.values
+	}
+	return nil
+}
+
+// column is the column of that name, made if it is not there.
+func (t *table) column(name string) *column {
+	c := t.columns[name]
+	if c == nil {
+		c = &column{}
+		t.columns[name] = c
+	}
+	return c
+}
 
 func (t *table) Rows() int { return len(t.Step) }
 
@@ -38,31 +59,25 @@ func (t *table) begin(step int, at time.Time) {
 	t.Step, t.Seconds = append(t.Step, s), append(t.Seconds, when)
 }
 
-// set fills in a value of the row that was begun last. What is not known is NaN.
-func (t *table) set(column string, v float64) {
-	c, ok := t.Columns[column]
-	if math.IsInf(v, 0) || v != v {
+// set fills in a value of the row that was begun last.
+func (t *table) set(name string, v float64) { t.column(name).set(len(t.Step), v) }
+
+// set makes v the value of the last of so many rows, if it is known.
+func (c *column) set(rows int, v float64) {
+	if math.IsInf(v, 0) || math.IsNaN(v) {
 		return
 	}
-	if !ok {
-		c = make([]float64, 0, max(64, cap(t.Step)))
+	for len(c.values) < rows-1 {
+		c.values = append(c.values, math.NaN())
 	}
-	for len(c) < len(t.Step)-1 {
-		c = append(c, math.NaN())
-	}
-	if len(c) == len(t.Step) {
-		c[len(c)-1] = v
-	} else {
-		c = append(c, v)
-	}
-	t.Columns[column] = c
+	c.values = append(c.values[:rows-1], v)
 }
 
 // Last is a column's newest value, or NaN.
 func (t *table) Last(column string) float64 {
-	c := t.Columns[column]
+	c := t.Column(column)
 	for i := len(c) - 1; i >= 0; i-- {
-		if c[i] == c[i] {
+		if !math.IsNaN(c[i]) {
 			return c[i]
 		}
 	}
@@ -71,7 +86,7 @@ func (t *table) Last(column string) float64 {
 
 // Recent is the mean of a column's newest n known values, or NaN.
 func (t *table) Recent(column string, n int) float64 {
-	c, sum, known := t.Columns[column], 0.0, 0
+	c, sum, known := t.Column(column), 0.0, 0
 	for i := len(c) - 1; i >= 0 && known < n; i-- {
 		if !math.IsNaN(c[i]) {
 			sum += c[i]
@@ -83,15 +98,15 @@ func (t *table) Recent(column string, n int) float64 {
 
 // Tail is a column's newest n values, for a sparkline; fewer where there are fewer rows.
 func (t *table) Tail(column string, n int) []float64 {
-	c := t.Columns[column]
+	c := t.Column(column)
 	return c[max(0, len(c)-n):]
 }
 
 func (t *table) truncate(n int) {
 	t.rewrote++
 	t.Step, t.Seconds = t.Step[:n], t.Seconds[:n]
-	for name, c := range t.Columns {
-		t.Columns[name] = c[:min(n, len(c))]
+	for _, c := range t.columns {
+		c.values = c.values[:min(n, len(c.values))]
 	}
 }
 
@@ -109,11 +124,11 @@ func (t *table) thin() {
 		return append(c[:n], c[min(rest, len(c)):]...)
 	}
 	first := func(g []float64) (a, b float64) { return g[0], g[2] }
-	for name, c := range t.Columns {
-		for len(c) < len(t.Step) {
-			c = append(c, math.NaN())
+	for _, c := range t.columns {
+		for len(c.values) < len(t.Step) {
+			c.values = append(c.values, math.NaN())
 		}
-		t.Columns[name] = shorten(c, extremes)
+		c.values = shorten(c.values, extremes)
 	}
 	t.Step, t.Seconds = shorten(t.Step, first), shorten(t.Seconds, first)
 }

@@ -27,11 +27,11 @@ func TestTableThins(t *testing.T) {
 		}
 		return math.Sin(float64(i) / 1000)
 	})
-	if tab.Rows() > maxRows || len(tab.Columns["v"]) != tab.Rows() {
-		t.Errorf("%d rows and %d values, want at most %d and as many", tab.Rows(), len(tab.Columns["v"]), maxRows)
+	if tab.Rows() > maxRows || len(tab.Column("v")) != tab.Rows() {
+		t.Errorf("%d rows and %d values, want at most %d and as many", tab.Rows(), len(tab.Column("v")), maxRows)
 	}
 	for _, v := range peaks {
-		if !slices.Contains(tab.Columns["v"], v) {
+		if !slices.Contains(tab.Column("v"), v) {
 			t.Errorf("peak %v is lost", v)
 		}
 	}
@@ -49,7 +49,7 @@ func TestTableGoesBack(t *testing.T) {
 	fill(tab, 1, 31, func(int) float64 { return 1 })
 	tab.set("late", 7) // only the last row has it
 	fill(tab, 11, 21, func(int) float64 { return 2 })
-	if v := tab.Columns["v"]; tab.Rows() != 20 || v[9] != 1 || v[10] != 2 || !math.IsNaN(tab.Last("late")) {
+	if v := tab.Column("v"); tab.Rows() != 20 || v[9] != 1 || v[10] != 2 || !math.IsNaN(tab.Last("late")) {
 		t.Errorf("%d rows, rows 9 and 10 %v, late %v; want 20, 1 and 2, NaN", tab.Rows(), v[9:11], tab.Last("late"))
 	}
 	tab.begin(21, time.Unix(0, 0)) // a clock that was set back

@@ -2,18 +2,15 @@ package workshop
 
 import (
 	"bytes"
-	"embed"
 	"fmt"
 	"image"
 	"image/png"
+	"io/fs"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/image/draw"
 )
-
-//go:embed sprites/*.png sprites/LICENSE.txt
-var spriteFiles embed.FS
 
 // sprite is an image with transparency, ready to be put on a canvas.
 type sprite struct {
@@ -56,7 +53,7 @@ var loadSheet = sync.OnceValues(func() (*sheet, error) {
 })
 
 func (s *scaled) load(name string) error {
-	file, err := spriteFiles.ReadFile("sprites/" + name + ".png")
+	file, err := fs.ReadFile(spriteFiles, "sprites/"+name+".png")
 	if err != nil {
 		return err
 	}

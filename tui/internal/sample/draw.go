@@ -62,6 +62,14 @@ func spot(i int, mask bool) *image.Gray {
 	return img
 }
 
+// faded is a heatmap of so much of a fault.
+func faded(heat *image.Gray, left float64) *image.Gray {
+	for i, v := range heat.Pix {
+		heat.Pix[i] = uint8(float64(v) * min(max(left, 0), 1))
+	}
+	return heat
+}
+
 func savePNG(path string, img image.Image) error {
 	f, err := os.Create(path)
 	if err != nil {

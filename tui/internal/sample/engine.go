@@ -240,7 +240,7 @@ func (e *Engine) prompt(ctx context.Context, r run.GenerateRequest) (core.Prompt
 	}
 	result.Sampling = r.Or(core.Sampling{NumSteps: 10, GuidanceScale: 2.5})
 	for _, a := range e.run.o.Aspects {
-		result.Aspects = append(result.Aspects, core.AspectScore{Aspect: a, Base: 0.3, Reward: 0.9, BaseHeldOut: 0.28, HeldOut: 0.81, Fixed: 1})
+		result.Aspects = append(result.Aspects, core.AspectScore{Aspect: a, Base: 0.3, Reward: 0.9, BaseHeldOut: 0.28, HeldOut: 0.81, BaseFault: 0.7, Fault: 0.1, BaseHeldOutFault: 0.72, HeldOutFault: 0.19, Fixed: 1})
 	}
 	event, err := e.run.WritePrompt(result, func(dir string) error {
 		return errors.Join(savePNG(filepath.Join(dir, "base.png"), scene(i, 1)), savePNG(filepath.Join(dir, "tuned.png"), scene(i, 0.1)),

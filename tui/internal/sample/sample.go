@@ -170,9 +170,13 @@ func (r *Run) aspects(step int, noise *rand.Rand, spread float64, heldOut bool) 
 		a := core.AspectScore{
 			Aspect: name, Base: base, Reward: base + gain + spread*noise.NormFloat64(),
 			BaseHeldOut: math.NaN(), HeldOut: math.NaN(), Fixed: math.NaN(),
+			BaseFault: 1 - base, BaseHeldOutFault: math.NaN(), HeldOutFault: math.NaN(),
 		}
+		a.Reward = min(a.Reward, 1)
+		a.Fault = 1 - a.Reward
 		if heldOut {
 			a.BaseHeldOut, a.HeldOut, a.Fixed = base-0.02, base-0.02+0.85*gain, 0.9*r.rise(step)
+			a.BaseHeldOutFault, a.HeldOutFault = 1-a.BaseHeldOut, 1-a.HeldOut
 		}
 		all = append(all, a)
 	}
@@ -215,8 +219,16 @@ func (r *Run) reference(i int) error {
 	if err := savePNG(filepath.Join(dir, "mask.png"), spot(i, true)); err != nil {
 		return err
 	}
+	mask := core.Mask{Width: spot(i, true).Rect.Dx(), Height: spot(i, true).Rect.Dy()}
+	for _, v := range spot(i, true).Pix {
+		mask.Faulty = append(mask.Faulty, v > 127)
+	}
+	meta := fmt.Sprintf(`{"Version": 1, "Prompt": %q, "Seed": 7, "MaskHash": %d}`, Prompts[i], mask.Hash())
+	if err := os.WriteFile(filepath.Join(dir, "meta.json"), []byte(meta), 0o644); err != nil {
+		return err
+	}
 	for _, a := range r.o.Aspects[:1] {
-		if err := savePNG(filepath.Join(dir, "heat-"+a+".png"), spot(i, false)); err != nil {
+		if err := savePNG(filepath.Join(dir, run.HeatmapName(a, false)+".png"), spot(i, false)); err != nil {
 			return err
 		}
 	}
@@ -239,6 +251,12 @@ func (r *Run) pictures(step int) error {
 		}
 		if err := savePNG(path, scene(i, 1-r.rise(step))); err != nil {
 			return err
+		}
+		for _, a := range r.o.Aspects[:1] {
+			heat := run.PictureHeatmap(path, run.HeatmapName(a, false))
+			if err := savePNG(heat, faded(spot(i, false), 1-r.rise(step))); err != nil {
+				return err
+			}
 		}
 		e.Pictures = append(e.Pictures, p)
 	}

@@ -1,6 +1,6 @@
 """Tiny SD 3, SD 3.5 and Z-Image: trained by focusnfix, drawn with the exported LoRA by focusnfix and by diffusers.
 
-    python bench/peers/transformers.py FOCUSNFIX      the program; prints a table in Markdown
+    python bench/peers/backbones.py FOCUSNFIX [sd3|sd35|zimage ...]      the program; prints a table in Markdown
 
 Weights are random (model/flow/testdata/ref/pipelines.py makes the models). Of each model: four steps of `train` with
 NSFWJS as the reward; `export` in every format; `generate --lora` with each file; and, for the files that diffusers has a
@@ -167,9 +167,10 @@ def single(program, name, pipe, dir):
 def main():
     program = os.path.abspath(sys.argv[1])
     made.draw = keep
-    made.sd3("sd3", False)
-    made.sd3("sd35", True, qk_norm="rms_norm", dual_attention_layers=[0])
-    made.z_image()
+    for name, make in {"sd3": lambda: made.sd3("sd3", False), "zimage": made.z_image,
+                       "sd35": lambda: made.sd3("sd35", True, qk_norm="rms_norm", dual_attention_layers=[0])}.items():
+        if name in (sys.argv[2:] or [name]):
+            make()
     print("| model and file | against diffusers | change by training |\n| --- | --- | --- |")
     for name, pipe in built.items():
         with tempfile.TemporaryDirectory() as dir:
