@@ -37,10 +37,10 @@ var mayImport = map[string][]string{
 	"model/families":         {"model/backbone", "model/sd", "model/flow"},
 	"model/sd":               {"model/torch", "model/weights", "model/nn", "model/clip", "model/config", "model/backbone"},
 	"model/tokenizer":        {},
-	"model/mmdit":            {"model/torch", "model/nn"},
+	"model/mmdit":            {"model/torch", "model/nn", "model/config"},
 	"model/flow":             {"model/..."},
 	"model/flow/flowtest":    {"model/nn/nntest", "model/torch/torchtest", "model/weights"}, // for tests only
-	"model/zimage":           {"model/torch", "model/nn"},
+	"model/zimage":           {"model/torch", "model/nn", "model/config"},
 	"model/t5":               {"model/torch", "model/nn"},
 	"model/qwen":             {"model/torch", "model/nn"},
 	"model/reward":           {"model/torch", "model/weights", "model/nn", "model/clip", "model/tokenizer"},

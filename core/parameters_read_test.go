@@ -54,7 +54,7 @@ func FuzzReadPNGText(f *testing.F) {
 	f.Add(b.Bytes())
 	f.Add([]byte("\x89PNG\r\n\x1a\n\xff\xff\xff\xfftEXtparameters\x00x"))
 	f.Add([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\x0fiTXtparameters\x00\x00\x00"))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(func(_ *testing.T, data []byte) {
 		if text, ok := ReadPNGText(data, ParametersKey); ok {
 			_, _ = ParseParameters(text)
 		}

@@ -3,7 +3,6 @@ package tui
 import (
 	"slices"
 
-	"focusnfix/core"
 	"focusnfix/tui/feed"
 )
 
@@ -15,13 +14,10 @@ func shortName(name string) string {
 	return name
 }
 
-// aspectNames are those of the scores, or of the run's configuration.
-func (s *shared) aspectNames(scores []core.AspectScore) []string {
+// aspectNames are those of the run's configuration.
+func (s *shared) aspectNames() []string {
 	var names []string
-	for _, a := range scores {
-		names = append(names, a.Aspect)
-	}
-	if len(names) == 0 && s.run != nil && s.run.HasConfig {
+	if s.run != nil && s.run.HasConfig {
 		for _, r := range s.run.Config.Reward {
 			names = append(names, r.Aspect)
 		}

@@ -103,7 +103,7 @@ func (p *fixPane) pick(n int) tea.Cmd {
 }
 
 func (p *fixPane) nextAspect() tea.Cmd {
-	p.aspect = after(p.aspect, p.aspectNames(nil))
+	p.aspect = after(p.aspect, p.aspectNames())
 	return p.wants()
 }
 
@@ -187,24 +187,41 @@ func (p *fixPane) mouse(m widget.Mouse) tea.Cmd {
 	cols, rows := p.deck.shelf.Shown("fix/image")
 	u, v, inside := toPicture(m.X-l.image.Min.X, m.Y-l.image.Min.Y, l.image.Dx(), l.image.Dy(), cols, rows)
 	inside = inside && cols > 0
+	if p.phase == fixDrawing && p.mouseOnRegion(m, u, v, inside) || p.phase == fixResults && p.mouseOnDivider(m, u, inside) {
+		return nil
+	}
+	return widget.ClickRows(m, l.side, p.side())
+}
+
+// mouseOnRegion draws the region, and reports whether that is what the mouse was for.
+func (p *fixPane) mouseOnRegion(m widget.Mouse, u, v float64, inside bool) bool {
 	switch {
-	case p.phase == fixDrawing && m.Action == widget.Release:
+	case m.Action == widget.Release:
 		p.letGo()
-	case p.phase == fixDrawing && m.Action == widget.Motion:
+	case m.Action == widget.Motion:
 		p.dragTo(u, v)
-	case p.phase == fixDrawing && m.Left() && inside:
+	case m.Left() && inside:
 		p.pressAt(u, v)
-	case p.phase == fixDrawing && m.Lines() != 0 && m.In(l.image):
+	case m.Lines() != 0 && inside:
 		p.larger(-m.Lines())
-	case p.phase == fixResults && m.Action == widget.Release:
+	default:
+		return false
+	}
+	return true
+}
+
+// mouseOnDivider moves the divider, and reports whether that is what the mouse was for.
+func (p *fixPane) mouseOnDivider(m widget.Mouse, u float64, inside bool) bool {
+	switch {
+	case m.Action == widget.Release:
 		p.dragging = false
-	case p.phase == fixResults && (m.Action == widget.Motion && p.dragging || m.Left() && inside):
+	case m.Action == widget.Motion && p.dragging, m.Left() && inside:
 		p.more.stopShowing()
 		p.dragging, p.split = true, u
-	case p.phase == fixResults && m.Lines() != 0 && m.In(l.image):
+	case m.Lines() != 0 && inside:
 		p.split = min(max(p.split-0.05*float64(m.Lines()), 0), 1)
 	default:
-		return widget.ClickRows(m, l.side, p.side())
+		return false
 	}
-	return nil
+	return true
 }

@@ -57,7 +57,7 @@ func (p *fixPane) refresh() tea.Cmd {
 			p.addSource(fixSource{feed.RequestAgain(*e.Prompt), feed.ResultFiles(*e.Prompt, "")})
 		}
 	}
-	p.aspect = oneOf(p.aspect, p.aspectNames(nil))
+	p.aspect = oneOf(p.aspect, p.aspectNames())
 	if i := slices.IndexFunc(p.sources, func(s fixSource) bool { return s.request == before.request }); had && i >= 0 {
 		p.source = i
 		return nil

@@ -146,7 +146,7 @@ func (p *fixPane) regionRows(w int) []widget.Row {
 	switch p.tool {
 	case toolHeat:
 		bar := func(name string, v, of float64, text string) widget.Row {
-			return widget.Row{Text: fmt.Sprintf("%-10s%s %s", name, p.styles.AccentText.Render(slider(v/of, 10)), text)}
+			return widget.Row{Text: fmt.Sprintf("%-10s%s %s", name, p.styles.AccentText.Render(slider(v/of)), text)}
 		}
 		return append([]widget.Row{bar("threshold", p.threshold, 1, fmt.Sprintf("%.2f", p.threshold)), bar("growth", float64(p.grow), 32, fmt.Sprintf("%d px", p.grow))},
 			wrapped("↑↓ threshold, ←→ growth", w, faint)...)
@@ -163,10 +163,12 @@ func (p *fixPane) regionRows(w int) []widget.Row {
 	return append(rows, wrapped("arrows move "+p.grip.String(), w, faint)...)
 }
 
-// slider is a bar of w cells, filled to a share.
-func slider(share float64, w int) string {
-	full := int(math.Round(min(max(share, 0), 1) * float64(w)))
-	bar := make([]rune, w)
+const sliderCells = 10
+
+// slider is a bar that is filled to a share.
+func slider(share float64) string {
+	full := int(math.Round(min(max(share, 0), 1) * sliderCells))
+	bar := make([]rune, sliderCells)
 	for i := range bar {
 		if bar[i] = '─'; i < full {
 			bar[i] = '━'
@@ -289,7 +291,7 @@ func (p *fixPane) keptRows(w int) []widget.Row {
 	}
 	rows := []widget.Row{{Text: p.styles.FaintText.Render("kept")}}
 	for i, use := range p.kept {
-		text := widget.FitLine(fmt.Sprintf("%s %s %.1f", path.Base(use.Path), slider(use.Strength/2, 10), use.Strength), w)
+		text := widget.FitLine(fmt.Sprintf("%s %s %.1f", path.Base(use.Path), slider(use.Strength/2), use.Strength), w)
 		if i == p.slider {
 			text = p.styles.AccentText.Render(text)
 		}
@@ -300,7 +302,7 @@ func (p *fixPane) keptRows(w int) []widget.Row {
 
 func (p *fixPane) aspectChips() []widget.Chip {
 	var chips []widget.Chip
-	for _, name := range p.aspectNames(nil) {
+	for _, name := range p.aspectNames() {
 		chips = append(chips, widget.Chip{Text: words.Aspect(name), On: name == p.aspect, Do: p.then(func() { p.aspect = name })})
 	}
 	return chips

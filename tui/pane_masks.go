@@ -106,7 +106,7 @@ func (p *masksPane) read() tea.Cmd {
 	if p.run == nil || !p.run.HasConfig {
 		return nil
 	}
-	p.aspect = oneOf(p.aspect, p.aspectNames(nil))
+	p.aspect = oneOf(p.aspect, p.aspectNames())
 	if i := p.rule(); i >= 0 && !p.editing && p.version == 0 {
 		p.edit.threshold, p.edit.grow = p.run.Config.Reward[i].Threshold, p.run.Config.Reward[i].Dilate
 	}
@@ -261,12 +261,12 @@ func (p *masksPane) side(m run.Masked, w int) []widget.Row {
 	}
 	rows = append(rows, widget.Row{}, widget.Row{Text: st.FaintText.Render("rule of all masks of")})
 	var aspects []widget.Chip
-	for _, name := range p.aspectNames(nil) {
+	for _, name := range p.aspectNames() {
 		aspects = append(aspects, widget.Chip{Text: words.Aspect(name), On: name == p.aspect, Do: p.takeAspect(name)})
 	}
 	rows = append(rows, widget.ChipRows(aspects, w)...)
-	rows = append(rows, widget.Row{Text: fmt.Sprintf("threshold %s %.2f", st.AccentText.Render(slider(p.edit.threshold, 10)), p.edit.threshold)},
-		widget.Row{Text: fmt.Sprintf("growth    %s %d px", st.AccentText.Render(slider(float64(p.edit.grow)/32, 10)), p.edit.grow)})
+	rows = append(rows, widget.Row{Text: fmt.Sprintf("threshold %s %.2f", st.AccentText.Render(slider(p.edit.threshold)), p.edit.threshold)},
+		widget.Row{Text: fmt.Sprintf("growth    %s %d px", st.AccentText.Render(slider(float64(p.edit.grow)/32)), p.edit.grow)})
 	if p.changed() {
 		rows = append(rows, widget.Row{Text: st.WarnText.Render("not what training does yet: A applies it")})
 	}

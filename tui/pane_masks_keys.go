@@ -30,7 +30,7 @@ func (p *masksPane) keys() []binding {
 		here(keyShiftUp, "", "Paint upward, or make the box shorter", arrow(0, -1, true)),
 		here(keyShiftDown, "", "Paint downward, or make the box taller", arrow(0, 1, true)),
 		on(keyApply, p.apply),
-		on(keyAspect, func() tea.Cmd { return p.takeAspect(after(p.aspect, p.aspectNames(nil)))() }),
+		on(keyAspect, func() tea.Cmd { return p.takeAspect(after(p.aspect, p.aspectNames()))() }),
 		on(keyHeat, p.then(p.nextLayer)),
 		on(keyGrid, p.then(func() { p.grid = !p.grid })),
 		on(keyTool, p.then(p.nextTool)),
@@ -213,11 +213,22 @@ func (p *masksPane) mouse(m widget.Mouse) tea.Cmd {
 	l := p.layout()
 	cols, rows := p.deck.shelf.Shown("masks/image")
 	u, v, inside := toPicture(m.X-l.image.Min.X, m.Y-l.image.Min.Y, l.image.Dx(), l.image.Dy(), cols, rows)
-	inside = inside && cols > 0
+	if p.mouseOnImage(m, u, v, inside && cols > 0) {
+		return nil
+	}
+	at, ok := p.current()
+	if !ok {
+		return nil
+	}
+	return widget.ClickRows(m, l.side, p.side(at, l.side.Dx()))
+}
+
+// mouseOnImage draws the mask or goes to another, and reports whether that is what the mouse was for.
+func (p *masksPane) mouseOnImage(m widget.Mouse, u, v float64, inside bool) bool {
 	switch {
 	case m.Action == widget.Release:
 		p.edit.letGo()
-	case m.Action == widget.Motion && p.editing:
+	case m.Action == widget.Motion:
 		p.edit.dragTo(u, v)
 	case m.Left() && inside && p.grid:
 		first := p.at / gridOfMasks * gridOfMasks
@@ -227,16 +238,12 @@ func (p *masksPane) mouse(m widget.Mouse) tea.Cmd {
 			p.nextTool()
 		}
 		p.edit.pressAt(u, v)
-	case m.Lines() != 0 && m.In(l.image) && p.editing:
+	case m.Lines() != 0 && inside && p.editing:
 		p.edit.larger(-m.Lines())
-	case m.Lines() != 0 && m.In(l.image):
+	case m.Lines() != 0 && inside:
 		p.pick(m.Lines())
 	default:
-		at, ok := p.current()
-		if !ok {
-			return nil
-		}
-		return widget.ClickRows(m, l.side, p.side(at, l.side.Dx()))
+		return false
 	}
-	return nil
+	return true
 }

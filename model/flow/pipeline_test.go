@@ -92,9 +92,9 @@ func TestLevelsMatchDiffusers(t *testing.T) {
 
 func TestScheduleErrors(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
-		"not JSON": {`[`, "s.json: not a JSON object"},
-		"another":  {`{"_class_name":"DDIMScheduler"}`, `s.json: _class_name: "DDIMScheduler" is not supported`},
-		"unknown":  {`{"warp":3}`, "s.json: warp: 3 is not supported"},
+		"not JSON": {`[]`, "s.json: [], want an object"},
+		"another":  {`{"_class_name":"DDIMScheduler"}`, `_class_name: "DDIMScheduler" is not supported`},
+		"unknown":  {`{"warp":3}`, "warp: unknown key"},
 		"karras":   {`{"use_karras_sigmas":true}`, "use_karras_sigmas: true is not supported"},
 		"shift":    {`{"shift":0}`, "shift 0"},
 		"kind":     {`{"time_shift_type":"cubic"}`, `time_shift_type "cubic"`},
@@ -119,7 +119,7 @@ func TestLoadErrors(t *testing.T) {
 		}, "a FluxPipeline, want a StableDiffusion3Pipeline or a ZImagePipeline"},
 		"another transformer": {func(dir string) error {
 			return os.WriteFile(filepath.Join(dir, "transformer", "config.json"), []byte(`{"_class_name":"FluxTransformer2DModel"}`), 0o600)
-		}, `_class_name "FluxTransformer2DModel", want "SD3Transformer2DModel"`},
+		}, `_class_name: "FluxTransformer2DModel" is not supported, want "SD3Transformer2DModel"`},
 		"no VAE": {func(dir string) error { return os.RemoveAll(filepath.Join(dir, "vae")) }, "vae"},
 	} {
 		dir := r.WriteFolder(t)

@@ -1,14 +1,11 @@
 package flow
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"slices"
 
 	"focusnfix/model/backbone"
+	"focusnfix/model/config"
 )
 
 // Schedule is the scheduler_config.json of a FlowMatchEulerDiscreteScheduler: noise levels from 1, which is
@@ -31,49 +28,23 @@ func defaultSchedule() Schedule {
 	}
 }
 
-// plainScheduleKeys are keys that change the levels, with the values that leave them as they are here.
-var plainScheduleKeys = map[string][]string{
-	"_class_name": {`"FlowMatchEulerDiscreteScheduler"`}, "invert_sigmas": {"false"}, "shift_terminal": {"null"},
-	"use_karras_sigmas": {"false", "null"}, "use_exponential_sigmas": {"false", "null"}, "use_beta_sigmas": {"false", "null"},
-	"stochastic_sampling": {"false"}, "_diffusers_version": nil,
-}
+// scheduleKeys are keys that change the levels, with the values that leave them as they are here.
+var scheduleKeys = config.Keys{Plain: map[string][]any{
+	"_class_name": {"FlowMatchEulerDiscreteScheduler"}, "invert_sigmas": {false}, "shift_terminal": {},
+	"use_karras_sigmas": {false}, "use_exponential_sigmas": {false}, "use_beta_sigmas": {false}, "stochastic_sampling": {false},
+}}
 
 // ParseSchedule reads the text of a scheduler_config.json; file is what errors call it.
 func ParseSchedule(file string, text []byte) (Schedule, error) {
-	keys := map[string]json.RawMessage{}
-	if err := json.Unmarshal(text, &keys); err != nil {
-		return Schedule{}, fmt.Errorf("%s: not a JSON object", file)
-	}
-	known := map[string]any{}
-	if err := remarshal(Schedule{}, &known); err != nil {
+	s := defaultSchedule()
+	if err := config.Parse(file, text, &s, scheduleKeys); err != nil {
 		return Schedule{}, err
 	}
-	var errs []error
-	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		values, plain := plainScheduleKeys[key]
-		if _, used := known[key]; used || plain && (values == nil || slices.Contains(values, string(keys[key]))) {
-			continue
-		}
-		errs = append(errs, fmt.Errorf("%s: %s: %.40s is not supported", file, key, keys[key]))
-	}
-	s := defaultSchedule()
-	if err := json.Unmarshal(text, &s); err != nil {
-		errs = append(errs, fmt.Errorf("%s: %w", file, err))
-	}
 	if s.NumTrainTimesteps < 1 || !(s.Shift > 0 && s.Shift < 1e6) || s.BaseTokens >= s.MaxTokens || s.TimeShiftType != "exponential" && s.TimeShiftType != "linear" {
-		errs = append(errs, fmt.Errorf("%s: num_train_timesteps %d, shift %g, image_seq_len %d to %d, time_shift_type %q: want 1 or more, more than 0, rising, exponential or linear",
-			file, s.NumTrainTimesteps, s.Shift, s.BaseTokens, s.MaxTokens, s.TimeShiftType))
+		return s, fmt.Errorf("%s: num_train_timesteps %d, shift %g, image_seq_len %d to %d, time_shift_type %q: want 1 or more, more than 0, rising, exponential or linear",
+			file, s.NumTrainTimesteps, s.Shift, s.BaseTokens, s.MaxTokens, s.TimeShiftType)
 	}
-	return s, errors.Join(errs...)
-}
-
-// remarshal writes a value as JSON and reads it as another.
-func remarshal(from, to any) error {
-	text, err := json.Marshal(from)
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(text, to)
+	return s, nil
 }
 
 // table is the sampler's: the network is told a level times 1000, and a step follows its velocity.

@@ -1,11 +1,10 @@
 package mmdit
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
+
+	"focusnfix/model/config"
 )
 
 // Config is the transformer/config.json of a diffusers folder (SD3Transformer2DModel).
@@ -34,48 +33,20 @@ func DefaultConfig() Config {
 	}
 }
 
-// irrelevantKeys do not change the network: diffusers writes them for itself.
-var irrelevantKeys = []string{"_class_name", "_diffusers_version", "_name_or_path"}
+// configKeys are keys beside those of Config.
+var configKeys = config.Keys{Plain: map[string][]any{"_class_name": {"SD3Transformer2DModel"}}}
 
 // ParseConfig reads the text of a config.json; file is what errors call it. A key that is not known
 // is refused by name.
 func ParseConfig(file string, text []byte) (Config, error) {
-	keys := map[string]json.RawMessage{}
-	if err := json.Unmarshal(text, &keys); err != nil {
-		return Config{}, fmt.Errorf("%s: not JSON: %w", file, err)
-	}
 	cfg := DefaultConfig()
-	if err := json.Unmarshal(text, &cfg); err != nil {
-		return Config{}, fmt.Errorf("%s: %w", file, err)
+	if err := config.Parse(file, text, &cfg, configKeys); err != nil {
+		return Config{}, err
 	}
-	if err := errors.Join(refuseUnknown(keys), cfg.Validate()); err != nil {
+	if err := cfg.Validate(); err != nil {
 		return Config{}, fmt.Errorf("%s: %w", file, err)
 	}
 	return cfg, nil
-}
-
-// refuseUnknown names the keys that are neither fields of Config nor irrelevant.
-func refuseUnknown(keys map[string]json.RawMessage) error {
-	class := `"SD3Transformer2DModel"`
-	if got, ok := keys["_class_name"]; ok && string(got) != class {
-		return fmt.Errorf("_class_name %s, want %s", got, class)
-	}
-	known := map[string]any{}
-	text, err := json.Marshal(Config{})
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(text, &known); err != nil {
-		return err
-	}
-	var errs []error
-	for key := range keys {
-		if _, ok := known[key]; !ok && !slices.Contains(irrelevantKeys, key) {
-			errs = append(errs, fmt.Errorf("%s is not supported", key))
-		}
-	}
-	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(errs...)
 }
 
 // What no transformer of this kind exceeds; a configuration that does is broken.

@@ -169,8 +169,8 @@ func TestForwardRefusesSizes(t *testing.T) {
 func TestConfigErrors(t *testing.T) {
 	for name, c := range map[string]struct{ data, want string }{
 		"not JSON":      {`[`, "config.json: not JSON"},
-		"another class": {`{"_class_name":"FluxTransformer2DModel"}`, `_class_name "FluxTransformer2DModel", want "SD3Transformer2DModel"`},
-		"unknown key":   {`{"rope_axes":[1]}`, "rope_axes is not supported"},
+		"another class": {`{"_class_name":"FluxTransformer2DModel"}`, `_class_name: "FluxTransformer2DModel" is not supported, want "SD3Transformer2DModel"`},
+		"unknown key":   {`{"rope_axes":[1]}`, "rope_axes: unknown key"},
 		"width":         {`{"caption_projection_dim":7}`, "caption_projection_dim 7, want 1152"},
 		"dual":          {`{"dual_attention_layers":[18]}`, "dual_attention_layers has 18, want 0 to 17"},
 		"qk_norm":       {`{"qk_norm":"layer_norm"}`, `qk_norm "layer_norm", want rms_norm or null`},

@@ -1,11 +1,10 @@
 package zimage
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
+
+	"focusnfix/model/config"
 )
 
 // Config is the transformer/config.json of a diffusers folder (ZImageTransformer2DModel).
@@ -37,39 +36,17 @@ func DefaultConfig() Config {
 	}
 }
 
-// irrelevantKeys do not change the network: diffusers writes them for itself.
-var irrelevantKeys = []string{"_class_name", "_diffusers_version", "_name_or_path"}
-
-// knownKeys are those of Config.
-var knownKeys = []string{
-	"all_patch_size", "all_f_patch_size", "in_channels", "dim", "n_layers", "n_refiner_layers", "n_heads", "n_kv_heads",
-	"norm_eps", "qk_norm", "cap_feat_dim", "siglip_feat_dim", "rope_theta", "t_scale", "axes_dims", "axes_lens",
-}
+// configKeys are keys beside those of Config.
+var configKeys = config.Keys{Plain: map[string][]any{"_class_name": {"ZImageTransformer2DModel"}}}
 
 // ParseConfig reads the text of a config.json; file is what errors call it. A key that is not known
 // is refused by name.
 func ParseConfig(file string, text []byte) (Config, error) {
-	keys := map[string]json.RawMessage{}
-	if err := json.Unmarshal(text, &keys); err != nil {
-		return Config{}, fmt.Errorf("%s: not JSON: %w", file, err)
-	}
-	if class := string(keys["_class_name"]); class != "" && class != `"ZImageTransformer2DModel"` {
-		return Config{}, fmt.Errorf("%s: _class_name %s, want ZImageTransformer2DModel", file, class)
-	}
 	cfg := DefaultConfig()
-	// A list of the file must not be read into the elements of a default.
-	cfg.PatchSizes, cfg.FramePatchSizes, cfg.AxesDims, cfg.AxesLens = slices.Clone(cfg.PatchSizes), slices.Clone(cfg.FramePatchSizes), slices.Clone(cfg.AxesDims), slices.Clone(cfg.AxesLens)
-	if err := json.Unmarshal(text, &cfg); err != nil {
-		return Config{}, fmt.Errorf("%s: %w", file, err)
+	if err := config.Parse(file, text, &cfg, configKeys); err != nil {
+		return Config{}, err
 	}
-	var errs []error
-	for key := range keys {
-		if !slices.Contains(knownKeys, key) && !slices.Contains(irrelevantKeys, key) {
-			errs = append(errs, fmt.Errorf("%s is not supported", key))
-		}
-	}
-	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	if err := errors.Join(append(errs, cfg.Validate())...); err != nil {
+	if err := cfg.Validate(); err != nil {
 		return Config{}, fmt.Errorf("%s: %w", file, err)
 	}
 	return cfg, nil

@@ -152,8 +152,8 @@ func TestForwardRefuses(t *testing.T) {
 func TestConfigErrors(t *testing.T) {
 	for name, c := range map[string]struct{ data, want string }{
 		"not JSON":      {`[`, "config.json: not JSON"},
-		"another class": {`{"_class_name":"FluxTransformer2DModel"}`, "want ZImageTransformer2DModel"},
-		"unknown key":   {`{"guidance_embeds":true}`, "guidance_embeds is not supported"},
+		"another class": {`{"_class_name":"FluxTransformer2DModel"}`, `want "ZImageTransformer2DModel"`},
+		"unknown key":   {`{"guidance_embeds":true}`, "guidance_embeds: unknown key"},
 		"editing":       {`{"siglip_feat_dim":1152}`, "siglip_feat_dim: an editing model"},
 		"axes":          {`{"axes_dims":[32,48,46]}`, "axes_dims [32 48 46] sum to 126, want 128"},
 		"two patches":   {`{"all_patch_size":[2,4],"all_f_patch_size":[1,1]}`, "want one size"},

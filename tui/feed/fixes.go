@@ -65,10 +65,3 @@ func (f *Fixes) Current() (core.FixResult, bool) {
 	}
 	return f.List[f.At], true
 }
-
-// FixFiles are a repair's files, with the trained judge's heatmaps of both images.
-func FixFiles(r core.FixResult) Files {
-	f := Files{Base: r.Path + "/before.png", tuned: r.Path + "/after.png", Mask: r.Path + "/mask.png"}.WithHeat(r.Aspect)
-	f.TunedHeat = r.Path + "/heat-" + r.Aspect + "-tuned.png"
-	return f
-}

@@ -99,16 +99,18 @@ func (s *Store) keep(e *core.Event) {
 	case e.Evaluation != nil:
 		s.addEvaluation(e)
 	case e.Prompt != nil:
-		if len(s.Prompts) >= maxPrompts {
-			s.Prompts = slices.Delete(s.Prompts, 0, maxPrompts/4)
-		}
-		s.Prompts = append(s.Prompts, *e)
+		s.Prompts = appended(s.Prompts, e)
 	case e.Fix != nil:
-		if len(s.Fixes) >= maxPrompts {
-			s.Fixes = slices.Delete(s.Fixes, 0, maxPrompts/4)
-		}
-		s.Fixes = append(s.Fixes, *e)
+		s.Fixes = appended(s.Fixes, e)
 	}
+}
+
+// appended is a list with one event more; of a long one the oldest go.
+func appended(list []core.Event, e *core.Event) []core.Event {
+	if len(list) >= maxPrompts {
+		list = slices.Delete(list, 0, maxPrompts/4)
+	}
+	return append(list, *e)
 }
 
 // isProgress reports whether an event only counts on what the one before has said: "image 3 of 48".
