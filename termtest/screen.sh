@@ -143,9 +143,10 @@ wait-text ([4-9]|1[0-2])\\sof\\s12 20
 shot fix-live
 wait-text repair\\s1\\sof\\s1 20
 wait 1
-expect-color 69,6 #fad650 20
-expect-color 110,6 #fad650 20
-expect-color 100,33 #101010
+expect-color 104,8 #fad650 20
+expect-color 77,24 #be141e 20
+expect-color 90,24 #6e5a96 20
+expect-color 100,38 #101010
 shot fix
 STEPS
 
