@@ -230,7 +230,7 @@ func (p *detailsPane) view(w, h int) string {
 // viewSettings is the visible settings below a head.
 func (p *detailsPane) viewSettings(w, h int) string {
 	st := p.styles
-	name, source := min(max(w/3, 18), 34), min(max(w/3, 12), 24)
+	name, source := min(max(w/2-2, 18), 36), min(max(w/4, 18), 24)
 	value := max(w-name-source-3, 6)
 	head := "settings"
 	if p.changed {

@@ -42,9 +42,10 @@ class Terminal:
             wait = quiet if last is None else quiet - (now - last)
             if now - begun > longest or wait <= 0:
                 return first, last, n, text
+            wait = min(wait, longest - (now - begun))
             ready, _, _ = select.select([self.fd], [], [], max(wait, 0))
             if not ready:
-                return first, last, n, text
+                continue
             try:
                 data = os.read(self.fd, 1 << 16)
             except OSError:
@@ -111,7 +112,7 @@ def main():
     p.add_argument("command", nargs=argparse.REMAINDER)
     o = p.parse_args()
     t = Terminal(o.command[1:] if o.command[0] == "--" else o.command)
-    first, last, n, _ = t.read(3, 60)
+    first, last, n, _ = t.read(3, 15)
     r = {"first_byte_ms": round(1e3 * (first - t.start)), "settled_ms": round(1e3 * (last - t.start)), "bytes": n, "cpu_s": t.cpu()}
     for key in filter(None, o.open.split(",")):
         os.write(t.fd, {"ESC": b"\x1b", "ENTER": b"\r"}.get(key, key.encode()))
