@@ -58,7 +58,7 @@ func TestGPUs(t *testing.T) {
 func TestVisibleGPUs(t *testing.T) {
 	fakeDriver(t)
 	for visible, want := range map[string][]int{
-		"": {0, 1}, "1": {1}, "1,0": {1, 0}, "GPU-bb": {1}, " 1 , GPU-aaaa-1": {1, 0}, "7": nil, "0,7,1": {0}, "-1": nil,
+		"": {0, 1}, "1": {1}, "1,0": {1, 0}, "GPU-bb": {1}, "1 , GPU-aaaa-1": {1, 0}, "7": nil, "0,7,1": {0}, "-1": nil,
 	} {
 		t.Setenv("CUDA_VISIBLE_DEVICES", visible)
 		gpus, err := GPUs(t.Context())
