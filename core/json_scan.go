@@ -183,18 +183,9 @@ func decimal(text []byte) (v float64, n int) {
 	if len(text) > 0 && text[0] == '-' {
 		first = 1
 	}
-	digits, at := digitRun(text, first, 0)
-	count, power := at-first, 0
-	if count == 0 || count > 1 && text[first] == '0' {
+	digits, count, power, at := mantissa(text, first)
+	if count == 0 || count > 15 {
 		return 0, 0
-	}
-	if at < len(text) && text[at] == '.' {
-		point := at + 1
-		if digits, at = digitRun(text, point, digits); at == point {
-			return 0, 0
-		}
-		power = point - at
-		count -= power
 	}
 	if at < len(text) && (text[at] == 'e' || text[at] == 'E') {
 		e, n := exponent(text[at:])
@@ -203,7 +194,7 @@ func decimal(text []byte) (v float64, n int) {
 		}
 		power, at = power+e, at+n
 	}
-	if count > 15 || power < -22 || power > 22 {
+	if power < -22 || power > 22 {
 		return 0, 0
 	}
 	if v = float64(digits); power < 0 {
@@ -215,6 +206,24 @@ func decimal(text []byte) (v float64, n int) {
 		v = -v
 	}
 	return v, at
+}
+
+// mantissa reads the digits of a number from a place on, with a point or without, and where they end: the value is
+// digits times ten to the power. Where they are no JSON number, their count is 0.
+func mantissa(text []byte, first int) (digits uint64, count, power, end int) {
+	digits, end = digitRun(text, first, 0)
+	count = end - first
+	if count == 0 || count > 1 && text[first] == '0' {
+		return 0, 0, 0, 0
+	}
+	if end == len(text) || text[end] != '.' {
+		return digits, count, 0, end
+	}
+	point := end + 1
+	if digits, end = digitRun(text, point, digits); end == point {
+		return 0, 0, 0, 0
+	}
+	return digits, count + end - point, point - end, end
 }
 
 // digitRun reads digits from a place on behind those that were read before, and returns where they end.
