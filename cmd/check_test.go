@@ -35,7 +35,7 @@ func TestCheck(t *testing.T) {
 		tinyModel:                       {"0", "a model of SD 1, diffusers folder", "StableDiffusionPipeline", "epsilon", "PNDMScheduler", "M parameters, F32"},
 		tinyModel + "_lora.safetensors": {"0", "a LoRA", "rank", "generate --lora", "unet "},
 		vae:                             {"0", "a VAE", "generate --vae"},
-		flux:                            {"1", "a LoRA for FLUX", "want one for SD 1, SD 2 or SDXL"},
+		flux:                            {"1", "a LoRA for FLUX", "want one for SD 1, SD 2, SDXL, Stable Diffusion 3 or Z-Image"},
 		nan:                             {"1", "the learned prompts of Q16", "odd", "prompts: holds NaN or infinity"},
 		dir + "/old.ckpt":               {"1", "asks Python for posix.system"},
 		"builtin:nsfw-mid":              {"0", "a reward", "reward.model"},

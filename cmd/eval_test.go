@@ -131,7 +131,7 @@ func TestEvalWithoutFaults(t *testing.T) {
 	}
 	code, out, problems := inRuns(t, runs, "eval mine --pictures 1")
 	for _, want := range []string{
-		"warning: 0 of 4 images of the base model are faulty, 1 were wanted", "error: none of 4 images of the base model has a fault",
+		"warning: 0 of 8 images of the base model are faulty, 1 were wanted", "error: none of 8 images of the base model has a fault",
 	} {
 		if code != exitFailed || out != "" || !strings.Contains(problems, want) {
 			t.Errorf("%d %q %q, want %q", code, out, problems, want)

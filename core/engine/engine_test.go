@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -105,8 +106,11 @@ func checkStep(t *testing.T, events []core.Event) {
 		t.Fatalf("aspects %+v", s.Aspects)
 	}
 	a := s.Aspects[0]
+	if !math.IsNaN(a.Fault) || !math.IsNaN(a.BaseFault) || !math.IsNaN(a.HeldOutFault) {
+		t.Errorf("fault probabilities of a judge that does not know: %+v", a)
+	}
 	for name, v := range map[string]float64{
-		"reward": s.Reward, "fault": a.Fault, "base fault": a.BaseFault, "own": a.Reward, "base": a.Base, "held out": a.HeldOut, "base held out": a.BaseHeldOut, "region": s.Region,
+		"reward": s.Reward, "own": a.Reward, "base": a.Base, "held out": a.HeldOut, "base held out": a.BaseHeldOut, "region": s.Region,
 		"coverage": s.Coverage, "inside": s.InsidePSNR, "outside": s.OutsidePSNR, "gradient": s.GradNorm, "rate": s.LearningRate,
 		"sample": s.SampleSeconds, "decode": s.DecodeSeconds, "reward seconds": s.RewardSeconds, "backward": s.BackwardSeconds,
 		"step": s.StepSeconds, "memory": s.MemoryMiB, "use": s.DeviceUse,
@@ -117,6 +121,43 @@ func checkStep(t *testing.T, events []core.Event) {
 	}
 	if i := slices.IndexFunc(events, func(e core.Event) bool { return len(e.Pictures) > 0 }); i > slices.IndexFunc(events, func(e core.Event) bool { return e.Kind == "step" }) {
 		t.Error("the first picture comes after the first step")
+	}
+}
+
+// TestStepFaults: steps tell how probable a judge finds a fault that knows it from its score s, as −4s−1.
+func TestStepFaults(t *testing.T) {
+	type faults func(core.AspectScore) (base, baseFault, tuned, fault float64)
+	for heldOut, of := range map[bool]faults{
+		false: func(a core.AspectScore) (float64, float64, float64, float64) {
+			return a.Base, a.BaseFault, a.Reward, a.Fault
+		},
+		true: func(a core.AspectScore) (float64, float64, float64, float64) {
+			return a.BaseHeldOut, a.BaseHeldOutFault, a.HeldOut, a.HeldOutFault
+		},
+	} {
+		c := tinyConfig(t)
+		c.Train.Steps, c.Train.Augment = 2, false
+		if c.Reward[0].Model = "spot:glow"; heldOut {
+			c.Reward[0].Model, c.Reward[0].HeldOut = "spot:square", "spot:glow"
+		}
+		f := newTinyRun(t, c)
+		if err := runTiny(t, f); err != nil {
+			t.Fatal(err)
+		}
+		steps := 0
+		for _, e := range eventsOf(t, f) {
+			if e.Kind != "step" {
+				continue
+			}
+			steps++
+			base, baseFault, tuned, fault := of(e.Train.Aspects[0])
+			if !(math.Abs(baseFault-(-4*base-1)) < 1e-5) || !(math.Abs(fault-(-4*tuned-1)) < 1e-5) || !(fault > 0 && fault < 1) {
+				t.Errorf("held out %t, step %d: scores %g and %g, fault probabilities %g and %g", heldOut, e.Step, base, tuned, baseFault, fault)
+			}
+		}
+		if steps != 2 {
+			t.Errorf("held out %t: %d steps, want 2", heldOut, steps)
+		}
 	}
 }
 

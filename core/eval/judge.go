@@ -76,10 +76,17 @@ func (j Judge) opinions(images, masks torch.Tensor, prompts []string) []opinion 
 
 // verdict compares what the judge said of a base image with what it says of the tuned one.
 func (j Judge) verdict(base, tuned opinion) Verdict {
+	v := j.Scored(base.score, tuned.score)
+	v.BaseFault, v.TunedFault = base.fault, tuned.fault
+	return v
+}
+
+// Scored is the verdict of a judge that scored a base image and the tuned one, and was not asked for heatmaps.
+func (j Judge) Scored(base, tuned float64) Verdict {
 	return Verdict{
-		Base: base.score, Tuned: tuned.score, BaseFault: base.fault, TunedFault: tuned.fault,
-		BaseProbability:  reward.FaultProbability(j.Reward, base.score),
-		TunedProbability: reward.FaultProbability(j.Reward, tuned.score),
+		Base: base, Tuned: tuned,
+		BaseProbability:  reward.FaultProbability(j.Reward, base),
+		TunedProbability: reward.FaultProbability(j.Reward, tuned),
 	}
 }
 

@@ -275,7 +275,7 @@ func (t *Trainer) setColumns(r *StepResult, values []float64) {
 		base, tuned := next(), next()
 		verdicts := make([]eval.Verdict, len(base))
 		for i := range verdicts {
-			verdicts[i] = eval.Verdict{Base: base[i], Tuned: tuned[i]}
+			verdicts[i] = j.Scored(base[i], tuned[i])
 		}
 		r.Verdicts[j.Role] = verdicts
 	}

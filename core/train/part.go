@@ -139,14 +139,13 @@ func (p *part) measure(image torch.Tensor, scores map[string][]float64, region, 
 func (p *part) watch(t *Trainer) {
 	p.verdicts = map[eval.Role][]eval.Verdict{}
 	for _, j := range t.Watch {
-		verdicts := make([]eval.Verdict, len(p.pairs))
-		for i, score := range t.baseScores(j, p) {
-			verdicts[i].Base = score
+		tuned, trained := p.measured.Rewards[j.Aspect]
+		if j.HeldOut || !trained {
+			tuned = j.Scores(p.image, p.prompts)
 		}
-		if j.HeldOut {
-			for i, score := range j.Scores(p.image, p.prompts) {
-				verdicts[i].Tuned = score
-			}
+		verdicts := make([]eval.Verdict, len(p.pairs))
+		for i, base := range t.baseScores(j, p) {
+			verdicts[i] = j.Scored(base, tuned[i])
 		}
 		p.verdicts[j.Role] = verdicts
 	}
