@@ -13,6 +13,10 @@ import (
 
 const taesd = "testdata/ref/taesd"
 
+// tinyTolerance is of images in [0,1]. Before they are cut to that, the random weights make numbers of up to 178, whose float32
+// results differ from the float64 ones by 2.3e-4 in PyTorch itself: about a millionth of them.
+const tinyTolerance = 4e-4
+
 // The decoder gives diffusers' images, whatever its file calls the layers.
 func TestTinyDecoder(t *testing.T) {
 	g := nntest.OpenGolden(t, filepath.Join(taesd, "golden.safetensors"))
@@ -22,7 +26,7 @@ func TestTinyDecoder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		torchtest.Run(t, func() { g.Check(t, "image", d.Decode(g.Tensor(t, "latents")), 1e-5) })
+		torchtest.Run(t, func() { g.Check(t, "image", d.Decode(g.Tensor(t, "latents")), tinyTolerance) })
 		d.Close()
 	}
 	if now := torch.Live(); now != before {
