@@ -68,6 +68,7 @@ func (r *regionEditor) isBox() bool {
 
 // choose takes a tool.
 func (r *regionEditor) choose(t fixTool) {
+	r.letGo()
 	r.closePolygon()
 	if r.tool = t; t == toolHeat || t == toolBox {
 		r.heat = t == toolHeat
@@ -120,6 +121,7 @@ func (r *regionEditor) corner(p core.Point) {
 func (r *regionEditor) closePolygon() {
 	if len(r.corners) > 2 {
 		r.shapes = append(r.shapes, core.Shape{Kind: core.PolygonShape, Erase: r.erase, Points: r.corners})
+		r.drawing = false // the stroke is no longer the last shape
 	}
 	r.corners = nil
 }
@@ -171,6 +173,7 @@ func (r *regionEditor) larger(n int) {
 
 // takeBack removes the last corner, or the last thing painted.
 func (r *regionEditor) takeBack() {
+	r.letGo() // of a stroke that is taken back while it is drawn
 	switch {
 	case len(r.corners) > 0:
 		r.corners = r.corners[:len(r.corners)-1]
