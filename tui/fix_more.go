@@ -19,8 +19,8 @@ import (
 type fixMore struct {
 	paths   []string // redrawn images: one in place of the repaired one, or a grid of nine
 	version int
-	asking  bool // the engine draws
-	again   bool // and what it draws is out of date
+	asking  bool               // the engine draws
+	next    *run.RedrawRequest // what it is to draw after that: the newest wish
 
 	saving, unsaved bool // of the set of kept fixes
 
@@ -71,13 +71,13 @@ func (m *fixMore) stopShowing() bool {
 
 // redraw asks for images with a stack of fixes.
 func (p *fixPane) redraw(drawings []core.Drawing, stack []core.FixUse) tea.Cmd {
-	if p.more.asking {
-		p.more.again = true
-		return nil
-	}
-	p.more.asking, p.more.again = true, false
 	r, _ := p.fixes.Current()
 	request := run.RedrawRequest{Drawings: drawings, Start: r.Start, Stack: stack}
+	if p.more.asking {
+		p.more.next = &request
+		return nil
+	}
+	p.more.asking = true
 	return p.askRedraw(request, false)
 }
 
@@ -108,8 +108,12 @@ func (p *fixPane) redrawn(msg redrawnMsg) tea.Cmd {
 	if msg.run != p.run {
 		return nil
 	}
-	p.more.asking = false
+	next := p.more.next
+	p.more.asking, p.more.next = false, nil
 	if msg.err != nil {
+		if next != nil {
+			msg.asked = *next
+		}
 		wake := func() tea.Cmd {
 			p.more.asking = true
 			return p.askRedraw(msg.asked, true)
@@ -120,10 +124,11 @@ func (p *fixPane) redrawn(msg redrawnMsg) tea.Cmd {
 		return p.fail(msg.err)
 	}
 	p.more.paths, p.more.version, p.more.replay = msg.paths, p.more.version+1, nil
-	if p.more.again && len(msg.paths) == 1 {
-		return p.drawKept()
+	if next == nil {
+		return nil
 	}
-	return nil
+	p.more.asking = true
+	return p.askRedraw(*next, false)
 }
 
 // drawKept draws the image of the current repair with the run's set of kept fixes.
