@@ -86,3 +86,11 @@ func FuzzQuery(f *testing.F) {
 		NewPattern(text).Match(text)
 	})
 }
+
+// A long text is no expression: a pattern of a megabyte would take minutes.
+func TestLongPattern(t *testing.T) {
+	long := strings.Repeat("a?", maxExpression)
+	if !NewPattern(long).Match("x"+long) || NewPattern(long).Match(strings.Repeat("a", 3*maxExpression)) {
+		t.Error("a long text is not taken as it is")
+	}
+}

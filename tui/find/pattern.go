@@ -12,10 +12,13 @@ type Pattern struct {
 	text       string
 }
 
-// NewPattern returns the pattern of a text; that of "" matches everything.
+// maxExpression is how many bytes of text may be an expression: matching takes as long as both lengths multiplied.
+const maxExpression = 1000
+
+// NewPattern returns the pattern of a text; that of "" matches everything, a very long one what contains it.
 func NewPattern(text string) Pattern {
 	p := Pattern{text: strings.ToLower(text)}
-	if text == "" {
+	if text == "" || len(text) > maxExpression {
 		return p
 	}
 	expression := text
