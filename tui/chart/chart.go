@@ -241,12 +241,8 @@ const goodName = 10
 
 // legendRows is how many rows the legend takes of a chart of h rows.
 func (c *Curves) legendRows(spec Spec, style Style, w, h int) int {
-	entries := c.entries(spec, style)
-	for rows := 1; ; rows++ {
-		if lines := wrapLegend(c.heading(spec, style, 10), entries, style.Styles, goodName, w); len(lines) <= rows || rows == maxLegend(h) {
-			return rows
-		}
-	}
+	lines := wrapLegend(c.heading(spec, style, 10), c.entries(spec, style), style.Styles, goodName, w)
+	return min(len(lines), maxLegend(h))
 }
 
 // heading is the title, with the smoothing, the hairline and how many values lie beyond the range.
