@@ -44,10 +44,10 @@ func (d Drawing) Draw(files *Cache, box render.Box, blocks bool) (image.Image, e
 	}
 	size := box.Fit(img.Bounds().Size(), 6)
 	if !blocks || d.plain() {
-		return d.drawAt(files, size, side)
+		return d.drawAt(files, img, size, side)
 	}
 	cols, rows := box.Cells(box.Fit(img.Bounds().Size(), 1))
-	small, err := d.drawAt(files, image.Pt(2*cols, 2*rows), side)
+	small, err := d.drawAt(files, img, image.Pt(2*cols, 2*rows), side)
 	if err != nil {
 		return nil, err
 	}
@@ -91,13 +91,10 @@ func enlarged(img image.Image, size image.Point) image.Image {
 	return out
 }
 
-// drawAt is the drawing in a size in pixels; where nothing is laid over the image it keeps its own. side is
-// as Cache.Read has it.
-func (d Drawing) drawAt(files *Cache, size image.Point, side int) (image.Image, error) {
-	img, err := d.read(files, side)
-	if err != nil {
-		return nil, err
-	}
+// drawAt is the drawing of what was read, img, in a size in pixels; where nothing is laid over the image it keeps its
+// own. side is as Cache.Read has it.
+func (d Drawing) drawAt(files *Cache, img image.Image, size image.Point, side int) (image.Image, error) {
+	var err error
 	if d.Minus != "" {
 		if img, err = d.difference(files, img); err != nil {
 			return nil, err
@@ -198,5 +195,5 @@ func (d Drawing) Native(cache *Cache) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.drawAt(cache, img.Bounds().Size(), 0)
+	return d.drawAt(cache, img, img.Bounds().Size(), 0)
 }
