@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
@@ -29,6 +30,13 @@ type detailsPane struct {
 	log     []string // the end of log.txt
 	reading bool
 	back    int // lines of the log below the last visible one
+	preset  presetValues
+}
+
+// presetValues are a preset's settings. Reading one takes longer than everything else in a frame.
+type presetValues struct {
+	name string
+	of   map[string]string // by name; nil before the first is read
 }
 
 // logTailMsg is the end of the engine's log.
@@ -168,12 +176,8 @@ func (p *detailsPane) settingRows() []settingRow {
 	if p.run == nil || !p.run.HasConfig {
 		return nil
 	}
-	defaults, preset := values(core.Default()), map[string]string{}
-	if text, err := presets.Read(p.run.Info.Preset); err == nil {
-		if c, err := core.Load([]core.Layer{{Name: p.run.Info.Preset, Text: text}}, nil); err == nil {
-			preset = values(c)
-		}
-	}
+	p.preset.read(p.run.Info.Preset)
+	defaults, preset := defaultValues(), p.preset.of
 	changes := p.changes()
 	pattern := find.NewPattern(p.filter)
 	var rows []settingRow
@@ -207,6 +211,21 @@ func (p *detailsPane) changes() map[string]core.Event {
 	}
 	return changes
 }
+
+// read makes them those of the preset of that name; one that cannot be read has none.
+func (v *presetValues) read(name string) {
+	if v.of != nil && v.name == name {
+		return
+	}
+	v.name, v.of = name, map[string]string{}
+	if text, err := presets.Read(name); err == nil {
+		if c, err := core.Load([]core.Layer{{Name: name, Text: text}}, nil); err == nil {
+			v.of = values(c)
+		}
+	}
+}
+
+var defaultValues = sync.OnceValue(func() map[string]string { return values(core.Default()) })
 
 func values(c core.Config) map[string]string {
 	all := map[string]string{}
