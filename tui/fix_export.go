@@ -50,12 +50,7 @@ func (p *fixPane) savePair(r core.FixResult, name string) tea.Cmd {
 func (p *fixPane) saveLoRA(r core.FixResult, name, format string) tea.Cmd {
 	from := filepath.Join(p.run.Folder.Dir, run.FixLoRA(r.Path))
 	to, write := unfit.ReplaceAllString(name+"-"+format, "-")+".safetensors", p.options.SaveLoRA
-	return func() tea.Msg {
-		if err := write(context.Background(), from, to, format); err != nil {
-			return failure(fmt.Errorf("not saved: %w", err))
-		}
-		return noticeMsg{text: "saved " + to}
-	}
+	return func() tea.Msg { return saved(to, write(context.Background(), from, to, format)) }
 }
 
 // saveGIF writes the healing as an animation into the working folder.
@@ -66,7 +61,7 @@ func (p *fixPane) saveGIF(r core.FixResult, name string) tea.Cmd {
 		for _, path := range framesOf(r) {
 			m, err := cache.Read(folder, path, 0)
 			if err != nil {
-				return failure(fmt.Errorf("not saved: %w", err))
+				return saved("", err)
 			}
 			frames = append(frames, m)
 		}
@@ -78,10 +73,7 @@ func (p *fixPane) saveGIF(r core.FixResult, name string) tea.Cmd {
 				err = closed
 			}
 		}
-		if err != nil {
-			return failure(fmt.Errorf("not saved: %w", err))
-		}
-		return noticeMsg{text: "saved " + to}
+		return saved(to, err)
 	}
 }
 

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"image"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -167,39 +165,6 @@ func (p *dashboardPane) save() tea.Cmd {
 func (p *dashboardPane) saveChart(ending string, write func(io.Writer) error) tea.Cmd {
 	name := unfit.ReplaceAllString(p.s.run.Folder.Name()+"-"+p.specs[p.chosen].Title, "-")
 	return func() tea.Msg {
-		path, err := writeNew(strings.Trim(name, "-"), ending, write)
-		if err != nil {
-			return failure(fmt.Errorf("not saved: %w", err))
-		}
-		return noticeMsg{text: "saved " + path}
-	}
-}
-
-// writeNew writes a file that was not there and returns its whole path: the name with a number if it is taken.
-func writeNew(name, ending string, write func(io.Writer) error) (string, error) {
-	for n := 1; ; n++ {
-		path := name + "." + ending
-		if n > 1 {
-			path = fmt.Sprintf("%s-%d.%s", name, n, ending)
-		}
-		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-		if os.IsExist(err) {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		err = write(file)
-		if closing := file.Close(); err == nil {
-			err = closing
-		}
-		if err != nil {
-			_ = os.Remove(path) // the first error counts
-			return "", err
-		}
-		if whole, err := filepath.Abs(path); err == nil {
-			path = whole
-		}
-		return path, nil
+		return saved(writeNew(strings.Trim(name, "-"), ending, write))
 	}
 }

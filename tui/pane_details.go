@@ -296,13 +296,7 @@ func (p *detailsPane) viewRest(w int) []string {
 }
 
 // logFile is the whole path of the engine's log.
-func (p *detailsPane) logFile() string {
-	path := filepath.Join(p.run.Folder.Dir, "log.txt")
-	if whole, err := filepath.Abs(path); err == nil {
-		path = whole
-	}
-	return path
-}
+func (p *detailsPane) logFile() string { return whole(filepath.Join(p.run.Folder.Dir, "log.txt")) }
 
 // deviceLines are the GPUs as the newest event has them, or what training measures of the device.
 func (p *detailsPane) deviceLines(w int) []string {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"image"
 	"io"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -45,11 +47,7 @@ func (s *shared) saveDrawings(name, about string, drawings ...feed.Drawing) tea.
 			}
 			all = append(all, img)
 		}
-		path, err := writeNewPNG(unfit.ReplaceAllString(name, "-"), joined(all), core.PNGText{Key: "Description", Text: about})
-		if err != nil {
-			return failure(fmt.Errorf("not saved: %w", err))
-		}
-		return noticeMsg{text: "saved " + path}
+		return saved(writeNewPNG(unfit.ReplaceAllString(name, "-"), joined(all), core.PNGText{Key: "Description", Text: about}))
 	}
 }
 
@@ -77,4 +75,46 @@ func joined(all []image.Image) image.Image {
 // writeNewPNG writes an image into a file that was not there, and returns its whole path.
 func writeNewPNG(name string, img image.Image, texts ...core.PNGText) (string, error) {
 	return writeNew(name, "png", func(w io.Writer) error { return core.WritePNG(w, img, texts...) })
+}
+
+// writeNew writes a file that was not there and returns its whole path: the name with a number if it is taken.
+func writeNew(name, ending string, write func(io.Writer) error) (string, error) {
+	for n := 1; ; n++ {
+		path := name + "." + ending
+		if n > 1 {
+			path = fmt.Sprintf("%s-%d.%s", name, n, ending)
+		}
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if os.IsExist(err) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		err = write(file)
+		if closing := file.Close(); err == nil {
+			err = closing
+		}
+		if err != nil {
+			_ = os.Remove(path) // the first error counts
+			return "", err
+		}
+		return whole(path), nil
+	}
+}
+
+// whole is the whole path of a file, or the path as it is where that is not known.
+func whole(path string) string {
+	if all, err := filepath.Abs(path); err == nil {
+		return all
+	}
+	return path
+}
+
+// saved says where a file was written, or why it was not.
+func saved(path string, err error) tea.Msg {
+	if err != nil {
+		return failure(fmt.Errorf("not saved: %w", err))
+	}
+	return noticeMsg{text: "saved " + path}
 }

@@ -116,10 +116,7 @@ func (a *app) openCopy() tea.Cmd {
 	if a.run == nil {
 		return a.say("no run is open: 1 lists the runs")
 	}
-	name, dir := a.run.Folder.Name(), a.run.Folder.Dir
-	if whole, err := filepath.Abs(dir); err == nil {
-		dir = whole
-	}
+	name, dir := a.run.Folder.Name(), whole(a.run.Folder.Dir)
 	attach := "focusnfix attach " + name
 	if away := a.run.Info.Far; away != nil {
 		attach = "focusnfix attach " + away.Host + ":" + name
