@@ -50,15 +50,29 @@ func newRegionEditor() regionEditor {
 func (r *regionEditor) region() (all core.Region) {
 	switch {
 	case r.heat:
-		all = append(all, core.Shape{Kind: core.HeatShape, Threshold: r.threshold, Grow: r.grow})
+		all = append(all, r.heatShape())
 	case r.set:
 		all = append(all, r.box.Shape())
 	}
 	all = append(all, r.shapes...)
 	if len(r.corners) > 2 {
-		all = append(all, core.Shape{Kind: core.PolygonShape, Erase: r.erase, Points: r.corners})
+		all = append(all, r.polygon())
 	}
 	return all
+}
+
+// heatShape is what the heatmap says above the threshold, grown.
+func (r *regionEditor) heatShape() core.Shape {
+	return core.Shape{Kind: core.HeatShape, Threshold: r.threshold, Grow: r.grow}
+}
+
+// stroke is one of the brush through points.
+func (r *regionEditor) stroke(points ...core.Point) core.Shape {
+	return core.Shape{Kind: core.BrushShape, Erase: r.erase, Radius: r.radius, Points: points}
+}
+
+func (r *regionEditor) polygon() core.Shape {
+	return core.Shape{Kind: core.PolygonShape, Erase: r.erase, Points: r.corners}
 }
 
 // isBox reports whether the region is the box alone, which is shown sharper.
@@ -82,7 +96,7 @@ func (r *regionEditor) pressAt(x, y float64) {
 	case toolBox:
 		r.press(x, y)
 	case toolBrush:
-		r.shapes, r.drawing = append(r.shapes, core.Shape{Kind: core.BrushShape, Erase: r.erase, Radius: r.radius, Points: []core.Point{p}}), true
+		r.shapes, r.drawing = append(r.shapes, r.stroke(p)), true
 	case toolPolygon:
 		r.corner(p)
 	case toolHeat:
@@ -120,7 +134,7 @@ func (r *regionEditor) corner(p core.Point) {
 // closePolygon makes a shape of the corners, if there are enough.
 func (r *regionEditor) closePolygon() {
 	if len(r.corners) > 2 {
-		r.shapes = append(r.shapes, core.Shape{Kind: core.PolygonShape, Erase: r.erase, Points: r.corners})
+		r.shapes = append(r.shapes, r.polygon())
 		r.drawing = false // the stroke is no longer the last shape
 	}
 	r.corners = nil
@@ -142,7 +156,7 @@ func (r *regionEditor) arrow(dx, dy int, strong bool) {
 		from := r.cursor
 		r.cursor = core.Point{X: min(max(from.X+float64(dx)*cursorStep, 0), 1), Y: min(max(from.Y+float64(dy)*cursorStep, 0), 1)}
 		if strong && r.tool == toolBrush {
-			r.shapes = append(r.shapes, core.Shape{Kind: core.BrushShape, Erase: r.erase, Radius: r.radius, Points: []core.Point{from, r.cursor}})
+			r.shapes = append(r.shapes, r.stroke(from, r.cursor))
 		}
 	}
 }

@@ -178,11 +178,11 @@ func (p *masksPane) region(m run.Masked) core.Region {
 	case p.editing && !p.edit.set && len(p.edit.shapes)+len(p.edit.corners) > 0 && m.Edited:
 		return append(core.Region{{Kind: core.MaskShape, File: m.Path + "/mask.png"}}, p.edit.region()...)
 	case p.editing && !p.edit.set:
-		return append(core.Region{{Kind: core.HeatShape, Threshold: p.edit.threshold, Grow: p.edit.grow}}, p.edit.region()...)
+		return append(core.Region{p.edit.heatShape()}, p.edit.region()...)
 	case p.editing:
 		return p.edit.region()
 	}
-	return core.Region{{Kind: core.HeatShape, Threshold: p.edit.threshold, Grow: p.edit.grow}}
+	return core.Region{p.edit.heatShape()}
 }
 
 func (p *masksPane) layout() fixLayout { return imageLayout(p.shared, p.w, p.h) }
@@ -206,7 +206,7 @@ func (p *masksPane) drawing(m run.Masked) feed.Drawing {
 			tiles = append(tiles, m.Path+"/base.png")
 		}
 		d.Tiles, d.Fault = strings.Join(tiles, "\n"), path.Base(d.Fault)
-		d.Region = core.Region{{Kind: core.HeatShape, Threshold: p.edit.threshold, Grow: p.edit.grow}}.String()
+		d.Region = core.Region{p.edit.heatShape()}.String()
 		return d
 	}
 	switch p.layer {
