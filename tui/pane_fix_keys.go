@@ -184,9 +184,7 @@ func (p *fixPane) zenMode() tea.Cmd { return func() tea.Msg { return zenMsg{} } 
 // mouse draws the region, moves the divider and takes the words that can be clicked.
 func (p *fixPane) mouse(m widget.Mouse) tea.Cmd {
 	l := p.layout()
-	cols, rows := p.deck.shelf.Shown("fix/image")
-	u, v, inside := toPicture(m.X-l.image.Min.X, m.Y-l.image.Min.Y, l.image.Dx(), l.image.Dy(), cols, rows)
-	inside = inside && cols > 0
+	u, v, inside := p.pointed(m, l.image, "fix/image")
 	if p.phase == fixDrawing && p.mouseOnRegion(m, u, v, inside) || p.phase == fixResults && p.mouseOnDivider(m, u, inside) {
 		return nil
 	}

@@ -35,9 +35,30 @@ func (p *fixPane) view(w, h int) string {
 	case p.zen:
 		return widget.Stack(w, h, p.picture("fix/image", l.image.Dx(), l.image.Dy()), widget.FitLine(" "+p.line(), w))
 	}
-	side := p.styles.RowsView(p.side(), l.side.Dx(), l.side.Dy())
-	body := widget.Beside(widget.Blank(1, l.side.Dy()), side, widget.Blank(2, l.side.Dy()), p.picture("fix/image", l.image.Dx(), l.image.Dy()))
+	return p.viewImage(w, h, l, p.side(), "fix/image")
+}
+
+// imageLayout is a column of text and, right-most, one large image.
+func imageLayout(s *shared, w, h int) fixLayout {
+	top := margin(h)
+	area := image.Rect(1, top, max(w-1, 1), max(h-1, top))
+	rows := area.Dy()
+	cols := min(s.columns(rows), max(area.Dx()-sideLeast-2, 0))
+	at := image.Rect(area.Max.X-cols, top, area.Max.X, top+rows)
+	return fixLayout{image.Rect(1, top, max(at.Min.X-2, 1), top+rows), at}
+}
+
+// viewImage draws what imageLayout divided.
+func (s *shared) viewImage(w, h int, l fixLayout, side []widget.Row, name string) string {
+	body := widget.Beside(widget.Blank(1, l.side.Dy()), s.styles.RowsView(side, l.side.Dx(), l.side.Dy()), widget.Blank(2, l.side.Dy()), s.picture(name, l.image.Dx(), l.image.Dy()))
 	return widget.Stack(w, h, append(widget.EmptyRows(margin(h)), body)...)
+}
+
+// pointed is where the mouse is on the image called name, and whether it is on it at all.
+func (s *shared) pointed(m widget.Mouse, at image.Rectangle, name string) (u, v float64, inside bool) {
+	cols, rows := s.deck.shelf.Shown(name)
+	u, v, inside = toPicture(m.X-at.Min.X, m.Y-at.Min.Y, at.Dx(), at.Dy(), cols, rows)
+	return u, v, inside && cols > 0
 }
 
 // line is how it stands, in one line below the image.
@@ -145,11 +166,7 @@ func (p *fixPane) regionRows(w int) []widget.Row {
 	percent := func(v float64) int { return int(math.Round(100 * v)) }
 	switch p.tool {
 	case toolHeat:
-		bar := func(name string, v, of float64, text string) widget.Row {
-			return widget.Row{Text: fmt.Sprintf("%-10s%s %s", name, p.styles.AccentText.Render(slider(v/of)), text)}
-		}
-		return append([]widget.Row{bar("threshold", p.threshold, 1, fmt.Sprintf("%.2f", p.threshold)), bar("growth", float64(p.grow), 32, fmt.Sprintf("%d px", p.grow))},
-			wrapped("↑↓ threshold, ←→ growth", w, faint)...)
+		return append(p.sliders(p.styles), wrapped("↑↓ threshold, ←→ growth", w, faint)...)
 	case toolBrush:
 		return wrapped(fmt.Sprintf("brush of %d %%: drag to paint; shift and arrows paint, P dabs, E erases", percent(p.radius)), w, faint)
 	case toolPolygon:
@@ -161,6 +178,14 @@ func (p *fixPane) regionRows(w int) []widget.Row {
 	b := p.box
 	rows := []widget.Row{{Text: fmt.Sprintf("box %d–%d %% across", percent(b.Left), percent(b.Right))}, {Text: fmt.Sprintf("    %d–%d %% down", percent(b.Top), percent(b.Bottom))}}
 	return append(rows, wrapped("arrows move "+p.grip.String(), w, faint)...)
+}
+
+// sliders are the heatmap's threshold and growth.
+func (r *regionEditor) sliders(st widget.Styles) []widget.Row {
+	return []widget.Row{
+		{Text: fmt.Sprintf("threshold %s %.2f", st.AccentText.Render(slider(r.threshold)), r.threshold)},
+		{Text: fmt.Sprintf("growth    %s %d px", st.AccentText.Render(slider(float64(r.grow)/32)), r.grow)},
+	}
 }
 
 const sliderCells = 10

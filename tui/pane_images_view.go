@@ -41,8 +41,8 @@ func margin(h int) int {
 }
 
 // columns is how wide an image of so many rows is.
-func (p *imagesPane) columns(rows int) int {
-	cell, aspect := p.probe.Terminal().Cell, p.aspectRatio()
+func (s *shared) columns(rows int) int {
+	cell, aspect := s.probe.Terminal().Cell, s.aspectRatio()
 	return int(float64(rows*cell.Y)*aspect/float64(max(cell.X, 1)) + 0.999)
 }
 

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"image"
 	"path"
 	"slices"
 	"strings"
@@ -107,8 +106,8 @@ func (p *masksPane) read() tea.Cmd {
 		return nil
 	}
 	p.aspect = oneOf(p.aspect, p.aspectNames())
-	if i := p.rule(); i >= 0 && !p.editing && p.version == 0 {
-		p.edit.threshold, p.edit.grow = p.run.Config.Reward[i].Threshold, p.run.Config.Reward[i].Dilate
+	if !p.editing && p.version == 0 {
+		p.takeRule()
 	}
 	if p.reading {
 		p.stale = true
@@ -144,6 +143,13 @@ func (p *masksPane) rewards() []core.Reward {
 // rule is the index of the chosen aspect's reward, or -1.
 func (p *masksPane) rule() int {
 	return slices.IndexFunc(p.run.Config.Reward, func(r core.Reward) bool { return r.Aspect == p.aspect })
+}
+
+// takeRule sets the sliders to the run's rule.
+func (p *masksPane) takeRule() {
+	if i := p.rule(); i >= 0 {
+		p.edit.threshold, p.edit.grow = p.run.Config.Reward[i].Threshold, p.run.Config.Reward[i].Dilate
+	}
 }
 
 func (p *masksPane) took(msg masksReadMsg) tea.Cmd {
@@ -198,7 +204,7 @@ func (p *masksPane) wants() tea.Cmd {
 }
 
 func (p *masksPane) drawing(m run.Masked) feed.Drawing {
-	d := feed.Drawing{Folder: p.run.Folder, Path: m.Path + "/base.png", Fault: m.Path + "/heat-" + p.aspect + ".png", Version: p.version}
+	d := feed.Drawing{Folder: p.run.Folder, Path: m.Path + "/base.png", Fault: m.Path + "/" + run.HeatmapName(p.aspect, false) + ".png", Version: p.version}
 	if p.grid {
 		var tiles []string
 		first := p.at / gridOfMasks * gridOfMasks
@@ -236,9 +242,7 @@ func (p *masksPane) view(w, h int) string {
 		return p.note("No masks yet: the engine draws the training images as it needs them.", w, h)
 	}
 	l := p.layout()
-	side := p.styles.RowsView(p.side(m, l.side.Dx()), l.side.Dx(), l.side.Dy())
-	body := widget.Beside(widget.Blank(1, l.side.Dy()), side, widget.Blank(2, l.side.Dy()), p.picture("masks/image", l.image.Dx(), l.image.Dy()))
-	return widget.Stack(w, h, append(widget.EmptyRows(margin(h)), body)...)
+	return p.viewImage(w, h, l, p.side(m, l.side.Dx()), "masks/image")
 }
 
 func (p *masksPane) side(m run.Masked, w int) []widget.Row {
@@ -265,8 +269,7 @@ func (p *masksPane) side(m run.Masked, w int) []widget.Row {
 		aspects = append(aspects, widget.Chip{Text: words.Aspect(name), On: name == p.aspect, Do: p.takeAspect(name)})
 	}
 	rows = append(rows, widget.ChipRows(aspects, w)...)
-	rows = append(rows, widget.Row{Text: fmt.Sprintf("threshold %s %.2f", st.AccentText.Render(slider(p.edit.threshold)), p.edit.threshold)},
-		widget.Row{Text: fmt.Sprintf("growth    %s %d px", st.AccentText.Render(slider(float64(p.edit.grow)/32)), p.edit.grow)})
+	rows = append(rows, p.edit.sliders(st)...)
 	if p.changed() {
 		rows = append(rows, widget.Row{Text: st.WarnText.Render("not what training does yet: A applies it")})
 	}
@@ -312,16 +315,4 @@ func (p *masksPane) statistics(w int) []widget.Row {
 		rows = append(rows, widget.Row{Text: st.FaintText.Render(fmt.Sprintf("%d drawn by hand", edited))})
 	}
 	return rows
-}
-
-// imageLayout is a column of text and, right-most, one large image.
-func imageLayout(s *shared, w, h int) fixLayout {
-	top := margin(h)
-	area := image.Rect(1, top, max(w-1, 1), max(h-1, top))
-	cell := s.probe.Terminal().Cell
-	rows := area.Dy()
-	cols := int(float64(rows*cell.Y)*s.aspectRatio()/float64(max(cell.X, 1)) + 0.999)
-	cols = min(cols, max(area.Dx()-sideLeast-2, 0))
-	at := image.Rect(area.Max.X-cols, top, area.Max.X, top+rows)
-	return fixLayout{image.Rect(1, top, max(at.Min.X-2, 1), top+rows), at}
 }

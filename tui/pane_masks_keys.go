@@ -102,9 +102,7 @@ func (p *masksPane) changed() bool {
 func (p *masksPane) takeAspect(name string) func() tea.Cmd {
 	return func() tea.Cmd {
 		p.aspect = name
-		if i := p.rule(); i >= 0 {
-			p.edit.threshold, p.edit.grow = p.run.Config.Reward[i].Threshold, p.run.Config.Reward[i].Dilate
-		}
+		p.takeRule()
 		return tea.Batch(p.read(), p.wants())
 	}
 }
@@ -211,9 +209,8 @@ func (p *masksPane) written(msg maskWrittenMsg) tea.Cmd {
 
 func (p *masksPane) mouse(m widget.Mouse) tea.Cmd {
 	l := p.layout()
-	cols, rows := p.deck.shelf.Shown("masks/image")
-	u, v, inside := toPicture(m.X-l.image.Min.X, m.Y-l.image.Min.Y, l.image.Dx(), l.image.Dy(), cols, rows)
-	if p.mouseOnImage(m, u, v, inside && cols > 0) {
+	u, v, inside := p.pointed(m, l.image, "masks/image")
+	if p.mouseOnImage(m, u, v, inside) {
 		return nil
 	}
 	at, ok := p.current()

@@ -43,7 +43,7 @@ func (s *shared) pairLayout(area image.Rectangle) (side, left, right image.Recta
 		least = pairSideEnough
 	}
 	rows := max(area.Dy()-1, 0)
-	cols := int(float64(rows*cell.Y)*s.aspectRatio()/float64(max(cell.X, 1)) + 0.999)
+	cols := s.columns(rows)
 	if most := max((area.Dx()-least-3)/2, 0); cols > most {
 		cols = most
 		rows = min(rows, int(float64(cols*cell.X)/s.aspectRatio()/float64(max(cell.Y, 1))+0.999))
