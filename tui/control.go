@@ -19,7 +19,7 @@ func (p *dashboardPane) controlKeys() []binding {
 		if p.s.run == nil {
 			return b
 		}
-		lives := p.s.run.State == run.Running || p.s.run.State == run.Paused
+		lives := isLive(p.s.run.State)
 		if lives == (state == "lives") && (lives || p.s.run.State != run.Done) {
 			return b
 		}
@@ -33,6 +33,9 @@ func (p *dashboardPane) controlKeys() []binding {
 		fits("lives", on(keyStop, p.s.stop)),
 	}
 }
+
+// isLive reports whether a run in that state trains, or will go on without another engine.
+func isLive(state string) bool { return state == run.Running || state == run.Paused }
 
 // command sends a short command to the engine and says in the footer how it went.
 func (s *shared) command(done string, f func(ctx context.Context, c *run.Client) error) tea.Cmd {
@@ -70,7 +73,7 @@ func (s *shared) stop() tea.Cmd {
 	if s.run == nil {
 		return nil
 	}
-	if s.run.State != run.Running && s.run.State != run.Paused {
+	if !isLive(s.run.State) {
 		return s.say("nothing to stop: the run is %s", words.State(s.run.State))
 	}
 	yes := func() tea.Cmd {
@@ -89,7 +92,7 @@ func (s *shared) resume() tea.Cmd {
 
 func (s *shared) resumeRun(f run.Folder, state string) tea.Cmd {
 	switch {
-	case state == run.Running || state == run.Paused:
+	case isLive(state):
 		return s.say("the run is %s", state)
 	case state == run.Done:
 		return s.say("the run is done; 4 tries prompts on it")

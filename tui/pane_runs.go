@@ -292,7 +292,7 @@ func (p *runsPane) stop() tea.Cmd {
 	if !ok || r.Err != nil {
 		return nil
 	}
-	if r.State != run.Running && r.State != run.Paused {
+	if !isLive(r.State) {
 		return p.s.say("nothing to stop: the run is %s", words.State(r.State))
 	}
 	return p.s.ask("Stop the run?", func() tea.Cmd { return stopEngine(r.Folder) }, r.Name(), "It finishes the step and writes a checkpoint.", "It can go on from there later.")

@@ -52,7 +52,7 @@ func (p *runsPane) trash() tea.Cmd {
 	if !ok {
 		return nil
 	}
-	if r.State == run.Running || r.State == run.Paused {
+	if isLive(r.State) {
 		return p.s.say("the run is %s; x stops it first", r.State)
 	}
 	yes := func() tea.Cmd {

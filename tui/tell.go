@@ -101,8 +101,7 @@ func oneLine(text string) string {
 
 // tellEnd tells that a run has ended that was running, or was paused, when it was seen last.
 func (s *shared) tellEnd(before string, o *feed.Run) tea.Cmd {
-	lived := before == run.Running || before == run.Paused
-	if lives := o.State == run.Running || o.State == run.Paused; !lived || lives {
+	if !isLive(before) || isLive(o.State) {
 		return nil
 	}
 	return s.tell(o, o.State, words.State(o.State))
