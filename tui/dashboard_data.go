@@ -197,11 +197,6 @@ func aspectCharts(s *feed.Store, hidden map[string]bool, heldOut bool) []chart.S
 	}
 }
 
-// firstTitle is the title of the chart that shows what aspects gain.
-func (p *dashboardPane) firstTitle() string {
-	return aspectCharts(p.s.run.Store, p.hidden, false)[0].Title
-}
-
 // chartSpecs returns the dashboard's charts: those of aspects, PSNR, then those of the other metrics in their order.
 // hidden has the aspects whose curves are not shown, and "reward" for the total.
 func chartSpecs(s *feed.Store, hidden map[string]bool, heldOut bool) []chart.Spec {

@@ -285,6 +285,7 @@ func (p *dashboardPane) toggleRow() {
 		p.chosen = max(slices.IndexFunc(p.specs, func(c chart.Spec) bool { return len(c.Lines) > 0 && c.Lines[0].Column == row.curve }), 0)
 	default:
 		p.hidden[row.hides()] = !p.hidden[row.hides()]
-		p.chosen = max(slices.IndexFunc(p.specs, func(c chart.Spec) bool { return c.Title == p.firstTitle() }), 0)
+		gains := aspectCharts(p.s.run.Store, p.hidden, false)[0].Title // of the chart that shows what aspects gain
+		p.chosen = max(slices.IndexFunc(p.specs, func(c chart.Spec) bool { return c.Title == gains }), 0)
 	}
 }

@@ -127,10 +127,10 @@ func (p *runsPane) take(msg tea.Msg) tea.Cmd {
 		p.refreshMarked()
 	case comparedMsg:
 		return p.compared(msg)
-	default:
-		return p.answered(msg)
 	case widget.Mouse:
 		return p.mouse(msg)
+	default:
+		return p.answered(msg)
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"focusnfix/core/run"
-	"focusnfix/tui/feed"
 )
 
 // labelRun lists what can be noted of the chosen run.
@@ -113,9 +112,4 @@ func (s *shared) baseline(all []*markedRun) int {
 		}
 	}
 	return 0
-}
-
-// labelLines are what the owner noted, for the details of a run.
-func labelLines(r feed.ListedRun) (note, tags string) {
-	return r.Label.Note, strings.Join(r.Label.Tags, " ")
 }

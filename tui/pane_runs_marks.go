@@ -20,7 +20,7 @@ type markedRun struct {
 	other feed.Line // of the metric that is compared
 }
 
-// markedAt is the place of a run among the marked ones, or -1.
+// markedAt is the place of a run among the marked ones, which is its curve's color, or -1.
 func (p *runsPane) markedAt(dir string) int {
 	return slices.IndexFunc(p.s.marked, func(o *markedRun) bool { return o.Folder.Dir == dir })
 }
@@ -96,10 +96,4 @@ func (p *runsPane) refreshMarked() {
 	for _, o := range p.s.marked {
 		o.line.Update(o.Store.Steps, "reward", feed.ByStep, p.s.settings.Smoothing)
 	}
-}
-
-// isMarked tells the color of a marked run's curve.
-func (p *runsPane) isMarked(dir string) (color int, ok bool) {
-	i := p.markedAt(dir)
-	return i, i >= 0
 }

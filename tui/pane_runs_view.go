@@ -153,7 +153,7 @@ func (p *runsPane) runLine(r feed.ListedRun, chosen bool, c runColumns, w int) s
 	if chosen {
 		mark = "▸ "
 	}
-	if color, ok := p.isMarked(r.Dir); ok {
+	if color := p.markedAt(r.Dir); color >= 0 {
 		swatch = on(st.Text.Foreground(st.Curve(color))).Render("━ ")
 	}
 	name := runTitle(r)
@@ -256,9 +256,8 @@ func (p *runsPane) viewDetails(w, h int) string {
 	row("device", r.Info.Device)
 	row("begun", r.Info.Created.Local().Format("2 Jan 2006 15:04"))
 	row("folder", r.Dir)
-	note, tags := labelLines(r)
-	row("tags", tags)
-	for i, line := range widget.Wrap(note, w-12, 4) {
+	row("tags", strings.Join(r.Label.Tags, " "))
+	for i, line := range widget.Wrap(r.Label.Note, w-12, 4) {
 		row(map[bool]string{true: "note"}[i == 0], line)
 	}
 	if r.State == run.Crashed {
