@@ -7,11 +7,9 @@ import (
 	"image/color"
 	"image/draw"
 	"image/png"
-	"math"
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,6 +18,7 @@ import (
 	"focusnfix/core/run"
 	"focusnfix/core/words"
 	"focusnfix/render"
+	"focusnfix/tui/picture"
 )
 
 func newMasks() *cobra.Command {
@@ -110,30 +109,16 @@ func maskRows(all []run.Masked, most float64) []maskRow {
 
 func printMasks(c *cobra.Command, all []run.Masked, most float64) {
 	out := c.OutOrStdout()
-	var covered []float64
-	alarms, edited := map[string]int{}, 0
 	rows := [][]string{{"PROMPT", "SEED", "COVERAGE", ""}}
 	for _, m := range all {
-		if covers := m.Mask.Coverage(); covers > 0 {
-			covered = append(covered, covers)
-		}
-		if m.Edited {
-			edited++
-		}
-		alarm := m.Alarm(most)
-		alarms[strings.TrimRight(alarm, "0123456789 %")]++
-		if alarm != "" && alarm != "empty" {
-			rows = append(rows, []string{m.Prompt, fmt.Sprint(m.Seed), words.Percent(m.Mask.Coverage()) + " %", alarm})
+		if state := m.State(most); state != run.MaskSound && state != run.MaskEmpty {
+			rows = append(rows, []string{m.Prompt, fmt.Sprint(m.Seed), words.Percent(m.Mask.Coverage()) + " %", m.Alarm(most)})
 		}
 	}
-	slices.Sort(covered)
-	middle, largest := math.NaN(), math.NaN()
-	if n := len(covered); n > 0 {
-		middle, largest = covered[n/2], covered[n-1]
-	}
-	fmt.Fprintf(out, "%s; %d without a fault, %d drawn by hand, %d of them excluded\n", words.Plural(len(all), "mask"), alarms["empty"], edited, alarms["excluded"])
+	n := run.CountMasks(all, most)
+	fmt.Fprintf(out, "%s; %d without a fault, %d drawn by hand, %d of them excluded\n", words.Plural(len(all), "mask"), n.States[run.MaskEmpty], n.Edited, n.States[run.MaskExcluded])
 	fmt.Fprintf(out, "coverage of the others: median %s %%, largest %s %%; %d above %s %%, %d drifted from the heatmap\n",
-		words.Percent(middle), words.Percent(largest), alarms["covers"], words.Percent(most), alarms["drifted from the heatmap"])
+		words.Percent(n.Median), words.Percent(n.Largest), n.States[run.MaskLarge], words.Percent(most), n.States[run.MaskDrifted])
 	if len(rows) > 1 {
 		printColumns(out, rows, 0)
 	}
@@ -182,9 +167,9 @@ func readBase(f run.Folder, m run.Masked) (*image.RGBA, error) {
 	if err != nil {
 		return nil, err
 	}
-	img, err := png.Decode(file)
+	img, err := picture.Decode(path.Join(m.Path, "base.png"), file)
 	if err := errors.Join(err, file.Close()); err != nil {
-		return nil, fmt.Errorf("%s: base.png: %w", m.Path, err)
+		return nil, err
 	}
 	return render.RGBA(img), nil
 }

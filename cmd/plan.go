@@ -238,12 +238,14 @@ func (p *planned) probe(ctx context.Context, c core.Config) (err error) {
 	if err != nil {
 		return fmt.Errorf("train two steps: %w", err)
 	}
-	p.count(f)
+	if err := p.count(f); err != nil {
+		return err
+	}
 	p.Seconds = p.StepSeconds * float64(steps)
 	if p.Drawn > 0 && first.After(began) {
 		p.Seconds += first.Sub(began).Seconds() / float64(p.Drawn) * float64(p.References)
 	}
-	references, checkpoints := folderBytes(filepath.Join(f.Dir, "reference")), folderBytes(filepath.Join(f.Dir, "checkpoints"))
+	references, checkpoints := folderBytes(filepath.Join(f.Dir, run.References)), folderBytes(filepath.Join(f.Dir, "checkpoints"))
 	if p.Drawn > 0 {
 		p.DiskBytes = references / int64(p.Drawn) * int64(p.References)
 	}
@@ -254,19 +256,21 @@ func (p *planned) probe(ctx context.Context, c core.Config) (err error) {
 }
 
 // count looks at the references that the probe drew.
-func (p *planned) count(f run.Folder) {
-	metas, _ := filepath.Glob(filepath.Join(filepath.Join(f.Dir, "reference"), "*", "meta.json"))
+func (p *planned) count(f run.Folder) error {
+	references, err := f.ListReferences()
+	if err != nil {
+		return err
+	}
 	faulty := 0
-	for _, path := range metas {
-		var meta struct{ Coverage float64 }
-		text, err := os.ReadFile(path)
-		if err == nil && json.Unmarshal(text, &meta) == nil && meta.Coverage > 0 {
+	for _, r := range references {
+		if r.Coverage > 0 {
 			faulty++
 		}
 	}
-	if p.Drawn = len(metas); p.Drawn > 0 {
+	if p.Drawn = len(references); p.Drawn > 0 {
 		p.FaultyShare = float64(faulty) / float64(p.Drawn)
 	}
+	return nil
 }
 
 // folderBytes is the size of all files in a folder.

@@ -23,6 +23,7 @@ type masksPane struct {
 	visible bool
 
 	all     []run.Masked
+	counts  run.MaskCounts // of all
 	at      int
 	aspect  string
 	layer   maskLayer
@@ -57,9 +58,10 @@ type maskWrittenMsg struct {
 
 // masksReadMsg is the masks as they lie in the run folder.
 type masksReadMsg struct {
-	run *feed.Run
-	all []run.Masked
-	err error
+	run    *feed.Run
+	all    []run.Masked
+	counts run.MaskCounts
+	err    error
 }
 
 func newMasksPane(s *shared) *masksPane { return &masksPane{shared: s, edit: newRegionEditor()} }
@@ -114,7 +116,7 @@ func (p *masksPane) read() tea.Cmd {
 		return nil
 	}
 	p.reading, p.stale = true, false
-	of, rewards := p.run, p.rewards()
+	of, rewards, most := p.run, p.rewards(), p.most()
 	return func() tea.Msg {
 		msg := masksReadMsg{run: of}
 		references, err := of.Folder.ListReferences()
@@ -126,7 +128,7 @@ func (p *masksPane) read() tea.Cmd {
 			}
 			msg.all = append(msg.all, m)
 		}
-		msg.err = err
+		msg.counts, msg.err = run.CountMasks(msg.all, most), err
 		return msg
 	}
 }
@@ -156,7 +158,7 @@ func (p *masksPane) took(msg masksReadMsg) tea.Cmd {
 	if msg.run != p.run {
 		return nil
 	}
-	p.reading, p.all, p.err = false, msg.all, msg.err
+	p.reading, p.all, p.counts, p.err = false, msg.all, msg.counts, msg.err
 	p.at, p.version = min(p.at, max(len(p.all)-1, 0)), p.version+1
 	if p.stale {
 		return p.read()
@@ -285,34 +287,21 @@ func (p *masksPane) side(m run.Masked, w int) []widget.Row {
 
 // statistics are about all masks.
 func (p *masksPane) statistics(w int) []widget.Row {
-	var covered []float64
-	alarms, edited := map[string]int{}, 0
-	for _, m := range p.all {
-		if covers := m.Mask.Coverage(); covers > 0 {
-			covered = append(covered, covers)
-		}
-		if m.Edited {
-			edited++
-		}
-		name, _, _ := strings.Cut(m.Alarm(p.most()), " ")
-		alarms[name]++
+	n, middle := p.counts, 0.0
+	if n.Covering > 0 {
+		middle = n.Median
 	}
-	slices.Sort(covered)
-	middle := 0.0
-	if len(covered) > 0 {
-		middle = covered[len(covered)/2]
-	}
-	st, line := p.styles, fmt.Sprintf("%s with a fault, median %s %%", words.Plural(len(covered), "mask"), words.Percent(middle))
+	st, line := p.styles, fmt.Sprintf("%s with a fault, median %s %%", words.Plural(n.Covering, "mask"), words.Percent(middle))
 	rows := []widget.Row{{Text: widget.FitLine(line, w)}}
-	for _, a := range []struct{ name, text string }{
-		{"empty", "without a fault"}, {"excluded", "excluded"}, {"covers", fmt.Sprintf("above %s %%", words.Percent(p.most()))}, {"drifted", "drifted from the heatmap"},
-	} {
-		if n := alarms[a.name]; n > 0 {
-			rows = append(rows, widget.Row{Text: st.FaintText.Render(widget.FitLine(fmt.Sprintf("%d %s", n, a.text), w))})
+	faint := func(n int, text string) {
+		if n > 0 {
+			rows = append(rows, widget.Row{Text: st.FaintText.Render(widget.FitLine(fmt.Sprintf("%d %s", n, text), w))})
 		}
 	}
-	if edited > 0 {
-		rows = append(rows, widget.Row{Text: st.FaintText.Render(fmt.Sprintf("%d drawn by hand", edited))})
-	}
+	faint(n.States[run.MaskEmpty], "without a fault")
+	faint(n.States[run.MaskExcluded], "excluded")
+	faint(n.States[run.MaskLarge], fmt.Sprintf("above %s %%", words.Percent(p.most())))
+	faint(n.States[run.MaskDrifted], "drifted from the heatmap")
+	faint(n.Edited, "drawn by hand")
 	return rows
 }

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path"
+	"slices"
 
 	"focusnfix/core"
 )
@@ -16,7 +18,8 @@ type Reference struct {
 	Path     string // of its folder, from the run folder
 	Prompt   string
 	Seed     uint64
-	MaskHash uint64 // of the mask that the heatmap made, see core.Mask.Hash
+	MaskHash uint64  // of the mask that the heatmap made, see core.Mask.Hash
+	Coverage float64 // share of the image that it covers
 }
 
 // maxReferences is how many references are listed.
@@ -152,20 +155,76 @@ func readHeat(d disk, name string) (core.Heatmap, error) {
 	return h, err
 }
 
-// Alarm says what is odd about the mask: "" is nothing. most is the share of the image that it should not pass.
-func (m Masked) Alarm(most float64) string {
+// MaskState is what there is to say about a mask.
+type MaskState int
+
+// The states of a mask: whatever is neither of the others is sound.
+const (
+	MaskSound    MaskState = iota
+	MaskEmpty              // there is no fault
+	MaskExcluded           // a person made it empty
+	MaskLarge              // it covers more of the image than it should
+	MaskDrifted            // a person drew it away from the heatmap
+)
+
+// State is what there is to say about the mask. most is the share of the image that it should not pass.
+func (m Masked) State(most float64) MaskState {
 	covers := m.Mask.Coverage()
 	switch {
 	case m.Edited && covers == 0:
-		return "excluded"
+		return MaskExcluded
 	case covers == 0:
-		return "empty"
+		return MaskEmpty
 	case covers > most:
-		return fmt.Sprintf("covers %.0f %%", 100*covers)
+		return MaskLarge
 	case m.Edited && m.Own.Coverage() > 0 && m.Mask.Overlap(m.Own) < driftsBelow:
+		return MaskDrifted
+	}
+	return MaskSound
+}
+
+// Alarm says in words what is odd about the mask: "" is nothing. most is as in State.
+func (m Masked) Alarm(most float64) string {
+	switch m.State(most) {
+	case MaskExcluded:
+		return "excluded"
+	case MaskEmpty:
+		return "empty"
+	case MaskLarge:
+		return fmt.Sprintf("covers %.0f %%", 100*m.Mask.Coverage())
+	case MaskDrifted:
 		return "drifted from the heatmap"
+	case MaskSound:
 	}
 	return ""
+}
+
+// MaskCounts are about many masks.
+type MaskCounts struct {
+	States          map[MaskState]int
+	Edited          int     // by hand
+	Covering        int     // masks that are not empty
+	Median, Largest float64 // coverage of these; NaN where there are none
+}
+
+// CountMasks looks at all masks; most is as in State.
+func CountMasks(all []Masked, most float64) MaskCounts {
+	c := MaskCounts{States: map[MaskState]int{}, Median: math.NaN(), Largest: math.NaN()}
+	var covered []float64
+	for _, m := range all {
+		c.States[m.State(most)]++
+		if m.Edited {
+			c.Edited++
+		}
+		if covers := m.Mask.Coverage(); covers > 0 {
+			covered = append(covered, covers)
+		}
+	}
+	slices.Sort(covered)
+	if c.Covering = len(covered); c.Covering > 0 {
+		c.Median, c.Largest = covered[c.Covering/2], covered[c.Covering-1]
+	}
+	return c
 }
 
 // driftsBelow is the overlap of an edited mask with the heatmap's own below which somebody should look again.
