@@ -103,11 +103,7 @@ func (s *Session) FixOf(r run.FixRequest, region core.Region, read func(file str
 	rewards := s.Config.Reward
 	i := slices.IndexFunc(rewards, func(known core.Reward) bool { return known.Aspect == r.Aspect })
 	if i < 0 {
-		var names []string
-		for _, known := range rewards {
-			names = append(names, known.Aspect)
-		}
-		return f, fmt.Errorf("no aspect %q in this run, want %s", r.Aspect, strings.Join(names, ", "))
+		return f, fmt.Errorf("no aspect %q in this run, want %s", r.Aspect, strings.Join(aspectsOf(s.Config), ", "))
 	}
 	f.Threshold = rewards[i].Threshold
 	for _, j := range s.Judges {
