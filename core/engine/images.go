@@ -130,9 +130,31 @@ func verdictsOf(all []eval.Image, role eval.Role) []eval.Verdict {
 	return verdicts
 }
 
-func encode(m image.Image) ([]byte, error) {
+// addHeatmaps adds what judges see in an image and in the tuned one, under the names of their files.
+func addHeatmaps(pictures map[string]image.Image, heatmaps map[eval.Role][2]core.Heatmap) {
+	for role, heat := range heatmaps {
+		name := run.HeatmapName(role.Aspect, role.HeldOut)
+		pictures[name], pictures[name+"-tuned"] = heat[0].Gray(), heat[1].Gray()
+	}
+}
+
+// writePictures writes images to PNG files of a folder, by their names without the ending.
+func writePictures(dir string, pictures map[string]image.Image, text ...core.PNGText) error {
+	for name, m := range pictures {
+		data, err := encode(m, text...)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name+".png"), data, 0o644)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func encode(m image.Image, text ...core.PNGText) ([]byte, error) {
 	var b bytes.Buffer
-	err := core.WritePNG(&b, m)
+	err := core.WritePNG(&b, m, text...)
 	return b.Bytes(), err
 }
 

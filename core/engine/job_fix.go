@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -103,11 +102,7 @@ func (s *Session) FixOf(r run.FixRequest, region core.Region, read func(file str
 	rewards := s.Config.Reward
 	i := slices.IndexFunc(rewards, func(known core.Reward) bool { return known.Aspect == r.Aspect })
 	if i < 0 {
-		var names []string
-		for _, known := range rewards {
-			names = append(names, known.Aspect)
-		}
-		return f, fmt.Errorf("no aspect %q in this run, want %s", r.Aspect, strings.Join(names, ", "))
+		return f, fmt.Errorf("no aspect %q in this run, want %s", r.Aspect, strings.Join(aspectsOf(s.Config), ", "))
 	}
 	f.Threshold = rewards[i].Threshold
 	for _, j := range s.Judges {
@@ -173,20 +168,11 @@ func (e *engine) showFix(frame train.FixFrame, of int) []byte {
 // keepFix writes a fix to its folder and the log, unless ctx has ended: then nothing of it stays.
 func (e *engine) keepFix(ctx context.Context, fixed train.Fixed, lora string, frames [][]byte) (core.FixResult, error) {
 	pictures := map[string]image.Image{"before": fixed.Before, "after": fixed.After, "mask": fixed.Mask.Gray()}
-	for role, heat := range fixed.Heatmaps {
-		name := run.HeatmapName(role.Aspect, role.HeldOut)
-		pictures[name], pictures[name+"-tuned"] = heat[0].Gray(), heat[1].Gray()
-	}
+	addHeatmaps(pictures, fixed.Heatmaps)
 	how := core.Parameters{Drawing: fixed.Drawing, Sampler: fixed.Scheduler, Model: e.session.Pipeline.About().Name, Version: "focusnfix " + e.Version}
 	kept, err := e.Folder.WriteFix(fixed.FixResult, func(dir string) error {
-		for name, m := range pictures {
-			var data bytes.Buffer
-			if err := core.WritePNG(&data, m, core.PNGText{Key: core.ParametersKey, Text: how.String()}); err != nil {
-				return err
-			}
-			if err := os.WriteFile(filepath.Join(dir, name+".png"), data.Bytes(), 0o644); err != nil {
-				return err
-			}
+		if err := writePictures(dir, pictures, core.PNGText{Key: core.ParametersKey, Text: how.String()}); err != nil {
+			return err
 		}
 		if err := os.Mkdir(filepath.Join(dir, "frames"), 0o755); err != nil {
 			return err

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -131,28 +129,14 @@ func (e *engine) savePrompt(r core.Drawing, base, tuned torch.Tensor, started ti
 		return core.PromptResult{}, err
 	}
 	pictures := map[string]image.Image{"base": backbone.Pictures(base)[0], "tuned": backbone.Pictures(tuned)[0], "mask": judged.Mask.Gray()}
-	for role, heat := range judged.Heatmaps {
-		name := run.HeatmapName(role.Aspect, role.HeldOut)
-		pictures[name], pictures[name+"-tuned"] = heat[0].Gray(), heat[1].Gray()
-	}
+	addHeatmaps(pictures, judged.Heatmaps)
 	result := core.PromptResult{
 		Drawing: r,
 		Aspects: e.scores([]eval.Image{judged.Image}), OutsidePSNR: judged.PSNR,
 		Seconds: time.Since(started).Seconds(),
 		Unknown: unknownWords(e.session.Config.Model.Path, r.Prompt),
 	}
-	kept, err := e.Folder.WritePrompt(result, func(dir string) error {
-		for name, m := range pictures {
-			data, err := encode(m)
-			if err == nil {
-				err = os.WriteFile(filepath.Join(dir, name+".png"), data, 0o644)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	kept, err := e.Folder.WritePrompt(result, func(dir string) error { return writePictures(dir, pictures) })
 	if err != nil {
 		return result, err
 	}

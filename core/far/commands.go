@@ -30,9 +30,7 @@ func (m *Mirror) serve(ctx context.Context, listener net.Listener) {
 			if err != nil {
 				a = failed(0, err)
 			}
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(a.Status)
-			_, _ = w.Write(a.Body) // nobody is left to tell
+			a.write(w)
 		}
 	}
 	mux.HandleFunc("GET /status", pass("status"))
@@ -49,19 +47,24 @@ func (m *Mirror) serve(ctx context.Context, listener net.Listener) {
 		if err == nil {
 			stored, err = m.Fetch(m.folder, q.Path, q.Side)
 		}
-		w.Header().Set("Content-Type", "application/json")
 		if err != nil {
-			a := failed(0, err)
-			w.WriteHeader(a.Status)
-			_, _ = w.Write(a.Body) // nobody is left to tell
+			failed(0, err).write(w)
 			return
 		}
+		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(map[string]string{"path": stored})
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	unwatch := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer unwatch()
 	_ = server.Serve(listener) // ends with ctx
+}
+
+// write writes the answer to a command on the copy's socket. Nobody is left to tell if that fails.
+func (a answer) write(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(a.Status)
+	_, _ = w.Write(a.Body)
 }
 
 // verbImage asks the process that keeps a copy for an image.
@@ -152,7 +155,7 @@ func (m *Mirror) command(ctx context.Context, verb string, body []byte) (answer,
 	l.say(message(kindCommand, command{id, verb, body}))
 	select {
 	case a := <-waits:
-		if a.Status < 200 || a.Status > 599 || !slices.Contains([]int{200, 400, 409}, a.Status) {
+		if !slices.Contains([]int{200, 400, 409}, a.Status) {
 			return answer{}, fmt.Errorf("%s: %s answers with status %d", verb, m.o.Target.Host, a.Status)
 		}
 		return a, nil

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -187,7 +188,7 @@ func (c *copied) replace(runJSON, config []byte) error {
 // empty removes what is here of another run.
 func (c *copied) empty() error {
 	errs := []error{c.root.RemoveAll(imageDir)}
-	for _, name := range []string{"images", "reference", "prompts", followed[1]} {
+	for _, name := range slices.Concat(imageFolders, followed[1:]) {
 		errs = append(errs, c.root.RemoveAll(name))
 	}
 	for i := range logs {

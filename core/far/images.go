@@ -22,6 +22,9 @@ const (
 	imageTime = 2 * time.Minute
 )
 
+// imageFolders are the folders of a run that images are fetched from.
+var imageFolders = []string{"images", "reference", "prompts"}
+
 // levels are the sizes in which images are kept, in pixels of the longer side; wholeLevel has all pixels.
 var levels = []int{128, 256, 512, 1024, 2048}
 
@@ -215,7 +218,7 @@ func (c *copied) trim() (left int64) {
 		info fs.FileInfo
 	}
 	var all []keptFile
-	for _, dir := range []string{imageDir, "images", "reference", "prompts"} {
+	for _, dir := range append([]string{imageDir}, imageFolders...) {
 		_ = fs.WalkDir(c.root.FS(), dir, func(name string, d fs.DirEntry, err error) error {
 			if err != nil || !d.Type().IsRegular() {
 				return nil

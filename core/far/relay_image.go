@@ -33,7 +33,7 @@ func imagePath(name string) bool {
 		return false
 	}
 	first, _, _ := strings.Cut(name, "/")
-	return path.Ext(name) == ".png" && slices.Contains([]string{"images", "reference", "prompts"}, first)
+	return path.Ext(name) == ".png" && slices.Contains(imageFolders, first)
 }
 
 // picture is an image on its way.

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -285,8 +284,10 @@ func (c chartData) atY(v float64) float64 {
 
 func (c chartData) path(x, y []float64) string {
 	var b strings.Builder
+	command := "M"
 	for i := range x {
-		b.WriteString(cmp.Or(map[bool]string{true: "M"}[i == 0], "L"))
+		b.WriteString(command)
+		command = "L"
 		b.WriteString(number1(c.atX(x[i])) + " " + number1(c.atY(y[i])))
 	}
 	return b.String()

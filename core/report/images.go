@@ -15,8 +15,6 @@ import (
 	"io/fs"
 	"math"
 
-	"golang.org/x/image/draw"
-
 	"focusnfix/core"
 	"focusnfix/core/run"
 	"focusnfix/core/words"
@@ -54,7 +52,7 @@ var sides = []int{768, 512, 384, 256, 160}
 
 // addImages puts the newest images of the runs into their parts, at most maxSize bytes of them.
 func addImages(ctx context.Context, parts []runPart, all []gathered, maxSize int64) error {
-	for try, side := range sides {
+	for _, side := range sides {
 		var size int64
 		for i := range parts {
 			p, g := &parts[i], all[i]
@@ -78,7 +76,7 @@ func addImages(ctx context.Context, parts []runPart, all []gathered, maxSize int
 				p.Images = append(p.Images, part)
 			}
 		}
-		if size <= maxSize || try == len(sides)-1 {
+		if size <= maxSize {
 			return nil
 		}
 	}
@@ -165,10 +163,7 @@ func fit(img image.Image, side int) image.Image {
 	if longer <= side {
 		return img
 	}
-	r := image.Rect(0, 0, max(1, b.Dx()*side/longer), max(1, b.Dy()*side/longer))
-	to := image.NewRGBA(r)
-	draw.CatmullRom.Scale(to, r, img, b, draw.Src, nil)
-	return to
+	return render.Scale(nil, img, b, image.Pt(max(1, b.Dx()*side/longer), max(1, b.Dy()*side/longer)), false)
 }
 
 // encoded is an image as PNG if that is small, else as JPEG. Encoding it again leaves behind whatever else its file had.

@@ -2,9 +2,7 @@ package run
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 
 	"focusnfix/core"
@@ -65,21 +63,7 @@ func (f Folder) Fixes() (all []core.Event, err error) {
 
 // KeptFixes is the run's set of kept fixes; a run without one has none.
 func (f Folder) KeptFixes() (set []core.FixUse, err error) {
-	err = f.on(func(d disk) error {
-		name := path.Join(Fixes, keptName)
-		text, err := readSmall(d, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err == nil {
-			err = json.Unmarshal(text, &set)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", f.path(name), err)
-		}
-		core.CleanStrings(&set)
-		return nil
-	})
+	err = f.readJSON(path.Join(Fixes, keptName), &set)
 	return set, err
 }
 

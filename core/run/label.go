@@ -22,22 +22,28 @@ const labelName = "label.json"
 
 // Label reads the label. A run without one has an empty one.
 func (f Folder) Label() (l Label, err error) {
-	err = f.on(func(d disk) error {
-		text, err := readSmall(d, labelName)
+	if err := f.readJSON(labelName, &l); err != nil {
+		return Label{}, err
+	}
+	return l, nil
+}
+
+// readJSON fills v from a small file of the run; text in it is clean then. Without the file v stays as it is.
+func (f Folder) readJSON(name string, v any) error {
+	return f.on(func(d disk) error {
+		text, err := readSmall(d, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		if err == nil {
-			err = json.Unmarshal(text, &l)
+			err = json.Unmarshal(text, v)
 		}
 		if err != nil {
-			l = Label{}
-			return fmt.Errorf("%s: %w", f.path(labelName), err)
+			return fmt.Errorf("%s: %w", f.path(name), err)
 		}
-		core.CleanStrings(&l)
+		core.CleanStrings(v)
 		return nil
 	})
-	return l, err
 }
 
 // SetLabel replaces the label; readers see the old or the new one.

@@ -100,7 +100,7 @@ func (f Folder) Masked(r Reference, rewards []core.Reward) (m Masked, err error)
 	m.Reference, m.Heat = r, map[string]core.Heatmap{}
 	err = f.on(func(d disk) error {
 		for _, reward := range rewards {
-			heat, err := readHeat(d, path.Join(r.Path, "heat-"+reward.Aspect+".png"))
+			heat, err := readHeat(d, path.Join(r.Path, HeatmapName(reward.Aspect, false)+".png"))
 			if errors.Is(err, fs.ErrNotExist) {
 				continue // an aspect that the run has not judged
 			}

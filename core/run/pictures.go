@@ -129,11 +129,12 @@ func writeNumbered(d disk, in, meta string, fill func(name string) error, about 
 		return core.Event{}, err
 	}
 	for number := nextNumber(d, in); ; number++ {
-		e := about(path.Join(in, fmt.Sprintf("%04d", number)))
+		name := path.Join(in, fmt.Sprintf("%04d", number))
+		e := about(name)
 		e.Time = time.Now().UTC().Truncate(time.Microsecond)
 		err := writeFile(d, path.Join(temp, meta), append(e.AppendJSON(nil), '\n'))
 		if err == nil {
-			err = d.Rename(temp, path.Join(in, fmt.Sprintf("%04d", number)))
+			err = d.Rename(temp, name)
 		}
 		if errors.Is(err, fs.ErrExist) {
 			continue

@@ -177,8 +177,7 @@ func (x *fixing) repair(ctx context.Context) (err error) {
 	defer x.own.Remove()
 	_, x.params = x.own.Tensors()
 	x.own.SetTrainable(true)
-	x.optimizer = nn.NewAdamW(x.params, x.t.LearningRate)
-	x.optimizer.Beta2, x.optimizer.WeightDecay = 0.99, x.t.WeightDecay
+	x.optimizer = x.t.newOptimizer(x.params)
 	defer x.optimizer.Drop()
 	for done := false; !done && err == nil; {
 		err = run(func() (err error) { done, err = x.step(); return cmp.Or(err, ctx.Err()) })

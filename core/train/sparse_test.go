@@ -120,7 +120,7 @@ func TestAverageMatchesPyTorch(t *testing.T) {
 		tr := &Trainer{params: m.params, ema: newAverage(want.Decay, m.params)}
 		defer tr.ema.drop()
 		tr.WeightDecay, tr.LearningRate = 1e-2, 2e-2
-		optimizer := tr.newOptimizer()
+		optimizer := tr.newOptimizer(tr.params)
 		defer optimizer.Drop()
 		loss := func() float64 {
 			measured, _, _ := p.gradients(o, s, m.params)

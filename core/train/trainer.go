@@ -104,14 +104,14 @@ func New(p backbone.Model, o Options) (*Trainer, error) {
 	t.sampler.text = 2 * backbone.TextUpdates(t.adapter)
 	err = torch.Run(func() {
 		t.adapter.SetTrainable(true)
-		t.optimizer, t.ema = t.newOptimizer(), newAverage(o.Average, t.params)
+		t.optimizer, t.ema = t.newOptimizer(t.params), newAverage(o.Average, t.params)
 	})
 	return t, err
 }
 
-// newOptimizer is AdamW as DRaFT uses it (arXiv 2309.17400), with the LoRA weights' moments at zero.
-func (t *Trainer) newOptimizer() *nn.AdamW {
-	a := nn.NewAdamW(t.params, t.LearningRate)
+// newOptimizer is AdamW as DRaFT uses it (arXiv 2309.17400), with the parameters' moments at zero.
+func (t *Trainer) newOptimizer(params []torch.Tensor) *nn.AdamW {
+	a := nn.NewAdamW(params, t.LearningRate)
 	a.Beta2, a.WeightDecay = 0.99, t.WeightDecay
 	return a
 }
