@@ -201,9 +201,6 @@ func (f files) open(part string) (name string, tensors []weights.Tensor, done fu
 	if err != nil {
 		return "", nil, nil, err
 	}
-	if part == t5Part { // whose names are like those of a CLIP without its beginning
-		return dir, file.Tensors, file.Close, nil
-	}
 	return dir, weights.Rename(file.Tensors, weights.Canonical(part)), file.Close, nil
 }
 
