@@ -236,13 +236,7 @@ func (p *Pipeline) buildAs(part string, dtype torch.DType, device torch.Device, 
 	if err != nil {
 		return err
 	}
-	source := weights.NewSource(name, tensors)
-	params := nn.FromWeights(source, dtype, device)
-	p.parts[part] = params
-	err = torch.Run(func() { network(params) })
-	if err == nil {
-		err = source.Done(append(ignored, weights.Leftovers...)...)
-	}
+	p.parts[part], err = nn.Build(name, tensors, dtype, device, append(ignored, weights.Leftovers...), network)
 	if err = errors.Join(err, done()); err != nil {
 		p.parts.dropOne(part)
 	}
