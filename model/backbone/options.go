@@ -64,9 +64,6 @@ func (o LoadOptions) WithDefaults(half torch.DType) (LoadOptions, error) {
 		torch.Set(torch.TF32, o.DType != torch.Float32)
 		torch.Set(torch.CuDNNBenchmark, true)
 	}
-	if o.Warn == nil {
-		o.Warn = func(string) {}
-	}
 	return o, nil
 }
 

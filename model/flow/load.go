@@ -201,9 +201,6 @@ func (f files) open(part string) (name string, tensors []weights.Tensor, done fu
 	if err != nil {
 		return "", nil, nil, err
 	}
-	if part == t5Part { // whose names are like those of a CLIP without its beginning
-		return dir, file.Tensors, file.Close, nil
-	}
 	return dir, weights.Rename(file.Tensors, weights.Canonical(part)), file.Close, nil
 }
 
@@ -239,13 +236,7 @@ func (p *Pipeline) buildAs(part string, dtype torch.DType, device torch.Device, 
 	if err != nil {
 		return err
 	}
-	source := weights.NewSource(name, tensors)
-	params := nn.FromWeights(source, dtype, device)
-	p.parts[part] = params
-	err = torch.Run(func() { network(params) })
-	if err == nil {
-		err = source.Done(append(ignored, weights.Leftovers...)...)
-	}
+	p.parts[part], err = nn.Build(name, tensors, dtype, device, append(ignored, weights.Leftovers...), network)
 	if err = errors.Join(err, done()); err != nil {
 		p.parts.dropOne(part)
 	}

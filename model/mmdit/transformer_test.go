@@ -2,7 +2,6 @@ package mmdit
 
 import (
 	"encoding/json"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -40,15 +39,7 @@ type golden struct {
 
 func readGolden(t testing.TB) golden {
 	t.Helper()
-	data, err := os.ReadFile("testdata/ref/transformer.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var g golden
-	if err := json.Unmarshal(data, &g); err != nil {
-		t.Fatal(err)
-	}
-	return g
+	return nntest.ReadJSON[golden](t, "testdata/ref/transformer.json")
 }
 
 func (g golden) config(t testing.TB, arch string) Config {

@@ -17,6 +17,18 @@ func FromWeights(src *weights.Source, dtype torch.DType, device torch.Device) Pa
 	return NewParams(&weightsSource{src: src, dtype: dtype, device: device, files: map[string]torch.Tensor{}})
 }
 
+// Build makes a network of tensors, which errors call name. Every one must be used, but for those that match ignored.
+// The parameters are the caller's to drop, with an error, too.
+func Build(name string, tensors []weights.Tensor, dtype torch.DType, device torch.Device, ignored []string, network func(Params)) (Params, error) {
+	source := weights.NewSource(name, tensors)
+	params := FromWeights(source, dtype, device)
+	err := torch.Run(func() { network(params) })
+	if err == nil {
+		err = source.Done(ignored...)
+	}
+	return params, err
+}
+
 // LoadFile reads a network of one safetensors file, of which every tensor must be used. The parameters
 // are the caller's to drop.
 func LoadFile[N any](path string, dtype torch.DType, device torch.Device, build func(Params) N) (net N, params Params, err error) {
@@ -25,11 +37,7 @@ func LoadFile[N any](path string, dtype torch.DType, device torch.Device, build 
 		return net, Params{}, err
 	}
 	defer file.Close() //nolint:errcheck // read only
-	source := weights.NewSource(path, file.Tensors)
-	params = FromWeights(source, dtype, device)
-	if err = torch.Run(func() { net = build(params) }); err == nil {
-		err = source.Done()
-	}
+	params, err = Build(path, file.Tensors, dtype, device, nil, func(p Params) { net = build(p) })
 	if err != nil {
 		params.Drop()
 	}

@@ -3,7 +3,6 @@ package qwen
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -22,15 +21,7 @@ type golden struct {
 
 func readGolden(t testing.TB) golden {
 	t.Helper()
-	data, err := os.ReadFile("testdata/ref/decoder.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var g golden
-	if err := json.Unmarshal(data, &g); err != nil {
-		t.Fatal(err)
-	}
-	return g
+	return nntest.ReadJSON[golden](t, "testdata/ref/decoder.json")
 }
 
 // Float32 sums of some dozens of products in another order than PyTorch's, through two layers.

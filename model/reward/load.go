@@ -24,12 +24,7 @@ var buffers = []string{"*position_ids", "*num_batches_tracked"}
 // build makes a network of an open checkpoint's tensors and closes the checkpoint. Every tensor must
 // find its use, but for those that match ignored.
 func build(file *weights.File, tensors []weights.Tensor, at place, ignored []string, network func(nn.Params)) (nn.Params, error) {
-	source := weights.NewSource(file.Path, tensors)
-	params := nn.FromWeights(source, at.dtype, at.device)
-	err := torch.Run(func() { network(params) })
-	if err == nil {
-		err = source.Done(append(ignored, buffers...)...)
-	}
+	params, err := nn.Build(file.Path, tensors, at.dtype, at.device, append(ignored, buffers...), network)
 	if err = errors.Join(err, file.Close()); err != nil {
 		params.Drop()
 	}

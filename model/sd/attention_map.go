@@ -41,7 +41,7 @@ func (p *Pipeline) AttentionMap(image torch.Tensor, prompt string, words []strin
 			if len(spans) == 0 {
 				return all
 			}
-			latents := p.VAE.Encode(image.MulScalar(2).AddScalar(-1).To(p.VAE.DType())).Mean.To(torch.Float32)
+			latents := p.Encode(image)
 			var maps torch.Tensor
 			if maps, err = p.wordMaps(latents, prompt, spans, numSteps); err != nil {
 				return all

@@ -79,12 +79,17 @@ func (c Conditioning) Stages(timestep float64) []torch.Stage {
 
 // Tensors lists all that is held.
 func (c Conditioning) Tensors() []torch.Tensor {
-	return slices.DeleteFunc([]torch.Tensor{c.Context, c.Pooled, c.TimeIDs, c.Guidance}, func(t torch.Tensor) bool { return !t.Defined() })
+	return defined(c.Context, c.Pooled, c.TimeIDs, c.Guidance)
 }
 
 // Encoded lists what the text encoders made.
 func (c Conditioning) Encoded() []torch.Tensor {
-	return slices.DeleteFunc([]torch.Tensor{c.Context, c.Pooled}, func(t torch.Tensor) bool { return !t.Defined() })
+	return defined(c.Context, c.Pooled)
+}
+
+// defined are those tensors that there are.
+func defined(tensors ...torch.Tensor) []torch.Tensor {
+	return slices.DeleteFunc(tensors, func(t torch.Tensor) bool { return !t.Defined() })
 }
 
 // Condition encodes prompts. Tensors go to the open scope.

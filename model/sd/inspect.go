@@ -75,7 +75,7 @@ func (f *Facts) read(c *checkpoint, o backbone.LoadOptions) error {
 		return err
 	}
 	f.Scheduler, f.Prediction = scheduler.Class, scheduler.PredictionType
-	f.Pixels = unet.SampleSize << (len(vae.BlockOutChannels) - 1)
+	f.Pixels = unet.SampleSize * vae.Factor()
 	kind, err := c.family(unet)
 	f.Kind = string(kind)
 	return err

@@ -39,13 +39,8 @@ func (c *checkpoint) build(p *Pipeline, part string, dtype torch.DType, network 
 	if err != nil {
 		return err
 	}
-	source := weights.NewSource(name, tensors)
-	params := nn.FromWeights(source, dtype, p.device)
-	p.params[part] = params
-	if err := torch.Run(func() { network(params) }); err != nil {
-		return err
-	}
-	return source.Done(weights.Leftovers...)
+	p.params[part], err = nn.Build(name, tensors, dtype, p.device, weights.Leftovers, network)
+	return err
 }
 
 func (c *checkpoint) load(o backbone.LoadOptions) (p *Pipeline, err error) {

@@ -2,9 +2,7 @@ package sd
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,15 +30,7 @@ type pipelineCase struct {
 
 func readCases(t *testing.T) []pipelineCase {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", "ref", "pipelines.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases []pipelineCase
-	if err := json.Unmarshal(text, &cases); err != nil {
-		t.Fatal(err)
-	}
-	return cases
+	return nntest.ReadJSON[[]pipelineCase](t, filepath.Join("testdata", "ref", "pipelines.json"))
 }
 
 func (c pipelineCase) request() backbone.Request {

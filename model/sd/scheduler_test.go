@@ -3,13 +3,13 @@ package sd
 import (
 	"encoding/json"
 	"math"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"focusnfix/model/backbone"
+	"focusnfix/model/nn/nntest"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
 )
@@ -33,15 +33,7 @@ type schedulerCase struct {
 
 func readSchedulerGolden(t *testing.T) schedulerGolden {
 	t.Helper()
-	data, err := os.ReadFile("testdata/ref/schedulers.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var golden schedulerGolden
-	if err := json.Unmarshal(data, &golden); err != nil {
-		t.Fatal(err)
-	}
-	return golden
+	return nntest.ReadJSON[schedulerGolden](t, "testdata/ref/schedulers.json")
 }
 
 func (c schedulerCase) config() SchedulerConfig {
@@ -329,14 +321,7 @@ func TestSchedulerConfigErrors(t *testing.T) {
 
 // Whatever a valid configuration says, a schedule has finite numbers.
 func FuzzParseSchedulerConfig(f *testing.F) {
-	data, err := os.ReadFile("testdata/ref/schedulers.json")
-	if err != nil {
-		f.Fatal(err)
-	}
-	var golden schedulerGolden
-	if err := json.Unmarshal(data, &golden); err != nil {
-		f.Fatal(err)
-	}
+	golden := nntest.ReadJSON[schedulerGolden](f, "testdata/ref/schedulers.json")
 	for _, c := range golden.Cases {
 		f.Add([]byte(c.Config), uint8(c.NumSteps))
 	}

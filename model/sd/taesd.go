@@ -124,12 +124,8 @@ func LoadTinyDecoder(path string, channels int64, device torch.Device) (*TinyDec
 	if cfg.LatentChannels != channels {
 		return nil, fmt.Errorf("%s: decodes latents of %d channels, the model's have %d; a TAESD of another family?", path, cfg.LatentChannels, channels)
 	}
-	source := weights.NewSource(file.Path, file.Tensors)
-	d := &TinyDecoder{Config: cfg, params: nn.FromWeights(source, torch.Float32, device), device: device}
-	err = torch.Run(func() { d.build() })
-	if err == nil {
-		err = source.Done("encoder.*")
-	}
+	d := &TinyDecoder{Config: cfg, device: device}
+	d.params, err = nn.Build(file.Path, file.Tensors, torch.Float32, device, []string{"encoder.*"}, d.build)
 	if err != nil {
 		d.Close()
 		return nil, err
@@ -181,10 +177,10 @@ func openTinyDecoder(path string) (TinyVAEConfig, *weights.File, error) {
 
 // build makes the layers of diffusers' DecoderTiny. The files of TAESD itself call the same layers by numbers one
 // higher, since a clamp comes first there.
-func (d *TinyDecoder) build() {
-	p, at := d.params.Sub("decoder").Sub("layers"), 0
-	if !p.At(0).Has("weight") && d.params.Has("1.weight") {
-		p, at = d.params, 1
+func (d *TinyDecoder) build(params nn.Params) {
+	p, at := params.Sub("decoder").Sub("layers"), 0
+	if !p.At(0).Has("weight") && params.Has("1.weight") {
+		p, at = params, 1
 	}
 	width := d.Config.BlockOutChannels[0]
 	conv := func(in, out int64, p nn.Params) *nn.Conv2d {

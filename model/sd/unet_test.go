@@ -3,7 +3,6 @@ package sd
 import (
 	"encoding/json"
 	"math"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -46,15 +45,7 @@ type unetGolden struct {
 
 func readUNetGolden(t testing.TB) unetGolden {
 	t.Helper()
-	data, err := os.ReadFile("testdata/ref/unet.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var golden unetGolden
-	if err := json.Unmarshal(data, &golden); err != nil {
-		t.Fatal(err)
-	}
-	return golden
+	return nntest.ReadJSON[unetGolden](t, "testdata/ref/unet.json")
 }
 
 func (g unetGolden) config(t testing.TB, arch string) UNetConfig {

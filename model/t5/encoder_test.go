@@ -2,7 +2,6 @@ package t5
 
 import (
 	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 
@@ -20,15 +19,7 @@ type golden struct {
 
 func readGolden(t testing.TB) golden {
 	t.Helper()
-	data, err := os.ReadFile("testdata/ref/encoder.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var g golden
-	if err := json.Unmarshal(data, &g); err != nil {
-		t.Fatal(err)
-	}
-	return g
+	return nntest.ReadJSON[golden](t, "testdata/ref/encoder.json")
 }
 
 // Float32 sums of some dozens of products in another order than PyTorch's, through two layers.

@@ -70,7 +70,7 @@ func Pull(ctx context.Context, repo, dir string, o PullOptions) error {
 		return err
 	}
 	if o.NoWeights {
-		chosen = slices.DeleteFunc(chosen, func(f hubFile) bool { return strings.Contains(cmp.Or(f.becomes, f.path), ".safetensors") })
+		chosen = slices.DeleteFunc(chosen, func(f hubFile) bool { return strings.Contains(f.name(), ".safetensors") })
 	}
 	for _, f := range chosen {
 		p.progress.Total += f.size
@@ -105,6 +105,9 @@ type hubFile struct {
 	address string // where it comes from, if not from the puller's repository
 	becomes string // path of the safetensors file that a checkpoint is converted to; "" keeps the file as it is
 }
+
+// name is its path in the folder that is written.
+func (f hubFile) name() string { return cmp.Or(f.becomes, f.path) }
 
 // stringOrNot is a text, and "" for anything else: cards are written by hand.
 type stringOrNot string
@@ -286,7 +289,7 @@ func chooseFiles(repo string, files []hubFile, variant string) ([]hubFile, error
 // requireVariant refuses a variant that none of the chosen files has: the plain ones would come in its place.
 func requireVariant(repo string, chosen []hubFile, variant string) error {
 	isOne := func(f hubFile) bool {
-		found, ok := weightsVariant(path.Base(cmp.Or(f.becomes, f.path)))
+		found, ok := weightsVariant(path.Base(f.name()))
 		return ok && found == variant
 	}
 	if variant == "" || slices.ContainsFunc(chosen, isOne) {

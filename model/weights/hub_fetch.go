@@ -31,8 +31,11 @@ func (p *puller) fetch(ctx context.Context, f hubFile) error {
 	if f.becomes != "" {
 		return p.fetchPickle(ctx, f)
 	}
-	return p.fetchTo(ctx, f, filepath.Join(p.dir, filepath.FromSlash(f.path)))
+	return p.fetchTo(ctx, f, p.target(f))
 }
+
+// target is where a file ends up.
+func (p *puller) target(f hubFile) string { return filepath.Join(p.dir, filepath.FromSlash(f.name())) }
 
 // fetchTo brings one file to target, unless it is there and right.
 func (p *puller) fetchTo(ctx context.Context, f hubFile, target string) error {

@@ -76,7 +76,7 @@ func (p *puller) source(f hubFile) string {
 
 // hasConverted reports whether the file that f becomes is there, made from f.
 func (p *puller) hasConverted(f hubFile) bool {
-	to := filepath.Join(p.dir, filepath.FromSlash(f.becomes))
+	to := p.target(f)
 	if strings.HasSuffix(to, ".json") {
 		_, err := readIndex(to)
 		return err == nil
@@ -95,11 +95,11 @@ func (p *puller) fetchPickle(ctx context.Context, f hubFile) error {
 		p.moved(f.path, f.size)
 		return nil
 	}
-	to := filepath.Join(p.dir, filepath.FromSlash(f.becomes))
+	to := p.target(f)
 	if _, err := os.Lstat(to); err == nil {
 		return fmt.Errorf("%s: is there already, and not made from %s of %s; move it away", to, f.path, p.repo)
 	}
-	from := filepath.Join(filepath.Dir(to), ".focusnfix-"+strings.ReplaceAll(path.Base(f.becomes), "/", "-")+path.Ext(f.path))
+	from := filepath.Join(filepath.Dir(to), ".focusnfix-"+path.Base(f.becomes)+path.Ext(f.path))
 	if err := p.fetchTo(ctx, f, from); err != nil {
 		return err
 	}

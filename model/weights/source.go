@@ -156,7 +156,7 @@ func Canonical(part string) func(name string) string {
 	switch {
 	case part == "vae":
 		return canonicalVAE
-	case strings.HasPrefix(part, "text_encoder"):
+	case part == "text_encoder" || part == "text_encoder_2": // the third is a T5
 		return canonicalText
 	}
 	return func(name string) string { return name }

@@ -197,7 +197,7 @@ func (o *Order) look() {
 			o.Have = o.Have && o.puller.hasConverted(f)
 			continue
 		}
-		info, err := os.Stat(filepath.Join(o.puller.dir, filepath.FromSlash(f.path)))
+		info, err := os.Stat(o.puller.target(f))
 		o.Have = o.Have && err == nil && info.Size() == f.size
 	}
 }
@@ -205,11 +205,7 @@ func (o *Order) look() {
 // Fetch brings what is missing, continues what was interrupted, checks every sum, and converts checkpoints.
 func (o *Order) Fetch(ctx context.Context, progress func(PullProgress)) error {
 	o.puller.Progress, o.puller.progress = progress, PullProgress{Total: o.Bytes}
-	return o.wrap(o.puller.fetchModel(ctx, o.files))
-}
-
-func (o *Order) wrap(err error) error {
-	if err != nil {
+	if err := o.puller.fetchModel(ctx, o.files); err != nil {
 		return fmt.Errorf("%s: %w", o.Repo, err)
 	}
 	return nil

@@ -51,6 +51,18 @@ type fused struct {
 	thirds [3]string
 }
 
+// in are the names of the three in a block.
+func (f fused) in(block string) []string {
+	return []string{block + f.thirds[0], block + f.thirds[1], block + f.thirds[2]}
+}
+
+// zImageNames are those inside a block of Z-Image that differ.
+var zImageNames = []renaming{
+	{"attention.out", "attention.to_out.0"},
+	{"attention.q_norm", "attention.norm_q"},
+	{"attention.k_norm", "attention.norm_k"},
+}
+
 var (
 	sd3Fused = []fused{
 		{"x_block.attn.qkv", [3]string{"attn.to_q", "attn.to_k", "attn.to_v"}},
@@ -74,27 +86,25 @@ func transformerNames(module string) []string {
 		block := "transformer_blocks." + m[1] + "."
 		for _, f := range sd3Fused {
 			if m[2] == f.whole {
-				return []string{block + f.thirds[0], block + f.thirds[1], block + f.thirds[2]}
+				return f.in(block)
 			}
 		}
-		if name, ok := renamed(sd3BlockNames, m[2]); ok {
+		if name, ok := renamed(sd3BlockNames, m[2], ldmName, diffusersName); ok {
 			return []string{block + name}
 		}
 		return nil
 	}
 	if m := zImageBlock.FindStringSubmatch(module); m != nil {
-		inside := m[2] + m[3]
+		block, inside := m[1]+".", m[2]+m[3]
 		if inside == zImageFused.whole {
-			return []string{m[1] + "." + zImageFused.thirds[0], m[1] + "." + zImageFused.thirds[1], m[1] + "." + zImageFused.thirds[2]}
+			return zImageFused.in(block)
 		}
-		for _, r := range []renaming{{"attention.out", "attention.to_out.0"}, {"attention.q_norm", "attention.norm_q"}, {"attention.k_norm", "attention.norm_k"}} {
-			if inside == r.ldm {
-				inside = r.diffusers
-			}
+		if name, ok := renamed(zImageNames, inside, ldmName, diffusersName); ok {
+			inside = name
 		}
-		return []string{m[1] + "." + inside}
+		return []string{block + inside}
 	}
-	if name, ok := renamed(sd3Names, module); ok {
+	if name, ok := renamed(sd3Names, module, ldmName, diffusersName); ok {
 		return []string{name}
 	}
 	if diffusersBlock.MatchString(module) || otherTransformer.MatchString(module) {
@@ -103,13 +113,13 @@ func transformerNames(module string) []string {
 	return nil
 }
 
-// renamed finds diffusers' name.
-func renamed(names []renaming, module string) (string, bool) {
-	i := slices.IndexFunc(names, func(r renaming) bool { return r.ldm == module })
+// renamed finds the other name of a whole module.
+func renamed(names []renaming, module string, from, to func(renaming) string) (string, bool) {
+	i := slices.IndexFunc(names, func(r renaming) bool { return from(r) == module })
 	if i < 0 {
 		return "", false
 	}
-	return names[i].diffusers, true
+	return to(names[i]), true
 }
 
 // originalName is the name that ComfyUI and kohya's programs have for a module of a transformer; third is its place
@@ -117,10 +127,8 @@ func renamed(names []renaming, module string) (string, bool) {
 func originalName(module string) (name string, third int) {
 	m := diffusersBlock.FindStringSubmatch(module)
 	if m == nil {
-		for _, r := range sd3Names {
-			if r.diffusers == module {
-				return r.ldm, -1
-			}
+		if name, ok := renamed(sd3Names, module, diffusersName, ldmName); ok {
+			return name, -1
 		}
 		return module, -1
 	}
@@ -130,10 +138,8 @@ func originalName(module string) (name string, third int) {
 			return block + f.whole, third
 		}
 	}
-	for _, r := range sd3BlockNames {
-		if r.diffusers == m[2] {
-			return block + r.ldm, -1
-		}
+	if name, ok := renamed(sd3BlockNames, m[2], diffusersName, ldmName); ok {
+		return block + name, -1
 	}
 	return module, -1
 }

@@ -3,7 +3,6 @@ package zimage
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -38,15 +37,7 @@ type golden struct {
 
 func readGolden(t testing.TB) golden {
 	t.Helper()
-	data, err := os.ReadFile("testdata/ref/transformer.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var g golden
-	if err := json.Unmarshal(data, &g); err != nil {
-		t.Fatal(err)
-	}
-	return g
+	return nntest.ReadJSON[golden](t, "testdata/ref/transformer.json")
 }
 
 // network builds a configuration of the reference with hashed weights.

@@ -1,6 +1,8 @@
 package nntest
 
 import (
+	"encoding/json"
+	"os"
 	"testing"
 
 	"focusnfix/model/torch"
@@ -66,4 +68,17 @@ func (g *Golden) Check(t testing.TB, name string, got torch.Tensor, tolerance fl
 		t.Errorf("%s: differs from the reference by %.3g of its largest number %.3g, want at most %.3g (got %v, want %v)",
 			name, d, scale, tolerance, got, want)
 	}
+}
+
+// ReadJSON reads the JSON file beside a reference.
+func ReadJSON[T any](t testing.TB, path string) (values T) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &values); err != nil {
+		t.Fatal(err)
+	}
+	return values
 }
