@@ -69,28 +69,15 @@ func Load(path string, o backbone.LoadOptions) (*Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	class, err := className(from.path)
+	family, err := familyOf(path, from, o)
+	if err == nil {
+		o, err = o.WithDefaults(torch.BFloat16)
+	}
 	if err != nil {
-		return nil, err
-	}
-	family := families[class]
-	if family == nil {
-		return nil, fmt.Errorf("%s: a %s, want a StableDiffusion3Pipeline or a ZImagePipeline", from.path, class)
-	}
-	if from.single != nil && class != pipelineOf[from.kind] {
-		return nil, fmt.Errorf("%s: a %s, want the configuration of a %s for %s", from.path, class, from.kind, path)
-	}
-	if o.VAE != "" || o.Prediction != "" || o.ZeroSNR != nil {
-		return nil, fmt.Errorf("%s: a %s takes no other VAE or prediction", path, class)
-	}
-	if o.Scheduler != "" && o.Scheduler != schedulerName {
-		return nil, fmt.Errorf("%s: a %s is drawn with the scheduler %s, not with %s", path, class, schedulerName, o.Scheduler)
-	}
-	if o, err = o.WithDefaults(torch.BFloat16); err != nil {
 		return nil, errors.Join(err, from.close())
 	}
 	p := &Pipeline{
-		name: strings.TrimSuffix(filepath.Base(filepath.Clean(path)), ".safetensors"), files: from, family: family(), device: o.Device, dtype: o.DType,
+		name: strings.TrimSuffix(filepath.Base(filepath.Clean(path)), ".safetensors"), files: from, family: family, device: o.Device, dtype: o.DType,
 		textType: o.DType, vaeType: o.DType, keepText: o.KeepTextEncoder,
 		parts: parts{}, prompts: prompts{o.Prompts, map[string]conditioning{}},
 	}
@@ -102,6 +89,28 @@ func Load(path string, o backbone.LoadOptions) (*Pipeline, error) {
 		return nil, fmt.Errorf("load model: %w", err)
 	}
 	return p, nil
+}
+
+// familyOf is that of the files, which must be able to do what is asked of them.
+func familyOf(path string, from files, o backbone.LoadOptions) (family, error) {
+	class, err := className(from.path)
+	if err != nil {
+		return nil, err
+	}
+	newFamily := families[class]
+	if newFamily == nil {
+		return nil, fmt.Errorf("%s: a %s, want a StableDiffusion3Pipeline or a ZImagePipeline", from.path, class)
+	}
+	if from.single != nil && class != pipelineOf[from.kind] {
+		return nil, fmt.Errorf("%s: a %s, want the configuration of a %s for %s", from.path, class, from.kind, path)
+	}
+	if o.VAE != "" || o.Prediction != "" || o.ZeroSNR != nil {
+		return nil, fmt.Errorf("%s: a %s takes no other VAE or prediction", path, class)
+	}
+	if o.Scheduler != "" && o.Scheduler != schedulerName {
+		return nil, fmt.Errorf("%s: a %s is drawn with the scheduler %s, not with %s", path, class, schedulerName, o.Scheduler)
+	}
+	return newFamily(), nil
 }
 
 // schedulerName is what sample.scheduler and --scheduler call flow-matching Euler.

@@ -158,9 +158,11 @@ func (s *sd3) readWithT5(p *Pipeline, device torch.Device, prompts []string) ([]
 	}
 	ignored := []string{"encoder.embed_tokens.weight"} // the same as shared.weight, where a file has both
 	if s.t5 == nil {
-		if err := p.build(part, device, ignored, func(params nn.Params) { s.t5 = t5.NewEncoder(config, params) }); err != nil {
+		var encoder *t5.Encoder
+		if err := p.build(part, device, ignored, func(params nn.Params) { encoder = t5.NewEncoder(config, params) }); err != nil {
 			return nil, err
 		}
+		s.t5 = encoder
 	}
 	for n, prompt := range prompts {
 		ids, _ := words.Encode(prompt, t5Tokens)

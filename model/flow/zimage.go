@@ -82,9 +82,11 @@ func (z *zImage) encode(p *Pipeline, device torch.Device, prompts []string, lost
 	last := fmt.Sprintf("layers.%d.*", depth) // is not built: nobody reads it
 	ignored := []string{last, "model." + last, "norm.weight", "model.norm.weight", "lm_head.weight"}
 	if z.text == nil {
-		if err := p.build(part, device, ignored, func(params nn.Params) { z.text = qwen.NewDecoder(config, depth, params) }); err != nil {
+		var decoder *qwen.Decoder
+		if err := p.build(part, device, ignored, func(params nn.Params) { decoder = qwen.NewDecoder(config, depth, params) }); err != nil {
 			return nil, err
 		}
+		z.text = decoder
 	}
 	all := make([]conditioning, len(prompts))
 	for n, prompt := range prompts {
