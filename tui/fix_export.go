@@ -8,7 +8,6 @@ import (
 	"image/draw"
 	"image/gif"
 	"io"
-	"os"
 	"path"
 	"path/filepath"
 	"time"
@@ -65,15 +64,7 @@ func (p *fixPane) saveGIF(r core.FixResult, name string) tea.Cmd {
 			}
 			frames = append(frames, m)
 		}
-		to := unfit.ReplaceAllString(name+"-healing", "-") + ".gif"
-		file, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-		if err == nil {
-			err = writeGIF(file, frames)
-			if closed := file.Close(); err == nil {
-				err = closed
-			}
-		}
-		return saved(to, err)
+		return saved(writeNew(unfit.ReplaceAllString(name+"-healing", "-"), "gif", func(w io.Writer) error { return writeGIF(w, frames) }))
 	}
 }
 
