@@ -134,20 +134,14 @@ func readImage(f run.Folder, w want) (data []byte, exact, full bool, err error) 
 
 // smaller is an image as JPEG whose longer side has at most that many pixels; full is whether it has all.
 func smaller(data []byte, side int) (small []byte, full bool, err error) {
-	head, _, err := image.DecodeConfig(bytes.NewReader(data))
+	img, _, err := core.DecodeImage(bytes.NewReader(data), maxImage)
 	if err != nil {
 		return nil, false, err
 	}
-	if err := core.CheckImage(head); err != nil {
-		return nil, false, err
-	}
-	img, _, err := image.Decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, false, err
-	}
-	longer := max(head.Width, head.Height)
+	size := img.Bounds().Size()
+	longer := max(size.X, size.Y)
 	if full = longer <= side; !full {
-		img = scaled(img, max(1, head.Width*side/longer), max(1, head.Height*side/longer))
+		img = scaled(img, max(1, size.X*side/longer), max(1, size.Y*side/longer))
 	}
 	var out bytes.Buffer
 	err = jpeg.Encode(&out, img, &jpeg.Options{Quality: jpegQuality})
