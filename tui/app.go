@@ -53,6 +53,10 @@ type Options struct {
 	Resume func(ctx context.Context, f run.Folder) error
 	Wake   func(ctx context.Context, f run.Folder) error // starts an idle engine for prompts
 
+	// Export writes the LoRA of a run's newest checkpoint, with the names of a format, into the working folder and
+	// returns its path.
+	Export func(ctx context.Context, f run.Folder, format string) (string, error)
+
 	// SaveLoRA writes a LoRA file with the names of a format, peft or kohya.
 	SaveLoRA func(ctx context.Context, from, to, format string) error
 

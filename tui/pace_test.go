@@ -57,7 +57,8 @@ func TestKeysDoNotWait(t *testing.T) {
 			shown <- string(block[:n])
 		}
 	}()
-	for !strings.Contains(<-shown, "key-0") {
+	for text := ""; !strings.Contains(text, "key-0"); {
+		text += <-shown
 	}
 	begun := time.Now()
 	for range 10 {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -167,23 +168,14 @@ func (w *Follower) read() (b Batch, err error) {
 	started := time.Now()
 	if info, err := w.file.Stat(); err == nil && info.Size()-w.at > chunkBytes {
 		b.Events = make([]core.Event, 0, chunkEvents)
-		if whole := chunkBytes * len(w.readers); len(w.block) < whole {
-			w.block = make([]byte, whole)
-		}
+		w.block = slices.Grow(w.block[:0], chunkBytes*len(w.readers))[:chunkBytes*len(w.readers)]
 	}
 	for len(b.Events) < chunkEvents && time.Since(started) < chunkTime {
 		n, err := w.file.ReadAt(w.block, w.at)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return b, err
 		}
-		used, beside := w.linesBeside(w.block[:n], &b)
-		if !beside {
-			n = min(n, chunkBytes)
-			used = w.lines(w.block[:n], &b, started)
-		}
-		if used == 0 && n == min(len(w.block), chunkBytes) { // one line fills the whole block
-			used, w.skip = n, true
-		}
+		used := w.take(w.block[:n], &b, started)
 		w.at += int64(used)
 		if used == 0 {
 			break
@@ -197,6 +189,19 @@ func (w *Follower) read() (b Batch, err error) {
 		b.Behind = max(0, info.Size()-w.at)
 	}
 	return b, nil
+}
+
+// take takes in whole lines of a block, and tells how many bytes it is through with.
+func (w *Follower) take(block []byte, b *Batch, started time.Time) (used int) {
+	used, beside := w.linesBeside(block, b)
+	if beside {
+		return used
+	}
+	block = block[:min(len(block), chunkBytes)]
+	if used = w.lines(block, b, started); used == 0 && len(block) == min(len(w.block), chunkBytes) { // one line fills it
+		used, w.skip = len(block), true
+	}
+	return used
 }
 
 // lines reads whole lines of a block, and tells how many bytes they have. What comes behind the last
