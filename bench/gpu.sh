@@ -205,7 +205,7 @@ done
 # (e) models of real size; not on the stand-in, which computes on the CPU
 if [ -z "${FNF_STAND_IN:-}" ]; then
   program full-sd15 120 full sd15 512 4 && [ -d "$work/sd15" ] && call full-sd15-peer 90 peer sd15 512 4
-  program full-sdxl 150 full sdxl 1024 1
+  program full-sdxl 150 full sdxl 1024 1 && [ -d "$work/sdxl" ] && call full-sdxl-peer 90 peer sdxl 1024 1
 fi
 # (f) a whole training, with what time is left, and (g) pretraining of the shipped model
 left=$((deadline - SECONDS))
