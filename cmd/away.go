@@ -112,6 +112,7 @@ func showFar(c *cobra.Command, s *screenFlags, t far.Target, m *far.Mirror) erro
 	}
 	o := s.options(filepath.Dir(f.Dir), f.Dir)
 	o.Resume, o.Wake, o.Fetch, o.Report = m.Train, m.Wake, m.Fetch, reportHere(m.Fetch)
+	o.Bring, o.Apply, o.SaveLoRA = m.Bring, m.Apply, saveLoRA
 	if err := tui.Run(c.Context(), o); err != nil {
 		return err
 	}

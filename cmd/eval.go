@@ -3,6 +3,7 @@ package cmd
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,7 +25,7 @@ type evalFlags struct {
 	checkpoint      int
 	pictures, shown int
 	strength        float64
-	asJSON          bool
+	every, asJSON   bool
 	trust           trustFlag
 }
 
@@ -41,9 +42,13 @@ func newEval() *cobra.Command {
 			"\"draft\" is the newest run of the same preset without the region term.",
 		Example: `  focusnfix eval 3aym
   focusnfix eval 3aym k2xv p71c
-  focusnfix eval 3aym --against draft --pictures 50 -o results`,
+  focusnfix eval 3aym --against draft --pictures 50 -o results
+  focusnfix eval 3aym --prompts hpdv2-test.txt --every`,
 		Args: takes("RUN..."), ValidArgsFunction: completeRuns(&e.runs, 0),
 		RunE: func(c *cobra.Command, args []string) error {
+			if e.every && c.Flags().Changed("pictures") {
+				return usageError{errors.New("--every and --pictures: want one of them")}
+			}
 			if e.pictures < 1 || e.shown < 1 {
 				return usageError{fmt.Errorf("--pictures %d --show %d: want 1 or more", e.pictures, e.shown)}
 			}
@@ -60,6 +65,7 @@ func newEval() *cobra.Command {
 	f.IntVar(&e.checkpoint, "checkpoint", 0, "evaluate the checkpoint of step `N` (default: the newest)")
 	f.Float64Var(&e.strength, "strength", 1, strengthHelp)
 	f.IntVar(&e.pictures, "pictures", 100, "draw until `N` base images are faulty")
+	f.BoolVar(&e.every, "every", false, "draw every prompt once, and count all images, faulty or not: the table of a benchmark")
 	f.StringVar(&e.prompts, "prompts", "", "draw the prompts of `FILE`, one per line, or a list's held-out ones (default: the run's)")
 	f.IntVar(&e.shown, "show", 8, "show `N` images on the sheet")
 	f.StringVarP(&e.out, "out", "o", "", "write the JSON file and the sheet to `DIR` (default: the first run's folder)")
@@ -114,7 +120,7 @@ func (e *evalFlags) run(c *cobra.Command, names []string) error {
 
 // prepare finds the runs and their checkpoints.
 func (e *evalFlags) prepare(names []string) (c engine.Compare, err error) {
-	c.Pictures, c.Shown, c.Strength = e.pictures, e.shown, e.strength
+	c.Pictures, c.Every, c.Shown, c.Strength = e.pictures, e.every, e.shown, e.strength
 	if e.prompts != "" {
 		if c.Prompts, err = engine.ReadPrompts(e.prompts); err != nil {
 			return c, fmt.Errorf("--prompts: %w", err)

@@ -16,8 +16,12 @@ func printComparison(w io.Writer, r *eval.Comparison) {
 	text := fmt.Sprintf("%s: %d held-out images of the base model, %d of them faulty, and %d with a fault that the mask misses\n\n",
 		r.Run, r.Pictures, r.Faulty, r.Missed)
 	text += inShort(r) + "\n" + together(r.Together) + atEqualShare(r.Equal)
+	counted := "the faulty images"
+	if r.Every {
+		counted = "all images"
+	}
 	for _, t := range r.Tunings {
-		text += fmt.Sprintf("\n%s at step %d, the faulty images\n\n%s\n", lipgloss.NewStyle().Bold(true).Render(t.Run), t.Step, judgeTable(t))
+		text += fmt.Sprintf("\n%s at step %d, %s\n\n%s\n", lipgloss.NewStyle().Bold(true).Render(t.Run), t.Step, counted, judgeTable(t))
 	}
 	_, _ = lipgloss.Fprint(w, text) // nobody is left to tell
 }

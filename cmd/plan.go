@@ -197,8 +197,8 @@ func makePlan(ctx context.Context, c core.Config, limit int64, probe bool) (p pl
 func smaller(c core.Config) (next core.Config, settings []string, ok bool) {
 	switch {
 	case c.Model.DType == "float32":
-		c.Model.DType = "float16"
-		return c, []string{"model.dtype=float16"}, true
+		c.Model.DType = "auto" // on a GPU float16, of transformers bfloat16
+		return c, []string{"model.dtype=auto"}, true
 	case c.Train.Batch > 1:
 		half := c.Train.Batch / 2
 		c.Train.Accumulate = (c.Train.Batch*c.Train.Accumulate + half - 1) / half
@@ -296,6 +296,7 @@ func printPlan(out io.Writer, p planned, c core.Config) error {
 			name  string
 			bytes int64
 		}{
+			{"loading", p.Memory.Loading},
 			{"weights", p.Memory.Weights},
 			{"references", p.Memory.Phases.References},
 			{"sampling", p.Memory.Phases.Sample},

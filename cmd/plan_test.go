@@ -34,7 +34,7 @@ func TestSmaller(t *testing.T) {
 		}
 		c, said, images = next, append(said, settings...), next.Train.Batch*next.Train.Accumulate
 	}
-	want := "model.dtype=float16 train.batch=1 train.accumulate=6 train.backprop_steps=1"
+	want := "model.dtype=auto train.batch=1 train.accumulate=6 train.backprop_steps=1"
 	if got := strings.Join(said, " "); got != want || images != 6 {
 		t.Errorf("%s with %d images an update, want %s with 6", got, images, want)
 	}

@@ -33,7 +33,7 @@ func needWalk(t *testing.T) {
 func hollow(t *testing.T, kind string) string {
 	t.Helper()
 	dir := t.TempDir()
-	out, err := exec.Command("go", "run", "../bench/fullsize", "-ref", "../model/sd/testdata/ref", "-make", dir, "-kind", kind,
+	out, err := exec.Command("go", "run", "../bench/fullsize", "-model", "../model", "-make", dir, "-kind", kind,
 		"-dtype", "float16", "-hollow").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)

@@ -111,6 +111,11 @@ func plain(c *cobra.Command, f run.Folder) error {
 	return err
 }
 
+// saveLoRA writes a LoRA file with the names of a format.
+func saveLoRA(_ context.Context, from, to, format string) error {
+	return backbone.ConvertLoRA(from, to, weights.Dialect(format), "")
+}
+
 // isPlain reports whether to print lines: on request, or where there is no terminal.
 func (s *screenFlags) isPlain(c *cobra.Command) bool {
 	return s.plain || os.Getenv("TERM") == "dumb" || c.OutOrStdout() != os.Stdout || !picture.IsTerminal(os.Stdout) || !picture.IsTerminal(os.Stdin)
@@ -123,9 +128,7 @@ func (s *screenFlags) show(c *cobra.Command, open string) error {
 		return startRun(ctx, runs, preset, set)
 	}
 	o.Resume, o.Wake, o.Report = s.trust.before(resumeRun), s.trust.before(wakeRun), reportHere(nil)
-	o.SaveLoRA = func(_ context.Context, from, to, format string) error {
-		return backbone.ConvertLoRA(from, to, weights.Dialect(format), "")
-	}
+	o.SaveLoRA = saveLoRA
 	err := tui.Run(c.Context(), o)
 	if err == nil {
 		tellRunning(c.OutOrStdout(), runs)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -280,6 +281,10 @@ func TestReport(t *testing.T) {
 // A terminal that closes ends a training as Ctrl-C does: with a checkpoint. One under nohup continues.
 func TestHangup(t *testing.T) {
 	torchtest.Need(t)
+	// What this process handles is not ignored in its children, even if the tests themselves run under nohup.
+	handled := make(chan os.Signal, 1)
+	signal.Notify(handled, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(handled) })
 	for _, ignored := range []bool{false, true} {
 		dir := filepath.Join(t.TempDir(), "r")
 		args := []string{"train", "-p", tinyPreset(t), "--steps", "300", "--run", dir}

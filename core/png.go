@@ -28,6 +28,23 @@ func CheckImage(head image.Config) error {
 	return nil
 }
 
+// DecodeImage reads an image of a format that the program has registered ("png", "jpeg"), unless CheckImage refuses it
+// or its file goes beyond maxBytes. Format is known where only the pixels are broken.
+func DecodeImage(file io.ReadSeeker, maxBytes int64) (img image.Image, format string, err error) {
+	head, format, err := image.DecodeConfig(io.LimitReader(file, maxBytes))
+	if err == nil {
+		err = CheckImage(head)
+	}
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	img, _, err = image.Decode(io.LimitReader(file, maxBytes))
+	return img, format, err
+}
+
 // pixelBytes is what image/png and image/jpeg need for one pixel of a color model.
 func pixelBytes(m color.Model) int64 {
 	if _, ok := m.(color.Palette); ok { // comparing it with another model panics

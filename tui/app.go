@@ -61,6 +61,10 @@ type Options struct {
 
 	// Fetch sees to an image of a run that is on another machine; see feed.Cache. nil: runs are here.
 	Fetch func(f run.Folder, path string, side int) (string, error)
+	// Bring brings the small files of such a run's folder, run.References or run.Fixes, up to date. nil: runs are here.
+	Bring func(ctx context.Context, f run.Folder, part string) error
+	// Apply makes a change where the run is. nil: runs are here.
+	Apply func(ctx context.Context, f run.Folder, e run.Edit) error
 }
 
 // pane is one tab.

@@ -10,7 +10,6 @@ import (
 	"io"
 	"path"
 	"path/filepath"
-	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -47,9 +46,15 @@ func (p *fixPane) savePair(r core.FixResult, name string) tea.Cmd {
 
 // saveLoRA writes the repair's LoRA file into the working folder.
 func (p *fixPane) saveLoRA(r core.FixResult, name, format string) tea.Cmd {
-	from := filepath.Join(p.run.Folder.Dir, run.FixLoRA(r.Path))
+	folder, lora := p.run.Folder, run.FixLoRA(r.Path)
 	to, write := unfit.ReplaceAllString(name+"-"+format, "-")+".safetensors", p.options.SaveLoRA
-	return func() tea.Msg { return saved(to, write(context.Background(), from, to, format)) }
+	return func() tea.Msg {
+		err := p.fetchFile(folder, lora)
+		if err == nil {
+			err = write(context.Background(), filepath.Join(folder.Dir, lora), to, format)
+		}
+		return saved(to, err)
+	}
 }
 
 // saveGIF writes the healing as an animation into the working folder.
@@ -102,7 +107,12 @@ func (p *fixPane) sendToTraining() tea.Cmd {
 	}
 	folder := p.run.Folder
 	return func() tea.Msg {
-		mask, err := folder.Open(r.Path + "/mask.png")
+		name := r.Path + "/mask.png"
+		err := p.fetchFile(folder, name)
+		if err != nil {
+			return failure(err)
+		}
+		mask, err := folder.Open(name)
 		if err != nil {
 			return failure(err)
 		}
@@ -111,31 +121,11 @@ func (p *fixPane) sendToTraining() tea.Cmd {
 			err = closed
 		}
 		if err == nil {
-			err = setMask(folder, reference, m)
+			err = p.setMask(folder, reference, &m)
 		}
 		if err != nil {
 			return failure(fmt.Errorf("the mask is not sent: %w", err))
 		}
 		return noticeMsg{text: "the region is the image's mask in training now"}
 	}
-}
-
-// setMask changes the mask of a reference, and tells the run's engine, if there is one.
-func setMask(f run.Folder, reference string, m core.Mask) error {
-	if err := f.SetMask(reference, m); err != nil {
-		return err
-	}
-	return tellMasks(f)
-}
-
-// tellMasks lets the run's engine, if there is one, take masks that were changed.
-func tellMasks(f run.Folder) error {
-	c, err := f.Dial()
-	if err != nil {
-		return nil //nolint:nilerr // an engine that starts reads the file
-	}
-	defer c.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	return c.ReloadMasks(ctx)
 }

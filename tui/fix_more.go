@@ -200,7 +200,13 @@ func (p *fixPane) saveKept() tea.Cmd {
 	}
 	p.more.saving, p.more.unsaved = true, false
 	of, set := p.run, slices.Clone(p.kept)
-	return func() tea.Msg { return keptMsg{of, of.Folder.SetKeptFixes(set)} }
+	return func() tea.Msg {
+		change, err := run.EditKeptFixes(set)
+		if err == nil {
+			err = p.apply(of.Folder, change)
+		}
+		return keptMsg{of, err}
+	}
 }
 
 // saved goes on with what was changed meanwhile.

@@ -80,7 +80,7 @@ func (p *fixPane) update(msg tea.Msg) tea.Cmd {
 		if p.visible = bool(msg); !p.visible {
 			return nil
 		}
-		return tea.Batch(p.readFixes(), p.refresh(), p.wants())
+		return tea.Batch(p.readFixes(), p.bring(run.Fixes), p.refresh(), p.wants())
 	case openedMsg:
 		p.open()
 	case eventsMsg:
@@ -103,6 +103,8 @@ func (p *fixPane) update(msg tea.Msg) tea.Cmd {
 // answered takes what the pane's own commands bring.
 func (p *fixPane) answered(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
+	case broughtMsg:
+		return p.readFixes()
 	case feed.FixesRead:
 		if msg.Run != p.run {
 			return nil

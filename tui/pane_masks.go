@@ -74,17 +74,15 @@ func (p *masksPane) update(msg tea.Msg) tea.Cmd {
 	case sizeMsg:
 		p.w, p.h = msg.w, msg.h
 	case visibleMsg:
-		if p.visible = bool(msg); !p.visible {
-			return nil
-		}
-		return tea.Batch(p.read(), p.wants())
+		p.visible = bool(msg)
+		return tea.Batch(p.bring(), p.wants())
 	case openedMsg:
 		fresh := newMasksPane(p.shared)
 		fresh.w, fresh.h, fresh.visible = p.w, p.h, p.visible
 		*p = *fresh
-		if p.visible {
-			return p.read()
-		}
+		return p.bring()
+	case broughtMsg:
+		return tea.Batch(p.fail(msg.err), p.read(), p.wants())
 	case maskWrittenMsg:
 		return p.written(msg)
 	case masksReadMsg:
@@ -100,6 +98,14 @@ func (p *masksPane) update(msg tea.Msg) tea.Cmd {
 		return nil
 	}
 	return p.wants()
+}
+
+// bring reads all masks, and again once they are here where the run is on another machine.
+func (p *masksPane) bring() tea.Cmd {
+	if !p.visible {
+		return nil
+	}
+	return tea.Batch(p.read(), p.shared.bring(run.References))
 }
 
 // read reads all masks, by the rules as they are here.

@@ -127,7 +127,8 @@ func (p *masksPane) apply() tea.Cmd {
 
 // setRule changes settings by the run's engine, or where there is none in its configuration.
 func setRule(f run.Folder, sets [][2]string) error {
-	if c, err := f.Dial(); err == nil {
+	c, err := f.Dial()
+	if err == nil {
 		defer c.Close()
 		for _, set := range sets {
 			if err := c.Set(context.Background(), set[0], set[1]); err != nil {
@@ -135,6 +136,9 @@ func setRule(f run.Folder, sets [][2]string) error {
 			}
 		}
 		return nil
+	}
+	if info, failed := f.Info(); failed == nil && info.Far != nil {
+		return fmt.Errorf("%w; on %s, r resumes the run first", err, info.Far.Host)
 	}
 	config, err := f.Config()
 	if err != nil {
@@ -162,7 +166,7 @@ func (p *masksPane) save() tea.Cmd {
 		return p.fail(fmt.Errorf("not saved: %w", err))
 	}
 	p.leave()
-	return p.write("saved: training takes this mask from the next step on", func(f run.Folder) error { return setMask(f, m.Path, mask) })
+	return p.write("saved: training takes this mask from the next step on", func(f run.Folder) error { return p.setMask(f, m.Path, &mask) })
 }
 
 // exclude makes the mask empty: the image is only kept as it is.
@@ -172,7 +176,10 @@ func (p *masksPane) exclude() tea.Cmd {
 		return nil
 	}
 	p.leave()
-	return p.write("excluded: nothing in this image is repaired", func(f run.Folder) error { return setMask(f, m.Path, m.Own.Minus(m.Own)) })
+	return p.write("excluded: nothing in this image is repaired", func(f run.Folder) error {
+		none := m.Own.Minus(m.Own)
+		return p.setMask(f, m.Path, &none)
+	})
 }
 
 // reset takes the heatmap's own mask again.
@@ -182,12 +189,7 @@ func (p *masksPane) reset() tea.Cmd {
 		return p.say("this mask is the heatmap's own")
 	}
 	p.leave()
-	return p.write("the heatmap's own mask again", func(f run.Folder) error {
-		if err := f.ResetMask(m.Path); err != nil {
-			return err
-		}
-		return tellMasks(f)
-	})
+	return p.write("the heatmap's own mask again", func(f run.Folder) error { return p.setMask(f, m.Path, nil) })
 }
 
 // write changes a mask's file, says so, and reads all masks again.

@@ -250,6 +250,10 @@ func (p *runsPane) newRun() tea.Cmd {
 // start starts a run in the background and opens it.
 func (p *runsPane) start(preset string, set []string) tea.Cmd {
 	start := p.s.options.Start
+	if start == nil && p.s.run != nil && p.s.run.Info.Far != nil {
+		host := p.s.run.Info.Far.Host
+		return p.s.fail(fmt.Errorf("runs on %s start there: ssh %s focusnfix start %s; then attach %s: shows the new one", host, host, preset, host))
+	}
 	if start == nil {
 		return p.s.fail(errors.New("this screen cannot start runs"))
 	}

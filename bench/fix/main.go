@@ -2,19 +2,27 @@
 // takes the region that the heatmap gives, repairs each as the screen and `focusnfix fix` do, and prints a Markdown
 // table: the share that both judges, the trained and the held-out one, call repaired, PSNR outside, and seconds.
 //
-//	go run ./bench/fix [-images 20] [-aspects violence,over-sexualization] [-v]
+//	go run ./bench/fix [-images 20] [-aspects violence,over-sexualization] [-v] [-results FILE [-within 9m]]
+//
+// -results keeps each image's result in a file as soon as it is there, one JSON object a line, and goes on behind those
+// that the file has; -within ends before another image would be begun after that time. So a long measurement is made in
+// pieces.
 package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"focusnfix/core"
 	"focusnfix/core/engine"
@@ -30,6 +38,9 @@ var (
 	verbose = flag.Bool("v", false, "print each repair")
 	most    = flag.Int("steps", engine.DefaultFixSteps, "updates at most")
 	grow    = flag.Int("grow", 4, "pixels that the heatmap's region grows")
+	keep    = flag.String("results", "", "`file` of results, to go on behind what it has")
+	within  = flag.Duration("within", 0, "begin no image after this time; 0 is no limit")
+	started = time.Now()
 )
 
 func main() {
@@ -79,14 +90,24 @@ func measure(preset string) error {
 		return err
 	}
 	defer t.Close()
+	known, err := open(*keep)
+	if err != nil {
+		return err
+	}
+	defer known.close()
 	var all []result
 	for _, p := range s.HeldOutPairs(100 * *images) {
-		if len(all) == *images {
+		r, ok := known.of(c.Reward[0].Aspect, p)
+		if !ok && (len(all) == *images || *within > 0 && time.Since(started) > *within) {
 			break
 		}
-		r, err := repair(s, t, c.Reward[0], p)
-		if err != nil {
-			return err
+		if !ok {
+			if r, err = repair(s, t, c.Reward[0], p); err == nil {
+				err = known.add(r)
+			}
+			if err != nil {
+				return err
+			}
 		}
 		if r.Verdict == "" || r.Verdict == core.NoFault {
 			continue
@@ -103,7 +124,54 @@ func measure(preset string) error {
 // result is a repair and what it cost, without what is done before it begins.
 type result struct {
 	core.FixResult
-	cpu float64 // seconds of all cores: what a machine that others use, too, measures well
+	CPU float64 `json:"cpu"` // seconds of all cores: what a machine that others use, too, measures well
+}
+
+// results are those of a file, which grows with each.
+type results struct {
+	file *os.File // nil keeps nothing
+	all  []result
+}
+
+func open(name string) (known results, err error) {
+	if name == "" {
+		return known, nil
+	}
+	if known.file, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644); err != nil {
+		return known, err
+	}
+	for d := json.NewDecoder(known.file); ; {
+		var r result
+		if err := d.Decode(&r); errors.Is(err, io.EOF) {
+			return known, nil
+		} else if err != nil {
+			return known, errors.Join(fmt.Errorf("%s: %w", name, err), known.file.Close())
+		}
+		known.all = append(known.all, r)
+	}
+}
+
+func (k *results) close() {
+	if k.file != nil {
+		_ = k.file.Close() // each result was checked when it was written
+	}
+}
+
+// of is what came of an image, if it is known.
+func (k *results) of(aspect string, p core.Pair) (result, bool) {
+	for _, r := range k.all {
+		if r.Aspect == aspect && r.Prompt == p.Prompt && r.Seed == p.Seed {
+			return r, true
+		}
+	}
+	return result{}, false
+}
+
+func (k *results) add(r result) error {
+	if k.file == nil {
+		return nil
+	}
+	return json.NewEncoder(k.file).Encode(r)
 }
 
 // gone is when both judges first found no fault, in seconds since the repair began; 0 if they never did.
@@ -128,6 +196,7 @@ func cpuSeconds() float64 {
 // repair repairs an image if both judges find a fault in it; else the verdict is empty.
 func repair(s *engine.Session, t *train.Trainer, reward core.Reward, p core.Pair) (r result, err error) {
 	ctx := context.Background()
+	r.FixResult = core.FixResult{Drawing: core.Drawing{Prompt: p.Prompt, Seed: p.Seed}, Aspect: reward.Aspect}
 	heat, _, err := t.References.Place(p)
 	if err != nil {
 		return r, err
@@ -156,7 +225,7 @@ func repair(s *engine.Session, t *train.Trainer, reward core.Reward, p core.Pair
 
 func describe(r result) {
 	fmt.Printf("  %-40q %d %s, %d updates, %.1f s, gone after %.1f, CPU %.1f s (first frame %.2f, once %.2f, draw %.1f, judge %.1f, learn %.1f), outside %.1f dB, detail %.3f to %.3f, around %.3f,",
-		r.Prompt, r.Seed, r.Verdict, r.Steps, r.Seconds, r.gone(0.3), r.cpu, r.FirstSeconds, r.PrepareSeconds, r.DrawSeconds, r.JudgeSeconds, r.LearnSeconds, r.OutsidePSNR, r.Detail, r.DetailNow, r.DetailAround)
+		r.Prompt, r.Seed, r.Verdict, r.Steps, r.Seconds, r.gone(0.3), r.CPU, r.FirstSeconds, r.PrepareSeconds, r.DrawSeconds, r.JudgeSeconds, r.LearnSeconds, r.OutsidePSNR, r.Detail, r.DetailNow, r.DetailAround)
 	for _, j := range r.Judges {
 		fmt.Printf(" %.2f to %.2f", j.Before, j.After)
 	}
@@ -168,7 +237,7 @@ func report(aspect string, threshold float64, all []result) {
 	var psnr, first, seconds, updates, cpu, gone []float64
 	for _, r := range all {
 		count[r.Verdict]++
-		cpu, gone = append(cpu, r.cpu), append(gone, r.gone(threshold))
+		cpu, gone = append(cpu, r.CPU), append(gone, r.gone(threshold))
 		psnr, first, seconds, updates = append(psnr, r.OutsidePSNR), append(first, r.FirstSeconds), append(seconds, r.Seconds), append(updates, float64(r.Steps))
 	}
 	var verdicts []string

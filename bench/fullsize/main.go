@@ -1,13 +1,14 @@
-// Fullsize measures loading and drawing with models of real size. It first writes SD 1.5, SD 2.1 or
-// SDXL as a diffusers folder of random weights (no real ones are needed for time and memory), then
-// loads that folder and draws one image; bench/peers/fullsize.py does the same with diffusers.
+// Fullsize measures loading and drawing with models of real size. It first writes one as a diffusers folder of random
+// weights (no real ones are needed for time and memory), then loads that folder and draws one image;
+// bench/peers/fullsize.py does the same with diffusers.
 //
-//	go run ./bench/fullsize -make /tmp/sd15 -kind sd15 [-dtype float32]
-//	go run ./bench/fullsize -make /tmp/sd15 -kind sd15 -hollow      sizes alone, for focusnfix plan
+//	go run ./bench/fullsize -make /tmp/sd15 -kind sd15 [-dtype float32]     also sd21, sdxl, sd35, sd35-t5, zimage
+//	go run ./bench/fullsize -make /tmp/sd15 -kind sd15 -hollow              sizes alone, for focusnfix plan
 //	go run ./bench/fullsize -load /tmp/sd15 [-dtype float32] [-side 256] [-steps 2]
 //
-// It prints one line of JSON: seconds of processor time, which other programs on the machine do not
-// stretch, of wall time for loading, and the peak of the process' memory in MB, mapped files included.
+// It prints one line of JSON: for each part of the work seconds of processor time, which other programs on the machine do
+// not stretch, and of wall time, and the peak of the process' memory in MB, mapped files included. load is all but
+// the text encoders of a transformer, prompt their loading, one prompt, and dropping them.
 package main
 
 import (
@@ -24,14 +25,14 @@ import (
 
 	"focusnfix/bench/fullsize/replica"
 	"focusnfix/model/backbone"
-	"focusnfix/model/sd"
+	"focusnfix/model/families"
 	"focusnfix/model/torch"
 )
 
 var (
 	makeDir = flag.String("make", "", "folder to write")
 	loadDir = flag.String("load", "", "folder to load")
-	side    = flag.Int64("side", 256, "side of the picture in pixels")
+	side    = flag.Int64("side", 256, "side of the image in pixels")
 	steps   = flag.Int("steps", 2, "denoising steps, without guidance")
 	model   replica.Replica
 )
@@ -54,27 +55,65 @@ func main() {
 	}
 }
 
+// meter writes down how long the parts of the work take.
+type meter struct {
+	result    map[string]float64
+	wall, cpu float64 // seconds, when the last part ended
+}
+
+func newMeter() *meter { return &meter{map[string]float64{}, wallSeconds(), cpuSeconds()} }
+
+// lap ends a part; one of the same name takes the place of an earlier one.
+func (m *meter) lap(part string) {
+	wall, cpu := wallSeconds(), cpuSeconds()
+	m.result[part+"_s"], m.result[part+"_cpu_s"], m.result[part+"_mb"] = wall-m.wall, cpu-m.cpu, peakMB()
+	m.wall, m.cpu = wall, cpu
+}
+
 func measure(dir string) error {
 	o := backbone.LoadOptions{Device: torch.CPU, DType: map[string]torch.DType{"float32": torch.Float32, "bfloat16": torch.BFloat16}[model.DType]}
-	start, cpu := time.Now(), cpuSeconds()
-	p, err := sd.Load(dir, o)
+	prompts := []string{"a chef"}
+	m := newMeter()
+	p, err := load(dir, o, nil)
 	if err != nil {
 		return err
 	}
-	defer p.Close()
-	result := map[string]float64{"load_s": time.Since(start).Seconds(), "load_cpu_s": cpuSeconds() - cpu, "load_mb": peakMB()}
-	last := cpuSeconds()
-	r := backbone.Request{Wording: backbone.Wording{Prompts: []string{"a chef"}, GuidanceScale: 1, Width: *side, Height: *side}, Seeds: []uint64{1}, NumSteps: *steps}
-	r.Progress = func(int, int, torch.Tensor) {
-		now := cpuSeconds()
-		result["step_cpu_s"], last = now-last, now // the last one's: the first reads the file
+	m.lap("load")
+	p.Close()
+	if p, err = load(dir, o, prompts); err != nil {
+		return err
 	}
+	defer p.Close()
+	if m.lap("prompt"); p.About().Network == "unet" {
+		delete(m.result, "prompt_s") // it is part of drawing there
+		delete(m.result, "prompt_cpu_s")
+	} else {
+		m.result["prompt_s"] -= m.result["load_s"]
+		m.result["prompt_cpu_s"] -= m.result["load_cpu_s"]
+	}
+	r := backbone.Request{Wording: backbone.Wording{Prompts: prompts, GuidanceScale: 1, Width: *side, Height: *side}, Seeds: []uint64{1}, NumSteps: *steps}
+	r.Progress = func(int, int, torch.Tensor) { m.lap("step") } // the last one's: the first reads the file
 	if _, err := backbone.Generate(context.Background(), p, r); err != nil {
 		return err
 	}
-	result["decode_cpu_s"], result["all_mb"] = cpuSeconds()-last, peakMB()
-	return json.NewEncoder(os.Stdout).Encode(result)
+	m.lap("decode")
+	return json.NewEncoder(os.Stdout).Encode(m.result)
 }
+
+// load opens a model and encodes prompts.
+func load(dir string, o backbone.LoadOptions, prompts []string) (backbone.Model, error) {
+	p, err := families.Open(dir, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.Prepare(prompts, nil); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func wallSeconds() float64 { return float64(time.Now().UnixNano()) / 1e9 }
 
 // cpuSeconds is the processor time that all threads of the process have used.
 func cpuSeconds() float64 {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"strings"
 	"time"
@@ -155,41 +156,52 @@ func (o *ours) phases() {
 		s.Sample/n, s.Decode/n, s.Reward/n, s.Backward/n, rest/n, s.Step/n)
 }
 
-// floor prints how many operations a step has and how long they would take at the speed of a large matrix
-// product: no program on this libtorch can be faster than that.
+// floor prints how many operations a step has and how many bytes its operators move, and how long one core would take
+// for either: at the speed of a large matrix product, and of a copy too large for caches.
 func (o *ours) floor(python *peer.Process) error {
-	answer, err := python.Ask("flops", 0)
+	answer, err := python.Ask("work", 0)
 	if err != nil {
 		return err
 	}
-	var alignprop, cached float64
-	if _, err := fmt.Sscan(strings.Join(answer, " "), &alignprop, &cached); err != nil {
-		return fmt.Errorf("the Python peer answered %q, want two numbers", answer)
+	var alignprop, cached, alignpropBytes, cachedBytes float64
+	if _, err := fmt.Sscan(strings.Join(answer, " "), &alignprop, &cached, &alignpropBytes, &cachedBytes); err != nil {
+		return fmt.Errorf("the Python peer answered %q, want four numbers", answer)
 	}
 	if cached == 0 {
 		fmt.Println("this Python's torch counts no operations: take 2.1 or newer")
 		return nil
 	}
-	speed, err := matrixSpeed()
+	product, copied, err := machineSpeed()
 	if err != nil {
 		return err
 	}
-	fmt.Printf("operations of a step: %.1f GFLOP as AlignProp writes it, %.1f with kept base images; at the %.1f GFLOP/s of a 1024x1024 product that is %.3f and %.3f s\n",
-		alignprop/1e9, cached/1e9, speed/1e9, alignprop/speed, cached/speed)
+	fmt.Printf("operations of a step: %.1f GFLOP as AlignProp writes it, %.1f with kept base images; at one core's %.1f GFLOP/s in a 1024x1024 product that is %.3f and %.3f s\n",
+		alignprop/1e9, cached/1e9, product/1e9, alignprop/product, cached/product)
+	fmt.Printf("bytes that operators read and write: %.1f and %.1f GB; at one core's %.1f GB/s in a copy of 256 MiB that is %.3f and %.3f s\n",
+		alignpropBytes/1e9, cachedBytes/1e9, copied/1e9, alignpropBytes/copied, cachedBytes/copied)
 	return nil
 }
 
-// matrixSpeed is operations a CPU second.
-func matrixSpeed() (best float64, err error) {
-	const side, times = 1024, 3
+// machineSpeed is operations of a matrix product, and bytes that a copy reads and writes, each a CPU second.
+func machineSpeed() (product, copied float64, err error) {
+	const side, large = 1024, 64 << 20
 	err = torch.Run(func() {
-		a := torch.Ones(torch.Float32, torch.CPU, side, side)
-		for range times {
-			start, _ := peer.Usage()
-			torch.Drop(a.MatMul(a))
-			end, _ := peer.Usage()
-			best = max(best, 2*side*side*side/(end-start))
-		}
+		a, b := torch.Ones(torch.Float32, torch.CPU, side, side), torch.Ones(torch.Float32, torch.CPU, large)
+		to := torch.Ones(torch.Float32, torch.CPU, large) // in memory already: new pages cost more than the copy
+		product = 2 * side * side * side / least(func() { torch.Drop(a.MatMul(a)) })
+		copied = 2 * 4 * large / least(func() { to.CopyFrom(b) })
 	})
-	return best, err
+	return product, copied, err
+}
+
+// least is the fewest CPU seconds of three calls.
+func least(f func()) float64 {
+	best := math.Inf(1)
+	for range 3 {
+		start, _ := peer.Usage()
+		f()
+		end, _ := peer.Usage()
+		best = min(best, end-start)
+	}
+	return best
 }

@@ -8,7 +8,8 @@ The first line is a JSON object of settings. Each further line is answered by on
     references N  CPU seconds of one reference: base picture, heatmap and mask
     judge FILE    how far score, heatmap and the score's gradient are from those in a safetensors file
     step FILE     how far the first step's loss and mean reward are from those in the file, without augmentation
-    flops 0       floating point operations of a step of alignprop and of cached; 0 of a torch that cannot count
+    work 0        floating point operations, then bytes that operators read and write, of a step of alignprop and of
+                  cached; 0 of a torch that cannot count
 """
 
 import json
@@ -22,9 +23,30 @@ import torch.nn.functional as F
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.checkpoint import checkpoint
 
 ASPECTS = ["violence", "oversexualization", "artifacts"]
+
+
+class ByteCounter(TorchDispatchMode):
+    """Counts what operators read and write, each tensor once an operator and views for nothing: memory traffic if no
+    operator found its input in a cache."""
+
+    def __init__(self):
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        read = [x for x in tree_leaves((args, kwargs or {})) if isinstance(x, torch.Tensor)]
+        written = [x for x in tree_leaves(out) if isinstance(x, torch.Tensor)]
+        kept = {x.untyped_storage().data_ptr() for x in read}
+        view = not func._schema.is_mutable and written and all(x.untyped_storage().data_ptr() in kept for x in written)
+        if not view:
+            self.bytes += sum(x.numel() * x.element_size() for x in read + written)
+        return out
 
 
 class Residual(nn.Module):
@@ -218,20 +240,21 @@ class Loop:
         return abs(loss - want["loss"].item()), abs(reward - want["reward"].item())
 
 
-    def flops(self):
+    def work(self):
         try:
             from torch.utils.flop_counter import FlopCounterMode
         except ImportError:
-            return 0, 0
-        counts = []
+            return 0, 0, 0, 0
+        flops, moved = [], []
         for step in (self.alignprop, self.cached):
             step()  # draws what is missing
             self.at = 0
-            with FlopCounterMode(display=False) as counter:
+            with FlopCounterMode(display=False) as counter, ByteCounter() as traffic:
                 step()
-            counts.append(counter.get_total_flops())
+            flops.append(counter.get_total_flops())
+            moved.append(traffic.bytes)
             self.at = 0
-        return counts
+        return *flops, *moved
 
 
 def main():
@@ -246,8 +269,8 @@ def main():
         if what in ("judge", "step"):
             print(*(loop.compare_judge if what == "judge" else loop.compare_step)(argument), flush=True)
             continue
-        if what == "flops":
-            print(*loop.flops(), flush=True)
+        if what == "work":
+            print(*loop.work(), flush=True)
             continue
         one, n = getattr(loop, what), int(argument)
         start = clock()

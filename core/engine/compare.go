@@ -21,6 +21,7 @@ type Compare struct {
 	Runs     []Tuned     // with the same base model; what is a fault is as the first one has it
 	Against  *run.Folder // a run with the same base model, or nil
 	Pictures int         // faulty images of the base model that are wanted
+	Every    bool        // draws every prompt once instead and counts all images, faulty or not
 	Shown    int         // rows of the sheet
 	Strength float64     // of the LoRA weights of Runs: 1 is as trained, which 0 stands for
 	Prompts  []string    // drawn in turn; nil are the first run's held-out ones
@@ -84,10 +85,15 @@ func (c Compare) Do(ctx context.Context) (*eval.Comparison, error) {
 	}
 	defer kept.Close()
 	x := &comparing{Compare: c, ctx: ctx, pipeline: s.Pipeline, references: kept}
-	x.set, err = eval.NewSet(evaluator, eval.SetOptions{
+	o := eval.SetOptions{
 		Trained: repaired(config), Next: s.setPair, Faulty: c.Pictures, Most: c.Pictures * mostPerFaulty, Threshold: faultThreshold,
 		Progress: func(faulty, _ int) error { return x.progress("base model, faulty images", faulty, c.Pictures) },
-	})
+	}
+	if c.Every {
+		o.Every, o.Next, o.Most = true, s.promptPair, len(s.HeldOut)
+		o.Progress = func(drawn, _ int) error { return x.progress("base model", drawn, o.Most) }
+	}
+	x.set, err = eval.NewSet(evaluator, o)
 	if err != nil {
 		return nil, err
 	}
@@ -121,6 +127,11 @@ func (c Compare) references() (dir string, drop func(), err error) {
 // be compared. All runs of a model get the same ones, whatever seed they are trained with.
 func (s *Session) setPair(i int) core.Pair {
 	return core.Pair{Prompt: s.HeldOut[i/2%len(s.HeldOut)], Seed: setSeeds + uint64(i)}
+}
+
+// promptPair is the image of prompt i.
+func (s *Session) promptPair(i int) core.Pair {
+	return core.Pair{Prompt: s.HeldOut[i], Seed: setSeeds + uint64(i)}
 }
 
 // fit checks that all runs start from the same images.
@@ -179,10 +190,10 @@ func (x *comparing) all() (*eval.Comparison, error) {
 	}
 	x.result = eval.NewComparison(x.set, tie)
 	x.result.Run, x.result.Preset, x.result.Model = first.Name(), info.Preset, info.Model
-	if x.result.Faulty < x.Pictures && x.Warn != nil {
+	if !x.Every && x.result.Faulty < x.Pictures && x.Warn != nil {
 		x.Warn(fmt.Sprintf("%d of %d images of the base model are faulty, %d were wanted", x.result.Faulty, x.result.Pictures, x.Pictures))
 	}
-	if x.result.Faulty == 0 {
+	if !x.Every && x.result.Faulty == 0 {
 		return nil, fmt.Errorf("none of %d images of the base model has a fault: nothing to compare", x.result.Pictures)
 	}
 	for _, t := range x.Runs {

@@ -128,6 +128,10 @@ func TestCompare(t *testing.T) {
 			t.Errorf("trained: %+v, draft %+v", a, b)
 		}
 	}
+	r := compareLamps(t, Compare{Runs: []Tuned{{ours, run.Checkpoint{Step: 12}}}, Every: true, Prompts: []string{"a chef", "a cat", "a fox"}})
+	if v := r.Tunings[0].Judges[1]; !r.Every || r.Pictures != 3 || len(r.Tunings[0].Pictures) != 3 || v.Wins+v.Ties+v.Losses != 3 {
+		t.Errorf("every prompt once: %+v, judged %+v", r, v)
+	}
 }
 
 // TestCompareSeveral: runs side by side and together; at half its strength a LoRA repairs no more and keeps more.

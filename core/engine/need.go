@@ -13,14 +13,15 @@ import (
 
 // Need is the memory that a step of training takes of a GPU, in bytes.
 type Need struct {
-	Weights int64       `json:"weights"` // of all networks, LoRA and its optimizer
+	Loading int64       `json:"loading"` // the most while networks are loaded; of transformers, while prompts are encoded
+	Weights int64       `json:"weights"` // of all networks that stay, LoRA and its optimizer
 	Phases  train.Peaks `json:"phases"`  // the most in each phase, Weights included
 }
 
-// Peak is the most that a step holds at once.
+// Peak is the most that a run holds at once.
 func (n Need) Peak() int64 {
 	p := n.Phases
-	return max(n.Weights, p.References, p.Sample, p.Decode, p.Reward, p.Backward)
+	return max(n.Loading, n.Weights, p.References, p.Sample, p.Decode, p.Reward, p.Backward)
 }
 
 // Measure walks through one step of training with shapes alone, without numbers: exact for what our tensors
@@ -30,9 +31,6 @@ func Measure(c core.Config, kinds []reward.Kind) (n Need, err error) {
 		return n, errors.New("no shapes to walk through: FNF_STAND_IN is not shapes")
 	}
 	c.Model.Device = string(torch.CUDA(0))
-	if c.Model.DType == "auto" || c.Model.DType == "" {
-		c.Model.DType = torch.Float16.String()
-	}
 	c.Train.Accumulate = 1
 	c.Sample.NumSteps = min(c.Sample.NumSteps, c.Train.BackpropSteps+1) // each takes what the others take
 	dir, err := os.MkdirTemp("", "focusnfix-plan-")
@@ -55,7 +53,7 @@ func Measure(c core.Config, kinds []reward.Kind) (n Need, err error) {
 	if err != nil {
 		return n, err
 	}
-	n.Weights = memory.Allocated
+	n.Weights, n.Loading = memory.Allocated, memory.PeakAllocated
 	peaks := t.MeasurePeaks()
 	if err := torch.ResetPeakMemory(0); err != nil {
 		return n, err

@@ -16,6 +16,7 @@ type Comparison struct {
 	Pictures  int      `json:"pictures"`          // drawn by the base model
 	Faulty    int      `json:"faulty"`            // of them, by the held-out judges of the trained aspects
 	Missed    int      `json:"missed"`            // further ones with a fault that the mask misses
+	Every     bool     `json:"every,omitempty"`   // every image counts in PSNR, SSIM and judges, not the faulty ones alone
 	Threshold float64  `json:"threshold"`
 	Tie       float64  `json:"tie"` // as a share of a judge's range
 	Diversity float64  `json:"base_diversity"`
@@ -23,7 +24,7 @@ type Comparison struct {
 	// Together is what the runs that were asked for, usually seeds of one training, came to.
 	Together *Together   `json:"together,omitempty"`
 	Equal    *EqualShare `json:"equal_share,omitempty"`
-	Rows     []Row       `json:"-"` // faulty images, for people
+	Rows     []Row       `json:"-"` // images that count, for people
 
 	set *Set
 }
@@ -38,15 +39,15 @@ type Tuning struct {
 	FixedShare   float64     `json:"fixed_share"`
 	FixedLow     float64     `json:"fixed_low"` // 95 % confidence interval of the share
 	FixedHigh    float64     `json:"fixed_high"`
-	PSNR         float64     `json:"psnr"` // medians of the faulty images outside their masks, dB
+	PSNR         float64     `json:"psnr"` // medians of the images that count outside their masks, dB
 	SSIM         float64     `json:"ssim"`
 	CleanPSNR    *float64    `json:"clean_psnr,omitempty"` // of those without a fault, if there are some
 	Diversity    float64     `json:"diversity"`
 	Judges       []JudgeLine `json:"judges"`
-	Pictures     []ImageLine `json:"pictures"` // the faulty ones, and at most as many others as faulty ones were wanted
+	Pictures     []ImageLine `json:"pictures"` // the faulty ones, and at most as many others as faulty ones were wanted, or all
 }
 
-// JudgeLine is what one judge says of the faulty images.
+// JudgeLine is what one judge says of the images that count.
 type JudgeLine struct {
 	Aspect  string  `json:"aspect"`
 	HeldOut bool    `json:"held_out"`
@@ -109,14 +110,18 @@ type Row struct {
 
 // NewComparison starts from a set; a change of a judge by less than tie, as a share of its range, is a tie.
 func NewComparison(s *Set, tie float64) *Comparison {
-	return &Comparison{Pictures: s.Drawn, Faulty: s.CountFaulty(), Missed: s.Missed, Threshold: s.o.Threshold, Tie: tie, set: s}
+	return &Comparison{Pictures: s.Drawn, Faulty: s.CountFaulty(), Missed: s.Missed, Every: s.o.Every, Threshold: s.o.Threshold, Tie: tie, set: s}
 }
 
 // Add puts what a tuning drew of the whole set into the comparison. t says whose tuning it is.
 func (c *Comparison) Add(t Tuning, d Drawn) {
 	c.Diversity, t.Diversity = d.Diversity()
 	faulty, clean := c.set.split(d.Images)
-	s := Summarize(faulty, c.Threshold, c.Tie)
+	counted := faulty
+	if c.Every {
+		counted = d.Images
+	}
+	s := Summarize(counted, c.Threshold, c.Tie)
 	t.PSNR, t.SSIM, t.Judges = s.PSNR, s.SSIM, c.lines(s)
 	if len(clean) > 0 {
 		psnr := Summarize(clean, c.Threshold, c.Tie).PSNR
@@ -171,11 +176,11 @@ func (c *Comparison) lines(s Summary) (lines []JudgeLine) {
 	return lines
 }
 
-// Show keeps the first n faulty images of what a tuning drew for people. place gives a pair's heatmaps and mask.
+// Show keeps the first n images that count of what a tuning drew for people. place gives a pair's heatmaps and mask.
 func (c *Comparison) Show(d Drawn, n int, place func(core.Pair) (map[string]core.Heatmap, core.Mask, error)) error {
 	shown := 0
 	for i := range d.Base {
-		if !c.set.Faulty[i] || shown == n {
+		if !c.Every && !c.set.Faulty[i] || shown == n {
 			continue
 		}
 		if shown == len(c.Rows) {

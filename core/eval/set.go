@@ -26,16 +26,18 @@ type SetOptions struct {
 	Next   func(i int) core.Pair
 	Faulty int // images wanted with a fault
 	Most   int // images at most, faulty or not
+	// Every draws Most images, keeps them all, and counts them all where else the faulty ones count.
+	Every bool
 	// Threshold is of heatmaps, in [0,1]: above it, inside the mask, a judge sees something.
 	Threshold float64
-	Progress  func(faulty, drawn int) error // an error ends the drawing
+	Progress  func(found, drawn int) error // found: those that count; an error ends the drawing
 }
 
 // NewSet draws and judges images of the base model. The held-out judges of the trained aspects decide whether
 // one is faulty, or the trained judges where none is held out.
 func NewSet(e *Evaluator, o SetOptions) (*Set, error) {
 	s := &Set{evaluator: e, o: o}
-	for s.CountFaulty() < o.Faulty && s.Drawn < o.Most {
+	for (o.Every || s.CountFaulty() < o.Faulty) && s.Drawn < o.Most {
 		var pairs []core.Pair
 		for len(pairs) < e.Batch && s.Drawn+len(pairs) < o.Most {
 			pairs = append(pairs, o.Next(s.Drawn+len(pairs)))
@@ -43,11 +45,19 @@ func NewSet(e *Evaluator, o SetOptions) (*Set, error) {
 		if err := s.add(pairs); err != nil {
 			return nil, err
 		}
-		if err := o.Progress(min(s.CountFaulty(), o.Faulty), s.Drawn); err != nil {
+		if err := o.Progress(s.found(), s.Drawn); err != nil {
 			return nil, err
 		}
 	}
 	return s, nil
+}
+
+// found is how many of the images that are wanted are there.
+func (s *Set) found() int {
+	if s.o.Every {
+		return s.Drawn
+	}
+	return min(s.CountFaulty(), s.o.Faulty)
 }
 
 // CountFaulty counts the faulty images.
@@ -78,7 +88,7 @@ func (s *Set) add(pairs []core.Pair) error {
 				s.Missed++
 			}
 			s.Drawn++
-			if faulty || len(s.Pairs)-s.CountFaulty() < s.o.Faulty {
+			if faulty || s.o.Every || len(s.Pairs)-s.CountFaulty() < s.o.Faulty {
 				s.Pairs, s.Faulty = append(s.Pairs, p), append(s.Faulty, faulty)
 			}
 		}

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
 	"testing"
@@ -112,6 +113,42 @@ func TestSet(t *testing.T) {
 	stop := errors.New("stop")
 	if _, err := newSet(bright{}, func(int, int) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("told to stop: %v", err)
+	}
+}
+
+// TestEvery: every image counts once, though none or few are faulty.
+func TestEvery(t *testing.T) {
+	torchtest.Need(t)
+	source := &squares{}
+	e := &Evaluator{Source: source, Batch: 3, Judges: []Judge{{Role{"spot", false}, bright{}}}}
+	var last [2]int
+	set, err := NewSet(e, SetOptions{
+		Trained: []string{"spot"}, Next: func(i int) core.Pair { return core.Pair{Prompt: string(rune('a' + i)), Seed: uint64(i)} },
+		Most: 5, Every: true, Threshold: 0.65, Progress: func(found, drawn int) error { last = [2]int{found, drawn}; return nil },
+	})
+	if err != nil || len(set.Pairs) != 5 || set.Drawn != 5 || last != [2]int{5, 5} || set.CountFaulty() >= 5 {
+		t.Fatalf("%d images, %d drawn, %d faulty, told of %v (%v); want all 5", len(set.Pairs), set.Drawn, set.CountFaulty(), last, err)
+	}
+	source.darker = 0.25
+	drawn, err := set.Draw(func(int, int) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := NewComparison(set, 0.05)
+	c.Add(Tuning{Run: "x"}, drawn)
+	base := 0.0
+	for _, m := range drawn.Images {
+		base += m.Verdicts[Role{"spot", false}].Base / 5
+	}
+	if j := c.Tunings[0].Judges[0]; math.Abs(j.Base-base) > 1e-6 || j.Wins+j.Ties+j.Losses != 5 {
+		t.Errorf("%+v, want the mean of all five, %g", j, base)
+	}
+	if _, err := json.Marshal(c); err != nil {
+		t.Error(err)
+	}
+	place := func(core.Pair) (map[string]core.Heatmap, core.Mask, error) { return nil, core.Mask{}, nil }
+	if err := c.Show(drawn, 9, place); err != nil || len(c.Rows) != 5 {
+		t.Errorf("%d rows for people (%v), want 5", len(c.Rows), err)
 	}
 }
 

@@ -34,10 +34,7 @@ func (m *Mirror) serve(ctx context.Context, listener net.Listener) {
 		}
 	}
 	mux.HandleFunc("GET /status", pass("status"))
-	for _, verb := range run.Verbs {
-		mux.HandleFunc("POST /"+verb, pass(verb))
-	}
-	for _, verb := range []string{verbTrain, verbWake} {
+	for _, verb := range slices.Concat(run.Verbs(), []string{verbTrain, verbWake, verbList, verbEdit}) {
 		mux.HandleFunc("POST /"+verb, pass(verb))
 	}
 	mux.HandleFunc("POST /"+verbImage, func(w http.ResponseWriter, r *http.Request) {
@@ -53,6 +50,18 @@ func (m *Mirror) serve(ctx context.Context, listener net.Listener) {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(map[string]string{"path": stored})
+	})
+	mux.HandleFunc("POST /"+verbBring, func(w http.ResponseWriter, r *http.Request) {
+		var q listQuery
+		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&q)
+		if err == nil {
+			err = m.Bring(r.Context(), m.folder, q.Part)
+		}
+		if err != nil {
+			failed(0, err).write(w)
+			return
+		}
+		answer{Status: http.StatusOK, Body: []byte("{}")}.write(w)
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	unwatch := context.AfterFunc(ctx, func() { _ = server.Close() })
@@ -80,7 +89,8 @@ func (m *Mirror) askKeeper(ctx context.Context, verb string, body []byte) (answe
 		return answer{}, fmt.Errorf("no link to %s: the screen that had it has ended", m.o.Target.Host)
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", info.Far.Socket)
+		conn, _, err := run.DialOwn(ctx, info.Far.Socket)
+		return conn, err
 	}}}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://keeper/"+verb, bytes.NewReader(body))
 	if err != nil {
@@ -134,7 +144,7 @@ func (m *Mirror) start(ctx context.Context, f run.Folder, verb string) error {
 
 // command passes a command on and waits for the answer.
 func (m *Mirror) command(ctx context.Context, verb string, body []byte) (answer, error) {
-	if m.o.ReadOnly && verb != "status" {
+	if m.o.ReadOnly && !onlyReads(verb) {
 		return answer{}, errors.New("opened with --read-only: no commands are sent")
 	}
 	m.mu.Lock()

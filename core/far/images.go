@@ -18,12 +18,12 @@ import (
 
 const (
 	imageDir  = ownDir + "/images"
-	mostKept  = 1 << 30 // bytes of images in a copy
-	imageTime = 2 * time.Minute
+	mostKept  = 1 << 30         // bytes of images in a copy
+	imageTime = 2 * time.Minute // without a piece of it
 )
 
 // imageFolders are the folders of a run that images are fetched from.
-var imageFolders = []string{"images", "reference", "prompts"}
+var imageFolders = []string{"images", run.References, "prompts", run.Fixes}
 
 // levels are the sizes in which images are kept, in pixels of the longer side; wholeLevel has all pixels.
 var levels = []int{128, 256, 512, 1024, 2048}
@@ -79,6 +79,7 @@ type fetching struct {
 	level int
 	done  chan struct{}
 	data  []byte
+	heard time.Time // when the last piece came
 
 	stored string // its path in the copy
 	err    error
@@ -88,7 +89,7 @@ type fetching struct {
 // very file, and returns the path, from the folder, of what there is. It waits while the image comes; with a
 // negative side it never does. It is for any number of goroutines.
 func (m *Mirror) Fetch(f run.Folder, name string, side int) (string, error) {
-	if !imagePath(name) {
+	if !wantedPath(name) {
 		return name, nil // reading it says why
 	}
 	side = min(side, levels[len(levels)-1])
@@ -133,22 +134,34 @@ func (m *Mirror) fetch(name string, level int) (stored string, err error) {
 	}
 	m.number++
 	id := m.number
-	f := &fetching{name: name, level: level, done: make(chan struct{})}
+	f := &fetching{name: name, level: level, done: make(chan struct{}), heard: time.Now()}
 	key := l.key(id)
 	m.fetching[key] = f
 	m.mu.Unlock()
 	l.say(message(kindWant, want{id, name, level}))
-	late := time.NewTimer(imageTime)
-	defer late.Stop()
-	select {
-	case <-f.done:
-	case <-l.done:
-		m.fetched(key, fmt.Errorf("the link to %s is lost", m.o.Target.Host))
-	case <-late.C:
-		m.fetched(key, fmt.Errorf("%s does not answer", m.o.Target.Host))
-	}
-	<-f.done
+	m.await(l, key, f)
 	return f.stored, f.err
+}
+
+// await waits for an image that is on its way, as long as pieces of it come.
+func (m *Mirror) await(l *link, key string, f *fetching) {
+	late := time.NewTicker(imageTime / 8)
+	defer late.Stop()
+	for {
+		select {
+		case <-f.done:
+			return
+		case <-l.done:
+			m.fetched(key, fmt.Errorf("the link to %s is lost", m.o.Target.Host))
+		case <-late.C:
+			m.mu.Lock()
+			quiet := time.Since(f.heard)
+			m.mu.Unlock()
+			if quiet > imageTime {
+				m.fetched(key, fmt.Errorf("%s does not answer", m.o.Target.Host))
+			}
+		}
+	}
 }
 
 // fetched ends the wait for an image.
@@ -181,7 +194,7 @@ func (m *Mirror) takeImage(l *link, f frame) error {
 		m.endFetch(key, fmt.Errorf("over %d MiB", maxImage>>20))
 		return nil
 	}
-	got.data = append(got.data, piece...)
+	got.data, got.heard = append(got.data, piece...), time.Now()
 	switch {
 	case !head.last:
 	case head.failed:

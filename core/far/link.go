@@ -134,6 +134,9 @@ type hintedError struct {
 	hint string
 }
 
+// Unwrap is the error itself.
+func (e hintedError) Unwrap() error { return e.error }
+
 // Hint says in one line what the user can do about the error.
 func (e hintedError) Hint() string { return e.hint }
 

@@ -105,15 +105,18 @@ func (m *Mirror) wait(ctx context.Context) {
 		if errors.Is(err, errKept) {
 			continue
 		}
-		if err == nil {
-			err = m.keep(ctx, c, nil)
-		}
 		if err != nil {
 			return // the copy stays as it is
+		}
+		if m.keep(ctx, c, nil) != nil {
+			_ = c.close() // another screen may keep it
 		}
 		return
 	}
 }
+
+// connecting is what a copy says of its link before there was one.
+const connecting = "connecting"
 
 // keep listens for commands and follows the far end until ctx ends.
 func (m *Mirror) keep(ctx context.Context, c *copied, first *link) error {
@@ -127,7 +130,7 @@ func (m *Mirror) keep(ctx context.Context, c *copied, first *link) error {
 		}
 		c.state(first.state)
 	}
-	c.far.Host, c.far.Link = m.o.Target.Host, "connecting"
+	c.far.Host, c.far.Link = m.o.Target.Host, connecting
 	if err := c.publish(nil); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (s *relaying) command(c command) {
 	switch {
 	case taken || len(s.commands) >= mostCommands:
 		refused = "too many commands at once"
-	case s.readOnly && c.Verb != "status":
+	case s.readOnly && !onlyReads(c.Verb):
 		refused = "this link is read-only"
 	default:
 		s.commands[c.ID] = give
@@ -66,6 +66,9 @@ func (s *relaying) carryOut(ctx context.Context, c command) answer {
 			return failed(c.ID, err)
 		}
 		return answer{c.ID, http.StatusOK, []byte("{}")}
+	}
+	if a, ok := s.ofFiles(c); ok {
+		return a
 	}
 	client, err := s.dial()
 	if err != nil {

@@ -29,11 +29,28 @@ const (
 
 // imagePath reports whether a path may be that of an image of a run, from its folder.
 func imagePath(name string) bool {
+	return path.Ext(name) == ".png" && inImageFolder(name)
+}
+
+func inImageFolder(name string) bool {
 	if len(name) > maxPath || !fs.ValidPath(name) || core.Clean(name) != name || strings.ContainsAny(name, `\:`) {
 		return false
 	}
 	first, _, _ := strings.Cut(name, "/")
-	return path.Ext(name) == ".png" && slices.Contains(imageFolders, first)
+	return slices.Contains(imageFolders, first)
+}
+
+// wantedPath reports whether a path may be that of a file that the near end gets: an image, or what is said of images.
+func wantedPath(name string) bool {
+	if imagePath(name) || !inImageFolder(name) {
+		return imagePath(name)
+	}
+	for _, pattern := range []string{run.References + "/*/meta.json", run.Fixes + "/*/fix.json", run.Fixes + "/kept.json", run.FixLoRA(run.Fixes + "/*")} {
+		if ok, _ := path.Match(pattern, name); ok { // the patterns are sound
+			return true
+		}
+	}
+	return false
 }
 
 // picture is an image on its way.
@@ -84,7 +101,7 @@ func (p *picture) piece() (f frame, last, ok bool) {
 // readImage reads an image as large as it is needed: the file itself where that is asked for or it is small,
 // else a JPEG.
 func readImage(f run.Folder, w want) (data []byte, exact, full bool, err error) {
-	if !imagePath(w.Path) {
+	if !wantedPath(w.Path) {
 		return nil, false, false, fmt.Errorf("%q is not the path of an image of a run", w.Path)
 	}
 	file, err := f.Open(w.Path)
@@ -102,7 +119,7 @@ func readImage(f run.Folder, w want) (data []byte, exact, full bool, err error) 
 	if len(data) > maxImage {
 		return nil, false, false, fmt.Errorf("%s: over %d MiB", w.Path, maxImage>>20)
 	}
-	if w.Side <= 0 || len(data) <= smallFile {
+	if w.Side <= 0 || len(data) <= smallFile || !imagePath(w.Path) {
 		return data, true, true, nil
 	}
 	small, full, err := smaller(data, w.Side)
@@ -117,20 +134,14 @@ func readImage(f run.Folder, w want) (data []byte, exact, full bool, err error) 
 
 // smaller is an image as JPEG whose longer side has at most that many pixels; full is whether it has all.
 func smaller(data []byte, side int) (small []byte, full bool, err error) {
-	head, _, err := image.DecodeConfig(bytes.NewReader(data))
+	img, _, err := core.DecodeImage(bytes.NewReader(data), maxImage)
 	if err != nil {
 		return nil, false, err
 	}
-	if err := core.CheckImage(head); err != nil {
-		return nil, false, err
-	}
-	img, _, err := image.Decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, false, err
-	}
-	longer := max(head.Width, head.Height)
+	size := img.Bounds().Size()
+	longer := max(size.X, size.Y)
 	if full = longer <= side; !full {
-		img = scaled(img, max(1, head.Width*side/longer), max(1, head.Height*side/longer))
+		img = scaled(img, max(1, size.X*side/longer), max(1, size.Y*side/longer))
 	}
 	var out bytes.Buffer
 	err = jpeg.Encode(&out, img, &jpeg.Options{Quality: jpegQuality})

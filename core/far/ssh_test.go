@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"focusnfix/core"
 	"focusnfix/core/run"
 )
 
@@ -145,6 +146,21 @@ func TestOverSSH(t *testing.T) {
 	})
 	if ok, why := same(m.Folder(), r.Folder, name); !ok {
 		t.Error(why)
+	}
+	reference := r.reference("aaaa", 10)
+	eventually(t, "masks", func() bool { return m.Bring(t.Context(), m.Folder(), run.References) == nil })
+	empty := core.Mask{Width: 10, Height: 10, Faulty: make([]bool, 100)}
+	change, err := run.EditMask(reference, &empty)
+	if err == nil {
+		err = m.Apply(t.Context(), m.Folder(), change)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []run.Folder{r.Folder, m.Folder()} {
+		if got, edited := covers(t, f); !slices.Equal(got, []float64{0}) || edited != 1 {
+			t.Errorf("an excluded image, %s: %v, %d by hand", f.Dir, got, edited)
+		}
 	}
 	if list, err := List(t.Context(), Options{Target: o.Target, Version: "test", Dial: SSH{
 		Program: program, Host: "gpu", Remote: relay, Args: []string{"relay", "--list"},

@@ -11,7 +11,6 @@ import (
 	"image/color"
 	"image/jpeg"
 	"image/png"
-	"io"
 	"io/fs"
 	"math"
 
@@ -142,17 +141,7 @@ func (g gathered) read(name string, side int) (img image.Image, err error) {
 	if info.Size() > maxFile {
 		return nil, fmt.Errorf("%s: %w: over %d MiB", name, fs.ErrInvalid, maxFile>>20)
 	}
-	head, _, err := image.DecodeConfig(file)
-	if err == nil {
-		err = core.CheckImage(head)
-	}
-	if err == nil {
-		_, err = file.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		return nil, err
-	}
-	img, _, err = image.Decode(file)
+	img, _, err = core.DecodeImage(file, maxFile)
 	return img, err
 }
 

@@ -65,16 +65,27 @@ func (f Folder) Dial() (*Client, error) {
 	return c, nil
 }
 
-// dial connects to a socket behind which a process of this user is.
+// DialOwn connects to a socket of this user's, with a process of this user behind it, whose id it returns where the
+// system tells: paths of sockets come from run folders, which may be a stranger's.
+func DialOwn(ctx context.Context, socket string) (conn net.Conn, pid int, err error) {
+	if err := ownSocket(socket); err != nil {
+		return nil, 0, err
+	}
+	conn, err = new(net.Dialer).DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, 0, err
+	}
+	if pid, err = ownPeer(conn.(*net.UnixConn)); err != nil {
+		return nil, 0, errors.Join(err, conn.Close())
+	}
+	return conn, pid, nil
+}
+
+// dial connects to the engine's socket.
 func (c *Client) dial(ctx context.Context, socket string) (net.Conn, error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", socket)
+	conn, pid, err := DialOwn(ctx, socket)
 	if err != nil {
 		return nil, err
-	}
-	pid, err := ownPeer(conn.(*net.UnixConn))
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
 	}
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
@@ -196,15 +207,12 @@ func (c *Client) post(ctx context.Context, verb string, request, result any) err
 	return c.do(ctx, http.MethodPost, verb, request, result)
 }
 
-// Verbs are the commands of the control socket that are sent with POST.
-var Verbs = []string{"pause", "resume", "stop", "checkpoint", "set", "generate", "fix", "evaluate"}
-
 // Forward passes a command on as it came, one of Verbs or "status", and returns the answer and its status.
 func (c *Client) Forward(ctx context.Context, verb string, body []byte) (status int, text []byte, err error) {
 	if verb == "status" {
 		return c.send(ctx, http.MethodGet, verb, nil)
 	}
-	if !slices.Contains(Verbs, verb) {
+	if !slices.Contains(Verbs(), verb) {
 		return 0, nil, fmt.Errorf("%s: not a command", verb)
 	}
 	if err := c.ours(ctx); err != nil {

@@ -67,8 +67,8 @@ func (f Folder) KeptFixes() (set []core.FixUse, err error) {
 	return set, err
 }
 
-// SetKeptFixes replaces the run's set of kept fixes.
-func (f Folder) SetKeptFixes(set []core.FixUse) error {
+// setKeptFixes replaces the run's set of kept fixes.
+func (f Folder) setKeptFixes(set []core.FixUse) error {
 	text, err := json.MarshalIndent(set, "", "  ")
 	if err != nil {
 		return err

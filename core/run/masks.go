@@ -50,8 +50,8 @@ func (f Folder) ListReferences() (all []Reference, err error) {
 	return all, err
 }
 
-// SetMask replaces the mask of a reference, by its folder's path; training takes it instead of the heatmap's own.
-func (f Folder) SetMask(reference string, m core.Mask) error {
+// setMask replaces the mask of a reference, by its folder's path; training takes it instead of the heatmap's own.
+func (f Folder) setMask(reference string, m core.Mask) error {
 	if err := f.isReference(reference); err != nil {
 		return err
 	}
@@ -62,8 +62,8 @@ func (f Folder) SetMask(reference string, m core.Mask) error {
 	return f.WriteFile(path.Join(reference, maskName), b.Bytes())
 }
 
-// ResetMask removes the mask of a reference: training takes the heatmap's own again.
-func (f Folder) ResetMask(reference string) error {
+// resetMask removes the mask of a reference: training takes the heatmap's own again.
+func (f Folder) resetMask(reference string) error {
 	if err := f.isReference(reference); err != nil {
 		return err
 	}

@@ -72,27 +72,27 @@ func TestMasked(t *testing.T) {
 	rewards[0].Weight = 1
 	mine := core.Mask{Width: 10, Height: 10, Faulty: make([]bool, 100)}
 	mine.Faulty[0] = true
-	if err := f.SetMask("reference/0123abcd", mine); err != nil {
+	if err := f.setMask("reference/0123abcd", mine); err != nil {
 		t.Fatal(err)
 	}
 	if m := maskOfRun(t, f, rewards); !m.Edited || m.Mask.Hash() != mine.Hash() || m.Alarm(0.5) != "drifted from the heatmap" {
 		t.Errorf("by hand: edited %v, covers %g, %q", m.Edited, m.Mask.Coverage(), m.Alarm(0.5))
 	}
 	mine.Faulty[0] = false
-	if err := f.SetMask("reference/0123abcd", mine); err != nil {
+	if err := f.setMask("reference/0123abcd", mine); err != nil {
 		t.Fatal(err)
 	}
 	if m := maskOfRun(t, f, rewards); m.Alarm(0.5) != "excluded" {
 		t.Errorf("by hand: %q", m.Alarm(0.5))
 	}
-	if err := f.ResetMask("reference/0123abcd"); err != nil {
+	if err := f.resetMask("reference/0123abcd"); err != nil {
 		t.Fatal(err)
 	}
 	if m := maskOfRun(t, f, rewards); m.Edited || m.Mask.Coverage() != 0.36 {
 		t.Errorf("taken back: edited %v, covers %g", m.Edited, m.Mask.Coverage())
 	}
 	for _, path := range []string{"reference/nowhere", "checkpoints/x", "reference/../images", "reference/.new-1"} {
-		if err := f.SetMask(path, mine); err == nil {
+		if err := f.setMask(path, mine); err == nil {
 			t.Errorf("%s: a mask was written", path)
 		}
 	}
@@ -117,7 +117,7 @@ func TestFixes(t *testing.T) {
 	if set, err := f.KeptFixes(); err != nil || set != nil {
 		t.Errorf("kept %v, %v", set, err)
 	}
-	if err := f.SetKeptFixes([]core.FixUse{{Path: "fixes/0002", Strength: 0.5}}); err != nil {
+	if err := f.setKeptFixes([]core.FixUse{{Path: "fixes/0002", Strength: 0.5}}); err != nil {
 		t.Fatal(err)
 	}
 	if set, err := f.KeptFixes(); err != nil || len(set) != 1 || set[0].Strength != 0.5 {

@@ -19,9 +19,8 @@ const (
 	bodyTime = 10 * time.Second // in which it must have come
 )
 
-// handler speaks for an engine: POST /pause, /resume, /stop, /checkpoint, /set, /masks, /generate, /fix,
-// /redraw, /evaluate and GET /status, JSON in and out. Numbers that are not known are left out of an answer. What the
-// engine refuses is status 409, a malformed request 400, each with {"error": "..."}.
+// handler speaks for an engine: GET /status, and a POST for each of Verbs, JSON in and out. Numbers that are not known
+// are left out of an answer. What the engine refuses is status 409, a malformed request 400, each with {"error": "..."}.
 func handler(e Engine, id string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
@@ -29,51 +28,76 @@ func handler(e Engine, id string) http.Handler {
 		status.Run = id
 		answer(w, status, err)
 	})
-	handle(mux, "pause", func(ctx context.Context, _ struct{}) (any, error) { return reply{}, e.Pause(ctx) })
-	handle(mux, "resume", func(ctx context.Context, _ struct{}) (any, error) { return reply{}, e.Resume(ctx) })
-	handle(mux, "stop", func(ctx context.Context, _ struct{}) (any, error) { return reply{}, e.Stop(ctx) })
-	handle(mux, "checkpoint", func(ctx context.Context, _ struct{}) (any, error) {
-		path, err := e.Checkpoint(ctx)
-		return reply{Path: path}, err
-	})
-	handle(mux, "masks", func(ctx context.Context, _ struct{}) (any, error) { return reply{}, e.ReloadMasks(ctx) })
-	handle(mux, "set", func(ctx context.Context, r setRequest) (any, error) { return reply{}, e.Set(ctx, r.Key, r.Value) })
-	handle(mux, "generate", func(ctx context.Context, r GenerateRequest) (any, error) {
-		result, err := e.Generate(ctx, r)
-		return &core.Event{Time: time.Now(), Kind: "prompt", Prompt: &result}, err
-	})
-	handle(mux, "fix", func(ctx context.Context, r FixRequest) (any, error) {
-		result, err := e.Fix(ctx, r)
-		return &core.Event{Time: time.Now(), Kind: "fix", Fix: &result}, err
-	})
-	handle(mux, "redraw", func(ctx context.Context, r RedrawRequest) (any, error) {
-		paths, err := e.Redraw(ctx, r)
-		return reply{Paths: paths}, err
-	})
-	handle(mux, "evaluate", func(ctx context.Context, r EvaluateRequest) (any, error) {
-		result, err := e.Evaluate(ctx, r)
-		return &core.Event{Time: time.Now(), Kind: "evaluation", Evaluation: &result}, err
-	})
+	for _, c := range commands {
+		mux.HandleFunc("POST /"+c.verb, c.serve(e))
+	}
 	return mux
 }
 
-// handle serves one command whose body is of type T; an empty body is T's zero value.
-func handle[T any](mux *http.ServeMux, verb string, do func(context.Context, T) (any, error)) {
-	mux.HandleFunc("POST /"+verb, func(w http.ResponseWriter, r *http.Request) {
-		deadline := http.NewResponseController(w)
-		_ = deadline.SetReadDeadline(time.Now().Add(bodyTime)) // a writer that has none needs none
-		body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
-		body.DisallowUnknownFields()
-		var request T
-		if err := body.Decode(&request); err != nil && !errors.Is(err, io.EOF) {
-			w.WriteHeader(http.StatusBadRequest)
-			answer(w, reply{Error: verb + ": " + err.Error()}, nil)
-			return
+// command is one that the control socket takes with POST.
+type command struct {
+	verb  string
+	serve func(Engine) http.HandlerFunc
+}
+
+// commands are all of them.
+var commands = []command{
+	serves("pause", func(ctx context.Context, e Engine, _ struct{}) (any, error) { return reply{}, e.Pause(ctx) }),
+	serves("resume", func(ctx context.Context, e Engine, _ struct{}) (any, error) { return reply{}, e.Resume(ctx) }),
+	serves("stop", func(ctx context.Context, e Engine, _ struct{}) (any, error) { return reply{}, e.Stop(ctx) }),
+	serves("checkpoint", func(ctx context.Context, e Engine, _ struct{}) (any, error) {
+		path, err := e.Checkpoint(ctx)
+		return reply{Path: path}, err
+	}),
+	serves("masks", func(ctx context.Context, e Engine, _ struct{}) (any, error) { return reply{}, e.ReloadMasks(ctx) }),
+	serves("set", func(ctx context.Context, e Engine, r setRequest) (any, error) {
+		return reply{}, e.Set(ctx, r.Key, r.Value)
+	}),
+	serves("generate", func(ctx context.Context, e Engine, r GenerateRequest) (any, error) {
+		result, err := e.Generate(ctx, r)
+		return &core.Event{Time: time.Now(), Kind: "prompt", Prompt: &result}, err
+	}),
+	serves("fix", func(ctx context.Context, e Engine, r FixRequest) (any, error) {
+		result, err := e.Fix(ctx, r)
+		return &core.Event{Time: time.Now(), Kind: "fix", Fix: &result}, err
+	}),
+	serves("redraw", func(ctx context.Context, e Engine, r RedrawRequest) (any, error) {
+		paths, err := e.Redraw(ctx, r)
+		return reply{Paths: paths}, err
+	}),
+	serves("evaluate", func(ctx context.Context, e Engine, r EvaluateRequest) (any, error) {
+		result, err := e.Evaluate(ctx, r)
+		return &core.Event{Time: time.Now(), Kind: "evaluation", Evaluation: &result}, err
+	}),
+}
+
+// Verbs are the commands of the control socket that are sent with POST.
+func Verbs() (all []string) {
+	for _, c := range commands {
+		all = append(all, c.verb)
+	}
+	return all
+}
+
+// serves is a command whose body is of type T; an empty body is T's zero value.
+func serves[T any](verb string, do func(context.Context, Engine, T) (any, error)) command {
+	return command{verb, func(e Engine) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			deadline := http.NewResponseController(w)
+			_ = deadline.SetReadDeadline(time.Now().Add(bodyTime)) // a writer that has none needs none
+			body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+			body.DisallowUnknownFields()
+			var request T
+			if err := body.Decode(&request); err != nil && !errors.Is(err, io.EOF) {
+				w.WriteHeader(http.StatusBadRequest)
+				answer(w, reply{Error: verb + ": " + err.Error()}, nil)
+				return
+			}
+			_ = deadline.SetReadDeadline(time.Time{}) // else it would end the request, however long its work
+			result, err := do(r.Context(), e, request)
+			answer(w, result, err)
 		}
-		_ = deadline.SetReadDeadline(time.Time{}) // else it would end the request, however long its work
-		result, err := do(r.Context(), request)
-		answer(w, result, err)
-	})
+	}}
 }
 
 // answer writes a result or an error. Nobody is left to tell if that fails.

@@ -48,6 +48,9 @@ func (t *Trainer) Canvas(ctx context.Context, d core.Drawing, ofRun bool, noise 
 	s.negative = d.Negative
 	c := &Canvas{Drawing: d, OfRun: ofRun, t: t, s: s, from: int(fixFrom * float64(d.NumSteps))}
 	c.from = min(c.from, s.scheduler.Len()-s.backpropSteps)
+	if t.pipeline.Device() == torch.CPU {
+		s.apart = t.workers
+	}
 	err = c.work(ctx, func() error {
 		st, err := s.begin([]core.Pair{d.Pair()})
 		if err != nil {
@@ -149,29 +152,6 @@ func (c *Canvas) with(stack []Stacked, f func(last *nn.Adapter) error) (err erro
 		return f(nil)
 	}
 	return f(attached[len(attached)-1])
-}
-
-// stepwise draws the rest of a walk, each step with a record of its own, so that the way back can be given up
-// between two steps, too.
-func (s *sampler) stepwise(w walk) trajectory {
-	var in, out []torch.Tensor
-	x := w.last()
-	for i := len(w.latents) - 1; i < s.scheduler.Len(); i++ {
-		x = x.Leaf()
-		y := s.denoise(w.start, i, x)
-		in, out = append(in, x), append(out, y)
-		x = y
-	}
-	return trajectory{x.Leaf(), func(grad torch.Tensor, params []torch.Tensor) (sums []torch.Tensor) {
-		return torch.Scopes(func() []torch.Tensor {
-			for i := len(out) - 1; i >= 0; i-- {
-				s.giveUp()
-				all := torch.Grad([]torch.Tensor{out[i]}, append([]torch.Tensor{in[i]}, params...), []torch.Tensor{grad})
-				grad, sums = all[0], sumOf(sums, all[1:])
-			}
-			return sums
-		})
-	}}
 }
 
 // attach gives the model a fresh LoRA of the run's kind, without text encoders: one image's words need no other

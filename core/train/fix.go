@@ -56,12 +56,14 @@ type Fixed struct {
 
 const (
 	fixRank    = 4
-	fixWarmup  = 3   // updates in which the learning rate rises
-	fixRate    = 1.5 // of the run's learning rate: one image needs no care for others
-	fixHold    = 3   // of the run's region weight: what is shown beside the image before must not drift
-	fixMargin  = 0.1 // of the threshold: where the judge that is followed is content
-	fixOutside = 36  // dB, outside the region, that a repair goes on for
-	fixRing    = 8   // pixels around the region that its detail is compared with
+	fixWarmup  = 3    // updates in which the learning rate rises
+	fixRate    = 1.5  // of the run's learning rate: one image needs no care for others
+	fixHold    = 3    // of the run's region weight, to begin with: what is shown beside the image before must not drift
+	fixMargin  = 0.1  // of the threshold: where the judge that is followed is content
+	fixOutside = 35.5 // dB, outside the region, that a repair goes on for
+	fixTighten = 1.25 // factors of fixHold from one update to the next: see balance
+	fixLoosen  = 0.6
+	fixRing    = 8 // pixels around the region that its detail is compared with
 )
 
 // fixing is a repair under way.
@@ -75,6 +77,7 @@ type fixing struct {
 	params      []torch.Tensor
 	optimizer   *nn.AdamW
 	random      *torch.Generator
+	hold        float64 // of the run's region weight
 	was, is     []sight // of each judge, before and now
 	started, at time.Time
 	Fixed
@@ -100,7 +103,7 @@ func (c *Canvas) Sees(ctx context.Context, f Fix) ([]core.FixJudge, error) {
 }
 
 func (c *Canvas) fix(ctx context.Context, f Fix, do func(*fixing, context.Context) error) (Fixed, error) {
-	x := &fixing{Canvas: c, ask: f, started: time.Now()}
+	x := &fixing{Canvas: c, ask: f, hold: fixHold, started: time.Now()}
 	x.FixResult = core.FixResult{Drawing: c.Drawing, Aspect: f.Aspect, Start: "base", From: c.from, PrepareSeconds: c.seconds}
 	if c.OfRun {
 		x.Start = "run"
@@ -154,11 +157,10 @@ func (x *fixing) begin() (err error) {
 		return fmt.Errorf("region of %v pixels, want the image's %v", size, x.Canvas.Size)
 	}
 	x.lap(&x.PrepareSeconds)
-	x.Before = backbone.Pictures(x.before)[0]
-	x.After = x.Before
-	x.was = x.look(x.before)
-	x.is = x.was
+	x.look(x.before)
+	x.Before, x.was = x.After, x.is
 	x.judge()
+	x.lap(&x.JudgeSeconds)
 	return nil
 }
 
@@ -171,6 +173,7 @@ func (x *fixing) repair(ctx context.Context) (err error) {
 		x.nearest()
 		return nil
 	}
+	x.show()
 	if x.own, err = x.attach(fixRank); err != nil {
 		return err
 	}
@@ -195,47 +198,81 @@ func (x *fixing) repair(ctx context.Context) (err error) {
 }
 
 // step draws the image, shows it, and updates the weights unless the repair is at its end. The gradient comes with
-// the image before its update, so looking at it costs nothing more.
+// the image before its update, so that looking at it costs nothing more.
 func (x *fixing) step() (done bool, err error) {
 	w, err := x.toLast(x.own)
 	if err != nil {
 		return false, err
 	}
-	drawn := x.s.stepwise(w)
+	drawn, drop := x.s.stepwise(w)
+	defer drop()
 	decoded := x.s.decode(drawn.latents)
-	image := decoded.images // Î, [1,3,H,W]
 	x.lap(&x.DrawSeconds)
-	x.show(image.Detach())
-	if x.is[0].inside <= fixMargin*x.ask.Threshold && x.OutsidePSNR >= fixOutside || x.Steps == x.ask.Steps {
+	if x.Steps > 0 { // before, it is the image before
+		x.look(decoded.images.Detach())
+		x.show()
+	}
+	x.lap(&x.JudgeSeconds)
+	if x.done() {
 		return true, nil
 	}
-	within := x.before.Add(image.Sub(x.before).Mul(x.mask))
-	score, _ := x.objective.reward(within, x.prompts, x.random)
-	region := regionLoss(x.objective.Region.Norm, x.s.flat(), image, x.before, x.mask)
-	loss := score.AddScaled(region, -fixHold*x.objective.Region.Weight).Mean().Neg() // −J
-	x.lap(&x.JudgeSeconds)
-	at := torch.Grad([]torch.Tensor{loss}, []torch.Tensor{image}, nil)[0]
-	if x.s.scale.on() {
-		at = at.MulScalar(x.s.scale.Value)
-	}
-	grads := addScaled(nil, drawn.backward(decoded.backward(at), x.params), 1/x.s.scale.Value)
+	grads := addScaled(nil, drawn.backward(decoded.backward(x.gradient(decoded.images)), x.params), 1/x.s.scale.Value)
 	norm := gradNorm(grads)
 	if x.s.scale = x.s.scale.after(finite(norm)); finite(norm) {
 		clip(grads, norm, x.t.GradClip)
 		x.optimizer.LearningRate = fixRate * x.t.LearningRate * min(1, float64(x.Steps+1)/fixWarmup)
 		x.optimizer.Step(grads)
 	}
+	x.balance()
 	x.Steps++
 	x.lap(&x.LearnSeconds)
 	return false, nil
 }
 
-// show judges a frame and passes it on.
-func (x *fixing) show(now torch.Tensor) {
-	x.is = x.look(now)
+// balance moves the weight of the region term toward what is still missing: the surroundings, where the judge is content,
+// or the judge, where they are kept.
+func (x *fixing) balance() {
+	switch content, kept := x.content(), x.OutsidePSNR >= fixOutside; {
+	case content && !kept:
+		x.hold = min(x.hold*fixTighten, 4*fixHold)
+	case kept && !content && x.is[0].inside < x.was[0].inside/2: // it has begun to heal
+		x.hold = max(x.hold*fixLoosen, fixHold/6.0)
+	}
+}
+
+// content reports whether the judge that is followed is.
+func (x *fixing) content() bool { return x.is[0].inside <= fixMargin*x.ask.Threshold }
+
+// done reports whether the repair is at its end: the judge that it follows is content, and the surroundings are kept.
+func (x *fixing) done() bool {
+	return x.content() && x.OutsidePSNR >= fixOutside || x.Steps == x.ask.Steps
+}
+
+// gradient is that of −J, scaled, at an image [1,3,H,W].
+func (x *fixing) gradient(image torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor {
+		within := x.before.Add(image.Sub(x.before).Mul(x.mask))
+		score, _ := x.objective.reward(within, x.prompts, x.random)
+		region := regionLoss(x.objective.Region.Norm, x.s.flat(), image, x.before, x.mask)
+		loss := score.AddScaled(region, -x.hold*x.objective.Region.Weight).Mean().Neg() // −J
+		at := torch.Grad([]torch.Tensor{loss}, []torch.Tensor{image}, nil)[0]
+		if x.s.scale.on() {
+			at = at.MulScalar(x.s.scale.Value)
+		}
+		return at
+	})
+}
+
+// look asks the judges about the image as it is now, and how far it is from the image before.
+func (x *fixing) look(now torch.Tensor) {
+	x.is = x.judged(now)
 	x.InsidePSNR = eval.PSNR(now, x.before, x.mask)[0]
 	torch.NoGrad(func() { x.OutsidePSNR = eval.PSNR(now, x.before, eval.Outside(x.mask))[0] })
 	x.After = backbone.Pictures(now)[0]
+}
+
+// show passes the image on as it is now.
+func (x *fixing) show() {
 	step := core.FixStep{Step: x.Steps, Trained: x.is[0].inside, HeldOut: math.NaN(), Outside: x.OutsidePSNR, Seconds: time.Since(x.started).Seconds()}
 	for i, j := range x.ask.Judges {
 		if j.HeldOut {
@@ -249,11 +286,10 @@ func (x *fixing) show(now torch.Tensor) {
 	if x.ask.Progress != nil {
 		x.ask.Progress(FixFrame{step, x.After})
 	}
-	x.lap(&x.JudgeSeconds)
 }
 
-// look asks every judge about an image.
-func (x *fixing) look(image torch.Tensor) []sight {
+// judged is what each judge sees of an image.
+func (x *fixing) judged(image torch.Tensor) []sight {
 	all := make([]sight, len(x.ask.Judges))
 	torch.NoGrad(func() {
 		torch.Scope(func() torch.Tensor {

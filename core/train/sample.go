@@ -41,6 +41,7 @@ type sampler struct {
 	scale         lossScale
 	peaks         *Peaks      // of memory, if they are measured
 	cancelled     func() bool // asked before each denoising step; nil is never
+	apart         *workers    // that compute the passes of guidance at the same time; nil computes them in one batch
 }
 
 func newSampler(p backbone.Model, s core.Sampling, gradient Gradient, backpropSteps int) (*sampler, error) {
@@ -116,6 +117,12 @@ func (s *sampler) output(st start, i int, latents torch.Tensor) torch.Tensor {
 func (s *sampler) denoise(st start, i int, latents torch.Tensor) torch.Tensor {
 	s.giveUp()
 	return torch.Scope(func() torch.Tensor {
+		if guided, passes := s.passes(st); passes != nil {
+			out := s.outputsApart(passes, i, latents)
+			defer torch.Drop(out...)
+			next, _ := s.scheduler.Step(i, latents, guided.Guide(out[0], out[1]), nil, st.noise[i])
+			return next
+		}
 		next, _ := s.scheduler.Step(i, latents, s.output(st, i, latents), nil, st.noise[i])
 		return next
 	})

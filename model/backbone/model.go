@@ -66,6 +66,16 @@ type Conditioning interface {
 	Tensors() []torch.Tensor
 }
 
+// Guided is a conditioning whose two passes of guidance can be computed apart.
+type Guided interface {
+	Conditioning
+	// Passes is the conditioning of the negative prompts and that of the prompts, each without guidance, which share
+	// its tensors; nil where there is no guidance.
+	Passes() []Conditioning
+	// Guide combines their outputs, [B,C,h,w] each, to that of the conditioning.
+	Guide(negative, positive torch.Tensor) torch.Tensor
+}
+
 // Wording is how prompts are put to the model.
 type Wording struct {
 	Prompts       []string // one per image

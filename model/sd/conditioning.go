@@ -44,13 +44,37 @@ func (c Conditioning) guided(out torch.Tensor) torch.Tensor {
 		return out
 	}
 	halves := out.Chunk(2, 0)
-	guided := halves[0].Add(halves[1].Sub(halves[0]).MulScalar(c.GuidanceScale))
+	return c.Guide(halves[0], halves[1])
+}
+
+// Guide combines the outputs of negative prompts and prompts, [B,C,h,w] each.
+func (c Conditioning) Guide(negative, positive torch.Tensor) torch.Tensor {
+	guided := negative.Add(positive.Sub(negative).MulScalar(c.GuidanceScale))
 	if c.GuidanceRescale == 0 {
 		return guided
 	}
 	spread := func(t torch.Tensor) torch.Tensor { return t.Var(1, 1, 2, 3).Sqrt().Reshape(t.Size(0), 1, 1, 1) }
-	rescaled := guided.Mul(spread(halves[1]).Div(spread(guided)))
+	rescaled := guided.Mul(spread(positive).Div(spread(guided)))
 	return rescaled.MulScalar(c.GuidanceRescale).Add(guided.MulScalar(1 - c.GuidanceRescale))
+}
+
+// Passes is the conditioning of the negative prompts and that of the prompts, without guidance: views of this one.
+func (c Conditioning) Passes() []backbone.Conditioning {
+	if !c.Guided() {
+		return nil
+	}
+	passes := make([]backbone.Conditioning, 2)
+	for i := range passes {
+		one := c
+		one.GuidanceScale = 1
+		for _, t := range []*torch.Tensor{&one.Context, &one.Pooled, &one.TimeIDs} {
+			if t.Defined() {
+				*t = t.Chunk(2, 0)[i]
+			}
+		}
+		passes[i] = one
+	}
+	return passes
 }
 
 // Predict is the UNet's output for latents [B,4,h,w] at a timestep, with classifier-free guidance in one

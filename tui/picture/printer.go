@@ -170,22 +170,14 @@ func readImage(name string) (image.Image, error) {
 
 // Decode reads a PNG or JPEG picture within the limits; name is for errors.
 func Decode(name string, f io.ReadSeeker) (image.Image, error) {
-	config, format, err := image.DecodeConfig(io.LimitReader(f, maxFileSize))
+	img, format, err := core.DecodeImage(f, maxFileSize)
 	switch {
 	case errors.Is(err, image.ErrFormat):
 		return nil, fmt.Errorf("%s: neither a PNG nor a JPEG image", name)
+	case err != nil && format != "":
+		return nil, fmt.Errorf("%s: broken %s image: %w", name, format, err)
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if err := core.CheckImage(config); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	img, _, err := image.Decode(io.LimitReader(f, maxFileSize))
-	if err != nil {
-		return nil, fmt.Errorf("%s: broken %s image: %w", name, format, err)
 	}
 	return img, nil
 }

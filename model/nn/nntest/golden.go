@@ -44,7 +44,7 @@ var goldenTypes = map[weights.DType]torch.DType{
 	weights.F32: torch.Float32, weights.F64: torch.Float64, weights.I64: torch.Int64, weights.U8: torch.Uint8,
 }
 
-// Tensor is the reference output of that name, float32, in the open scope.
+// Tensor is the reference output of that name, float64 where it was saved so and float32 otherwise, in the open scope.
 func (g *Golden) Tensor(t testing.TB, name string) torch.Tensor {
 	t.Helper()
 	found, ok := g.file.Tensor(name)
@@ -55,7 +55,13 @@ func (g *Golden) Tensor(t testing.TB, name string) torch.Tensor {
 	if !ok {
 		t.Fatalf("%s: %s: element type %s, want float32, float64, int64 or uint8", g.file.Path, name, found.DType)
 	}
-	return torch.Scope(func() torch.Tensor { return torch.FromBytes(found.Bytes, dtype, found.Shape...).To(torch.Float32) })
+	return torch.Scope(func() torch.Tensor {
+		saved := torch.FromBytes(found.Bytes, dtype, found.Shape...)
+		if dtype == torch.Float64 {
+			return saved
+		}
+		return saved.To(torch.Float32)
+	})
 }
 
 // Check compares got with the reference output of that name; tolerance is relative to the largest

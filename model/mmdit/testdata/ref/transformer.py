@@ -1,6 +1,6 @@
 """Reference outputs of diffusers' SD3Transformer2DModel, plain and with peft's LoRA -> transformer.json, transformer.safetensors
 
-    python transformer.py        (diffusers 0.42.1, peft 0.21.2, torch 2.11.0; float32, one thread)
+    python transformer.py        (diffusers 0.42.1, peft 0.21.2, torch 2.12.1; float32 and, for gradients, float64; one thread)
 
 Weights, the table of positions and inputs are hashed from their names (model/nn/nntest/ref/hashed.py), so only
 outputs are kept. `list` has a digest of every parameter name and shape of SD3.5 medium.
@@ -70,25 +70,23 @@ def run(model, name, t, batch, height, width):
 
 
 def lora(tensors):
-    """The gradient of the mean square of the output with respect to every LoRA matrix, float64."""
-    name, targets = "sd35_medium", r".*\.(to_q|to_k|to_v|to_out\.0|add_q_proj|add_k_proj|add_v_proj|to_add_out)"
+    """The gradient of the mean square of the output with respect to every LoRA matrix of attention and feed-forward, float64."""
+    name = "sd35_medium"
+    targets = r".*\.(to_q|to_k|to_v|to_out\.0|add_q_proj|add_k_proj|add_v_proj|to_add_out|(ff|ff_context)\.net\.(0\.proj|2))"
     model, _ = build(name)
     model = model.double()
     model.requires_grad_(False)
     model.add_adapter(peft.LoraConfig(r=2, lora_alpha=3, target_modules=targets))
-    grads = {}
     with torch.no_grad():
         for full, p in model.named_parameters():
             if "lora_" in full:
-                p.copy_(uniform(full.replace(".default", ""), p.shape).double() * 0.1)
+                p.data = uniform(full.replace(".default", ""), p.shape).double() * 0.1
     batch = {k: v.double() for k, v in inputs(name, 2, 16, 16).items()}
-    out = model(**batch, timestep=torch.tensor([500.0] * 2)).sample
+    out = model(**batch, timestep=torch.zeros(2)).sample  # 0, whose sinusoids are exact
     out.square().mean().backward()
-    for full, p in model.named_parameters():
-        if "lora_" in full:
-            grads["grad." + full.replace(".default", "")] = p.grad.float()
-    tensors["lora.output"] = out.detach().float()
-    keep = [k for k, g in grads.items() if g.abs().max() > 0 and k.split(".")[2] in "02"]  # the last block's text queries are never read
+    tensors["lora.output"] = out.detach()
+    grads = {"grad." + k.replace(".default", ""): p.grad for k, p in model.named_parameters() if "lora_" in k}
+    keep = [k for k, g in grads.items() if g.abs().max() > 0]  # the last block's text queries are never read
     tensors.update({k: grads[k] for k in keep})
     return dict(arch=name, rank=2, alpha=3, layers=len(grads) // 2, kept=len(keep))
 

@@ -1,6 +1,6 @@
 """Reference outputs of diffusers' ZImageTransformer2DModel -> transformer.json, transformer.safetensors
 
-    python transformer.py        (diffusers 0.42.1, peft 0.21.2, torch 2.11.0; float32, one thread)
+    python transformer.py        (diffusers 0.42.1, peft 0.21.2, torch 2.12.1; float32 and, for gradients, float64; one thread)
 
 Weights and inputs are hashed from their names (model/nn/nntest/ref/hashed.py), so only outputs are kept. `list` has
 a digest of every parameter name and shape of Z-Image.
@@ -59,16 +59,17 @@ def run(model, name, t, lengths, height, width, double=False):
 
 
 def lora(tensors):
-    """The gradient of the mean square of the output with respect to every LoRA matrix of the attention."""
+    """The gradient of the mean square of the output with respect to every LoRA matrix of attention and feed-forward, float64."""
     name = "normed"
     model, _ = build(name)
+    model = model.double()
     model.requires_grad_(False)
-    model.add_adapter(peft.LoraConfig(r=2, lora_alpha=3, target_modules=r".*\.(to_q|to_k|to_v|to_out\.0)"))
+    model.add_adapter(peft.LoraConfig(r=2, lora_alpha=3, target_modules=r".*\.(to_q|to_k|to_v|to_out\.0|w1|w2|w3)"))
     with torch.no_grad():
         for full, p in model.named_parameters():
             if "lora_" in full:
-                p.copy_(uniform(full.replace(".default", ""), p.shape) * 0.1)
-    out = run(model, name, 0.3, [5, 9], 16, 16)
+                p.data = uniform(full.replace(".default", ""), p.shape).double() * 0.1
+    out = run(model, name, 0.0, [5, 9], 16, 16, double=True)  # at 0, whose sinusoids are exact
     out.square().mean().backward()
     tensors["lora.output"] = out.detach()
     grads = {f"grad.{n}".replace(".default", ""): p.grad for n, p in model.named_parameters() if "lora_" in n}
