@@ -2,7 +2,6 @@ package train
 
 import (
 	"math"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -39,57 +38,6 @@ func TestHalfGradients(t *testing.T) {
 	}
 }
 
-// TestHalfFollows: twelve steps of training the shipped model in float16 have the losses of float32 within 2 % of the
-// largest (single ones pass through zero), and none is lost to an overflow.
-func TestHalfFollows(t *testing.T) {
-	needHalf(t)
-	dir := t.TempDir()
-	losses := func(dtype torch.DType) (all []float64, faulty int) {
-		p, judge := loadShipped(t, dtype)
-		o := tinyOptions(filepath.Join(dir, dtype.String()))
-		o.Sampling = core.Sampling{NumSteps: 4, GuidanceScale: 3, Size: core.Size{Width: scenes.Size, Height: scenes.Size}}
-		o.Objective = Objective{
-			Aspects: []Aspect{{Name: "violence", Model: "violence", Reward: judge, Weight: 1, Mask: MaskRule{Threshold: 0.5, Dilate: 2}}},
-			Region:  Region{6, Local},
-		}
-		o.Rank, o.LearningRate, o.Steps = 8, 1e-3, 12
-		o.Prompts, o.SeedsPerPrompt = []string{"a chef in the snow", "a wizard in the city", "a chef in the park"}, 4
-		tr, err := New(p, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(tr.Close)
-		for range o.Steps {
-			r := steps(t, tr, 1)
-			if r.Skipped {
-				t.Fatalf("%v: step %d was skipped at a loss scale of %g", dtype, r.Step, r.LossScale)
-			}
-			all = append(all, r.Measured.Loss)
-			for _, c := range r.Coverage {
-				if c > 0 {
-					faulty++
-				}
-			}
-		}
-		return all, faulty
-	}
-	want, faulty := losses(torch.Float32)
-	t.Logf("float32: losses %.4f; %d images with a fault", want, faulty)
-	size := 0.0
-	for _, l := range want {
-		size = max(size, math.Abs(l))
-	}
-	got, _ := losses(torch.Float16)
-	worst := 0.0
-	for i := range want {
-		worst = max(worst, math.Abs(got[i]-want[i])/size)
-	}
-	t.Logf("float16: losses %.4f; off by %.2f %%", got, 100*worst)
-	if !(worst <= .02) {
-		t.Errorf("losses off by %.2f %%, want at most 2", 100*worst)
-	}
-}
-
 // needHalf skips a test where nothing computes in float16: a CPU does not.
 func needHalf(t *testing.T) {
 	t.Helper()
@@ -117,7 +65,20 @@ type shipped struct {
 
 func newShipped(t *testing.T, dtype torch.DType) shipped {
 	t.Helper()
-	p, judge := loadShipped(t, dtype)
+	folder, err := scenes.Folder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := sd.Load(folder, backbone.LoadOptions{Device: torchtest.Device(), DType: dtype})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	judge, err := scenes.LoadJudge(folder, scenes.Violence, false, torch.Float32, torchtest.Device())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(judge.Close)
 	want, err := sd.LoRATargets([]string{"attention"})
 	if err != nil {
 		t.Fatal(err)
@@ -139,26 +100,6 @@ func newShipped(t *testing.T, dtype torch.DType) shipped {
 		})
 	})
 	return m
-}
-
-// loadShipped is the shipped model in an element type, and its judge of violence in float32.
-func loadShipped(t *testing.T, dtype torch.DType) (*sd.Pipeline, *scenes.Judge) {
-	t.Helper()
-	folder, err := scenes.Folder()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := sd.Load(folder, backbone.LoadOptions{Device: torchtest.Device(), DType: dtype})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-	judge, err := scenes.LoadJudge(folder, scenes.Violence, false, torch.Float32, torchtest.Device())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(judge.Close)
-	return p, judge
 }
 
 // gradients are those of one step in one list, and the latents before the recorded denoising steps; latents takes
