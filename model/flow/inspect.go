@@ -31,11 +31,19 @@ func Inspect(path string, o backbone.LoadOptions, every bool) (backbone.Facts, e
 	if err == nil {
 		err = readFacts(&f, from, family)
 	}
-	if err != nil {
-		return f, errors.Join(err, from.close())
+	if err == nil {
+		err = countParts(&f, from, every)
 	}
+	if _, isSD3 := family.(*sd3); isSD3 && !from.has(t5Part) {
+		f.Odd = append(f.Odd, "no "+t5Part+": prompts are read by the two CLIPs alone")
+	}
+	return f, errors.Join(err, from.close())
+}
+
+// countParts counts the weights of all parts that are there; transformer and autoencoder must be.
+func countParts(f *backbone.Facts, from files, every bool) error {
 	for _, part := range networks {
-		if !from.has(part) && (part != transformer && part != vaePart) {
+		if part != transformer && part != vaePart && !from.has(part) {
 			continue
 		}
 		name, tensors, done, err := from.open(part)
@@ -45,13 +53,10 @@ func Inspect(path string, o backbone.LoadOptions, every bool) (backbone.Facts, e
 		}
 		f.Add(part, name, tensors, every)
 		if err := done(); err != nil {
-			return f, errors.Join(err, from.close())
+			return err
 		}
 	}
-	if _, isSD3 := family.(*sd3); isSD3 && !from.has(t5Part) {
-		f.Odd = append(f.Odd, "no "+t5Part+": prompts are read by the two CLIPs alone")
-	}
-	return f, from.close()
+	return nil
 }
 
 // inspectAlone counts what is in a single file.
