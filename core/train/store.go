@@ -34,7 +34,7 @@ type referenceMeta struct {
 	Prompt   string
 	Seed     uint64
 	Mask     map[string]core.MaskRule // by aspect
-	MaskHash uint64              // of mask.png as we wrote it
+	MaskHash uint64                   // of mask.png as we wrote it
 	Coverage float64
 }
 
