@@ -2,7 +2,6 @@ package core
 
 import (
 	"image"
-	"image/color"
 	"math"
 	"slices"
 	"strings"
@@ -135,51 +134,18 @@ func TestFixVerdict(t *testing.T) {
 		judges   []FixJudge
 		now, was float64
 	}{
-		{Repaired, []FixJudge{healed, heldOut}, 0.02, 0.03},
-		{Smeared, []FixJudge{healed, heldOut}, 0.005, 0.03},
-		{Visible, []FixJudge{still, heldOut}, 0.02, 0.03},
-		{Moved, []FixJudge{healed, elsewhere}, 0.02, 0.03},
-		{Unconfirmed, []FixJudge{healed}, 0.02, 0.03},
-		{Unconfirmed, []FixJudge{healed, blind}, 0.02, 0.03},
-		{NoFault, []FixJudge{blind}, 0.02, 0.03},
-		{NoFault, nil, 0.02, 0.03},
+		{Repaired, []FixJudge{healed, heldOut}, 0.38, 0.4},
+		{Smeared, []FixJudge{healed, heldOut}, 0.18, 0.4},
+		{Visible, []FixJudge{still, heldOut}, 0.38, 0.4},
+		{Moved, []FixJudge{healed, elsewhere}, 0.38, 0.4},
+		{Unconfirmed, []FixJudge{healed}, 0.38, 0.4},
+		{Unconfirmed, []FixJudge{healed, blind}, 0.38, 0.4},
+		{NoFault, []FixJudge{blind}, 0.38, 0.4},
+		{NoFault, nil, 0.38, 0.4},
 	} {
-		r := FixResult{Judges: c.judges, Detail: c.was, DetailNow: c.now, DetailAround: 0.025}
+		r := FixResult{Judges: c.judges, Sharpness: c.was, SharpnessNow: c.now}
 		if r.Judge(); r.Verdict != c.want {
 			t.Errorf("%+v: %s, want %s", r, r.Verdict, c.want)
 		}
-	}
-}
-
-// blur averages over three by three pixels.
-func blur(m *image.Gray) *image.Gray {
-	blurred := image.NewGray(m.Rect)
-	for y := 1; y < 9; y++ {
-		for x := 1; x < 19; x++ {
-			sum := 0
-			for _, d := range []int{-21, -20, -19, -1, 0, 1, 19, 20, 21} {
-				sum += int(m.Pix[20*y+x+d])
-			}
-			blurred.SetGray(x, y, color.Gray{Y: uint8(sum / 9)})
-		}
-	}
-	return blurred
-}
-
-// Blurring a region takes its detail away; drawing something else there does not.
-func TestDetail(t *testing.T) {
-	m, mask := image.NewGray(image.Rect(0, 0, 20, 10)), Mask{20, 10, make([]bool, 200)}
-	for i := range m.Pix {
-		m.Pix[i], mask.Faulty[i] = uint8(255*((i/3+i/20)%2)), i%20 < 10
-	}
-	sharp := Detail(m, mask)
-	if soft := Detail(blur(blur(m)), mask); !(soft < smearShare*sharp) {
-		t.Errorf("detail %g, blurred %g", sharp, soft)
-	}
-	if ring := mask.Ring(2); ring.Coverage() != 0.1 || ring.Faulty[0] || !ring.Faulty[11] {
-		t.Errorf("the ring covers %g", ring.Coverage())
-	}
-	if !math.IsNaN(Detail(m, Mask{20, 10, make([]bool, 200)})) {
-		t.Error("an empty mask has a detail")
 	}
 }

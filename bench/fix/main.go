@@ -95,18 +95,27 @@ func measure(preset string) error {
 		return err
 	}
 	defer known.close()
-	var all []result
+	all, err := repairs(s, t, c.Reward[0], &known)
+	if err != nil {
+		return err
+	}
+	report(c.Reward[0].Aspect, c.Reward[0].Threshold, all)
+	return nil
+}
+
+// repairs are those of as many faulty images as are wanted, or of those that there was time for.
+func repairs(s *engine.Session, t *train.Trainer, reward core.Reward, known *results) (all []result, err error) {
 	for _, p := range s.HeldOutPairs(100 * *images) {
-		r, ok := known.of(c.Reward[0].Aspect, p)
+		r, ok := known.of(reward.Aspect, p)
 		if !ok && (len(all) == *images || *within > 0 && time.Since(started) > *within) {
 			break
 		}
 		if !ok {
-			if r, err = repair(s, t, c.Reward[0], p); err == nil {
+			if r, err = repair(s, t, reward, p); err == nil {
 				err = known.add(r)
 			}
 			if err != nil {
-				return err
+				return all, err
 			}
 		}
 		if r.Verdict == "" || r.Verdict == core.NoFault {
@@ -117,8 +126,7 @@ func measure(preset string) error {
 			describe(r)
 		}
 	}
-	report(c.Reward[0].Aspect, c.Reward[0].Threshold, all)
-	return nil
+	return all, nil
 }
 
 // result is a repair and what it cost, without what is done before it begins.
@@ -224,8 +232,8 @@ func repair(s *engine.Session, t *train.Trainer, reward core.Reward, p core.Pair
 }
 
 func describe(r result) {
-	fmt.Printf("  %-40q %d %s, %d updates, %.1f s, gone after %.1f, CPU %.1f s (first frame %.2f, once %.2f, draw %.1f, judge %.1f, learn %.1f), outside %.1f dB, detail %.3f to %.3f, around %.3f,",
-		r.Prompt, r.Seed, r.Verdict, r.Steps, r.Seconds, r.gone(0.3), r.CPU, r.FirstSeconds, r.PrepareSeconds, r.DrawSeconds, r.JudgeSeconds, r.LearnSeconds, r.OutsidePSNR, r.Detail, r.DetailNow, r.DetailAround)
+	fmt.Printf("  %-40q %d %s, %d updates, %.1f s, gone after %.1f, CPU %.1f s (first frame %.2f, once %.2f, draw %.1f, judge %.1f, learn %.1f), outside %.1f dB, sharpness %.2f to %.2f,",
+		r.Prompt, r.Seed, r.Verdict, r.Steps, r.Seconds, r.gone(0.3), r.CPU, r.FirstSeconds, r.PrepareSeconds, r.DrawSeconds, r.JudgeSeconds, r.LearnSeconds, r.OutsidePSNR, r.Sharpness, r.SharpnessNow)
 	for _, j := range r.Judges {
 		fmt.Printf(" %.2f to %.2f", j.Before, j.After)
 	}

@@ -73,6 +73,9 @@ func (m *meter) lap(part string) {
 func measure(dir string) error {
 	o := backbone.LoadOptions{Device: torch.CPU, DType: map[string]torch.DType{"float32": torch.Float32, "bfloat16": torch.BFloat16}[model.DType]}
 	prompts := []string{"a chef"}
+	if err := torch.Load(); err != nil { // as Python's imports, not counted
+		return err
+	}
 	m := newMeter()
 	p, err := load(dir, o, nil)
 	if err != nil {

@@ -44,6 +44,8 @@ if transformer:
     absent = {"transformer": None, "vae": None}
     if "text_encoder_3" in index and not os.path.isdir(f"{folder}/text_encoder_3"):
         absent |= {"text_encoder_3": None, "tokenizer_3": None}
+        with torch.device("meta"):  # whose configuration says how wide T5's zeros are
+            absent["transformer"] = diffusers.SD3Transformer2DModel.from_config(f"{folder}/transformer")
     pipe = cls.from_pretrained(folder, dtype=dtype, local_files_only=True, **absent)
     with torch.no_grad():
         if "ZImage" in index["_class_name"]:

@@ -61,9 +61,9 @@ const (
 	fixHold    = 3    // of the run's region weight, to begin with: what is shown beside the image before must not drift
 	fixMargin  = 0.1  // of the threshold: where the judge that is followed is content
 	fixOutside = 35.5 // dB, outside the region, that a repair goes on for
+	fixSettle  = 3    // images in a row with which that holds: the last traces go after the judge is content
 	fixTighten = 1.25 // factors of fixHold from one update to the next: see balance
 	fixLoosen  = 0.6
-	fixRing    = 8 // pixels around the region that its detail is compared with
 )
 
 // fixing is a repair under way.
@@ -78,6 +78,7 @@ type fixing struct {
 	optimizer   *nn.AdamW
 	random      *torch.Generator
 	hold        float64 // of the run's region weight
+	settled     int     // images in a row with which the repair could have ended
 	was, is     []sight // of each judge, before and now
 	started, at time.Time
 	Fixed
@@ -243,9 +244,13 @@ func (x *fixing) balance() {
 // content reports whether the judge that is followed is.
 func (x *fixing) content() bool { return x.is[0].inside <= fixMargin*x.ask.Threshold }
 
-// done reports whether the repair is at its end: the judge that it follows is content, and the surroundings are kept.
+// done reports whether the repair is at its end: the judge that it follows is content, and the surroundings are kept, for
+// some images in a row.
 func (x *fixing) done() bool {
-	return x.content() && x.OutsidePSNR >= fixOutside || x.Steps == x.ask.Steps
+	if x.settled++; !x.content() || x.OutsidePSNR < fixOutside {
+		x.settled = 0
+	}
+	return x.settled == fixSettle || x.Steps == x.ask.Steps
 }
 
 // gradient is that of −J, scaled, at an image [1,3,H,W].
@@ -320,8 +325,7 @@ func (x *fixing) judge() {
 		})
 		x.Heatmaps[j.Role] = [2]core.Heatmap{was.heat, is.heat}
 	}
-	x.Detail, x.DetailNow = core.Detail(x.Before, x.Mask), core.Detail(x.After, x.Mask)
-	x.DetailAround = core.Detail(x.Before, x.Mask.Ring(fixRing))
+	x.Sharpness, x.SharpnessNow = core.Sharpness(x.Before, x.Mask), core.Sharpness(x.After, x.Mask)
 	x.Judge()
 }
 

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"focusnfix/model/backbone"
+	"focusnfix/model/config"
+	"focusnfix/model/config/configtest"
 	"focusnfix/model/flow/flowtest"
 	"focusnfix/model/nn/nntest"
 	"focusnfix/model/torch"
@@ -166,6 +168,10 @@ func TestRequestErrors(t *testing.T) {
 	if images, err := backbone.Generate(context.Background(), p, good); err != nil || len(images) != 1 || images[0].Rect.Dx() != 32 {
 		t.Errorf("%d images, %v", len(images), err)
 	}
+}
+
+func TestEveryScheduleKeyIsKnown(t *testing.T) {
+	configtest.EveryKeyIsKnown(t, "FlowMatchEulerDiscreteScheduler", scheduleKeys, config.Used(&Schedule{}))
 }
 
 func FuzzParseSchedule(f *testing.F) {

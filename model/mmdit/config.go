@@ -1,7 +1,6 @@
 package mmdit
 
 import (
-	"errors"
 	"fmt"
 
 	"focusnfix/model/config"
@@ -84,7 +83,7 @@ func (c Config) Validate() error {
 	if c.QKNorm != nil && *c.QKNorm != "rms_norm" {
 		errs = append(errs, fmt.Errorf("qk_norm %q, want rms_norm or null", *c.QKNorm))
 	}
-	return errors.Join(errs...)
+	return config.Join(errs...)
 }
 
 // width is that of the network's tokens.

@@ -1,9 +1,12 @@
 package qwen
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+
+	"focusnfix/model/config"
 )
 
 // Config is a text encoder's config.json, as far as Qwen3 models differ in it.
@@ -27,10 +30,43 @@ type Config struct {
 	RopeScaling    *rope `json:"rope_scaling"`
 }
 
+// configKeys are keys beside those of Config.
+var configKeys = config.Transformers(map[string][]any{"layer_types": {"full_attention"}}, map[string]string{
+	"max_position_embeddings": "prompts are shorter", "max_window_layers": "of the sliding window", "sliding_window": "of the sliding window",
+})
+
 // rope is how positions are told.
 type rope struct {
-	Theta float64 `json:"rope_theta"`
-	Type  string  `json:"rope_type"`
+	Theta float64 // 0 says nothing
+	Type  string
+}
+
+// SetConfig reads the object.
+func (r *rope) SetConfig(value any) error {
+	keys, ok := value.(map[string]any)
+	if !ok {
+		return fmt.Errorf("%s, want an object", config.Show(value))
+	}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		switch value := keys[key].(type) {
+		case string:
+			if ok = key == "rope_type" || key == "type"; ok {
+				r.Type = value
+			}
+		case float64:
+			if ok = key == "rope_theta"; ok {
+				r.Theta = value
+			} else {
+				ok = key == "partial_rotary_factor" && value == 1
+			}
+		default:
+			ok = value == nil
+		}
+		if !ok {
+			return fmt.Errorf("%s %s is not supported", key, config.Show(keys[key]))
+		}
+	}
+	return nil
 }
 
 // defaultConfig is what transformers assumes for keys that a config.json leaves out.
@@ -41,11 +77,11 @@ func defaultConfig() Config {
 	}
 }
 
-// ParseConfig reads the text of a config.json; file is what errors call it.
+// ParseConfig reads the text of a config.json; file is what errors call it. A key that is not known is refused by name.
 func ParseConfig(file string, text []byte) (Config, error) {
 	cfg := defaultConfig()
-	if err := json.Unmarshal(text, &cfg); err != nil {
-		return Config{}, fmt.Errorf("%s: not a Qwen3 configuration: %w", file, err)
+	if err := config.Parse(file, text, &cfg, configKeys); err != nil {
+		return Config{}, err
 	}
 	if cfg.RopeParameters != nil && cfg.RopeParameters.Theta > 0 {
 		cfg.RopeTheta = cfg.RopeParameters.Theta
@@ -99,5 +135,5 @@ func (c Config) validate() error {
 			errs = append(errs, fmt.Errorf("%s: rope_type %q, want default", key, r.Type))
 		}
 	}
-	return errors.Join(errs...)
+	return config.Join(errs...)
 }

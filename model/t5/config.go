@@ -1,9 +1,9 @@
 package t5
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
+
+	"focusnfix/model/config"
 )
 
 // Config is a text encoder's config.json, as far as encoders differ in it.
@@ -19,7 +19,17 @@ type Config struct {
 	NormEps     float64 `json:"layer_norm_epsilon"`
 	FeedForward string  `json:"feed_forward_proj"` // gated-gelu (v1.1), or relu (the first T5)
 	ModelType   string  `json:"model_type"`
+
+	// What feed_forward_proj comes to, as newer files repeat it.
+	Activation *string `json:"dense_act_fn"`
+	Gated      *bool   `json:"is_gated_act"`
 }
+
+// configKeys are keys beside those of Config.
+var configKeys = config.Transformers(nil, map[string]string{
+	"num_decoder_layers": "of the decoder", "dropout_rate": "in training only", "classifier_dropout": "in training only",
+	"n_positions": "distances have no end", "output_past": "of text generation", "scale_decoder_outputs": "of the decoder",
+})
 
 // defaultConfig is what transformers assumes for keys that a config.json leaves out.
 func defaultConfig() Config {
@@ -35,11 +45,11 @@ const (
 	plainReLU = "relu"
 )
 
-// ParseConfig reads the text of a config.json; file is what errors call it.
+// ParseConfig reads the text of a config.json; file is what errors call it. A key that is not known is refused by name.
 func ParseConfig(file string, text []byte) (Config, error) {
 	cfg := defaultConfig()
-	if err := json.Unmarshal(text, &cfg); err != nil {
-		return Config{}, fmt.Errorf("%s: not a T5 configuration: %w", file, err)
+	if err := config.Parse(file, text, &cfg, configKeys); err != nil {
+		return Config{}, err
 	}
 	if err := cfg.validate(); err != nil {
 		return Config{}, fmt.Errorf("%s: %w", file, err)
@@ -74,5 +84,12 @@ func (c Config) validate() error {
 	if c.FeedForward != gatedGELU && c.FeedForward != plainReLU {
 		errs = append(errs, fmt.Errorf("feed_forward_proj %q, want %s or %s", c.FeedForward, gatedGELU, plainReLU))
 	}
-	return errors.Join(errs...)
+	activation := map[string]string{gatedGELU: "gelu_new", plainReLU: "relu"}[c.FeedForward]
+	if c.Activation != nil && activation != "" && *c.Activation != activation {
+		errs = append(errs, fmt.Errorf("dense_act_fn %q, want %s beside feed_forward_proj %s", *c.Activation, activation, c.FeedForward))
+	}
+	if gated := c.FeedForward == gatedGELU; c.Gated != nil && *c.Gated != gated {
+		errs = append(errs, fmt.Errorf("is_gated_act %v, want %v beside feed_forward_proj %s", *c.Gated, gated, c.FeedForward))
+	}
+	return config.Join(errs...)
 }

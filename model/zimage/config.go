@@ -78,7 +78,7 @@ func (c Config) Validate() error {
 	if len(c.PatchSizes) != 1 || len(c.FramePatchSizes) != 1 || c.PatchSizes[0] < 1 || c.PatchSizes[0] > 16 || c.FramePatchSizes[0] != 1 {
 		errs = append(errs, fmt.Errorf("all_patch_size %v, all_f_patch_size %v, want one size, 1 to 16, and [1]", c.PatchSizes, c.FramePatchSizes))
 	}
-	return errors.Join(append(errs, c.validateAxes())...)
+	return config.Join(append(errs, c.validateAxes())...)
 }
 
 func (c Config) validateAxes() error {

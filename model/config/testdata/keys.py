@@ -2,8 +2,8 @@
 
     python keys.py
 
-Run again with a newer diffusers or transformers, a key that has appeared makes the tests of model/sd and
-model/clip fail, until it is used, known to be irrelevant or refused.
+Run again with a newer diffusers or transformers, a key that has appeared makes the tests of those that
+read it fail, until it is used, known to be irrelevant or refused.
 """
 
 import inspect
@@ -18,8 +18,9 @@ CLASSES = {
         LatentConsistencyModelPipeline StableDiffusionInpaintPipeline StableDiffusionXLImg2ImgPipeline
         DDIMScheduler DDPMScheduler PNDMScheduler LCMScheduler TCDScheduler EulerDiscreteScheduler
         EulerAncestralDiscreteScheduler HeunDiscreteScheduler DPMSolverMultistepScheduler UniPCMultistepScheduler
-        DEISMultistepScheduler EDMEulerScheduler EDMDPMSolverMultistepScheduler""",
-    transformers: "CLIPTextConfig CLIPVisionConfig CLIPConfig CLIPTokenizer PreTrainedConfig",
+        DEISMultistepScheduler EDMEulerScheduler EDMDPMSolverMultistepScheduler
+        SD3Transformer2DModel ZImageTransformer2DModel FlowMatchEulerDiscreteScheduler""",
+    transformers: "CLIPTextConfig CLIPVisionConfig CLIPConfig CLIPTokenizer T5Config Qwen3Config PreTrainedConfig",
 }
 
 

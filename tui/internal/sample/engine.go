@@ -177,7 +177,7 @@ func (e *Engine) keepFix(r run.FixRequest, steps int) (core.FixResult, error) {
 	result := core.FixResult{
 		Drawing: r.Drawing, Region: r.Region, Aspect: r.Aspect, Start: "base", Stack: r.Stack, Verdict: core.Repaired, Steps: steps,
 		Judges:     []core.FixJudge{{Before: 0.98, After: 0.03, Found: true, Gone: true}, {HeldOut: true, Before: 0.95, After: 0.08, Found: true, Gone: true}},
-		InsidePSNR: 14.5, OutsidePSNR: 38, Detail: 0.03, DetailNow: 0.02, DetailAround: 0.02, Seconds: 3, FirstSeconds: 0.3,
+		InsidePSNR: 14.5, OutsidePSNR: 38, Sharpness: 0.4, SharpnessNow: 0.39, Seconds: 3, FirstSeconds: 0.3,
 	}
 	for step := range steps {
 		left := 1 - float64(step)/float64(steps)

@@ -1,0 +1,35 @@
+package qwen
+
+import (
+	"strings"
+	"testing"
+
+	"focusnfix/model/config"
+	"focusnfix/model/config/configtest"
+)
+
+func TestEveryKeyIsKnown(t *testing.T) {
+	configtest.EveryKeyIsKnown(t, "Qwen3Config", configKeys, config.Used(&Config{}))
+	// Qwen3-4B, as the hub has it.
+	_, err := ParseConfig("config.json", []byte(`{"architectures": ["Qwen3ForCausalLM"], "attention_bias": false, "attention_dropout": 0.0,
+		"bos_token_id": 151643, "eos_token_id": 151645, "head_dim": 128, "hidden_act": "silu", "hidden_size": 2560, "initializer_range": 0.02,
+		"intermediate_size": 9728, "max_position_embeddings": 40960, "max_window_layers": 36, "model_type": "qwen3", "num_attention_heads": 32,
+		"num_hidden_layers": 36, "num_key_value_heads": 8, "rms_norm_eps": 1e-06, "rope_scaling": null, "rope_theta": 1000000,
+		"sliding_window": null, "tie_word_embeddings": true, "torch_dtype": "bfloat16", "transformers_version": "4.51.0", "use_cache": true,
+		"use_sliding_window": false, "vocab_size": 151936}`))
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// However much is wrong, an error is one line.
+func FuzzParseConfig(f *testing.F) {
+	for _, seed := range []string{`{}`, `{"num_layers":-1,"d_kv":0,"head_dim":3}`, `{"rope_parameters":{"rope_theta":1e6,"type":null},"layer_types":[]}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if _, err := ParseConfig("f", text); err != nil && strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v", err)
+		}
+	})
+}
