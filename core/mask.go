@@ -53,6 +53,18 @@ func (m Mask) Coverage() float64 {
 	return float64(count) / float64(max(len(m.Faulty), 1))
 }
 
+// MaskRule makes a mask out of a heatmap.
+type MaskRule struct {
+	Threshold float64 // heatmap in [0,1]; above it a pixel is faulty
+	Dilate    int     // pixels that the mask grows on every side
+	MinArea   float64 // share of the image; a smaller mask counts as no fault
+}
+
+// Mask is what the rule makes of a heatmap.
+func (r MaskRule) Mask(h Heatmap) Mask {
+	return h.Threshold(r.Threshold).AtLeast(r.MinArea).Dilate(r.Dilate)
+}
+
 // AtLeast is the mask itself, or an empty one if it covers less than a share of the image: a speck is
 // no fault.
 func (m Mask) AtLeast(share float64) Mask {

@@ -168,6 +168,7 @@ func (e *engine) rollBack() (step int, err error) {
 		if err := e.trainer.Load(c.Dir); err != nil {
 			return 0, fmt.Errorf("roll back: %w", err)
 		}
+		e.forgetCanvas() // of weights that are gone, perhaps from the same step
 		e.written = c.Step
 		e.mutex.Lock()
 		e.status.Step = c.Step

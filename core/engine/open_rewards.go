@@ -76,7 +76,7 @@ func (s *Session) openRewards(kinds []reward.Kind) error {
 		}
 		s.Options.Aspects = append(s.Options.Aspects, train.Aspect{
 			Name: r.Aspect, Model: r.Model + " " + r.Heatmap, Reward: judge, Weight: r.Weight, Guard: !r.Mask,
-			Mask: train.MaskRule{Threshold: r.Threshold, Dilate: r.Dilate, MinArea: r.MinArea},
+			Mask: core.MaskRule{Threshold: r.Threshold, Dilate: r.Dilate, MinArea: r.MinArea},
 		})
 		s.Judges = append(s.Judges, eval.Judge{Role: eval.Role{Aspect: r.Aspect}, Reward: judge})
 		if r.HeldOut == "" {

@@ -64,6 +64,7 @@ type runPart struct {
 	Name, Class, State, Preset, Model, Created string
 	Step, Steps                                int
 	Alarms                                     []alarmRow
+	Masks                                      []maskRow // that a person changed
 	Images                                     []imagePart
 	ImagesAt                                   int
 	Left                                       int // images that did not fit
@@ -72,6 +73,14 @@ type runPart struct {
 type alarmRow struct {
 	Step int
 	Text string
+}
+
+// maskRow is a training image's mask that a person changed.
+type maskRow struct {
+	Prompt     string
+	Seed       uint64
+	Own, Drawn string // what the heatmap's own mask covered, and what that one covers
+	Note       string
 }
 
 // tableRow is one metric in the table of final numbers.
@@ -116,7 +125,17 @@ func Page(ctx context.Context, w io.Writer, o Options) error {
 	var names []string
 	for i, g := range all {
 		names = append(names, g.folder.Name())
-		p.Runs = append(p.Runs, g.part(i))
+		part := g.part(i)
+		edited, err := g.folder.EditedMasks(ctx, g.config.Reward)
+		if err != nil {
+			return fmt.Errorf("%s: %w", g.folder.Name(), err)
+		}
+		for _, m := range edited {
+			part.Masks = append(part.Masks, maskRow{
+				m.Prompt, m.Seed, words.Percent(m.Own.Coverage()) + " %", words.Percent(m.Mask.Coverage()) + " %", m.Alarm(g.config.Region.MaxCoverage),
+			})
+		}
+		p.Runs = append(p.Runs, part)
 	}
 	p.Title = strings.Join(names, ", ")
 	p.Rows = numbers(all)

@@ -132,6 +132,26 @@ func TestPage(t *testing.T) {
 }
 
 // Of several runs the page has differences: a curve for each run, numbers beside each other, settings that differ.
+// The page says which masks a person changed, and how.
+func TestEditedMasks(t *testing.T) {
+	f := testRun(t, "violence", "", 3)
+	if page := pageOf(t, Options{Runs: []run.Folder{f}}); strings.Contains(page, "Masks changed by hand") {
+		t.Error("it says so of a run without such masks")
+	}
+	if err := f.WriteFile("reference/ab/meta.json", []byte(`{"Prompt":"a chef in the dark","Seed":77,"MaskHash":1}`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.WriteFile("reference/ab/mask.png", square(t, 64, color.Black)); err != nil {
+		t.Fatal(err)
+	}
+	page := pageOf(t, Options{Runs: []run.Folder{f}})
+	for _, want := range []string{"Masks changed by hand", "a chef in the dark", "<td class=\"n\">77</td>", "excluded"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page has no %q", want)
+		}
+	}
+}
+
 func TestComparedPage(t *testing.T) {
 	a, b := testRun(t, "violence", "", 30), testRun(t, "other", "", 20)
 	c, err := b.Config()

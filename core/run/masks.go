@@ -2,6 +2,7 @@ package run
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -111,15 +112,8 @@ func (f Folder) Masked(r Reference, rewards []core.Reward) (m Masked, err error)
 				return err
 			}
 		}
-		drawn, err := readHeat(d, path.Join(r.Path, maskName))
-		if errors.Is(err, fs.ErrNotExist) {
+		if m.Mask, m.Edited, err = editedMask(d, r); !m.Edited {
 			m.Mask = m.Own
-			return nil
-		}
-		if m.Mask = drawn.Threshold(0.5); m.Mask.Hash() == r.MaskHash {
-			m.Mask = m.Own
-		} else {
-			m.Edited = err == nil
 		}
 		return err
 	})
@@ -129,9 +123,37 @@ func (f Folder) Masked(r Reference, rewards []core.Reward) (m Masked, err error)
 	return m, err
 }
 
+// editedMask is the mask that a person made of a reference's, if somebody did.
+func editedMask(d disk, r Reference) (m core.Mask, edited bool, err error) {
+	drawn, err := readHeat(d, path.Join(r.Path, maskName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, false, nil
+	}
+	m = drawn.Threshold(0.5)
+	return m, err == nil && m.Hash() != r.MaskHash, err
+}
+
+// EditedMasks reads the masks that a person changed, until ctx ends. References that cannot be read are left out.
+func (f Folder) EditedMasks(ctx context.Context, rewards []core.Reward) (all []Masked, err error) {
+	references, err := f.ListReferences()
+	for _, r := range references {
+		if ctx.Err() != nil {
+			return all, ctx.Err()
+		}
+		edited := false
+		if err := f.on(func(d disk) (err error) { _, edited, err = editedMask(d, r); return err }); err != nil || !edited {
+			continue
+		}
+		if m, err := f.Masked(r, rewards); err == nil {
+			all = append(all, m)
+		}
+	}
+	return all, err
+}
+
 // addRule adds what a reward's rule makes of its heatmap, if its faults are repaired.
 func (m *Masked) addRule(r core.Reward) (err error) {
-	one := m.Heat[r.Aspect].Threshold(r.Threshold).AtLeast(r.MinArea).Dilate(r.Dilate)
+	one := core.MaskRule{Threshold: r.Threshold, Dilate: r.Dilate, MinArea: r.MinArea}.Mask(m.Heat[r.Aspect])
 	if r.Weight == 0 || !r.Mask {
 		one = one.Minus(one)
 	}

@@ -2,6 +2,7 @@ package run
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -95,6 +96,26 @@ func TestMasked(t *testing.T) {
 		if err := f.setMask(path, mine); err == nil {
 			t.Errorf("%s: a mask was written", path)
 		}
+	}
+}
+
+// Masks that a person changed are listed with what the heatmap made of the image.
+func TestEditedMasks(t *testing.T) {
+	f, rewards := maskedRun(t)
+	if all, err := f.EditedMasks(t.Context(), rewards); err != nil || len(all) != 0 {
+		t.Errorf("%d masks edited, %v; want none", len(all), err)
+	}
+	if err := f.setMask("reference/0123abcd", core.Mask{Width: 10, Height: 10, Faulty: make([]bool, 100)}); err != nil {
+		t.Fatal(err)
+	}
+	all, err := f.EditedMasks(t.Context(), rewards)
+	if err != nil || len(all) != 1 || all[0].Alarm(0.5) != "excluded" || all[0].Own.Coverage() != 0.16 {
+		t.Errorf("edited %+v, %v; want one that is excluded", all, err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := f.EditedMasks(ended, rewards); err == nil {
+		t.Error("it goes on after its context has ended")
 	}
 }
 

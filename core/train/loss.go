@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"focusnfix/core"
 	"focusnfix/model/reward"
 	"focusnfix/model/torch"
 )
@@ -21,7 +22,7 @@ type Aspect struct {
 	Model  string // what Reward is, by name or file
 	Reward reward.Reward
 	Weight float64 // w_a; 0 measures only
-	Mask   MaskRule
+	Mask   core.MaskRule
 	Guard  bool // in the objective, but makes no mask: what it finds is not to be repaired, only not to get worse
 }
 

@@ -30,17 +30,6 @@ type Reference struct {
 	Edited   bool                    // a person changed the mask
 }
 
-// MaskRule makes a mask out of a heatmap.
-type MaskRule struct {
-	Threshold float64 // heatmap in [0,1]; above it a pixel is faulty
-	Dilate    int     // pixels that the mask grows on every side
-	MinArea   float64 // share of the image; a smaller mask counts as no fault
-}
-
-func (r MaskRule) mask(h core.Heatmap) core.Mask {
-	return h.Threshold(r.Threshold).AtLeast(r.MinArea).Dilate(r.Dilate)
-}
-
 // References draws base images, finds their faults, and keeps both. As an eval.Source it also draws what the
 // model makes of a pair now.
 type References struct {
@@ -201,7 +190,7 @@ func heatmaps(aspects []Aspect, images torch.Tensor, prompts []string) map[strin
 // Mask is the union of the masks of the heatmaps of all aspects that are to be repaired.
 func (r *References) Mask(heatmaps map[string]core.Heatmap) (all core.Mask, err error) {
 	for _, a := range r.aspects {
-		mask := a.Mask.mask(heatmaps[a.Name])
+		mask := a.Mask.Mask(heatmaps[a.Name])
 		if !a.masks() {
 			mask = core.Mask{Width: mask.Width, Height: mask.Height, Faulty: make([]bool, len(mask.Faulty))}
 		}

@@ -33,8 +33,8 @@ type referenceMeta struct {
 	Version  int
 	Prompt   string
 	Seed     uint64
-	Mask     map[string]MaskRule // by aspect
-	MaskHash uint64              // of mask.png as we wrote it
+	Mask     map[string]core.MaskRule // by aspect
+	MaskHash uint64                   // of mask.png as we wrote it
 	Coverage float64
 }
 
@@ -140,7 +140,7 @@ func (r *References) save(one *Reference, base torch.Tensor) (err error) {
 			return err
 		}
 	}
-	meta := referenceMeta{storeVersion, one.Prompt, one.Seed, map[string]MaskRule{}, one.Mask.Hash(), one.Mask.Coverage()}
+	meta := referenceMeta{storeVersion, one.Prompt, one.Seed, map[string]core.MaskRule{}, one.Mask.Hash(), one.Mask.Coverage()}
 	for _, a := range r.aspects {
 		meta.Mask[a.Name] = a.Mask
 	}

@@ -62,7 +62,7 @@ func tinyOptions(dir string) Options {
 		Sampling:      core.Sampling{NumSteps: 3, GuidanceScale: 2, Size: core.Size{Width: tinySide, Height: tinySide}},
 		BackpropSteps: 2,
 		Objective: Objective{
-			Aspects: []Aspect{{Name: "spot", Model: "spotted", Reward: spotted{}, Weight: 1, Mask: MaskRule{Threshold: 0.5, Dilate: 2}}},
+			Aspects: []Aspect{{Name: "spot", Model: "spotted", Reward: spotted{}, Weight: 1, Mask: core.MaskRule{Threshold: 0.5, Dilate: 2}}},
 			Region:  Region{5, Local},
 		},
 		Rank: 2, Targets: []string{"attention"}, LearningRate: 1e-2, Warmup: 2, GradClip: 1,
