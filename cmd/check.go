@@ -15,8 +15,8 @@ import (
 
 	"focusnfix/core"
 	"focusnfix/model/backbone"
+	"focusnfix/model/families"
 	"focusnfix/model/reward"
-	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/model/weights"
 	"focusnfix/model/weights/pickle"
@@ -28,7 +28,7 @@ type checked struct {
 	What   string            `json:"what"`   // "a LoRA for SD 1"
 	Usable bool              `json:"usable"` // as a model, a LoRA or a reward
 	Use    string            `json:"use"`    // the flag or setting that takes it
-	Model  *sd.Facts         `json:"model,omitempty"`
+	Model  *backbone.Facts   `json:"model,omitempty"`
 	LoRA   *loraFacts        `json:"lora,omitempty"`
 	Header map[string]string `json:"header,omitempty"`
 	Odd    []string          `json:"odd"`
@@ -103,10 +103,10 @@ func check(path string, o backbone.LoadOptions, every bool) (*checked, error) {
 	}
 	what := weights.Identify(f)
 	found.What, found.Header = what.String(), f.Metadata
-	switch what.What {
-	case weights.WhatLoRA:
+	switch {
+	case what.What == weights.WhatLoRA:
 		err = found.checkLoRA(f, every)
-	case weights.WhatCheckpoint:
+	case what.What == weights.WhatCheckpoint || weights.TransformerKind(f) != "":
 		err = found.checkModel(path, o, every)
 	default:
 		err = found.checkOther(f, what, every)
@@ -115,13 +115,16 @@ func check(path string, o backbone.LoadOptions, every bool) (*checked, error) {
 }
 
 func (c *checked) checkModel(path string, o backbone.LoadOptions, every bool) error {
-	facts, err := sd.Inspect(path, o, every)
+	facts, err := families.Inspect(path, o, every)
 	if err != nil {
 		return err
 	}
 	c.Model, c.Odd = &facts, append(c.Odd, facts.Odd...)
 	c.What = fmt.Sprintf("a model of %s, %s", facts.Kind, facts.Layout)
 	c.Use = "generate --model, train --set model.path="
+	if facts.Layout == backbone.SingleLayout && facts.Scheduler == "" { // whatever a single file cannot say, a folder must
+		c.Use += ", with --config FOLDER or --set model.config="
+	}
 	return c.verdict()
 }
 
@@ -233,8 +236,10 @@ func (c *checked) print(w io.Writer) {
 	if m := c.Model; m != nil {
 		row("pipeline", m.Pipeline)
 		row("prediction", m.Prediction)
-		row("scheduler", m.Scheduler)
-		row("size", fmt.Sprintf("%dx%d", m.Pixels, m.Pixels))
+		if m.Scheduler != "" {
+			row("scheduler", m.Scheduler)
+			row("size", fmt.Sprintf("%dx%d", m.Pixels, m.Pixels))
+		}
 		for _, p := range m.Parts {
 			row(p.Name, fmt.Sprintf("%d tensors, %.1f M parameters, %s, %s", p.Tensors, float64(p.Parameters)/1e6, strings.Join(p.DTypes, " "), byteCount(p.Bytes)))
 		}

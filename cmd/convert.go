@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"focusnfix/model/backbone"
+	"focusnfix/model/families"
 	"focusnfix/model/sd"
 	"focusnfix/model/weights"
 )
@@ -55,7 +56,7 @@ func newConvert() *cobra.Command {
 				return err
 			}
 			o.ShardBytes, o.Warn = uint64(shard*1e9), warnTo(c.ErrOrStderr())
-			return sd.Convert(args[0], out, o)
+			return families.Convert(args[0], out, o)
 		},
 	}
 	f := c.Flags()

@@ -5,7 +5,8 @@
 Weights are random (model/flow/testdata/ref/pipelines.py makes the models). Of each model: four steps of `train` with
 NSFWJS as the reward; `export` in every format; `generate --lora` with each file; and, for the files that diffusers has a
 reader for, the same image by its pipeline after load_lora_weights. Then a single file in the names of the original
-programs, of random weights: what diffusers' own converter makes of it, drawn from a folder, against `generate -m FILE`.
+programs, of random weights: what diffusers' own converter makes of it, drawn from a folder, against `generate -m FILE`; and
+the way back, a file of `convert` read by that converter.
 """
 
 import importlib.util
@@ -119,10 +120,38 @@ def lora(program, name, pipe, dir):
         print(f"| {name}, {style} | {row} | {abs(image - base).max()}/255 |")
 
 
+def text_lora(program, name, pipe, dir):
+    """A LoRA of random weights that updates transformer and both CLIPs."""
+    g, state = torch.Generator().manual_seed(2), {}
+    for part in ("transformer", "text_encoder", "text_encoder_2"):
+        for layer, module in getattr(pipe, part).named_modules():
+            if layer.endswith((".to_q", ".to_v", ".q_proj", ".v_proj")):
+                state[f"{part}.{layer}.lora_A.weight"] = torch.randn(2, module.in_features, generator=g) * 0.3
+                state[f"{part}.{layer}.lora_B.weight"] = torch.randn(module.out_features, 2, generator=g) * 0.3
+    file = f"{dir}/text.safetensors"
+    save_file({k: v.contiguous() for k, v in state.items()}, file)
+    base, image = ours(program, f"{dir}/{name}", f"{dir}/base.png"), ours(program, f"{dir}/{name}", f"{dir}/text.png", "--lora", file)
+    pipe.load_lora_weights(file)
+    print(f"| {name}, LoRA on transformer and both CLIPs | {abs(image - theirs(pipe)).max()}/255 | {abs(image - base).max()}/255 |")
+    pipe.unload_lora_weights()
+
+
+def way_back(program, name, pipe, dir, convert):
+    """The single file that `convert` writes of a folder, as diffusers' own converter reads it: bit for bit the folder's."""
+    path = f"{dir}/{name}-written.safetensors"
+    subprocess.run([program, "convert", f"{dir}/{name}", "-o", path], check=True, capture_output=True)
+    prefix = "model.diffusion_model."
+    found = convert({k.removeprefix(prefix): v for k, v in load_file(path).items() if k.startswith(prefix)})
+    want = {k: v for k, v in pipe.transformer.state_dict().items()}
+    equal = set(found) == set(want) and all(torch.equal(found[k], want[k]) for k in want)
+    print(f"| {name}, `convert` to one file, read by diffusers | {len(want)} tensors {'bit for bit' if equal else 'DIFFER'} | |")
+
+
 def single(program, name, pipe, dir):
     """The inverse of diffusers' converter is found by asking it: which of its outputs comes from which input."""
     from diffusers.loaders import single_file_utils as utils
     convert = utils.convert_z_image_transformer_checkpoint_to_diffusers if name == "zimage" else utils.convert_sd3_transformer_checkpoint_to_diffusers
+    way_back(program, name, pipe, dir, convert)
     state = {k: v.clone() for k, v in pipe.transformer.state_dict().items()}
     file = {}
     D = state["layers.0.attention.to_q.weight" if name == "zimage" else "proj_out.weight"].shape[1]
@@ -175,6 +204,8 @@ def main():
     for name, pipe in built.items():
         with tempfile.TemporaryDirectory() as dir:
             lora(program, name, pipe, dir)
+            if name != "zimage":
+                text_lora(program, name, pipe, dir)
             single(program, name, pipe, dir)
 
 

@@ -67,6 +67,38 @@ func TestTransformersTrain(t *testing.T) {
 	}
 }
 
+// A region of an image is repaired on a transformer as on a UNet: the image changes there more than elsewhere, and its file
+// draws it again byte for byte. Prompts that the run does not know are encoded beside the loaded transformer.
+func TestTransformersFix(t *testing.T) {
+	for name, set := range map[string]func(c *core.Config){
+		"sd35":   func(c *core.Config) { c.Sample.GuidanceScale = 3 },
+		"zimage": func(c *core.Config) { c.Sample.GuidanceScale, c.Train.Gradient = 1, "sparse" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := transformerConfig(t, name)
+			c.Reward = tinyConfig(t).Reward
+			c.Train.LearningRate = 0.01
+			set(&c)
+			f := newTinyRun(t, c)
+			client, ended := working(t, f, Options{Idle: true, IdleTime: time.Second})
+			fix, err := client.Fix(t.Context(), run.FixRequest{
+				Drawing: core.Drawing{Prompt: "two cats in the park", Seed: 4}, Aspect: "spot", Region: "box:0.25,0.25,0.5,0.5", Steps: 6,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%s after %d steps: PSNR %.1f dB in the region, %.1f outside", fix.Verdict, fix.Steps, fix.InsidePSNR, fix.OutsidePSNR)
+			if fix.Steps != 6 || !(fix.InsidePSNR < 80) || fix.InsidePSNR >= fix.OutsidePSNR {
+				t.Errorf("%+v: want 6 steps that change the region more than the rest", fix)
+			}
+			checkRedraw(t, f, client, fix)
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // stopAtFirstCheckpoint works on a run until it has learned something.
 func stopAtFirstCheckpoint(t *testing.T, f run.Folder) {
 	t.Helper()

@@ -15,8 +15,9 @@ import (
 )
 
 // AttachLoRA reads a LoRA file of any dialect and adds its updates, at the given strength, to the parts of a model
-// by name. It returns one adapter for every part that the file updates.
-func AttachLoRA(parts map[string]nn.Params, path string, scale float64) ([]*nn.Adapter, error) {
+// by name. It returns one adapter for every part that the file updates. Parts named in others may have updates, too, which
+// are left to them.
+func AttachLoRA(parts map[string]nn.Params, path string, scale float64, others ...string) ([]*nn.Adapter, error) {
 	if math.IsNaN(scale) || math.IsInf(scale, 0) {
 		return nil, fmt.Errorf("%s: strength %g, want a number", path, scale)
 	}
@@ -27,6 +28,7 @@ func AttachLoRA(parts map[string]nn.Params, path string, scale float64) ([]*nn.A
 	lora, err := weights.ReadLoRA(file)
 	shapes := weightShapes(parts)
 	if err == nil {
+		lora.Modules = slices.DeleteFunc(lora.Modules, func(m weights.LoRAModule) bool { return slices.Contains(others, m.Component) })
 		err = lora.Check(func(part, layer string) ([]int64, bool) {
 			shape, ok := shapes[part+"."+layer]
 			return shape, ok
@@ -37,6 +39,24 @@ func AttachLoRA(parts map[string]nn.Params, path string, scale float64) ([]*nn.A
 		adapters, err = attach(parts, lora, scale, shapes)
 	}
 	return adapters, errors.Join(err, file.Close())
+}
+
+// LoRAParts lists the parts of a model that a LoRA file updates.
+func LoRAParts(path string) (parts []string, err error) {
+	file, err := weights.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	lora, err := weights.ReadLoRA(file)
+	if err == nil {
+		for _, m := range lora.Modules {
+			if !slices.Contains(parts, m.Component) {
+				parts = append(parts, m.Component)
+			}
+		}
+	}
+	slices.Sort(parts)
+	return parts, errors.Join(err, file.Close())
 }
 
 // weightShapes are those of all parts' weights, by part and layer.

@@ -27,6 +27,30 @@ func Open(path string, o backbone.LoadOptions) (backbone.Model, error) {
 	return model(sd.Load(path, o))
 }
 
+// Inspect says what a model is and what would be used of it, without loading it. With every, all weights are read in
+// search of NaN and infinity.
+func Inspect(path string, o backbone.LoadOptions, every bool) (backbone.Facts, error) {
+	if err := refuse(path); err != nil {
+		return backbone.Facts{}, err
+	}
+	if flow.Draws(path) {
+		return flow.Inspect(path, o, every)
+	}
+	return sd.Inspect(path, o, every)
+}
+
+// Convert writes the model at from to to: a single file if it ends in .safetensors, else a new diffusers folder. Weights
+// are mapped and converted while they are written, never held in memory as a whole.
+func Convert(from, to string, o sd.ConvertOptions) error {
+	if err := refuse(from); err != nil {
+		return err
+	}
+	if flow.Draws(from) {
+		return flow.Convert(from, to, o)
+	}
+	return sd.Convert(from, to, o)
+}
+
 // refuse says what a file is that no family reads, where that can be told.
 func refuse(path string) error {
 	file, err := os.Open(path)

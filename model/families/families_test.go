@@ -9,8 +9,10 @@ import (
 
 	"focusnfix/model/backbone"
 	"focusnfix/model/flow/flowtest"
+	"focusnfix/model/sd"
 	"focusnfix/model/torch"
 	"focusnfix/model/torch/torchtest"
+	"focusnfix/model/weights"
 )
 
 func draw(t *testing.T, path, config string) []uint8 {
@@ -43,6 +45,73 @@ func TestSingleTransformer(t *testing.T) {
 		}
 		if _, err := Open(file, backbone.LoadOptions{Device: torch.CPU}); err == nil || !strings.Contains(err.Error(), "want --config FOLDER") {
 			t.Errorf("%s: without a folder: %v", name, err)
+		}
+	}
+}
+
+// A model that was converted to one file, to a folder, or there and back, draws the same image; in bfloat16, nearly.
+func TestConvertTransformers(t *testing.T) {
+	torchtest.Need(t)
+	for name, r := range flowtest.Read(t, "..").Models {
+		folder, dir := r.WriteFolder(t), t.TempDir()
+		convert := func(from, to string, o sd.ConvertOptions) string {
+			o.ShardBytes, to = 1<<30, filepath.Join(dir, to)
+			if err := Convert(from, to, o); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			return to
+		}
+		want := draw(t, folder, "")
+		file := convert(folder, "one.safetensors", sd.ConvertOptions{})
+		if !slices.Equal(want, draw(t, file, folder)) {
+			t.Errorf("%s: the single file draws another image", name)
+		}
+		if !slices.Equal(want, draw(t, convert(file, "back", sd.ConvertOptions{Config: folder}), "")) {
+			t.Errorf("%s: the folder of the single file draws another image", name)
+		}
+		half := convert(folder, "half", sd.ConvertOptions{DType: weights.BF16})
+		facts, err := Inspect(half, backbone.LoadOptions{}, true)
+		if err != nil || len(facts.Parts) != len(r.Parts) || len(facts.Parts[0].DTypes) != 1 || facts.Parts[0].DTypes[0] != "BF16" || facts.Pixels == 0 {
+			t.Errorf("%s in bfloat16: %+v, %v", name, facts, err)
+		}
+		farthest := 0
+		for i, v := range draw(t, half, "") {
+			farthest = max(farthest, int(v)-int(want[i]), int(want[i])-int(v))
+		}
+		if farthest == 0 || farthest > 16 {
+			t.Errorf("%s: bfloat16 weights change the image by %d of 255", name, farthest)
+		}
+		if err := Convert(folder, half, sd.ConvertOptions{}); err == nil || !strings.Contains(err.Error(), "is there already") {
+			t.Errorf("%s: over another: %v", name, err)
+		}
+	}
+}
+
+// What is told of a model without loading it.
+func TestInspectTransformers(t *testing.T) {
+	torchtest.Need(t)
+	for name, want := range map[string]struct{ kind, pipeline, odd string }{
+		"sd3":    {"Stable Diffusion 3", "StableDiffusion3Pipeline", "no text_encoder_3"},
+		"sd35":   {"Stable Diffusion 3.5", "StableDiffusion3Pipeline", ""},
+		"zimage": {"Z-Image", "ZImagePipeline", ""},
+	} {
+		folder := flowtest.Read(t, "..").Models[name].WriteFolder(t)
+		f, err := Inspect(folder, backbone.LoadOptions{}, true)
+		if err != nil || f.Kind != want.kind || f.Pipeline != want.pipeline || f.Layout != backbone.FolderLayout || f.Scheduler == "" {
+			t.Errorf("%s: %+v, %v", name, f, err)
+		}
+		if len(f.Odd) > 0 != (want.odd != "") || want.odd != "" && !strings.Contains(f.Odd[0], want.odd) {
+			t.Errorf("%s: odd %v, want %q", name, f.Odd, want.odd)
+		}
+		file := filepath.Join(folder, "transformer", "diffusion_pytorch_model.safetensors")
+		if f, err = Inspect(file, backbone.LoadOptions{}, true); err != nil || f.Layout != backbone.SingleLayout || len(f.Parts) != 1 || f.Parts[0].Name != "transformer" {
+			t.Errorf("%s, the transformer alone: %+v, %v", name, f, err)
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		if f, err = Inspect(folder, backbone.LoadOptions{}, false); err != nil || len(f.Odd) == 0 || !strings.Contains(f.Odd[0], "transformer") {
+			t.Errorf("%s without its transformer: odd %v, %v", name, f.Odd, err)
 		}
 	}
 }

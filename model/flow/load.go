@@ -246,7 +246,10 @@ func (p *Pipeline) buildAs(part string, dtype torch.DType, device torch.Device, 
 		return err
 	}
 	p.parts[part], err = nn.Build(name, tensors, dtype, device, append(ignored, weights.Leftovers...), network)
-	if err = errors.Join(err, done()); err != nil {
+	if err = errors.Join(err, done()); err == nil {
+		err = p.attachTo(part)
+	}
+	if err != nil {
 		p.parts.dropOne(part)
 	}
 	return err

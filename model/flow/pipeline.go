@@ -24,9 +24,10 @@ type Pipeline struct {
 	vaeType  torch.DType
 	keepText bool // in memory, after prompts are encoded
 
-	mutex   sync.Mutex // of what follows
-	parts   parts
-	prompts prompts
+	mutex     sync.Mutex // of what follows
+	parts     parts
+	prompts   prompts
+	textLoRAs []textLoRA // of text encoders, which get them whenever they are loaded
 }
 
 // family is what differs between the transformers.
@@ -35,6 +36,10 @@ type family interface {
 	name() string
 	// configure reads the transformer's configuration.
 	configure(p *Pipeline) error
+	// texts are the parts that may have low-rank updates beside the transformer.
+	texts() []string
+	// loadText builds one of them on a device, where it is not there yet.
+	loadText(p *Pipeline, device torch.Device, part string) error
 	// encode reads prompts with the text encoders on a device, which it loads where they are not.
 	encode(p *Pipeline, device torch.Device, prompts []string, lost func(prompt, words string)) ([]conditioning, error)
 	// forget lets the text encoders go.
@@ -114,18 +119,9 @@ func (p *Pipeline) LoRATargets(groups []string) (func(layer string) bool, error)
 	return backbone.Targets(p.family.targets(), groups)
 }
 
-// AttachLoRA adds the updates of a LoRA file to the transformer.
-func (p *Pipeline) AttachLoRA(path string, strength float64) ([]*nn.Adapter, error) {
-	p.mutex.Lock()
-	defer p.mutex.Unlock()
-	if err := p.load(); err != nil {
-		return nil, err
-	}
-	return backbone.AttachLoRA(map[string]nn.Params{transformer: p.parts[transformer]}, path, strength)
-}
-
 // Close frees the model's weights and the prompts that it knows.
 func (p *Pipeline) Close() {
+	p.dropText()
 	p.parts.drop()
 	p.prompts.drop()
 	_ = p.files.close() // read only

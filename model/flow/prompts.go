@@ -101,6 +101,7 @@ func (p *Pipeline) know(wanted []string, lost func(prompt, words string)) error 
 
 // dropText frees the text encoders.
 func (p *Pipeline) dropText() {
+	p.detachTexts()
 	for part := range p.parts {
 		if part != transformer && part != vaePart {
 			p.parts.dropOne(part)

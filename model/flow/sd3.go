@@ -103,26 +103,37 @@ func (s *sd3) encode(p *Pipeline, device torch.Device, prompts []string, lost fu
 	return all, nil
 }
 
-// readWithCLIP hands what a CLIP makes of every prompt to found.
-func (s *sd3) readWithCLIP(p *Pipeline, device torch.Device, suffix string, prompts []string, found func(n int, tokens clip.Tokens, out clip.TextOutput)) error {
-	part := "text_encoder" + suffix
+// texts are the CLIPs: nobody trains a T5.
+func (s *sd3) texts() []string { return []string{"text_encoder", "text_encoder_2"} }
+
+func (s *sd3) loadText(p *Pipeline, device torch.Device, part string) error {
+	if s.clips[part] != nil {
+		return nil
+	}
 	config, err := clip.LoadTextConfig(filepath.Join(p.files.path, part, "config.json"))
 	if err != nil {
 		return err
 	}
-	words, err := clip.LoadTokenizer(filepath.Join(p.files.path, "tokenizer"+suffix))
-	if err != nil {
+	var encoder *clip.Text
+	if err := p.build(part, device, nil, func(params nn.Params) { encoder = clip.NewText(config, params) }); err != nil {
 		return err
 	}
-	if s.clips[part] == nil {
-		var encoder *clip.Text
-		if err := p.build(part, device, nil, func(params nn.Params) { encoder = clip.NewText(config, params) }); err != nil {
-			return err
-		}
-		if s.clips == nil {
-			s.clips = map[string]*clip.Text{}
-		}
-		s.clips[part] = encoder
+	if s.clips == nil {
+		s.clips = map[string]*clip.Text{}
+	}
+	s.clips[part] = encoder
+	return nil
+}
+
+// readWithCLIP hands what a CLIP makes of every prompt to found.
+func (s *sd3) readWithCLIP(p *Pipeline, device torch.Device, suffix string, prompts []string, found func(n int, tokens clip.Tokens, out clip.TextOutput)) error {
+	part := "text_encoder" + suffix
+	words, err := clip.LoadTokenizer(filepath.Join(p.files.path, "tokenizer"+suffix))
+	if err == nil {
+		err = s.loadText(p, device, part)
+	}
+	if err != nil {
+		return err
 	}
 	for n, prompt := range prompts {
 		tokens := words.Encode(prompt)

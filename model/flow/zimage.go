@@ -60,6 +60,11 @@ func (z *zImage) stages(timestep float64, height, width int64, c []conditioning)
 	})
 }
 
+// texts are none: nobody trains Qwen3 here.
+func (z *zImage) texts() []string { return nil }
+
+func (z *zImage) loadText(*Pipeline, torch.Device, string) error { return nil }
+
 // encode is the state [N,D] before Qwen3's last layer, for every prompt.
 func (z *zImage) encode(p *Pipeline, device torch.Device, prompts []string, lost func(prompt, words string)) ([]conditioning, error) {
 	const part = "text_encoder"

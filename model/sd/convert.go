@@ -104,7 +104,7 @@ func (c *checkpoint) writeSingle(to string, o ConvertOptions) error {
 	if err != nil {
 		return err
 	}
-	if entries, err = cast(entries, o.DType); err != nil {
+	if entries, err = weights.CastAll(entries, o.DType); err != nil {
 		return err
 	}
 	scheduler, err := c.schedulerConfig("")
@@ -201,7 +201,7 @@ func (c *checkpoint) writePart(part, dir string, o ConvertOptions) (bool, error)
 	for i, t := range tensors {
 		entries[i] = t.Entry()
 	}
-	if entries, err = cast(entries, o.DType); err != nil {
+	if entries, err = weights.CastAll(entries, o.DType); err != nil {
 		return false, err
 	}
 	stem := "diffusion_pytorch_model"
@@ -224,7 +224,7 @@ func (c *checkpoint) writeConfigs(part, dir string) error {
 			return err
 		}
 	}
-	if err := copyConfigs(source.files, dir); err != nil || part != "scheduler" || c.marks == (marks{}) {
+	if err := CopyConfigs(source.files, dir); err != nil || part != "scheduler" || c.marks == (marks{}) {
 		return err
 	}
 	file, text, err := source.read("scheduler_config.json")
@@ -247,9 +247,9 @@ func (c *checkpoint) writeConfigs(part, dir string) error {
 	return writeJSON(filepath.Join(dir, "scheduler_config.json"), keys)
 }
 
-// copyConfigs copies the small files: configurations, vocabularies, licenses; no weights and no index
+// CopyConfigs copies the small files: configurations, vocabularies, licenses; no weights and no index
 // of shards.
-func copyConfigs(from fs.FS, to string) error {
+func CopyConfigs(from fs.FS, to string) error {
 	entries, err := fs.ReadDir(from, ".")
 	if err != nil {
 		return err
@@ -293,19 +293,4 @@ func writeJSON(path string, value any) error {
 		return err
 	}
 	return os.WriteFile(path, append(text, '\n'), 0o644)
-}
-
-func cast(entries []weights.Entry, to weights.DType) ([]weights.Entry, error) {
-	if to == "" {
-		return entries, nil
-	}
-	out := make([]weights.Entry, len(entries))
-	for i, e := range entries {
-		converted, err := weights.Cast(e, to)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = converted
-	}
-	return out, nil
 }

@@ -53,6 +53,22 @@ func Cast(e Entry, to DType) (Entry, error) {
 	return e, nil
 }
 
+// CastAll casts every entry; "" keeps their types.
+func CastAll(entries []Entry, to DType) ([]Entry, error) {
+	if to == "" {
+		return entries, nil
+	}
+	out := make([]Entry, len(entries))
+	for i, e := range entries {
+		converted, err := Cast(e, to)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = converted
+	}
+	return out, nil
+}
+
 // isFloat reports whether d has a decoder and stands for fractions.
 func (d DType) isFloat() bool {
 	switch d {

@@ -75,10 +75,7 @@ func (c *Checkpoint) placeTransformer(t Tensor, width int64) (part string, as []
 		}
 	}
 	key := strings.TrimPrefix(strings.TrimPrefix(t.Key, unetPrefix), "diffusion_model.")
-	module, ending := key, ""
-	if i := strings.LastIndexByte(key, '.'); i >= 0 && slices.Contains([]string{".weight", ".bias"}, key[i:]) {
-		module, ending = key[:i], key[i:]
-	}
+	module, ending := splitEnding(key)
 	names := c.transformerNames(module)
 	switch len(names) {
 	case 0:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"focusnfix/model/nn"
 	"focusnfix/model/torch"
@@ -31,7 +32,19 @@ type Transformer struct {
 	layers          []*block
 	finalLinear     *nn.Linear
 	finalModulation *nn.Linear
+
+	mutex  sync.Mutex
+	angles map[place]angles // of sequences that were seen
 }
+
+// place is a caption's length, padded, and an image's height and width, in tokens.
+type place struct{ caption, h, w int64 }
+
+// angles are the cosines and sines of an image's and a caption's tokens.
+type angles struct{ image, text [2][]float32 }
+
+// mostAngles is how many sequences' are kept: a thousand image tokens take half a megabyte.
+const mostAngles = 8
 
 // NewTransformer builds a network of a validated configuration.
 func NewTransformer(cfg Config, p nn.Params) *Transformer {
@@ -235,7 +248,27 @@ func (t *Transformer) unpatchify(x torch.Tensor, h, w int64) torch.Tensor {
 type places struct{ cos, sin torch.Tensor }
 
 func (t *Transformer) places(caption, h, w int64) (image, text places) {
-	var imageAt, textAt [][3]int64
+	known := t.anglesOf(place{caption, h, w})
+	return t.turns(known.image), t.turns(known.text)
+}
+
+// anglesOf computes the angles of a sequence once: every step of every image asks for them.
+func (t *Transformer) anglesOf(at place) angles {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	if known, ok := t.angles[at]; ok {
+		return known
+	}
+	if t.angles == nil || len(t.angles) == mostAngles {
+		t.angles = map[place]angles{}
+	}
+	image, text := tokensAt(at.caption, at.h, at.w)
+	t.angles[at] = angles{t.Config.turns(image), t.Config.turns(text)}
+	return t.angles[at]
+}
+
+// tokensAt are the places of an image's and a caption's tokens.
+func tokensAt(caption, h, w int64) (imageAt, textAt [][3]int64) {
 	for y := range h {
 		for x := range w {
 			imageAt = append(imageAt, [3]int64{caption + 1, y, x})
@@ -245,26 +278,31 @@ func (t *Transformer) places(caption, h, w int64) (image, text places) {
 	for i := range caption {
 		textAt = append(textAt, [3]int64{i + 1, 0, 0})
 	}
-	return t.turns(imageAt), t.turns(textAt)
+	return imageAt, textAt
 }
 
-// turns writes places as angles. Their products are rounded to float32 before the cosine, as in diffusers.
-func (t *Transformer) turns(at [][3]int64) places {
+// turns writes places as cosines and sines of angles. Their products are rounded to float32 before, as in diffusers.
+func (c Config) turns(at [][3]int64) [2][]float32 {
 	var cos, sin []float32
 	for _, place := range at {
-		for axis, dim := range t.Config.AxesDims {
+		for axis, dim := range c.AxesDims {
 			for i := int64(0); i < dim; i += 2 {
-				frequency := 1 / math.Pow(t.Config.RopeTheta, float64(i)/float64(dim))
+				frequency := 1 / math.Pow(c.RopeTheta, float64(i)/float64(dim))
 				angle := float64(float32(float64(place[axis]) * frequency))
 				cos, sin = append(cos, float32(math.Cos(angle))), append(sin, float32(math.Sin(angle)))
 			}
 		}
 	}
-	device := t.xEmbedder.Weight.Device()
+	return [2][]float32{cos, sin}
+}
+
+// turns puts a table on the device.
+func (t *Transformer) turns(table [2][]float32) places {
+	width := (t.Config.AxesDims[0] + t.Config.AxesDims[1] + t.Config.AxesDims[2]) / 2
 	tensor := func(values []float32) torch.Tensor {
-		return torch.From(values, int64(len(at)), int64(len(values)/len(at))).ToDevice(device, torch.Float32)
+		return torch.From(values, int64(len(values))/width, width).ToDevice(t.xEmbedder.Weight.Device(), torch.Float32)
 	}
-	return places{tensor(cos), tensor(sin)}
+	return places{tensor(table[0]), tensor(table[1])}
 }
 
 // then is the places of two sequences behind one another.

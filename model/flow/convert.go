@@ -1,0 +1,159 @@
+package flow
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"focusnfix/model/backbone"
+	"focusnfix/model/sd"
+	"focusnfix/model/weights"
+)
+
+// Convert writes the model at from, a diffusers folder or a single file beside one, to to: a single file of the original
+// programs and ComfyUI if it ends in .safetensors, else a new diffusers folder. Weights are mapped and converted
+// while they are written.
+func Convert(from, to string, o sd.ConvertOptions) error {
+	if _, err := os.Stat(to); err == nil {
+		return fmt.Errorf("%s: is there already", to)
+	}
+	load := backbone.LoadOptions{Config: o.Config, Variant: o.Variant, VAE: o.VAE, Prediction: o.Prediction, ZeroSNR: o.ZeroSNR}
+	source, err := openFiles(from, load)
+	if err != nil {
+		return err
+	}
+	if _, err = familyOf(from, source, load); err == nil {
+		if strings.HasSuffix(to, ".safetensors") {
+			err = source.writeSingle(to, o.DType)
+		} else {
+			err = source.writeFolder(to, o)
+		}
+	}
+	if err = errors.Join(err, source.close()); err != nil {
+		return fmt.Errorf("convert %s: %w", from, err)
+	}
+	return nil
+}
+
+// writeSingle writes transformer and autoencoder, and the text encoders that such files have a place for: of Stable
+// Diffusion 3.
+func (f files) writeSingle(to string, dtype weights.DType) (err error) {
+	class, err := className(f.path)
+	if err != nil {
+		return err
+	}
+	kind, wanted := weights.ZImage, networks[:2]
+	if class == pipelineOf[weights.SD3] {
+		kind, wanted = weights.SD3, networks
+	}
+	parts := map[string][]weights.Tensor{}
+	for _, part := range wanted {
+		if part == t5Part && !f.has(part) {
+			continue
+		}
+		_, tensors, done, err := f.open(part)
+		if err != nil {
+			return err
+		}
+		defer done() //nolint:errcheck // read only
+		parts[part] = tensors
+	}
+	entries, err := weights.JoinTransformer(kind, parts)
+	if err != nil {
+		return err
+	}
+	if entries, err = weights.CastAll(entries, dtype); err != nil {
+		return err
+	}
+	return weights.Write(to, map[string]string{"format": "pt"}, entries)
+}
+
+// writeFolder fills a new folder beside to and gives it its name when it is whole.
+func (f files) writeFolder(to string, o sd.ConvertOptions) error {
+	unfinished := filepath.Clean(to) + ".unfinished"
+	if err := os.MkdirAll(unfinished, 0o755); err != nil {
+		return err
+	}
+	if err := f.writeParts(unfinished, o); err != nil {
+		return errors.Join(err, os.RemoveAll(unfinished))
+	}
+	return os.Rename(unfinished, to)
+}
+
+func (f files) writeParts(to string, o sd.ConvertOptions) error {
+	entries, err := os.ReadDir(f.path)
+	if err != nil {
+		return err
+	}
+	var written []string
+	for _, e := range entries {
+		part := e.Name()
+		info, err := os.Stat(filepath.Join(f.path, part)) // which may be a link to a folder
+		if err != nil || !info.IsDir() || strings.HasPrefix(part, ".") {
+			continue
+		}
+		if err := f.writePart(part, filepath.Join(to, part), o); err != nil {
+			return err
+		}
+		written = append(written, part)
+	}
+	for _, part := range networks[:2] {
+		if !slices.Contains(written, part) {
+			return fmt.Errorf("%s: no folder %s in it", f.path, part)
+		}
+	}
+	return f.writeIndex(filepath.Join(to, "model_index.json"), written)
+}
+
+// writePart copies configurations and writes weights.
+func (f files) writePart(part, to string, o sd.ConvertOptions) error {
+	source := os.DirFS(filepath.Join(f.path, part))
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	if err := sd.CopyConfigs(source, to); err != nil || !isNetwork(source) {
+		return err
+	}
+	_, tensors, done, err := f.open(part)
+	if err != nil {
+		return err
+	}
+	entries := make([]weights.Entry, len(tensors))
+	for i, t := range tensors {
+		entries[i] = t.Entry()
+	}
+	if entries, err = weights.CastAll(entries, o.DType); err == nil {
+		stem := "model"
+		if slices.Contains(networks[:2], part) {
+			stem = "diffusion_pytorch_model"
+		}
+		_, err = weights.WriteSharded(to, stem, map[string]string{"format": "pt"}, entries, o.ShardBytes)
+	}
+	return errors.Join(err, done())
+}
+
+// writeIndex writes model_index.json for the parts that were written; others become absent.
+func (f files) writeIndex(path string, parts []string) error {
+	text, err := fs.ReadFile(os.DirFS(f.path), "model_index.json")
+	if err != nil {
+		return err
+	}
+	keys := map[string]any{}
+	if err := json.Unmarshal(text, &keys); err != nil {
+		return err
+	}
+	for key, value := range keys {
+		if list, ok := value.([]any); ok && len(list) == 2 && list[0] != nil && !slices.Contains(parts, key) {
+			keys[key] = []any{nil, nil}
+		}
+	}
+	if text, err = json.MarshalIndent(keys, "", "  "); err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o644)
+}
