@@ -145,6 +145,7 @@ fmt: $(TOOLS)/golangci-lint-$(GOLANGCI_LINT) ## format Go and C++
 term-test: binary ## pictures and the screen in real terminals; skips with a reason what is not installed
 	@termtest/run.sh
 	@termtest/screen.sh
+	@termtest/fix.sh
 
 .PHONY: golden
 golden: ## rewrite golden files; read the diff before committing it

@@ -34,6 +34,7 @@ const (
 type fixFlags struct {
 	box, polygon, brush, mask, heat, region string
 	aspect, preset, start                   string
+	fault, clip, heldOutCLIP                string
 	prompt                                  string
 	seed                                    uint64
 	randomSeed                              bool
@@ -54,9 +55,12 @@ func newFix() *cobra.Command {
 			"LoRA on the region alone until the judge finds no fault there; and write the repaired image. An image that was drawn " +
 			"elsewhere needs --prompt, and is inverted (DDIM). Numbers of a region are shares of the image's sides, 0 to 1.\n\n" +
 			"The exit code is 0 if the trained and the held-out judge both found the fault in the region and find it no more, " +
-			"3 if it is not repaired, and 4 if there was no fault in the region.",
-		Example: `  focusnfix fix "a pirate in the park" --aspect violence --heat --seed 7
-  focusnfix fix pirate.png --aspect violence --box 0.3,0.4,0.25,0.3 -o fixed.png --lora fix.safetensors`,
+			"3 if it is not repaired, and 4 if there was no fault in the region.\n\n" +
+			"--fault says in words what is to go. A CLIP then judges whether the image shows it, and where; another one is the held-out " +
+			"judge if its folder is there.",
+		Example: `  focusnfix fix "a chef right of a rocket in the city" --seed 24 --aspect violence --heat
+  focusnfix fix pirate.png --aspect violence --box 0.3,0.4,0.25,0.3 -o fixed.png --lora fix.safetensors
+  focusnfix fix knight.png --preset sd1-violence --fault "remove the sword" --box 0.6,0.3,0.3,0.6`,
 		Args: takes("PROMPT|IMAGE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			x.randomSeed = !c.Flags().Changed("seed")
@@ -72,6 +76,9 @@ func newFix() *cobra.Command {
 	f.Lookup("heat").NoOptDefVal = "0.3,4"
 	f.StringVar(&x.region, "region", "", "repair the region in `TEXT`, shapes with \"; \" between them, as fix.json has it")
 	f.StringVarP(&x.aspect, "aspect", "a", "violence", "follow the judge of `ASPECT`")
+	f.StringVar(&x.fault, "fault", "", "follow a CLIP instead, which looks for `WORDS`, such as \"the sword\"")
+	f.StringVar(&x.clip, "clip", "clip-vit-large-patch14", "the CLIP of --fault is in `DIR`")
+	f.StringVar(&x.heldOutCLIP, "held-out-clip", "PickScore_v1", "the held-out CLIP of --fault is in `DIR`, if that is there")
 	f.StringVarP(&x.preset, "preset", "p", "", "take model and judges from `PRESET` (default: the one of the aspect)")
 	f.StringVar(&x.start, "start", "base", "begin with the weights of `RUN`, or with base")
 	f.Uint64Var(&x.seed, "seed", 0, "draw PROMPT from random seed `N` (default: random)")
@@ -110,7 +117,13 @@ func (x *fixFlags) run(c *cobra.Command, what string) error {
 	if err != nil {
 		return err
 	}
+	if err := x.inWords(&config); err != nil {
+		return err
+	}
 	fixed, err := x.repair(c, fixJob{config, checkpoint, drawing, given, region})
+	if x.heat != "" && errors.Is(err, core.ErrEmptyRegion) {
+		return exitError{fmt.Errorf("no %s found: the heatmap is nowhere above its threshold", words.Aspect(x.aspect)), exitNoFault}
+	}
 	if err != nil {
 		return err
 	}

@@ -37,11 +37,23 @@ func TestFixRefuses(t *testing.T) {
 		{exitUsage, "1 or more", []string{"a chef", "--heat", "--steps", "0"}},
 		{exitFailed, "no text in it says how it was drawn", []string{plain, "--heat"}},
 		{exitFailed, "no such file", []string{filepath.Join(dir, "nowhere.png"), "--heat"}},
+		{exitUsage, "words for what is to go", []string{"a chef", "--heat", "--fault", ".", "-o", filepath.Join(dir, "x.png")}},
+		{exitFailed, "focusnfix pull openai/clip-vit-large-patch14", []string{"a chef", "--heat", "--fault", "the sword", "-o", filepath.Join(dir, "x.png")}},
 		{exitUsage, "zebra", []string{"a chef", "--heat", "--aspect", "zebra", "-o", filepath.Join(dir, "x.png")}},
 	} {
 		code, _, stderr := runCommand(append([]string{"fix"}, c.args...)...)
 		if code != c.code || !strings.Contains(stderr, c.want) {
 			t.Errorf("%v: exit code %d, %q; want %d, %q", c.args, code, stderr, c.code, c.want)
+		}
+	}
+}
+
+func TestFaultOf(t *testing.T) {
+	for text, want := range map[string]string{
+		"Remove the sword.": "the sword", "the sword": "the sword", " erase  two hats ": "two hats", "no": "no", "remover": "remover", "": "",
+	} {
+		if got := faultOf(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
 		}
 	}
 }

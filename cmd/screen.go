@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -111,6 +112,19 @@ func plain(c *cobra.Command, f run.Folder) error {
 	return err
 }
 
+// exportHere writes the LoRA of a run's newest checkpoint into the working folder and returns its path.
+func exportHere(_ context.Context, f run.Folder, format string) (string, error) {
+	checkpoint, err := chooseCheckpoint(f, 0)
+	if err != nil {
+		return "", err
+	}
+	out, err := filepath.Abs(fmt.Sprintf("%s-step-%d-%s.safetensors", f.Name(), checkpoint.Step, format))
+	if err != nil {
+		return "", err
+	}
+	return out, export(f, checkpoint, out, weights.Dialect(format), 1)
+}
+
 // saveLoRA writes a LoRA file with the names of a format.
 func saveLoRA(_ context.Context, from, to, format string) error {
 	return backbone.ConvertLoRA(from, to, weights.Dialect(format), "")
@@ -128,7 +142,7 @@ func (s *screenFlags) show(c *cobra.Command, open string) error {
 		return startRun(ctx, runs, preset, set)
 	}
 	o.Resume, o.Wake, o.Report = s.trust.before(resumeRun), s.trust.before(wakeRun), reportHere(nil)
-	o.SaveLoRA = saveLoRA
+	o.SaveLoRA, o.Export = saveLoRA, exportHere
 	err := tui.Run(c.Context(), o)
 	if err == nil {
 		tellRunning(c.OutOrStdout(), runs)

@@ -12,8 +12,8 @@ import (
 const hostile = "\x1b]52;c;QUFB\x07\x1b[2J\x1bPq#0\x1b\\\x1b_Ga=d\x1b\\\x1b^pm\x1b\\\x1b]8;;http://x/\x1b\\y\x1bc" +
 	"\u009b31m\u009d52;c;eA==\u009c\x9b3J\x7f\x00\u202eevil\u202c\u2066x\u2069\u200f\u061c\u2028\U000e0041\r\n\t"
 
-// unsafe reports what a terminal could act on.
-func unsafe(text string) bool {
+// notClean reports what a terminal could act on.
+func notClean(text string) bool {
 	return !utf8.ValidString(text) || strings.ContainsFunc(text, isUnsafe)
 }
 
@@ -26,7 +26,7 @@ func TestClean(t *testing.T) {
 	if got := Clean("one\r\ntwo\tthree"); got != "one  two three" {
 		t.Errorf("lines and tabs became %q", got)
 	}
-	if got := Clean(hostile); unsafe(got) || !strings.Contains(got, "evil") {
+	if got := Clean(hostile); notClean(got) || !strings.Contains(got, "evil") {
 		t.Errorf("Clean left %q", got)
 	}
 	if got := CleanLines("a\x1b[2J\nb\u202e"); got != "a\ufffd[2J\nb\ufffd" {
@@ -77,7 +77,7 @@ func TestEventsAreReadClean(t *testing.T) {
 	read := e
 	CleanStrings(&read)
 	want, got := read.AppendJSON(nil), e.AppendJSON(nil)
-	if string(want) != string(got) || unsafe(string(got)) {
+	if string(want) != string(got) || notClean(string(got)) {
 		t.Errorf("read as %s", got)
 	}
 	if strings.Count(string(got), "evil") != 22 {
@@ -90,10 +90,10 @@ func FuzzClean(f *testing.F) {
 	f.Add("a chef")
 	f.Fuzz(func(t *testing.T, text string) {
 		got := Clean(text)
-		if unsafe(got) || Clean(got) != got {
+		if notClean(got) || Clean(got) != got {
 			t.Errorf("Clean(%q) = %q", text, got)
 		}
-		if !unsafe(text) && !strings.ContainsAny(text, "\t\n\r") && got != text {
+		if !notClean(text) && !strings.ContainsAny(text, "\t\n\r") && got != text {
 			t.Errorf("Clean(%q) = %q, want it unchanged", text, got)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"time"
+	"unsafe"
 )
 
 // A long run's log is a million lines that differ in their numbers only: time, step, and what the step measured.
@@ -40,8 +41,8 @@ type lineShape struct {
 // slot is what a number of the line is.
 type slot struct {
 	as     slotKind
-	aspect int // of an aspectSlot: its index
-	field  int // of a stepSlot or an aspectSlot: the field's index
+	aspect int     // of an aspectSlot: its index
+	metric *Metric // of a stepSlot or an aspectSlot
 }
 
 type slotKind uint8
@@ -109,15 +110,14 @@ func (r *EventReader) match(s *lineShape, line []byte, e *Event) bool {
 
 // fill puts the values that match has read where they belong.
 func (r *EventReader) fill(s *lineShape, e *Event) {
-	step := reflect.ValueOf(e.Train).Elem()
-	for i, slot := range s.slots {
-		switch v := r.values[i]; slot.as {
+	for i := range s.slots {
+		switch v, slot := r.values[i], &s.slots[i]; slot.as {
 		case countSlot:
 			e.Step = int(v)
 		case stepSlot:
-			step.Field(slot.field).SetFloat(v)
+			*slot.metric.in(unsafe.Pointer(e.Train)) = v
 		case aspectSlot:
-			reflect.ValueOf(&e.Train.Aspects[slot.aspect]).Elem().Field(slot.field).SetFloat(v)
+			*slot.metric.in(unsafe.Pointer(&e.Train.Aspects[slot.aspect])) = v
 		}
 	}
 }
@@ -266,7 +266,7 @@ func (l *learner) metric(all []Metric, name string, s slot) error {
 	if i < 0 {
 		return errShapeless
 	}
-	s.field = all[i].field
+	s.metric = &all[i]
 	return l.decimal(s)
 }
 

@@ -231,6 +231,9 @@ type RegionFiles struct {
 	Read func(file string) (Mask, error) // a mask's PNG
 }
 
+// ErrEmptyRegion is a region that marks nothing.
+var ErrEmptyRegion = errors.New("the region is empty: it marks no pixel of the image")
+
 // Mask is the region in pixels. One that marks nothing is an error.
 func (r Region) Mask(size Size, files RegionFiles) (Mask, error) {
 	m := Mask{size.Width, size.Height, make([]bool, size.Width*size.Height)}
@@ -249,7 +252,7 @@ func (r Region) Mask(size Size, files RegionFiles) (Mask, error) {
 		}
 	}
 	if m.Coverage() == 0 {
-		return m, errors.New("the region is empty: it marks no pixel of the image")
+		return m, ErrEmptyRegion
 	}
 	return m, nil
 }

@@ -53,6 +53,10 @@ type Options struct {
 	Resume func(ctx context.Context, f run.Folder) error
 	Wake   func(ctx context.Context, f run.Folder) error // starts an idle engine for prompts
 
+	// Export writes the LoRA of a run's newest checkpoint, with the names of a format, into the working folder and
+	// returns its path.
+	Export func(ctx context.Context, f run.Folder, format string) (string, error)
+
 	// SaveLoRA writes a LoRA file with the names of a format, peft or kohya.
 	SaveLoRA func(ctx context.Context, from, to, format string) error
 
@@ -108,7 +112,7 @@ type (
 // tellEvery is how often panes hear of events while a long log is still being read. They take at most a
 // tellShare-th of the time: the rest is for reading.
 const (
-	tellEvery = 200 * time.Millisecond
+	tellEvery = 400 * time.Millisecond
 	tellShare = 8
 )
 
@@ -120,6 +124,7 @@ type app struct {
 	layout layout
 	told   time.Time     // when panes last heard of events
 	took   time.Duration // and how long they took
+	pace   pace
 }
 
 func newApp(o Options, probe *picture.Probe, pics *picture.Shelf) *app {
@@ -138,7 +143,8 @@ func Run(ctx context.Context, o Options) error {
 	pics := picture.NewShelf(probe.Terminal())
 	a := newApp(o, probe, pics)
 	defer a.close()
-	p := tea.NewProgram(a, tea.WithContext(ctx), tea.WithOutput(picture.NewScreen(os.Stdout, pics)), tea.WithFPS(30))
+	p := tea.NewProgram(a, tea.WithContext(ctx), tea.WithOutput(picture.NewScreen(os.Stdout, pics)), tea.WithFPS(framesPerSecond))
+	a.pace.program = p
 	if picture.IsTerminal(os.Stdout) { // the title is put back as it was
 		_, _ = os.Stdout.WriteString("\x1b[22;2t")
 		defer os.Stdout.WriteString("\x1b[23;2t") //nolint:errcheck // nothing is left to be done
@@ -175,6 +181,7 @@ func (a *app) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.BackgroundColorMsg:
 		a.setBackground(msg.IsDark())
 	case tea.KeyPressMsg, tea.PasteMsg, tea.MouseMsg:
+		a.pace.hurry()
 		cmds = append(cmds, a.input(msg))
 	case gotoMsg:
 		cmds = append(cmds, a.show(msg.tab))

@@ -19,8 +19,8 @@ func (p *dashboardPane) controlKeys() []binding {
 		if p.s.run == nil {
 			return b
 		}
-		lives := isLive(p.s.run.State)
-		if lives == (state == "lives") && (lives || p.s.run.State != run.Done) {
+		lives, done := isLive(p.s.run.State), p.s.run.State == run.Done
+		if lives && state == "lives" || !lives && state == "over" || !lives && !done && state == "ended" {
 			return b
 		}
 		return here(b.meaning, "", b.help, b.do)
@@ -31,6 +31,8 @@ func (p *dashboardPane) controlKeys() []binding {
 		fits("lives", here(keyEdit, "set", "Change the learning rate or a weight while it trains", p.s.chooseSetting)),
 		fits("ended", on(keyResume, p.s.resume)),
 		fits("lives", on(keyStop, p.s.stop)),
+		fits("over", on(keyMeasure, func() tea.Cmd { return p.measure(false) })),
+		fits("over", on(keyExport, p.export)),
 	}
 }
 

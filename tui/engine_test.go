@@ -32,6 +32,7 @@ type fakeEngine struct {
 	fixes    []run.FixRequest
 	redraws  []run.RedrawRequest
 	givenUp  int
+	measures int    // evaluations that were asked for
 	unspoken string // words that it does not know
 	noFault  string // region of the nearest fault, if it finds none in those asked for
 }

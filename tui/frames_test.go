@@ -92,6 +92,7 @@ func TestGoldenFrames(t *testing.T) {
 			continue
 		}
 		d.shows("all-aspects-k3f9", "83/150")
+		d.until("rewards", func() bool { return len(d.panes[tabRuns].(*runsPane).all[0].Rewards) > 0 })
 		check(d, "runs")
 		d.press("?")
 		check(d, "help")
@@ -103,7 +104,16 @@ func TestGoldenFrames(t *testing.T) {
 			check(d, "inspect")
 			d.press("f", ":")
 			check(d, "palette")
+			d.press("esc")
 		}
+		d.press("8")
+		d.shows("model.path", "engine log")
+		check(d, "details")
+		d.press("1", "home", "m", "down", "m", "7")
+		d.until("both marked runs", func() bool {
+			return len(d.marked) == 2 && d.marked[0].Store.Step > 0 && d.marked[1].Store.Step > 0 && d.marked[0].HasConfig && d.marked[1].HasConfig
+		})
+		check(d, "compare")
 	}
 }
 

@@ -117,6 +117,7 @@ func (j *job) version(step int) int { return int(j.started.UnixMilli())<<10 + st
 // line says what is going on, for people: "drawing… 3 s".
 func (j *job) line(verb string, now time.Time) string {
 	other, waits := waitsFor[j.status.Busy]
+	waits = waits && (j.owner != dashboardPaneName || j.status.Busy != "evaluate") // that is what it asked for
 	switch {
 	case j.waking:
 		verb = "starting an engine"

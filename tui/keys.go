@@ -61,6 +61,8 @@ var (
 	keyPause      = key("p", "pause", "Pause or resume training")
 	keyResume     = key("r", "resume", "Resume a run that was stopped or has crashed")
 	keyStop       = key("x", "stop", "Stop the run, with a checkpoint; asks first")
+	keyMeasure    = key("J", "measure", "Measure the run: evaluate it on held-out prompts")
+	keyExport     = key("ctrl+e", "export", "Export the LoRA of the newest checkpoint")
 	keyCheckpoint = key("c", "checkpoint", "Save a checkpoint now")
 	keyEdit       = paneKey("e", "Edit: settings of a run or of a new one, or the prompt")
 	keyNewRun     = key("ctrl+n", "new run", "Go to the presets, to start a run")

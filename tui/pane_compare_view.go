@@ -64,14 +64,14 @@ func (p *comparePane) viewTable(w int) []string {
 	st := p.styles
 	name := min(max(w/4, 16), 34)
 	cell := max((w-name-2)/len(p.marked), 8)
-	head := " " + widget.FitLine("final numbers, then settings", name)
+	head := " " + widget.FitLine("final numbers, then settings", name-1) + " "
 	for i, o := range p.marked {
 		head += st.Text.Foreground(st.Curve(i)).Render(widget.FitLine(shortName(o.title), cell-1)) + " "
 	}
 	lines := []string{st.FaintText.Render(head)}
 	rows := p.table()
 	for _, r := range rows[min(p.top, len(rows)):min(p.top+p.tableRows(), len(rows))] {
-		line := " " + widget.FitLine(r.head, name)
+		line := " " + widget.FitLine(r.head, name-1) + " "
 		for i, text := range r.cells {
 			style := st.Text
 			switch r.judge[i] {

@@ -33,6 +33,7 @@ type dashboardPane struct {
 	scroll int     // lines of the log below the last visible one
 	logged int     // lines that the log had
 	drag   int     // column where a drag is now, or -1
+	job    *job    // an evaluation that is under way, or nil
 
 	pictureState
 }
@@ -56,12 +57,16 @@ func (p *dashboardPane) update(msg tea.Msg) tea.Cmd {
 		p.curves.Reset()
 		p.cross, p.pinned, p.full, p.scroll, p.row = math.NaN(), false, false, 0, 0
 		p.filter = ""
+		if p.job != nil {
+			p.job.cancel()
+		}
+		p.job = nil
 		p.pictureState = pictureState{newest: true, overlay: p.overlay}
 	case eventsMsg, stateMsg, encodeMsg, visibleMsg, settingsMsg:
 	case widget.Mouse:
 		return p.mouse(msg)
 	default:
-		return nil
+		return p.measured(msg)
 	}
 	return p.refresh()
 }
@@ -157,7 +162,7 @@ func (p *dashboardPane) viewKeys() []binding {
 		on(keyHeat, do(func() { p.overlay = p.overlay.Next() })),
 		here(keyPageUp, "", "Scroll the log back, or go to the previous page of charts", do(func() { p.pageBy(-1) })),
 		here(keyPageDown, "", "Scroll the log forward, or go to the next page of charts", do(func() { p.pageBy(1) })),
-		here(keyEsc, "", "Leave hairline, full screen, grid, filter, zoom", do(p.escape)),
+		here(keyEsc, "", "Cancel an evaluation; leave hairline, full screen, grid, filter, zoom", do(p.escape)),
 		note("mouse", "", "Wheel zooms a chart, dragging moves it, hovering shows values; click a small chart, a row, an image"),
 	}
 }
@@ -187,6 +192,8 @@ func (p *dashboardPane) switchLogY() {
 
 func (p *dashboardPane) escape() {
 	switch {
+	case p.job != nil:
+		p.job.cancel()
 	case p.pinned:
 		p.pinned, p.cross = false, math.NaN()
 	case p.full, p.grid:

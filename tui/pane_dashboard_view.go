@@ -104,6 +104,8 @@ func (p *dashboardPane) headline() string {
 	st, o := p.s.styles, p.s.run
 	store := o.Store
 	switch {
+	case p.job != nil:
+		return st.AccentText.Render(p.job.line("evaluating held-out prompts", p.s.now()) + "; esc cancels")
 	case o.Behind > 0:
 		return st.AccentText.Render(fmt.Sprintf("reading the log: %s to go", words.Memory(float64(o.Behind)/(1<<20))))
 	case o.State == run.Crashed:
@@ -113,8 +115,7 @@ func (p *dashboardPane) headline() string {
 	case o.State == run.Stopped:
 		return st.WarnText.Render("Stopped. r resumes it.")
 	case o.State == run.Done:
-		name := o.Folder.Name()
-		return st.AccentText.Render("Done. 4 tries prompts; focusnfix eval " + name + " measures it; focusnfix export " + name + " writes the LoRA.")
+		return st.AccentText.Render("Done. 4 tries prompts, J measures it on held-out prompts, ctrl+e exports the LoRA.")
 	case len(store.Alarms) > 0:
 		e := store.Alarms[len(store.Alarms)-1]
 		return st.WarnText.Render(fmt.Sprintf("▲ step %d: %s", e.Step, words.Alarm(&e)))

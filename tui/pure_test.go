@@ -11,6 +11,7 @@ import (
 	"time"
 	"unsafe"
 
+	"focusnfix/tui/chart"
 	"focusnfix/tui/feed"
 	"focusnfix/tui/picture"
 )
@@ -48,6 +49,8 @@ func fingerprint(v any) map[string]string {
 		case reflect.Struct:
 			switch v.Type() {
 			case reflect.TypeFor[time.Time](): // which notes its zone when it is written
+				return
+			case reflect.TypeFor[chart.Drawn](): // which says the same whenever it is asked
 				return
 			case reflect.TypeFor[feed.Cache](), reflect.TypeFor[picture.Shelf](), reflect.TypeFor[saver](): // which commands change meanwhile
 				return

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -182,14 +183,14 @@ func (k *results) add(r result) error {
 	return json.NewEncoder(k.file).Encode(r)
 }
 
-// gone is when both judges first found no fault, in seconds since the repair began; 0 if they never did.
+// gone is when both judges first found no fault, in seconds since the repair began; infinite if they never did.
 func (r result) gone(threshold float64) float64 {
 	for _, step := range r.Trace {
 		if step.Trained <= threshold && step.HeldOut <= threshold {
 			return step.Seconds
 		}
 	}
-	return 0
+	return math.Inf(1)
 }
 
 // cpuSeconds is the time of all cores that this process has taken.

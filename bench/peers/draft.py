@@ -2,10 +2,11 @@
 
     python draft.py FOLDER [--size 512] [--batch 4] [--steps 2] [--num-steps 50] [--k 2] [--rank 64] [--device cuda]
 
-FOLDER is a diffusers folder of Stable Diffusion 1.x or 2.x. The graph is that of diffusers with peft: LoRA on the
+FOLDER is a diffusers folder of Stable Diffusion 1.x, 2.x or XL. The graph is that of diffusers with peft: LoRA on the
 attention layers, guidance, DDIM, gradients through the last K denoising steps of which each is checkpointed, float16
-weights with a scaled loss, float32 LoRA and a fused AdamW. The reward is the mean of a small convolution's output: a
-judge's share of a step is below a hundredth. Prompts are random embeddings, as those of a prompt are computed once.
+weights with a scaled loss (XL's decoder in bfloat16), float32 LoRA and a fused AdamW. The reward is the mean of a small
+convolution's output: a judge's share of a step is below a hundredth. Prompts are random embeddings, as those of a
+prompt are computed once. The UNet and the decoder have the bits of diffusers 0.42 on a CPU.
 Prints one line of JSON: seconds a step by phase, and the peak of memory in GiB.
 """
 
@@ -100,26 +101,45 @@ class UNet(Net):
             y = self.linear(name + ".proj_in", y.flatten(2).transpose(1, 2))
         else:
             y = self.conv(name + ".proj_in", y, padding=0).flatten(2).transpose(1, 2)
-        block = name + ".transformer_blocks.0"
-        z = self.layer_norm(block + ".norm1", y)
-        y = y + self.attention(block + ".attn1", z, z, heads)
-        y = y + self.attention(block + ".attn2", self.layer_norm(block + ".norm2", y), context, heads)
-        z, gate = self.linear(block + ".ff.net.0.proj", self.layer_norm(block + ".norm3", y)).chunk(2, -1)
-        y = y + self.linear(block + ".ff.net.2", z * F.gelu(gate))
+        layer = 0
+        while f"{name}.transformer_blocks.{layer}.norm1.weight" in self.w:
+            block = f"{name}.transformer_blocks.{layer}"
+            z = self.layer_norm(block + ".norm1", y)
+            y = y + self.attention(block + ".attn1", z, z, heads)
+            y = y + self.attention(block + ".attn2", self.layer_norm(block + ".norm2", y), context, heads)
+            z, gate = self.linear(block + ".ff.net.0.proj", self.layer_norm(block + ".norm3", y)).chunk(2, -1)
+            y = y + self.linear(block + ".ff.net.2", z * F.gelu(gate))
+            layer += 1
         if linear:
             y = self.linear(name + ".proj_out", y).transpose(1, 2).reshape(b, c, h, w)
         else:
             y = self.conv(name + ".proj_out", y.transpose(1, 2).reshape(b, c, h, w), padding=0)
         return x + y
 
-    def __call__(self, x, t, context):
+    @staticmethod
+    def waves(values, width):
+        """Sinusoids of values [...] in the order of diffusers: [..., width], cosines first."""
+        steps = torch.arange(width // 2, device=values.device) / (width // 2)
+        angles = values[..., None] * torch.exp(-math.log(10000) * steps)
+        return torch.cat([angles.cos(), angles.sin()], -1)
+
+    def mlp(self, name, x):
+        return self.linear(name + ".linear_2", F.silu(self.linear(name + ".linear_1", x)))
+
+    def added(self, pooled, size):
+        """XL's embedding of the pooled prompts [B,P] and of a square image's size, crop and target size."""
+        sizes = torch.tensor([size, size, 0, 0, size, size], device=pooled.device)
+        sizes = self.waves(sizes, self.cfg["addition_time_embed_dim"]).flatten().to(pooled.dtype)
+        return self.mlp("add_embedding", torch.cat([pooled, sizes.expand(len(pooled), -1)], 1))
+
+    def __call__(self, x, t, context, pooled=None):
         cfg, n = self.cfg, len(self.cfg["block_out_channels"])
         heads = cfg["attention_head_dim"]
         heads = [heads] * n if isinstance(heads, int) else heads
-        half = cfg["block_out_channels"][0] // 2
-        angles = t * torch.exp(-math.log(10000) * torch.arange(half, device=x.device) / half)
-        emb = torch.cat([angles.cos(), angles.sin()]).to(x.dtype).expand(x.shape[0], -1)
-        emb = self.linear("time_embedding.linear_2", F.silu(self.linear("time_embedding.linear_1", emb)))
+        emb = self.waves(torch.tensor(t, device=x.device), cfg["block_out_channels"][0]).to(x.dtype).expand(len(x), -1)
+        emb = self.mlp("time_embedding", emb)
+        if pooled is not None:
+            emb = emb + self.added(pooled, 8 * x.shape[-1])
         x = self.conv("conv_in", x)
         skips = [x]
         for i in range(n):
@@ -182,23 +202,30 @@ def main():
     dtype = torch.float16 if cuda else torch.float32
     if cuda:
         torch.backends.cudnn.benchmark = True
-    unet, vae = UNet(a.folder / "unet", a.device, dtype), Decoder(a.folder / "vae", a.device, dtype)
+    unet = UNet(a.folder / "unet", a.device, dtype)
+    xl = unet.cfg.get("addition_embed_type") == "text_time"
+    precise = torch.bfloat16 if xl and cuda else dtype
+    vae = Decoder(a.folder / "vae", a.device, precise)
     params = unet.adapt(a.rank)
     optimizer = torch.optim.AdamW(params, lr=1e-4, fused=cuda)
     alphas = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, device=a.device) ** 2, 0)
     times = [1 + 1000 // a.num_steps * i for i in reversed(range(a.num_steps))]
     context = torch.randn(2 * a.batch, 77, unet.cfg["cross_attention_dim"], device=a.device, dtype=dtype)
+    pooled = None
+    if xl:
+        width = unet.cfg["projection_class_embeddings_input_dim"] - 6 * unet.cfg["addition_time_embed_dim"]
+        pooled = torch.randn(2 * a.batch, width, device=a.device, dtype=dtype)
     judge = torch.randn(8, 3, 3, 3, device=a.device)
 
     def denoise(x, t):
-        none, out = unet(torch.cat([x, x]).to(dtype), t, context).float().chunk(2)
+        none, out = unet(torch.cat([x, x]).to(dtype), t, context, pooled).float().chunk(2)
         out = none + 7.5 * (out - none)
         now, before = alphas[t], alphas[max(0, t - 1000 // a.num_steps)]
         x0 = (x - (1 - now).sqrt() * out) / now.sqrt()
         return before.sqrt() * x0 + (1 - before).sqrt() * out
 
     def decode(x):
-        return (vae(x.to(dtype)).float() / 2 + 0.5).clamp(0, 1)
+        return (vae(x.to(precise)).float() / 2 + 0.5).clamp(0, 1)
 
     def lap(phases, name, began):
         if cuda:

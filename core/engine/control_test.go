@@ -324,7 +324,10 @@ func TestGivenUp(t *testing.T) {
 	if err := <-given; !errors.Is(err, context.Canceled) {
 		t.Errorf("given up: %v", err)
 	}
-	until(t, client, "a further step", func(s run.Status) bool { return s.Step > busy.Step })
+	after := until(t, client, "a further step", func(s run.Status) bool { return s.Step > busy.Step })
+	if after.Frame != nil {
+		t.Errorf("a frame of the repair is left over: %+v", after.Frame)
+	}
 	if err := client.Stop(context.Background()); err != nil {
 		t.Fatal(err)
 	}

@@ -85,7 +85,7 @@ func (e *engine) say(message string) error {
 func (e *engine) busy(what string, done, of int) {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
-	e.status.Busy, e.status.Done, e.status.Of, e.status.Preview = what, done, of, ""
+	e.status.Busy, e.status.Done, e.status.Of, e.status.Preview, e.status.Frame = what, done, of, "", nil
 }
 
 // lastState says in the events how the work ended, and leaves info as run.json is to have it. Serving

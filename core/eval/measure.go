@@ -66,15 +66,17 @@ func Outside(mask torch.Tensor) torch.Tensor { return mask.SubFromScalar(1) }
 // PSNR is the peak signal-to-noise ratio of each image against its base image, [B,3,H,W] in [0,1], over the
 // pixels where region, [B,1,H,W], is 1, in dB; MaxPSNR where there are none.
 func PSNR(images, baseImages, region torch.Tensor) []float64 {
-	var squares, pixels []float64
+	var sums []float64
 	torch.NoGrad(func() {
 		torch.Scope(func() torch.Tensor {
-			squares = images.Sub(baseImages).Mul(region).Square().Sum(1, 2, 3).Doubles()
-			pixels = region.Sum(1, 2, 3).MulScalar(float64(images.Size(1))).Doubles()
+			squares := images.Sub(baseImages).Mul(region).Square().Sum(1, 2, 3)
+			pixels := region.Sum(1, 2, 3).MulScalar(float64(images.Size(1)))
+			sums = torch.Stack([]torch.Tensor{squares, pixels}, 0).Doubles() // one copy from the device
 			return torch.Tensor{}
 		})
 	})
-	ratios := make([]float64, len(squares))
+	ratios := make([]float64, len(sums)/2)
+	squares, pixels := sums[:len(ratios)], sums[len(ratios):]
 	for i := range ratios {
 		ratios[i] = MaxPSNR
 		if squares[i] > 0 && pixels[i] > 0 {

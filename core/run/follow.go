@@ -7,6 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -38,16 +41,22 @@ type Follower struct {
 	file    file              // nil while there is no log
 	at      int64             // next line
 	block   []byte
-	skip    bool // within a line that is too long
-	reader  core.EventReader
+	skip    bool               // within a line that is too long
+	readers []core.EventReader // one for each processor, at most maxReaders
 }
+
+const (
+	maxReaders  = 4
+	besideBytes = 1 << 18 // of whole lines, from which on they are read by all processors
+)
 
 // Follow begins to read the folder's events. The folder must exist; its log need not yet.
 func (f Folder) Follow() (*Follower, error) {
 	if _, err := os.Stat(f.Dir); err != nil {
 		return nil, err
 	}
-	w := &Follower{folder: f, path: f.path(logName), block: make([]byte, chunkBytes)}
+	readers := make([]core.EventReader, min(runtime.GOMAXPROCS(0), maxReaders))
+	w := &Follower{folder: f, path: f.path(logName), block: make([]byte, chunkBytes), readers: readers}
 	if watcher, err := fsnotify.NewWatcher(); err == nil {
 		w.watcher = watcher
 		if watcher.Add(f.Dir) != nil {
@@ -159,16 +168,14 @@ func (w *Follower) read() (b Batch, err error) {
 	started := time.Now()
 	if info, err := w.file.Stat(); err == nil && info.Size()-w.at > chunkBytes {
 		b.Events = make([]core.Event, 0, chunkEvents)
+		w.block = slices.Grow(w.block[:0], chunkBytes*len(w.readers))[:chunkBytes*len(w.readers)]
 	}
 	for len(b.Events) < chunkEvents && time.Since(started) < chunkTime {
 		n, err := w.file.ReadAt(w.block, w.at)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return b, err
 		}
-		used := w.lines(w.block[:n], &b, started)
-		if used == 0 && n == len(w.block) { // one line fills the whole block
-			used, w.skip = n, true
-		}
+		used := w.take(w.block[:n], &b, started)
 		w.at += int64(used)
 		if used == 0 {
 			break
@@ -184,6 +191,19 @@ func (w *Follower) read() (b Batch, err error) {
 	return b, nil
 }
 
+// take takes in whole lines of a block, and tells how many bytes it is through with.
+func (w *Follower) take(block []byte, b *Batch, started time.Time) (used int) {
+	used, beside := w.linesBeside(block, b)
+	if beside {
+		return used
+	}
+	block = block[:min(len(block), chunkBytes)]
+	if used = w.lines(block, b, started); used == 0 && len(block) == min(len(w.block), chunkBytes) { // one line fills it
+		used, w.skip = len(block), true
+	}
+	return used
+}
+
 // lines reads whole lines of a block, and tells how many bytes they have. What comes behind the last
 // newline may be a line half written, and is looked at again.
 func (w *Follower) lines(block []byte, b *Batch, started time.Time) (used int) {
@@ -195,7 +215,7 @@ func (w *Follower) lines(block []byte, b *Batch, started time.Time) (used int) {
 		line := block[used : used+end]
 		used += end + 1
 		b.Events = append(b.Events, core.Event{})
-		if w.skip || w.reader.Parse(line, &b.Events[len(b.Events)-1]) != nil {
+		if w.skip || w.readers[0].Parse(line, &b.Events[len(b.Events)-1]) != nil {
 			b.Events = b.Events[:len(b.Events)-1]
 			b.Lost++
 		}
@@ -205,6 +225,49 @@ func (w *Follower) lines(block []byte, b *Batch, started time.Time) (used int) {
 		}
 	}
 	return used
+}
+
+// linesBeside is lines for a large block, which all processors read; ok is false where that is not for them: the block is
+// small, or the batch has no room for its lines.
+func (w *Follower) linesBeside(block []byte, b *Batch) (used int, ok bool) {
+	used = bytes.LastIndexByte(block, '\n') + 1
+	room := chunkEvents - len(b.Events)
+	if used < besideBytes || w.skip || len(w.readers) == 1 || bytes.Count(block[:used], []byte{'\n'}) > room {
+		return 0, false
+	}
+	parts := make([]Batch, len(w.readers))
+	var all sync.WaitGroup
+	for i := range parts {
+		part := block[lineAt(block, used*i/len(parts)):lineAt(block, used*(i+1)/len(parts))]
+		all.Go(func() { parts[i].parse(&w.readers[i], part) })
+	}
+	all.Wait()
+	for _, part := range parts {
+		b.Events, b.Lost = append(b.Events, part.Events...), b.Lost+part.Lost
+	}
+	return used, true
+}
+
+// lineAt is where the first line begins that does so at or behind a place in a block, in which a newline follows.
+func lineAt(block []byte, at int) int {
+	if at == 0 {
+		return 0
+	}
+	return at + bytes.IndexByte(block[at-1:], '\n')
+}
+
+// parse takes in whole lines.
+func (b *Batch) parse(reader *core.EventReader, lines []byte) {
+	b.Events = make([]core.Event, bytes.Count(lines, []byte{'\n'}))
+	n := 0
+	for line := range bytes.Lines(lines) {
+		if len(line) <= chunkBytes && reader.Parse(line[:len(line)-1], &b.Events[n]) == nil {
+			n++
+		} else {
+			b.Lost++
+		}
+	}
+	b.Events = b.Events[:n]
 }
 
 // reopen sees to it that file is the log of now: not yet there, cut short, or replaced by another.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -229,7 +230,7 @@ func FuzzFollow(f *testing.F) {
 		if err := os.WriteFile(folder.path(logName), log, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		w := Follower{folder: folder, path: folder.path(logName), block: make([]byte, 64<<10)}
+		w := Follower{folder: folder, path: folder.path(logName), block: make([]byte, 64<<10), readers: make([]core.EventReader, 2)}
 		b, err := w.read()
 		if err != nil {
 			t.Fatal(err)
@@ -291,5 +292,55 @@ func TestFollowLast(t *testing.T) {
 	}
 	if got := read(early); len(got) != 300 {
 		t.Errorf("%d events, want all that came after", len(got))
+	}
+}
+
+// Several readers beside each other give the events of one, in their order, damaged lines and all.
+func TestReadersBeside(t *testing.T) {
+	f := newRun(t)
+	writeLong(t, f, 9000)
+	text, err := os.ReadFile(f.path(logName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(text), "\n")
+	for i := range lines {
+		switch {
+		case i%701 == 3:
+			lines[i] = "damaged\n"
+		case i == 4000:
+			lines[i] = strings.Repeat("y", chunkBytes+1) + "\n"
+		case i%1013 == 5:
+			lines[i] = "\n"
+		}
+	}
+	if err := os.WriteFile(f.path(logName), []byte(strings.Join(lines, "")+"torn"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var want []core.Event
+	var wantLost int
+	for _, n := range []int{1, 2, 3, 4} {
+		w := follow(t, f)
+		w.readers = make([]core.EventReader, n)
+		var got []core.Event
+		lost := 0
+		for len(got)+lost < 9000 {
+			b, err := w.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, lost = append(got, b.Events...), lost+b.Lost
+		}
+		w.Close()
+		if n == 1 {
+			want, wantLost = got, lost
+			continue
+		}
+		if lost != wantLost || !reflect.DeepEqual(got, want) {
+			t.Errorf("%d readers: %d events, %d lost; one reader: %d, %d", n, len(got), lost, len(want), wantLost)
+		}
+	}
+	if wantLost != 13+9+1 {
+		t.Errorf("%d lost", wantLost)
 	}
 }

@@ -119,7 +119,7 @@ func startGroup(t *testing.T, how string) (tr *Trainer, dir string, wait func() 
 	}
 	dir = t.TempDir()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "RANK=1", "FNF_TEST_RANK="+how, "FNF_TEST_DIR="+t.TempDir(), "FNF_TEST_DEVICE="+string(torchtest.DeviceOf(1)))
+	cmd.Env = append(os.Environ(), "RANK=1", "FNF_TEST_RANK="+how, "FNF_TEST_DIR="+t.TempDir(), "FNF_TEST_DEVICE="+string(torchtest.DeviceOf(t, 1)))
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {

@@ -15,7 +15,7 @@ type StepResult struct {
 	LearningRate float64
 	GradNorm     float64 // before clipping
 	LossScale    float64 // of float16 gradients; 1 is none
-	Overflow     bool    // gradients grew too large for float16: the next step's are scaled less
+	Overflow     bool    // gradients grew too large for float16, with every loss scale that was tried
 	Skipped      bool    // loss or gradient was not finite: nothing was learned
 }
 

@@ -4,7 +4,7 @@ import "focusnfix/model/torch"
 
 // lossScale multiplies the gradient that enters a network of float16 weights, whose smallest numbers would
 // become zero there, and divides what comes out (Micikevicius et al., arXiv 1710.03740, section 3.2). A
-// gradient that overflows halves it, and the step learns nothing; after growAfter steps without one it is
+// gradient that overflows halves it, and the step is computed again; after growAfter steps without one it is
 // doubled. It is 1 where nothing computes in float16. It is part of a checkpoint.
 type lossScale struct {
 	Value float64 // a power of two

@@ -24,15 +24,9 @@ func (t *Trainer) learn() (r StepResult, err error) {
 	started := time.Now()
 	r = StepResult{Step: t.step + 1, Pairs: t.plan.pairs, LearningRate: t.rate(t.step)}
 	err = run(func() error {
-		grads, err := t.average(&r, t.gradients) // over the images of all ranks
-		if err != nil {
+		grads, err := t.scaled(&r)
+		if err != nil || r.Skipped {
 			return err
-		}
-		r.GradNorm, r.LossScale = gradNorm(grads), t.sampler.scale.Value
-		r.Overflow = t.sampler.scale.on() && finite(r.Measured.Loss) && !finite(r.GradNorm)
-		t.sampler.scale = t.sampler.scale.after(!r.Overflow)
-		if r.Skipped = !finite(r.Measured.Loss) || !finite(r.GradNorm); r.Skipped {
-			return nil
 		}
 		clip(grads, r.GradNorm, t.GradClip)
 		t.optimizer.LearningRate = r.LearningRate
@@ -45,6 +39,27 @@ func (t *Trainer) learn() (r StepResult, err error) {
 	}
 	r.Measured.Seconds.Step = time.Since(started).Seconds()
 	return r, err
+}
+
+// mostTries is how often a step is computed with ever smaller loss scales before it is skipped.
+const mostTries = 4
+
+// scaled averages the gradients over the images of all ranks, and fills r. A step whose gradient overflows is computed
+// again with half the loss scale, so that it is not lost.
+func (t *Trainer) scaled(r *StepResult) (grads []torch.Tensor, err error) {
+	for try := 1; ; try++ {
+		if grads, err = t.average(r, t.gradients); err != nil {
+			return nil, err
+		}
+		r.GradNorm, r.LossScale = gradNorm(grads), t.sampler.scale.Value
+		r.Overflow = t.sampler.scale.on() && finite(r.Measured.Loss) && !finite(r.GradNorm)
+		t.sampler.scale = t.sampler.scale.after(!r.Overflow)
+		if !r.Overflow || try == mostTries {
+			r.Skipped = !finite(r.Measured.Loss) || !finite(r.GradNorm)
+			return grads, nil
+		}
+		r.Measured, r.Coverage = Measured{Seconds: r.Measured.Seconds}, nil
+	}
 }
 
 // gradients averages the gradients of this rank's images, which workers share, and fills r.

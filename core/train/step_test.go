@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -231,8 +232,30 @@ func TestRecomputeEqualsPlain(t *testing.T) {
 	}
 }
 
-// TestLossScale: a scaled gradient is the same, an overflow halves the scale and teaches nothing, and the scale
-// is part of a checkpoint.
+// TestOverflow: a step whose gradient overflows is computed again with smaller loss scales, and learns what it would have
+// learned without; one that overflows with all of them is skipped.
+func TestOverflow(t *testing.T) {
+	torchtest.Need(t)
+	plain, scaled := newTrainer(t, tinyOptions(t.TempDir())), newTrainer(t, tinyOptions(t.TempDir()))
+	want := steps(t, plain, 1)
+	scaled.sampler.scale = lossScale{Value: math.Ldexp(1, 129)} // a float32 ends at 2^128
+	r := steps(t, scaled, 1)
+	if r.Skipped || r.Overflow || r.LossScale != math.Ldexp(1, 127) || scaled.sampler.scale != (lossScale{r.LossScale, 1}) {
+		t.Errorf("%+v, then %+v; want a step with a loss scale of 2^127", r, scaled.sampler.scale)
+	}
+	if got := r.Measured; !slices.Equal(got.Region, want.Measured.Region) || len(r.Coverage) != len(r.Pairs) || got.Loss != want.Measured.Loss {
+		t.Errorf("measured %+v, want %+v", got, want.Measured)
+	}
+	if !slices.Equal(weightsOf(t, scaled), weightsOf(t, plain)) {
+		t.Error("the repeated step ends in other weights")
+	}
+	scaled.sampler.scale.Value = math.Ldexp(1, 140)
+	if r = steps(t, scaled, 1); !r.Skipped || !r.Overflow || scaled.sampler.scale.Value != math.Ldexp(1, 140-mostTries) {
+		t.Errorf("%+v, then %+v; want a step that is skipped", r, scaled.sampler.scale)
+	}
+}
+
+// TestLossScale: a scaled gradient is the same, an overflow halves the scale, and the scale is part of a checkpoint.
 func TestLossScale(t *testing.T) {
 	m := newTiny(t)
 	torchtest.Run(t, func() {

@@ -60,14 +60,12 @@ func (t *Text) ForwardMasked(ids [][]int64, counts []int) TextOutput {
 	}
 	B, N := int64(len(ids)), int64(len(ids[0]))
 	out := torch.Scopes(func() []torch.Tensor {
-		place := func(ids torch.Tensor) torch.Tensor {
-			return ids.ToDevice(t.tokenEmbedding.Weight.Device(), torch.Int64)
-		}
-		tokens := t.tokenEmbedding.Forward(place(torch.From(flat, B, N))) // [B,N,D]
-		positions := t.positionEmbedding.Weight.Narrow(0, 0, N)           // [N,D]
+		numbers := torch.From(append(flat, t.ends(ids)...)).ToDevice(t.tokenEmbedding.Weight.Device(), torch.Int64)
+		tokens := t.tokenEmbedding.Forward(numbers.Narrow(0, 0, B*N).Reshape(B, N)) // [B,N,D]
+		positions := t.positionEmbedding.Weight.Narrow(0, 0, N)                     // [N,D]
 		states := t.encoder.forwardMasked(tokens.Add(positions), t.padding(counts, B, N, tokens))
 		last := t.FinalNorm(states[len(states)-1])
-		pooled := last.Reshape(B*N, t.Config.HiddenSize).IndexSelect(0, place(torch.From(t.ends(ids)))) // [B,D]
+		pooled := last.Reshape(B*N, t.Config.HiddenSize).IndexSelect(0, numbers.Narrow(0, B*N, B)) // [B,D]
 		if t.textProjection != nil {
 			pooled = t.textProjection.Forward(pooled)
 		}

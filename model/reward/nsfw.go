@@ -122,7 +122,11 @@ func (n *NSFW) logits(features torch.Tensor) torch.Tensor {
 func unsafeOdds(logits torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
 		evidence := func(classes []int64) torch.Tensor {
-			return logits.IndexSelect(1, torch.From(classes).ToDevice(logits.Device(), torch.Int64)).LogSumExp(1)
+			columns := make([]torch.Tensor, len(classes))
+			for i, c := range classes {
+				columns[i] = logits.Narrow(1, c, 1)
+			}
+			return torch.Cat(columns, 1).LogSumExp(1)
 		}
 		return evidence(unsafeClasses).Sub(evidence(safeClasses))
 	})

@@ -77,7 +77,7 @@ func TestDistributedOnOneGPU(t *testing.T) {
 }
 
 func TestDistributed(t *testing.T) {
-	for rank, got := range bothRanks(t, [2]torch.Device{torchtest.Device(), torchtest.DeviceOf(1)}) {
+	for rank, got := range bothRanks(t, [2]torch.Device{torchtest.Device(), torchtest.DeviceOf(t, 1)}) {
 		torchtest.SkipWithoutGroups(t, got)
 		if want := "[3 3 3] [10]"; !strings.HasSuffix(got, want) {
 			t.Errorf("rank %d: %s, want %s", rank, got, want)

@@ -37,7 +37,14 @@ type Curves struct {
 	Smoothing float64
 	Window    Window
 	lines     map[lineKey]*feed.Line
+	drawn     *Drawn
 }
+
+// Drawn is the charts as they were drawn last. With a question or the help over them, or a key that moves something
+// else, they are the same in the next frame, and drawing them is most of what a frame costs.
+type Drawn struct{ charts map[string]drawnChart }
+
+type drawnChart struct{ about, text string }
 
 // lineKey names a line: its column, and which of the two tables has it.
 type lineKey struct {
@@ -46,7 +53,7 @@ type lineKey struct {
 }
 
 // Reset forgets the curves and the window, for another run.
-func (c *Curves) Reset() { c.lines, c.Window = nil, Window{} }
+func (c *Curves) Reset() { c.lines, c.Window, c.drawn = nil, Window{}, nil }
 
 // Window is the part of the x axis that is shown; the zero window is all.
 type Window struct {
@@ -61,6 +68,9 @@ func (w Window) All() bool { return w.Lo >= w.Hi }
 func (c *Curves) Refresh(s *feed.Store, specs []Spec) {
 	if c.lines == nil {
 		c.lines = map[lineKey]*feed.Line{}
+	}
+	if c.drawn == nil {
+		c.drawn = &Drawn{map[string]drawnChart{}}
 	}
 	end := math.Inf(-1)
 	for _, spec := range specs {
@@ -160,8 +170,32 @@ type Style struct {
 	Row      string // column of the chosen row of the table
 }
 
-// Draw draws a chart with its title and legend: h lines of w cells. It changes nothing.
+// Draw draws a chart with its title and legend: h lines of w cells. It changes nothing but what was drawn last.
 func (c *Curves) Draw(spec Spec, style Style, w, h int) string {
+	if c.drawn == nil {
+		return c.draw(spec, style, w, h)
+	}
+	about := c.about(spec, style, w, h)
+	last, known := c.drawn.charts[spec.Title]
+	if !known || last.about != about {
+		last = drawnChart{about, c.draw(spec, style, w, h)}
+		c.drawn.charts[spec.Title] = last
+	}
+	return last.text
+}
+
+// about is all that the drawing of a chart depends on.
+func (c *Curves) about(spec Spec, style Style, w, h int) string {
+	about := fmt.Appendf(nil, "%d %d %v %v %v %v %v %v %v %v %v %q", w, h, c.Axis, c.Smoothing, c.Window, spec.log, style.Styles.Dark, style.Profile,
+		style.Hairline, style.Chosen, style.LogY, style.Row)
+	for _, l := range spec.Lines {
+		line := c.line(l)
+		about = fmt.Appendf(about, "\n%q %q %v %d %v %d", l.Label, l.Column, l.Evaluations, l.Color, l.Dashed, line.Version())
+	}
+	return string(fmt.Appendf(about, "\n%d", spec.Decimals))
+}
+
+func (c *Curves) draw(spec Spec, style Style, w, h int) string {
 	rows := c.legendRows(spec, style, w, h)
 	plot, lines, empty := c.plot(spec, style, w, h-rows)
 	if empty {

@@ -69,7 +69,11 @@ type Line struct {
 	rewrote     int // the table's
 	table       *table
 	Smoothing   float64
+	version     int
 }
+
+// Version grows when the line changes.
+func (l *Line) Version() int { return l.version }
 
 // Update takes in what the table has gained.
 func (l *Line) Update(t *table, column string, a Axis, smoothing float64) {
@@ -77,7 +81,7 @@ func (l *Line) Update(t *table, column string, a Axis, smoothing float64) {
 	if l.table != t || l.rewrote != t.rewrote || l.axis != a || l.Smoothing != smoothing || l.ema.unit != unit {
 		l.Raw.Reset()
 		l.smooth.Reset()
-		*l = Line{Raw: l.Raw, smooth: l.smooth, axis: a, rewrote: t.rewrote, table: t, Smoothing: smoothing, ema: ema{weight: smoothing, unit: unit}}
+		*l = Line{Raw: l.Raw, smooth: l.smooth, version: l.version + 1, axis: a, rewrote: t.rewrote, table: t, Smoothing: smoothing, ema: ema{weight: smoothing, unit: unit}}
 	}
 	c := t.Column(column)
 	for i := l.rows; i < len(c); i++ {
@@ -92,6 +96,9 @@ func (l *Line) Update(t *table, column string, a Axis, smoothing float64) {
 		if smoothing > 0 {
 			l.smooth.Append(x, l.ema.next(t.Step[i], c[i]))
 		}
+	}
+	if l.rows < len(c) {
+		l.version++
 	}
 	l.rows = len(c)
 }

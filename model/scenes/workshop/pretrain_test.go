@@ -32,10 +32,11 @@ func tinyRecipe(of *recipe) *recipe {
 	if s.data.healthy > 0 {
 		s.pool = 3 * poolBlock // two healthy blocks and another
 	}
-	s.onCPU = map[string]effort{}
+	s.lessons = map[string]effort{}
 	for name, e := range shippedRecipe.lessons {
-		s.onCPU[name] = effort{steps: 20, batch: 4, rate: max(e.rate, 2e-3)}
+		s.lessons[name] = effort{steps: 20, batch: 4, rate: max(e.rate, 2e-3)}
 	}
+	s.onCPU = s.lessons
 	return &s
 }
 
@@ -233,10 +234,13 @@ func TestFoldLatents(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f, vector, err := newLayout(3, func(params nn.Params) { p.buildVAE(params) }, nil)
+		p.dtype = torch.Float32
+		f, start, err := newLayout(3, func(params nn.Params) { p.buildVAE(params) }, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
+		vector := torch.Own(start.ToDevice(torchtest.Device(), torch.Float32))
+		torch.Drop(start)
 		defer torch.Drop(vector)
 		decode := func() (pictures torch.Tensor) {
 			err := withNetwork(f, vector, torch.Float32, p.buildVAE, func(vae *sd.VAE) error {

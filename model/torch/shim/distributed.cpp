@@ -24,6 +24,12 @@
 #if FNF_C10D
 
 #ifdef FNF_STAND_IN
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <thread>
+
 #include "standin/standin.h"
 #endif
 
@@ -40,15 +46,18 @@ using Backend = c10d::ProcessGroup;
 // NCCL refuses: tensors of the CPU, tensors with gaps, and two ranks on one device.
 class StandInGroup {
  public:
-  StandInGroup(c10::intrusive_ptr<c10d::Store> store, int rank, int world)
-      : store_(std::move(store)), rank_(rank), world_(world) {}
+  StandInGroup(c10::intrusive_ptr<c10d::Store> store, int rank, int world,
+               std::chrono::milliseconds timeout)
+      : store_(std::move(store)), rank_(rank), world_(world), timeout_(timeout), pids_(world) {
+    store_->set(name("pid", rank), bytes_of(std::to_string(getpid())));
+  }
 
   // Rank 0 serves the store: it stays a moment for those who still read.
   ~StandInGroup() {
+    timeout_ = std::chrono::seconds(2);
     try {
-      store_->set("bye/" + std::to_string(rank_), std::vector<uint8_t>{1});
-      for (int r = 1; rank_ == 0 && r < world_; r++)
-        store_->wait({"bye/" + std::to_string(r)}, std::chrono::seconds(2));
+      store_->set(name("bye", rank_), bytes_of("1"));
+      for (int r = 1; rank_ == 0 && r < world_; r++) get(name("bye", r), r);
     } catch (const std::exception&) {
       return;  // gone, for another reason
     }
@@ -70,12 +79,45 @@ class StandInGroup {
   }
 
   void barrier() {
-    store_->set(key(rank_), std::vector<uint8_t>{1});
-    for (int r = 0; r < world_; r++) store_->get(key(r));
+    store_->set(key(rank_), bytes_of("1"));
+    for (int r = 0; r < world_; r++) get(key(r), r);
     next();
   }
 
  private:
+  static std::string name(const char* what, int rank) {
+    return std::string(what) + "/" + std::to_string(rank);
+  }
+
+  static std::vector<uint8_t> bytes_of(const std::string& s) { return {s.begin(), s.end()}; }
+
+  // What a rank has set, once it has. Unlike NCCL this notices at once that its process has ended:
+  // all of them run on one machine.
+  std::vector<uint8_t> get(const std::string& key, int rank) {
+    auto until = std::chrono::steady_clock::now() + timeout_;
+    while (!store_->check({key})) {
+      bool ended = gone(rank);
+      if (ended && store_->check({key})) break;  // it was set before the end
+      TORCH_CHECK(!ended, "rank ", rank, " has ended");
+      TORCH_CHECK(std::chrono::steady_clock::now() < until, "rank ", rank, " does not answer");
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return store_->get(key);
+  }
+
+  bool gone(int rank) {
+    std::string& pid = pids_[rank];
+    if (pid.empty()) {
+      if (!store_->check({name("pid", rank)})) return false;  // not here yet
+      auto bytes = store_->get(name("pid", rank));
+      pid.assign(bytes.begin(), bytes.end());
+    }
+    std::ifstream file("/proc/" + pid + "/stat");
+    std::string stat((std::istreambuf_iterator<char>(file)), {});
+    size_t end = stat.rfind(") ");
+    return end == std::string::npos || stat[end + 2] == 'Z';
+  }
+
   void check(const at::Tensor& t) {
     TORCH_CHECK(fnf::standin::ours(t) && t.is_contiguous(),
                 "Tensors must be CUDA, dense and contiguous");
@@ -84,9 +126,9 @@ class StandInGroup {
     TORCH_CHECK(device_.empty(), "the group's tensors lie on cuda:", device_,
                 ", not on cuda:", mine);
     device_ = mine;
-    store_->set("device/" + std::to_string(rank_), std::vector<uint8_t>(mine.begin(), mine.end()));
+    store_->set(name("device", rank_), bytes_of(mine));
     for (int r = 0; r < rank_; r++) {
-      auto other = store_->get("device/" + std::to_string(r));
+      auto other = get(name("device", r), r);
       TORCH_CHECK(std::string(other.begin(), other.end()) != mine, "Duplicate GPU detected : rank ",
                   r, " and rank ", rank_, " both on CUDA device ", mine);
     }
@@ -101,7 +143,7 @@ class StandInGroup {
   }
 
   at::Tensor taken(const at::Tensor& like, int rank) {
-    auto bytes = store_->get(key(rank));
+    auto bytes = get(key(rank), rank);
     at::Tensor host = at::empty(like.sizes(), like.options().device(at::kCPU));
     TORCH_CHECK(bytes.size() == host.nbytes(), "rank ", rank, " has a tensor of another size");
     memcpy(host.mutable_data_ptr(), bytes.data(), bytes.size());
@@ -122,6 +164,8 @@ class StandInGroup {
 
   c10::intrusive_ptr<c10d::Store> store_;
   int rank_, world_;
+  std::chrono::milliseconds timeout_;
+  std::vector<std::string> pids_;  // of each rank, "" where it is not known yet
   int64_t round_ = 0;
   std::string device_;  // index of this rank's, "" before the first tensor
 };
@@ -218,7 +262,7 @@ char* fnf_dist_init(const char* backend, const char* host, int32_t port, int32_t
         c10::make_intrusive<c10d::TCPStore>(host, o));
 #ifdef FNF_STAND_IN
     if (fnf::standin::settings().on && std::string(backend) == "nccl")
-      g->stand_in = std::make_unique<StandInGroup>(g->store, rank, world);
+      g->stand_in = std::make_unique<StandInGroup>(g->store, rank, world, o.timeout);
     else
 #endif
       g->backend =

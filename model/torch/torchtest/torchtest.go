@@ -41,10 +41,16 @@ func Device() torch.Device {
 	return torch.CPU
 }
 
-// DeviceOf is what a process of that rank in a group computes on where rank 0 has Device: the GPU of that index.
-func DeviceOf(rank int) torch.Device {
+// DeviceOf is what a process of that rank in a group computes on where rank 0 has Device: the GPU of that index. Without
+// one the test is skipped.
+func DeviceOf(t testing.TB, rank int) torch.Device {
+	t.Helper()
+	Need(t)
 	if Device() == torch.CPU {
 		return torch.CPU
+	}
+	if n := torch.CUDACount(); n <= rank {
+		t.Skipf("%d GPUs are too few for rank %d", n, rank)
 	}
 	return torch.CUDA(rank)
 }

@@ -34,6 +34,8 @@ struct Use {
 struct Memory {
   std::mutex mutex;
   std::unordered_map<void*, Block> blocks;
+  std::unordered_map<size_t, std::vector<void*>> spare;  // freed, by their size, and closed
+  size_t spared = 0;                                     // bytes of all spare ones
   Use use[kMostDevices];
 };
 
@@ -43,6 +45,7 @@ Memory& all_memory() {
 }
 
 constexpr size_t kPage = 4096, kRound = 512;  // CUDA's allocator rounds to 512 bytes
+constexpr size_t kMostSpare = 256 << 20;      // kept, as a new page of the system costs much
 size_t mapped(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 size_t rounded(size_t bytes) { return (bytes + kRound - 1) / kRound * kRound; }
 
@@ -59,9 +62,31 @@ void give_back(void* context) {
   Memory& m = all_memory();
   std::lock_guard<std::mutex> lock(m.mutex);
   m.use[a->device].now -= rounded(a->bytes);
-  munmap(a->base, mapped(a->bytes));  // who still uses it dies
   m.blocks.erase(a->base);
+  size_t bytes = mapped(a->bytes);
+  if (settings().shapes || m.spared + bytes > kMostSpare) {
+    munmap(a->base, bytes);  // who still uses it dies, as with a spare one, which is closed
+  } else {
+    m.spare[bytes].push_back(a->base);
+    m.spared += bytes;
+  }
   delete a;
+}
+
+// Memory of the system or a spare block, open.
+void* opened(Memory& m, size_t bytes) {
+  auto& same = m.spare[bytes];
+  if (!same.empty()) {
+    void* base = same.back();
+    same.pop_back();
+    m.spared -= bytes;
+    mprotect(base, bytes, PROT_READ | PROT_WRITE);
+    return base;
+  }
+  void* base = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  TORCH_CHECK(base != MAP_FAILED, "the stand-in cannot map ", bytes, " bytes");
+  return base;
 }
 
 void nothing(void*) {}
@@ -78,9 +103,7 @@ class Allocator final : public c10::Allocator {
     TORCH_CHECK_WITH(OutOfMemoryError, !capacity || use.now + rounded(bytes) <= capacity,
                      "CUDA out of memory. Tried to allocate ", bytes >> 20, " MiB beside ",
                      use.now >> 20, " MiB of ", capacity >> 20);
-    void* base = mmap(nullptr, mapped(bytes), PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    TORCH_CHECK(base != MAP_FAILED, "the stand-in cannot map ", bytes, " bytes");
+    void* base = opened(m, mapped(bytes));
     if (!settings().shapes) memset(base, 0xff, mapped(bytes));  // not a number, in any float type
     mprotect(base, mapped(bytes), PROT_NONE);
     m.blocks[base].bytes = mapped(bytes);
