@@ -80,6 +80,9 @@ func TestRunsOnAnotherMachine(t *testing.T) {
 	if _, problem := try(exitUsage, "attach", "--read-only", f.Dir); !strings.Contains(problem, "are for HOST:RUN") {
 		t.Errorf("a local run: %s", problem)
 	}
+	if code, _, problem := runCommand("start", "gpu:violence"); code != exitUsage || !strings.Contains(problem, "ssh gpu focusnfix start violence; focusnfix attach gpu:") {
+		t.Errorf("start on another machine: exit code %d: %s", code, problem)
+	}
 	if _, problem := try(exitUsage, "ls", "gpu"); !strings.Contains(problem, "want HOST:") {
 		t.Errorf("ls of a host without a colon: %s", problem)
 	}

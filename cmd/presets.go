@@ -1,12 +1,14 @@
 package cmd
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"focusnfix/core"
+	"focusnfix/core/far"
 	"focusnfix/presets"
 )
 
@@ -40,6 +42,10 @@ func newPresets() *cobra.Command {
 
 // readPreset returns the TOML of a preset that comes with the program.
 func readPreset(name string) ([]byte, error) {
+	if t, remote, err := far.Parse(name); err == nil && remote {
+		return nil, usageError{fmt.Errorf("runs start where they run: ssh %s focusnfix start %s; focusnfix attach %s: then shows the new one",
+			t.Host, cmp.Or(t.Run, presets.Default), t.Host)}
+	}
 	if !slices.Contains(presets.Names(), name) {
 		return nil, usageError{fmt.Errorf("no preset %q%s; focusnfix presets lists them", name, core.DidYouMean(name, presets.Names()))}
 	}

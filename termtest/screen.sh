@@ -50,16 +50,16 @@ wait-text total\\sreward
 shot compare
 key Up Return
 wait-text Stopped
-wait 1
+wait-stable 1 20
 $sun
 key i Left Left
-wait 0.5
+wait-stable 0.5 10
 shot inspect
 key question
 wait-text Keys
 shot help
 key Escape
-wait 0.5
+wait-stable 0.5 10
 expect-color 113,6 #fad650 20
 STEPS
 
@@ -68,10 +68,10 @@ wait-text crashed
 shot runs-80x24
 key Return
 wait-text Stopped
-wait 1
+wait-stable 1 20
 shot dashboard-80x24
 resize 200x60
-wait 1.5
+wait-stable 1.5 20
 shot dashboard-200x60
 resize 40x12
 wait-text too\\ssmall
@@ -81,7 +81,7 @@ resize 61x19
 resize 140x50
 resize 90x20
 resize 120x40
-wait 1.5
+wait-stable 1.5 20
 expect-size 120x40
 $sun
 shot storm
@@ -91,15 +91,15 @@ steps "images: large, flipped, in a grid, played, saved" -z 120x40 --alive -- sh
 wait-text Stopped
 key 3
 wait-text step\\s40,\\snewest
-wait 1
+wait-stable 1 20
 expect-color 104,7 #fad650 20
 shot images
 key f h
-wait 1
+wait-stable 1 20
 shot images-heatmap
 steady 50,2,69x35 2
 key g
-wait 1.5
+wait-stable 1.5 20
 expect-color 83,7 #fad650 20
 shot grid
 click 45,10
@@ -125,24 +125,24 @@ key Return
 wait-text No\\sengine
 key y
 wait-text result\\s1\\sof\\s1 20
-wait 1
+wait-stable 1 20
 expect-color 69,11 #fad650 20
 expect-color 110,11 #fad650 20
 shot prompt
 key Escape
-wait 0.5
+wait-stable 0.5 10
 key F
 wait-text box
-wait 1
+wait-stable 1 20
 expect-color 104,8 #fad650 20
 drag 55,20 75,35
-wait 1
+wait-stable 1 20
 shot fix-box
 key Return
 wait-text ([4-9]|1[0-2])\\sof\\s12 20
 shot fix-live
 wait-text repair\\s1\\sof\\s1 20
-wait 1
+wait-stable 1 20
 expect-color 104,8 #fad650 20
 expect-color 77,24 #be141e 20
 expect-color 90,24 #6e5a96 20
@@ -170,12 +170,31 @@ shot refused
 key BackSpace BackSpace BackSpace BackSpace Return
 wait-text No\\sengine
 key Escape
-wait 0.3
+wait-stable 0.3 10
 key Escape
 wait-text draw\\s+e\\sedit
 key q
 wait-exit
 STEPS
+
+if command -v xclip >/dev/null; then
+	steps "prompt: a paste is text" -z 120x40 -- sh -c "$watch -open $tmp/b/*-artifacts-* $tmp/b" <<-STEPS
+	wait-text Done
+	key 4
+	wait-text type\\swhat
+	run printf 'q 3 pasted ninjas' | xclip -selection primary -i
+	key shift+Insert
+	wait-text prompt\\s+›\\sq\\s3\\spasted\\sninjas
+	key Escape
+	wait-stable 0.3 10
+	key Escape
+	wait-text draw\\s+e\\sedit
+	key q
+	wait-exit
+	STEPS
+else
+	skip "a paste" "xclip is not installed"
+fi
 
 # Terminals disagree on how wide joined emoji, flags and variation selectors are.
 log=$(ls -d "$tmp"/b/*-all-aspects-*)/events.jsonl
@@ -186,9 +205,9 @@ printf '{"time":"2026-11-24T12:00:00Z","kind":"control","step":41,"control":{"ke
 for term in xterm kitty; do
 	command -v $term >/dev/null || { skip "odd widths, $term" "not installed"; continue; }
 	steps "odd widths leave pictures alone, $term" -z 120x40 -t $term --alive -- sh -c "$watch $tmp/b" <<-STEPS
-	wait 6
+	wait-stable 3 30
 	key Return
-	wait 3
+	wait-stable 3 30
 	$sun
 	expect-color 92,35 #58954a 30
 	expect-color 115,36 #58954a 30
@@ -202,7 +221,7 @@ wait-text crashed
 shot light-runs
 key Return
 wait-text Stopped
-wait 1
+wait-stable 1 20
 shot light
 $sun
 STEPS
@@ -211,7 +230,7 @@ steps "no colours" -z 120x40 -e NO_COLOR=1 --alive -- sh -c "$watch $tmp/b" <<ST
 wait-text crashed
 key Return
 wait-text Stopped
-wait 1
+wait-stable 1 20
 shot no-color
 STEPS
 
@@ -219,7 +238,7 @@ steps "quitting leaves the terminal clean" -z 120x40 -- sh -c "echo before; $wat
 wait-text crashed
 key Return
 wait-text Stopped
-wait 1
+wait-stable 1 20
 $sun
 key q
 wait-text after
@@ -234,7 +253,7 @@ if command -v tmux >/dev/null; then
 	wait-text crashed
 	key Return
 	wait-text Stopped
-	wait 1
+	wait-stable 1 20
 	expect-color 113,6 #fad650 20
 	shot tmux
 	STEPS
@@ -258,11 +277,11 @@ if command -v sshd >/dev/null || [ -x /usr/sbin/sshd ]; then
 	wait-text step\\s[1-5]?[0-9]/60
 	wait 1
 	shot again
-	run [ \$(grep -c '"kind":"step"' $tmp/c/*/events.jsonl) = \$(grep '"kind":"step"' $tmp/c/*/events.jsonl | tail -n 1 | sed 's/.*"step":\\([0-9]*\\).*/\\1/') ]
 	key x
 	wait-text Stop
 	key y
 	wait-text stopped 30
+	run awk -F'"step":' '/"kind":"step"/ { n++; split(\$2, rest, ","); last = rest[1] } END { exit n != last }' $tmp/c/*/events.jsonl
 	STEPS
 else
 	skip ssh "sshd is not installed"

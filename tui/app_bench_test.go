@@ -30,10 +30,10 @@ func benchStep(i int) *core.Event {
 	return &core.Event{Kind: "step", Step: i, Time: noon.Add(time.Duration(i) * 10 * time.Millisecond), Train: t}
 }
 
-// BenchmarkFirstFrame is from nothing to the list of fifty runs.
+// BenchmarkFirstFrame is from nothing to the list of 200 runs.
 func BenchmarkFirstFrame(b *testing.B) {
 	dir := b.TempDir()
-	for i := range 50 {
+	for i := range 200 {
 		if _, err := sample.Write(dir, sample.Options{Preset: "violence", Aspects: allAspects, Steps: 300, Done: 300, State: run.Done, Seed: uint64(i)}); err != nil {
 			b.Fatal(err)
 		}

@@ -92,6 +92,7 @@ func TestGoldenFrames(t *testing.T) {
 			continue
 		}
 		d.shows("all-aspects-k3f9", "83/150")
+		d.until("rewards", func() bool { return len(d.panes[tabRuns].(*runsPane).all[0].Rewards) > 0 })
 		check(d, "runs")
 		d.press("?")
 		check(d, "help")

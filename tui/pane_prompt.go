@@ -26,6 +26,7 @@ type promptPane struct {
 	job         *job                // nil: none under way
 	err         error               // of the last job
 	weights     []run.Checkpoint    // that can be drawn with
+	found       string              // what was looked for last
 }
 
 // checkpointsMsg is the checkpoints of a run.

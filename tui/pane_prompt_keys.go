@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"path/filepath"
@@ -8,7 +9,9 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"focusnfix/core/words"
 	"focusnfix/tui/feed"
+	"focusnfix/tui/find"
 	"focusnfix/tui/widget"
 )
 
@@ -31,6 +34,7 @@ func (p *promptPane) keys() []binding {
 		on(keySeed, p.nextSeedMode),
 		on(keyWeights, p.nextWeights),
 		on(keyReuse, p.reuse),
+		here(keyFind, "find", "Find an earlier result by its prompt", p.find),
 		on(keySave, p.save),
 		on(keyRepair, p.repair),
 	}
@@ -88,6 +92,21 @@ func (p *promptPane) nextWeights() tea.Cmd {
 	}
 	p.form.weights = after(p.form.weights, names)
 	return nil
+}
+
+// find goes to the nearest earlier result whose prompt matches; asked again, to the one before.
+func (p *promptPane) find() tea.Cmd {
+	if len(p.results.List) == 0 {
+		return p.say("no prompt was drawn yet")
+	}
+	return p.askValue("Find a result by its prompt", p.found, func(text string) (tea.Cmd, error) {
+		n := p.results.Find(find.NewPattern(text).Match)
+		if n == 0 {
+			return nil, errors.New("no prompt matches")
+		}
+		p.found = text
+		return tea.Batch(p.say("%s; / finds the one before", words.Plural(n, "result")), p.wants()), nil
+	}, "Text, a glob (*dog*) or a regular expression.")
 }
 
 func (p *promptPane) reuse() tea.Cmd {

@@ -186,3 +186,25 @@ func TestPromptMouseAndPaste(t *testing.T) {
 		t.Error("esc does not end typing")
 	}
 }
+
+// Earlier results are found by their prompts.
+func TestFindPrompt(t *testing.T) {
+	f := newSampleRun(t)
+	e := serveFake(t, f)
+	d := drivePane(t, Options{Open: f.Dir}, "4", 120, 40)
+	p := d.panes[tabPrompt].(*promptPane)
+	for i, prompt := range []string{"a dog", "a cat"} {
+		d.shows("steps 10")
+		p.form.fill(run.GenerateRequest{Drawing: core.Drawing{Prompt: prompt, Seed: 1}})
+		d.press("enter")
+		e.answer <- nil
+		d.until("result", func() bool { return len(p.results.List) == i+1 && p.job == nil })
+	}
+	d.press("esc", "/")
+	d.typeText("dog")
+	d.press("enter")
+	d.shows("result 1 of 2", "1 result; / finds")
+	d.press("/", "x", "enter")
+	d.shows("no prompt matches")
+	d.checkSize()
+}

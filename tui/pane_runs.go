@@ -112,6 +112,7 @@ func (p *runsPane) take(msg tea.Msg) tea.Cmd {
 		}
 		return p.list()
 	case feed.Listed:
+		p.again = p.again || !p.read // with the rewards, which take longer
 		p.reading, p.read = false, true
 		p.all, p.err = msg.Runs, msg.Err
 		p.sift()

@@ -171,7 +171,7 @@ func (p *runsPane) narrow() tea.Cmd {
 // wanted is what the list has to know for the filter.
 func (p *runsPane) wanted() feed.Wanted {
 	q := p.filter.query
-	return feed.Wanted{Alarms: q.Uses("has:alarm"), Configs: q.Uses("cfg.")}
+	return feed.Wanted{Rewards: p.read, Alarms: q.Uses("has:alarm"), Configs: q.Uses("cfg.")}
 }
 
 // sift makes the list of all runs: those that the filter leaves, in their order.

@@ -19,7 +19,7 @@ type ListedRun struct {
 }
 
 // Wanted is what a list is to have besides: it takes time.
-type Wanted struct{ Alarms, Configs bool }
+type Wanted struct{ Rewards, Alarms, Configs bool }
 
 // Listed is the folder of runs, read.
 type Listed struct {
@@ -55,7 +55,10 @@ func (l *Lister) List(dir string, want Wanted) Listed {
 	known := map[string]knownLog{}
 	msg := Listed{Runs: make([]ListedRun, 0, len(list))}
 	for _, r := range list {
-		k := l.rewards(r)
+		k := l.known[r.Dir]
+		if want.Rewards || want.Alarms {
+			k = l.rewards(r)
+		}
 		if want.Alarms && !k.asked {
 			k.alarmed, _ = r.Alarmed() // the list says why
 			k.asked = true

@@ -73,6 +73,22 @@ func (r *Results) Show(path string) {
 // Move goes n results on; it stops at the first and the last.
 func (r *Results) Move(n int) { r.At = min(max(r.At+n, 0), max(len(r.List)-1, 0)) }
 
+// Find goes to the nearest earlier result whose prompt matches, and from the first on to the newest. It returns how many
+// match.
+func (r *Results) Find(match func(prompt string) bool) (matches int) {
+	from := r.At
+	for i := range r.List {
+		at := (from - 1 - i + 2*len(r.List)) % len(r.List)
+		if !match(r.List[at].Prompt) {
+			continue
+		}
+		if matches++; matches == 1 {
+			r.At = at
+		}
+	}
+	return matches
+}
+
 // Current is the result that is shown.
 func (r *Results) Current() (core.PromptResult, bool) {
 	if r.At >= len(r.List) {

@@ -2,12 +2,14 @@
 """Measures a terminal program on a run that is there: start to first frame and to the last byte, key to first and last
 byte, processor time at rest and while following, memory.
 
-    measure.py [--keys '?,ESC'] [--follow COMMAND] [--seconds 10] -- PROGRAM ARGUMENT...
+    measure.py [--keys '?,ESC'] [--follow COMMAND] [--seconds 10] [--out FILE] -- PROGRAM ARGUMENT...
 
 The program runs in a pseudoterminal of 200x60 cells that answers queries as xterm does: no window, so that nothing but
-the program is measured. Times are of bytes that arrive; a pause of 150 ms ends what a key has caused.
+the program is measured. With --out it runs in the terminal that this is started in, which draws it and answers, and the
+numbers go into the file: xterm -geometry 200x60 -e measure.py --out x.json -- PROGRAM. Times are of bytes that arrive; a
+pause of 150 ms ends what a key has caused.
 """
-import argparse, fcntl, json, os, pty, re, select, signal, statistics, struct, subprocess, sys, termios, time
+import argparse, fcntl, json, os, pty, re, select, signal, statistics, struct, subprocess, sys, termios, time, tty
 
 ANSWERS = [
     (re.compile(rb"\x1b\[0?c"), b"\x1b[?64;1;2;6;9;15;16;17;18;21;22;28c"),
@@ -24,7 +26,8 @@ QUERY = re.compile(rb"\x1b\[\?(\d+)\$p")  # DECRQM: not known
 
 
 class Terminal:
-    def __init__(self, command):
+    def __init__(self, command, through):
+        self.through = through  # the terminal that this runs in draws and answers
         self.start = time.perf_counter()
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
@@ -43,8 +46,10 @@ class Terminal:
             if now - begun > longest or wait <= 0:
                 return first, last, n, text
             wait = min(wait, longest - (now - begun))
-            ready, _, _ = select.select([self.fd], [], [], max(wait, 0))
-            if not ready:
+            ready, _, _ = select.select([self.fd, 0] if self.through else [self.fd], [], [], max(wait, 0))
+            if self.through and 0 in ready:
+                os.write(self.fd, os.read(0, 1 << 12))
+            if self.fd not in ready:
                 continue
             try:
                 data = os.read(self.fd, 1 << 16)
@@ -54,7 +59,10 @@ class Terminal:
             first = first or last
             n += len(data)
             text = (text + data)[-(1 << 20):]
-            self.answer(data)
+            if self.through:
+                os.write(1, data)
+            else:
+                self.answer(data)
 
     def answer(self, data):
         for pattern, reply in ANSWERS:
@@ -109,9 +117,12 @@ def main():
     p.add_argument("--open", default="", help="keys pressed before anything is measured")
     p.add_argument("--follow", action="append", default=[], help="command that writes to the run while it is watched")
     p.add_argument("--seconds", type=float, default=10)
+    p.add_argument("--out", default="", help="write the numbers here, and run in this terminal")
     p.add_argument("command", nargs=argparse.REMAINDER)
     o = p.parse_args()
-    t = Terminal(o.command[1:] if o.command[0] == "--" else o.command)
+    if o.out:
+        tty.setraw(0)
+    t = Terminal(o.command[1:] if o.command[0] == "--" else o.command, bool(o.out))
     first, last, n, _ = t.read(3, 15)
     r = {"first_byte_ms": round(1e3 * (first - t.start)), "settled_ms": round(1e3 * (last - t.start)), "bytes": n, "cpu_s": t.cpu()}
     for key in filter(None, o.open.split(",")):
@@ -145,7 +156,11 @@ def main():
     os.write(t.fd, b"q")
     t.read(1, 3)
     os.kill(t.pid, signal.SIGKILL)
-    print(json.dumps(r, indent=1))
+    if o.out:
+        with open(o.out, "w") as f:
+            json.dump(r, f)
+    else:
+        print(json.dumps(r, indent=1))
 
 
 main()
