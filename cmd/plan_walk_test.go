@@ -94,6 +94,30 @@ func TestPlanOfRealModels(t *testing.T) {
 	}
 }
 
+// TestPlanOfTransformers: the presets of transformers are planned in bfloat16 at 1024 pixels, with the text encoders that are
+// there before the transformer is: a T5-XXL takes more than SD 3.5 medium.
+func TestPlanOfTransformers(t *testing.T) {
+	needWalk(t)
+	for _, c := range []struct {
+		kind, preset string
+		least, most  float64 // GiB: more than the weights, less than a card of 16 or 24
+		encoding     bool    // takes more than the weights that stay
+	}{
+		{"sd35-t5", "sd35-oversexualization", 11.5, 16, true},
+		{"zimage", "zimage-oversexualization", 13, 24, false},
+	} {
+		t.Run(c.kind, func(t *testing.T) {
+			p := planOf(t, c.preset, "--no-probe", "--set", "model.path="+hollow(t, c.kind))
+			if got := float64(p.Total) / gib; got < c.least || got > c.most {
+				t.Errorf("%s takes %.1f GiB, want %g to %g", c.preset, got, c.least, c.most)
+			}
+			if m := p.Memory; m.Loading < m.Weights || c.encoding != (m.Loading > 2*m.Weights) {
+				t.Errorf("%s: %.1f GiB while prompts are encoded, %.1f of weights that stay", c.kind, float64(m.Loading)/gib, float64(m.Weights)/gib)
+			}
+		})
+	}
+}
+
 // checkRefusal starts a run where nvidia-smi tells of a GPU of 4 GiB.
 func checkRefusal(t *testing.T, preset, model string) {
 	t.Helper()

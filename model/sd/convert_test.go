@@ -96,11 +96,14 @@ func writeRandom(t *testing.T, dir, part string) {
 		switch part {
 		case "unet":
 			var c UNetConfig
-			c, failed = LoadUNetConfig(config)
+			var text []byte
+			if text, failed = os.ReadFile(config); failed == nil {
+				c, failed = ParseUNetConfig(config, text)
+			}
 			NewUNet(c, p)
 		case "vae":
 			var c VAEConfig
-			c, failed = LoadVAEConfig(config)
+			c, failed = loadVAEConfig(config)
 			NewVAE(c, p)
 		default:
 			var c clip.TextConfig

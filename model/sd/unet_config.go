@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 
 	"focusnfix/model/config"
@@ -151,15 +150,6 @@ const (
 	plainDown     = "DownBlock2D"
 	plainUp       = "UpBlock2D"
 )
-
-// LoadUNetConfig reads a config.json.
-func LoadUNetConfig(path string) (UNetConfig, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return UNetConfig{}, err
-	}
-	return ParseUNetConfig(path, data)
-}
 
 // ParseUNetConfig reads the text of a config.json; file is what errors call it. What is missing has
 // the default of diffusers' constructor.

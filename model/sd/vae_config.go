@@ -3,7 +3,6 @@ package sd
 import (
 	"fmt"
 	"math"
-	"os"
 	"slices"
 
 	"focusnfix/model/config"
@@ -42,16 +41,8 @@ func DefaultVAE() VAEConfig {
 	}
 }
 
-// LoadVAEConfig reads a vae/config.json and refuses what this package does not build.
-func LoadVAEConfig(path string) (VAEConfig, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return VAEConfig{}, err
-	}
-	return ParseVAEConfig(path, text)
-}
-
-// ParseVAEConfig is LoadVAEConfig of the file's text; file is what errors call it.
+// ParseVAEConfig reads the text of a vae/config.json and refuses what this package does not build; file is what errors
+// call it.
 func ParseVAEConfig(file string, text []byte) (VAEConfig, error) {
 	cfg := DefaultVAE()
 	if err := config.Parse(file, text, &cfg, vaeKeys); err != nil {
