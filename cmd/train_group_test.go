@@ -74,7 +74,7 @@ func TestTrainTogether(t *testing.T) {
 		t.Skip("NCCL notices a lost process after half an hour")
 	}
 	lost := filepath.Join(dir, "lost")
-	both = startRanks(t, dir, "train", "-p", preset, "--steps", "100000", "--run", lost)
+	both = startRanks(t, dir, "train", "-p", preset, "--set", "model.device=auto", "--set", "model.dtype=float32", "--steps", "100000", "--run", lost)
 	f := run.Folder{Dir: lost}
 	if !within(time.Minute, func() bool {
 		tail, err := f.Tail(4)

@@ -50,7 +50,7 @@ wait-text total\\sreward
 shot compare
 key Up Return
 wait-text Stopped
-wait-stable 1 20
+wait-stable 2 20
 $sun
 key i Left Left
 wait-stable 0.5 10
@@ -68,10 +68,10 @@ wait-text crashed
 shot runs-80x24
 key Return
 wait-text Stopped
-wait-stable 1 20
+wait-stable 2 20
 shot dashboard-80x24
 resize 200x60
-wait-stable 1.5 20
+wait-stable 2 20
 shot dashboard-200x60
 resize 40x12
 wait-text too\\ssmall
@@ -81,7 +81,7 @@ resize 61x19
 resize 140x50
 resize 90x20
 resize 120x40
-wait-stable 1.5 20
+wait-stable 2 20
 expect-size 120x40
 $sun
 shot storm
@@ -91,15 +91,15 @@ steps "images: large, flipped, in a grid, played, saved" -z 120x40 --alive -- sh
 wait-text Stopped
 key 3
 wait-text step\\s40,\\snewest
-wait-stable 1 20
+wait-stable 2 20
 expect-color 104,7 #fad650 20
 shot images
 key f h
-wait-stable 1 20
+wait-stable 2 20
 shot images-heatmap
 steady 50,2,69x35 2
 key g
-wait-stable 1.5 20
+wait-stable 2 20
 expect-color 83,7 #fad650 20
 shot grid
 click 45,10
@@ -125,7 +125,7 @@ key Return
 wait-text No\\sengine
 key y
 wait-text result\\s1\\sof\\s1 20
-wait-stable 1 20
+wait-stable 2 20
 expect-color 69,11 #fad650 20
 expect-color 110,11 #fad650 20
 shot prompt
@@ -133,16 +133,16 @@ key Escape
 wait-stable 0.5 10
 key F
 wait-text box
-wait-stable 1 20
+wait-stable 2 20
 expect-color 104,8 #fad650 20
 drag 55,20 75,35
-wait-stable 1 20
+wait-stable 2 20
 shot fix-box
 key Return
 wait-text ([4-9]|1[0-2])\\sof\\s12 20
 shot fix-live
 wait-text repair\\s1\\sof\\s1 20
-wait-stable 1 20
+wait-stable 2 20
 expect-color 104,8 #fad650 20
 expect-color 77,24 #be141e 20
 expect-color 90,24 #6e5a96 20
@@ -221,7 +221,7 @@ wait-text crashed
 shot light-runs
 key Return
 wait-text Stopped
-wait-stable 1 20
+wait-stable 2 20
 shot light
 $sun
 STEPS
@@ -230,7 +230,7 @@ steps "no colours" -z 120x40 -e NO_COLOR=1 --alive -- sh -c "$watch $tmp/b" <<ST
 wait-text crashed
 key Return
 wait-text Stopped
-wait-stable 1 20
+wait-stable 2 20
 shot no-color
 STEPS
 
@@ -238,7 +238,7 @@ steps "quitting leaves the terminal clean" -z 120x40 -- sh -c "echo before; $wat
 wait-text crashed
 key Return
 wait-text Stopped
-wait-stable 1 20
+wait-stable 2 20
 $sun
 key q
 wait-text after
@@ -253,7 +253,7 @@ if command -v tmux >/dev/null; then
 	wait-text crashed
 	key Return
 	wait-text Stopped
-	wait-stable 1 20
+	wait-stable 2 20
 	expect-color 113,6 #fad650 20
 	shot tmux
 	STEPS

@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -96,8 +97,17 @@ func (o *Run) read() {
 		case <-o.ctx.Done():
 			return
 		}
+		if msg.Batch.Behind == 0 { // of a thousand events a second, each would be a frame
+			select {
+			case <-time.After(batchTime):
+			case <-o.ctx.Done():
+			}
+		}
 	}
 }
+
+// batchTime is the least time between two batches of events as they come: that of a frame.
+const batchTime = time.Second / 30
 
 // Follow waits for the next batch of events.
 func (o *Run) Follow() tea.Cmd {
