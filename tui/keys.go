@@ -67,7 +67,7 @@ var (
 	keyEdit       = paneKey("e", "Edit: settings of a run or of a new one, or the prompt")
 	keyNewRun     = key("ctrl+n", "new run", "Go to the presets, to start a run")
 	keyMark       = key("m", "mark", "Mark the run: the curves of marked runs are drawn together")
-	keyFind       = key("/", "find", "Find: runs by words, state:running, cfg.region.weight>=6, has:alarm, and, or, not; charts and log lines by text or pattern")
+	keyFind       = key("/", "find", "Find: runs by words, state:running, cfg.region.weight>=6, has:alarm, and, or, not; charts, log lines and earlier prompts by text or pattern")
 	keySort       = key("O", "", "Sort the runs in another way: by age, name, state, steps, reward")
 	keyChanged    = key("!", "changed", "Show only settings that are not defaults, or all")
 	keyLabel      = key("L", "", "Give the run a title, a note, or tags")
