@@ -34,7 +34,7 @@ func (p *promptPane) keys() []binding {
 		on(keySeed, p.nextSeedMode),
 		on(keyWeights, p.nextWeights),
 		on(keyReuse, p.reuse),
-		here(keyFind, "find", keyFind.help, p.find),
+		on(keyFind, p.find),
 		on(keySave, p.save),
 		on(keyRepair, p.repair),
 	}

@@ -95,6 +95,7 @@ func TestViewsArePure(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	d := drive(t, Options{Runs: "runs"}, 130, 40)
 	d.shows("all-aspects-k3f9")
+	d.until("the rewards", func() bool { return !d.panes[tabRuns].(*runsPane).reading }) // a command reads them meanwhile
 	check := func(what string) {
 		t.Helper()
 		before := fingerprint(d.app)
