@@ -37,36 +37,34 @@ func (m *Mirror) serve(ctx context.Context, listener net.Listener) {
 	for _, verb := range slices.Concat(run.Verbs(), []string{verbTrain, verbWake, verbList, verbEdit}) {
 		mux.HandleFunc("POST /"+verb, pass(verb))
 	}
-	mux.HandleFunc("POST /"+verbImage, func(w http.ResponseWriter, r *http.Request) {
-		var q want
-		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&q)
-		stored := ""
-		if err == nil {
-			stored, err = m.Fetch(m.folder, q.Path, q.Side)
-		}
-		if err != nil {
-			failed(0, err).write(w)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]string{"path": stored})
+	serveOwn(mux, verbImage, func(_ context.Context, q want) (any, error) {
+		stored, err := m.Fetch(m.folder, q.Path, q.Side)
+		return map[string]string{"path": stored}, err
 	})
-	mux.HandleFunc("POST /"+verbBring, func(w http.ResponseWriter, r *http.Request) {
-		var q listQuery
-		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&q)
-		if err == nil {
-			err = m.Bring(r.Context(), m.folder, q.Part)
-		}
-		if err != nil {
-			failed(0, err).write(w)
-			return
-		}
-		answer{Status: http.StatusOK, Body: []byte("{}")}.write(w)
+	serveOwn(mux, verbBring, func(ctx context.Context, q listQuery) (any, error) {
+		return struct{}{}, m.Bring(ctx, m.folder, q.Part)
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	unwatch := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer unwatch()
 	_ = server.Serve(listener) // ends with ctx
+}
+
+// serveOwn serves a command that this process carries out itself.
+func serveOwn[T any](mux *http.ServeMux, verb string, do func(context.Context, T) (any, error)) {
+	mux.HandleFunc("POST /"+verb, func(w http.ResponseWriter, r *http.Request) {
+		var request T
+		var result any
+		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&request)
+		if err == nil {
+			result, err = do(r.Context(), request)
+		}
+		if err != nil {
+			failed(0, err).write(w)
+			return
+		}
+		answer{Status: http.StatusOK, Body: mustJSON(result)}.write(w)
+	})
 }
 
 // write writes the answer to a command on the copy's socket. Nobody is left to tell if that fails.

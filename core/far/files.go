@@ -176,16 +176,28 @@ func (m *Mirror) bringFiles(here, there map[string]string) error {
 
 // list asks for the files of a part, by name with their sums.
 func (m *Mirror) list(ctx context.Context, part string) (map[string]string, error) {
-	all := map[string]string{}
-	for q := (listQuery{Part: part}); ; {
+	return allListed(part, func(q listQuery) (l listed, err error) {
 		a, err := m.command(ctx, verbList, mustJSON(q))
 		if err == nil {
 			err = a.problem(verbList)
 		}
-		var l listed
 		if err == nil {
 			err = json.Unmarshal(a.Body, &l)
 		}
+		return l, err
+	})
+}
+
+// listHere is the same of the copy.
+func (m *Mirror) listHere(part string) (map[string]string, error) {
+	return allListed(part, func(q listQuery) (listed, error) { return listPart(m.folder, q) })
+}
+
+// allListed are the files of a part by name with their sums, which ask gives some at a time.
+func allListed(part string, ask func(listQuery) (listed, error)) (map[string]string, error) {
+	all := map[string]string{}
+	for q := (listQuery{Part: part}); ; {
+		l, err := ask(q)
 		if err != nil {
 			return nil, err
 		}
@@ -195,24 +207,6 @@ func (m *Mirror) list(ctx context.Context, part string) (map[string]string, erro
 			}
 		}
 		if !l.More || len(l.Files) == 0 || len(all) > mostListed {
-			return all, nil
-		}
-		q.After = l.Files[len(l.Files)-1].Name
-	}
-}
-
-// listHere is the same of the copy.
-func (m *Mirror) listHere(part string) (map[string]string, error) {
-	all := map[string]string{}
-	for q := (listQuery{Part: part}); ; {
-		l, err := listPart(m.folder, q)
-		if err != nil {
-			return nil, err
-		}
-		for _, file := range l.Files {
-			all[file.Name] = file.Sum
-		}
-		if !l.More {
 			return all, nil
 		}
 		q.After = l.Files[len(l.Files)-1].Name

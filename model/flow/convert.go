@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,7 +30,7 @@ func Convert(from, to string, o sd.ConvertOptions) error {
 		if strings.HasSuffix(to, ".safetensors") {
 			err = source.writeSingle(to, o.DType)
 		} else {
-			err = source.writeFolder(to, o)
+			err = sd.WriteFolder(to, func(dir string) error { return source.writeParts(dir, o) })
 		}
 	}
 	if err = errors.Join(err, source.close()); err != nil {
@@ -73,18 +72,6 @@ func (f files) writeSingle(to string, dtype weights.DType) (err error) {
 	return weights.Write(to, map[string]string{"format": "pt"}, entries)
 }
 
-// writeFolder fills a new folder beside to and gives it its name when it is whole.
-func (f files) writeFolder(to string, o sd.ConvertOptions) error {
-	unfinished := filepath.Clean(to) + ".unfinished"
-	if err := os.MkdirAll(unfinished, 0o755); err != nil {
-		return err
-	}
-	if err := f.writeParts(unfinished, o); err != nil {
-		return errors.Join(err, os.RemoveAll(unfinished))
-	}
-	return os.Rename(unfinished, to)
-}
-
 func (f files) writeParts(to string, o sd.ConvertOptions) error {
 	entries, err := os.ReadDir(f.path)
 	if err != nil {
@@ -107,7 +94,15 @@ func (f files) writeParts(to string, o sd.ConvertOptions) error {
 			return fmt.Errorf("%s: no folder %s in it", f.path, part)
 		}
 	}
-	return f.writeIndex(filepath.Join(to, "model_index.json"), written)
+	text, err := os.ReadFile(filepath.Join(f.path, "model_index.json"))
+	if err != nil {
+		return err
+	}
+	keys := map[string]any{}
+	if err := json.Unmarshal(text, &keys); err != nil {
+		return err
+	}
+	return sd.WriteIndex(filepath.Join(to, "model_index.json"), keys, written)
 }
 
 // writePart copies configurations and writes weights.
@@ -123,37 +118,6 @@ func (f files) writePart(part, to string, o sd.ConvertOptions) error {
 	if err != nil {
 		return err
 	}
-	entries := make([]weights.Entry, len(tensors))
-	for i, t := range tensors {
-		entries[i] = t.Entry()
-	}
-	if entries, err = weights.CastAll(entries, o.DType); err == nil {
-		stem := "model"
-		if slices.Contains(networks[:2], part) {
-			stem = "diffusion_pytorch_model"
-		}
-		_, err = weights.WriteSharded(to, stem, map[string]string{"format": "pt"}, entries, o.ShardBytes)
-	}
+	err = o.WriteWeights(to, part, tensors)
 	return errors.Join(err, done())
-}
-
-// writeIndex writes model_index.json for the parts that were written; others become absent.
-func (f files) writeIndex(path string, parts []string) error {
-	text, err := fs.ReadFile(os.DirFS(f.path), "model_index.json")
-	if err != nil {
-		return err
-	}
-	keys := map[string]any{}
-	if err := json.Unmarshal(text, &keys); err != nil {
-		return err
-	}
-	for key, value := range keys {
-		if list, ok := value.([]any); ok && len(list) == 2 && list[0] != nil && !slices.Contains(parts, key) {
-			keys[key] = []any{nil, nil}
-		}
-	}
-	if text, err = json.MarshalIndent(keys, "", "  "); err != nil {
-		return err
-	}
-	return os.WriteFile(path, append(text, '\n'), 0o644)
 }

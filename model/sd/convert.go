@@ -45,7 +45,7 @@ func Convert(from, to string, o ConvertOptions) error {
 	if strings.HasSuffix(to, ".safetensors") {
 		err = c.writeSingle(to, o)
 	} else {
-		err = c.writeFolder(to, o)
+		err = WriteFolder(to, func(dir string) error { return c.writeParts(dir, o) })
 	}
 	if err = errors.Join(err, c.close()); err != nil {
 		return fmt.Errorf("convert %s: %w", from, err)
@@ -149,12 +149,19 @@ func (c *checkpoint) family(unet UNetConfig) (weights.Kind, error) {
 	return weights.SD1, nil
 }
 
-// writeFolder fills a new folder beside to and gives it its name when it is whole.
-func (c *checkpoint) writeFolder(to string, o ConvertOptions) error {
+// WriteFolder has a new folder filled beside to and gives it its name when it is whole.
+func WriteFolder(to string, fill func(dir string) error) error {
 	unfinished := filepath.Clean(to) + ".unfinished"
 	if err := os.MkdirAll(unfinished, 0o755); err != nil {
 		return err
 	}
+	if err := fill(unfinished); err != nil {
+		return errors.Join(err, os.RemoveAll(unfinished))
+	}
+	return os.Rename(unfinished, to)
+}
+
+func (c *checkpoint) writeParts(to string, o ConvertOptions) error {
 	names, err := c.partNames()
 	if err != nil {
 		return err
@@ -166,18 +173,19 @@ func (c *checkpoint) writeFolder(to string, o ConvertOptions) error {
 	}
 	var written []string
 	for _, part := range names {
-		ok, err := c.writePart(part, filepath.Join(unfinished, part), o)
+		ok, err := c.writePart(part, filepath.Join(to, part), o)
 		if err != nil {
-			return errors.Join(err, os.RemoveAll(unfinished))
+			return err
 		}
 		if ok {
 			written = append(written, part)
 		}
 	}
-	if err := c.writeIndex(filepath.Join(unfinished, "model_index.json"), written); err != nil {
-		return errors.Join(err, os.RemoveAll(unfinished))
+	keys := map[string]any{}
+	if err := c.configs.readJSON("model_index.json", &keys); err != nil {
+		return err
 	}
-	return os.Rename(unfinished, to)
+	return WriteIndex(filepath.Join(to, "model_index.json"), keys, written)
 }
 
 // writePart copies configuration and writes weights; false means that the source lacks the weights of
@@ -197,19 +205,25 @@ func (c *checkpoint) writePart(part, dir string, o ConvertOptions) (bool, error)
 	if err := c.writeConfigs(part, dir); err != nil || len(tensors) == 0 {
 		return err == nil, err
 	}
+	return true, o.WriteWeights(dir, part, tensors)
+}
+
+// WriteWeights writes the weights of a part into its folder, in shards where they are large.
+func (o ConvertOptions) WriteWeights(dir, part string, tensors []weights.Tensor) error {
 	entries := make([]weights.Entry, len(tensors))
 	for i, t := range tensors {
 		entries[i] = t.Entry()
 	}
-	if entries, err = weights.CastAll(entries, o.DType); err != nil {
-		return false, err
+	entries, err := weights.CastAll(entries, o.DType)
+	if err != nil {
+		return err
 	}
-	stem := "diffusion_pytorch_model"
-	if part != "unet" && part != "vae" {
-		stem = "model"
+	stem := "model"
+	if slices.Contains([]string{"unet", "transformer", "vae"}, part) {
+		stem = "diffusion_pytorch_model"
 	}
 	_, err = weights.WriteSharded(dir, stem, map[string]string{"format": "pt"}, entries, o.ShardBytes)
-	return true, err
+	return err
 }
 
 // writeConfigs writes what a part has beside weights: a tokenizer's vocabulary and the small files.
@@ -270,12 +284,8 @@ func CopyConfigs(from fs.FS, to string) error {
 	return nil
 }
 
-// writeIndex writes model_index.json for the parts that were written; others become absent.
-func (c *checkpoint) writeIndex(path string, parts []string) error {
-	keys := map[string]any{}
-	if err := c.configs.readJSON("model_index.json", &keys); err != nil {
-		return err
-	}
+// WriteIndex writes a model_index.json with these keys, in which all parts but those that were written are absent.
+func WriteIndex(path string, keys map[string]any, parts []string) error {
 	for key, value := range keys {
 		if list, ok := value.([]any); ok && len(list) == 2 && list[0] != nil && !slices.Contains(parts, key) {
 			keys[key] = []any{nil, nil}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"focusnfix/model/config"
@@ -32,4 +33,16 @@ func EveryKeyIsKnown(t *testing.T, class string, keys config.Keys, used []string
 			t.Errorf("%s: %s is neither used nor refused nor irrelevant", class, key)
 		}
 	}
+}
+
+// FuzzOneLine checks that however much is wrong with a configuration, the error of its reader is one line.
+func FuzzOneLine(f *testing.F, parse func(text []byte) error) {
+	for _, seed := range []string{`{}`, `{"num_layers":-1,"d_kv":0,"head_dim":3}`, `{"rope_parameters":{"rope_theta":1e6,"type":null},"layer_types":[]}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if err := parse(text); err != nil && strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v", err)
+		}
+	})
 }
