@@ -94,6 +94,8 @@ func TestViewsArePure(t *testing.T) {
 	sampleRuns(t)
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	d := drive(t, Options{Runs: "runs"}, 130, 40)
+	begun := time.Now()
+	d.now = func() time.Time { return begun } // an evaluation that is under way tells its seconds
 	d.shows("all-aspects-k3f9")
 	d.until("the rewards", func() bool { return !d.panes[tabRuns].(*runsPane).reading }) // a command reads them meanwhile
 	check := func(what string) {
