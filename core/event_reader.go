@@ -23,12 +23,13 @@ type EventReader struct {
 
 	steps  []TrainStep // allocated many at once and given away one by one
 	scores []AspectScore
+	slab   int // steps that were allocated last
 }
 
 // maxLineShapes is how many shapes are known at once: steps with and without what is measured now and then.
 const maxLineShapes = 4
 
-// slabSteps is how many steps are allocated at once.
+// slabSteps is how many steps are allocated at once, at most: first one, then each time twice as many.
 const slabSteps = 256
 
 // lineShape is the line of a training step without its numbers.
@@ -130,7 +131,8 @@ var (
 // step is a step of the shape in which no number is known yet.
 func (r *EventReader) step(s *lineShape) *TrainStep {
 	if len(r.steps) == 0 {
-		r.steps = make([]TrainStep, slabSteps)
+		r.slab = min(max(1, 2*r.slab), slabSteps)
+		r.steps = make([]TrainStep, r.slab)
 	}
 	t := &r.steps[0]
 	r.steps = r.steps[1:]
@@ -140,7 +142,7 @@ func (r *EventReader) step(s *lineShape) *TrainStep {
 		return t
 	}
 	if len(r.scores) < n {
-		r.scores = make([]AspectScore, slabSteps*n)
+		r.scores = make([]AspectScore, r.slab*n)
 	}
 	t.Aspects, r.scores = r.scores[:n:n], r.scores[n:]
 	for i, name := range s.aspects {

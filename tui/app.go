@@ -284,6 +284,7 @@ func (a *app) followed(msg feed.Followed) tea.Cmd {
 	if a.run == nil || msg.Run != a.run {
 		return nil // of a run that was closed
 	}
+	defer a.run.Done(msg)
 	live := a.told != time.Time{} && a.run.Behind == 0
 	if !a.run.Take(msg) {
 		return a.all(eventsMsg{})

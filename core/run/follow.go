@@ -43,6 +43,7 @@ type Follower struct {
 	block   []byte
 	skip    bool               // within a line that is too long
 	readers []core.EventReader // one for each processor, at most maxReaders
+	spare   []core.Event       // for the next long batch
 }
 
 const (
@@ -83,24 +84,16 @@ func (f Folder) FollowLast(lines int) (*Follower, error) {
 }
 
 // lastLines is where the last whole lines of a log begin, as far back as Tail reads.
-func lastLines(log file, lines int) (int64, error) {
-	end, err := wholeLines(log, maxTail)
-	block := make([]byte, 64<<10)
-	for at := end; err == nil && at > max(0, end-maxTail); {
-		start := max(0, at-int64(len(block)))
-		if _, err := log.ReadAt(block[:at-start], start); err != nil {
-			return 0, err
-		}
-		for i := int(at-start) - 1; i >= 0; i-- {
-			if block[i] == '\n' && start+int64(i)+1 < end {
-				if lines--; lines == 0 {
-					return start + int64(i) + 1, nil
-				}
-			}
-		}
-		at = start
+func lastLines(log file, lines int) (begin int64, err error) {
+	begin, err = wholeLines(log, maxTail)
+	if err != nil {
+		return 0, err
 	}
-	return max(0, end-maxTail), err
+	return begin, linesBack(log, begin, func(_ []byte, start int64) bool {
+		begin = start
+		lines--
+		return lines > 0
+	})
 }
 
 // Close ends following.
@@ -113,6 +106,14 @@ func (w *Follower) Close() error {
 		errs = append(errs, w.file.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// Reuse gives the follower back the events of a batch that nobody looks at any more: the next long batch takes their place.
+func (w *Follower) Reuse(events []core.Event) {
+	if cap(events) >= chunkEvents {
+		clear(events)
+		w.spare = events
+	}
 }
 
 // Next waits until there is something to tell, or until ctx ends, which is its error then. A chunk takes
@@ -167,7 +168,8 @@ func (w *Follower) read() (b Batch, err error) {
 	}
 	started := time.Now()
 	if info, err := w.file.Stat(); err == nil && info.Size()-w.at > chunkBytes {
-		b.Events = make([]core.Event, 0, chunkEvents)
+		b.Events, w.spare = w.spare[:0], nil
+		b.Events = slices.Grow(b.Events, chunkEvents)
 		w.block = slices.Grow(w.block[:0], chunkBytes*len(w.readers))[:chunkBytes*len(w.readers)]
 	}
 	for len(b.Events) < chunkEvents && time.Since(started) < chunkTime {
@@ -235,14 +237,17 @@ func (w *Follower) linesBeside(block []byte, b *Batch) (used int, ok bool) {
 	if used < besideBytes || w.skip || len(w.readers) == 1 || bytes.Count(block[:used], []byte{'\n'}) > room {
 		return 0, false
 	}
+	b.Events = slices.Grow(b.Events, room)
 	parts := make([]Batch, len(w.readers))
 	var all sync.WaitGroup
-	for i := range parts {
-		part := block[lineAt(block, used*i/len(parts)):lineAt(block, used*(i+1)/len(parts))]
-		all.Go(func() { parts[i].parse(&w.readers[i], part) })
+	for i, at := 0, len(b.Events); i < len(parts); i++ {
+		lines := block[lineAt(block, used*i/len(parts)):lineAt(block, used*(i+1)/len(parts))]
+		parts[i].Events = b.Events[at : at : at+bytes.Count(lines, []byte{'\n'})]
+		at += cap(parts[i].Events)
+		all.Go(func() { parts[i].parse(&w.readers[i], lines) })
 	}
 	all.Wait()
-	for _, part := range parts {
+	for _, part := range parts { // each is where it belongs, unless lines were lost before it
 		b.Events, b.Lost = append(b.Events, part.Events...), b.Lost+part.Lost
 	}
 	return used, true
@@ -256,18 +261,16 @@ func lineAt(block []byte, at int) int {
 	return at + bytes.IndexByte(block[at-1:], '\n')
 }
 
-// parse takes in whole lines.
+// parse takes in whole lines, for which there is room.
 func (b *Batch) parse(reader *core.EventReader, lines []byte) {
-	b.Events = make([]core.Event, bytes.Count(lines, []byte{'\n'}))
-	n := 0
 	for line := range bytes.Lines(lines) {
-		if len(line) <= chunkBytes && reader.Parse(line[:len(line)-1], &b.Events[n]) == nil {
-			n++
+		n := len(b.Events)
+		if len(line) <= chunkBytes && reader.Parse(line[:len(line)-1], &b.Events[:n+1][n]) == nil {
+			b.Events = b.Events[:n+1]
 		} else {
 			b.Lost++
 		}
 	}
-	b.Events = b.Events[:n]
 }
 
 // reopen sees to it that file is the log of now: not yet there, cut short, or replaced by another.

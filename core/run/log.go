@@ -84,7 +84,7 @@ func wholeLines(f file, limit int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	block := make([]byte, 64<<10)
+	block := make([]byte, tailBlock)
 	for end := info.Size(); end > 0; {
 		start := max(0, end-int64(len(block)))
 		n, err := f.ReadAt(block[:end-start], start)

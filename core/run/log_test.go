@@ -132,6 +132,14 @@ func TestTail(t *testing.T) {
 		if err != nil || len(events) != n || events[n-1].Step != 4999 || events[0].Step != 5000-n {
 			t.Errorf("%d: %d events, %v", n, len(events), err)
 		}
+		for i, e := range events {
+			if e.Step != 5000-n+i {
+				t.Fatalf("%d: event %d is of step %d", n, i, e.Step)
+			}
+		}
+	}
+	if events, err := f.Tail(6000); err != nil || len(events) != 5000 || events[0].Step != 0 {
+		t.Errorf("more than there are: %d events, %v", len(events), err)
 	}
 }
 

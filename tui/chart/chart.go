@@ -5,6 +5,7 @@ import (
 	"image"
 	"image/color"
 	"math"
+	"sync"
 
 	"github.com/charmbracelet/x/ansi"
 
@@ -64,6 +65,9 @@ type Window struct {
 // All reports whether the whole axis is shown.
 func (w Window) All() bool { return w.Lo >= w.Hi }
 
+// manyRows is how many rows make it worth while to take them into curves on all processors.
+const manyRows = 10_000
+
 // Refresh takes in what the store has gained, for the lines of the specs.
 func (c *Curves) Refresh(s *feed.Store, specs []Spec) {
 	if c.lines == nil {
@@ -72,19 +76,29 @@ func (c *Curves) Refresh(s *feed.Store, specs []Spec) {
 	if c.drawn == nil {
 		c.drawn = &Drawn{map[string]drawnChart{}}
 	}
-	end := math.Inf(-1)
+	var beside sync.WaitGroup
+	seen := map[*feed.Line]bool{}
 	for _, spec := range specs {
 		for _, l := range spec.Lines {
-			line := c.made(l)
-			t, smoothing := s.Steps, c.Smoothing
+			line, t, smoothing := c.made(l), s.Steps, c.Smoothing
 			if l.Evaluations {
 				t, smoothing = s.Evaluations, 0
 			}
-			line.Update(t, l.Column, c.Axis, smoothing)
-			if n := line.Raw.Len(); n > 0 {
-				x, _ := line.Raw.At(n - 1)
-				end = max(end, x)
+			update := func() { line.Update(t, l.Column, c.Axis, smoothing) }
+			if line.Pending(t, c.Axis, smoothing) < manyRows {
+				update()
+			} else if !seen[line] {
+				seen[line] = true
+				beside.Go(update)
 			}
+		}
+	}
+	beside.Wait()
+	end := math.Inf(-1)
+	for _, line := range c.lines {
+		if n := line.Raw.Len(); n > 0 {
+			x, _ := line.Raw.At(n - 1)
+			end = max(end, x)
 		}
 	}
 	if w := &c.Window; w.tail && end > w.Hi {

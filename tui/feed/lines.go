@@ -75,13 +75,26 @@ type Line struct {
 // Version grows when the line changes.
 func (l *Line) Version() int { return l.version }
 
+// void reports whether the line must be made anew to be that of the table, the axis and the smoothing.
+func (l *Line) void(t *table, a Axis, smoothing float64) bool {
+	return l.table != t || l.rewrote != t.rewrote || l.axis != a || l.Smoothing != smoothing || l.ema.unit != smoothingUnit(t)
+}
+
+// Pending is how many rows Update would take in at most.
+func (l *Line) Pending(t *table, a Axis, smoothing float64) int {
+	if l.void(t, a, smoothing) {
+		return t.Rows()
+	}
+	return t.Rows() - l.rows
+}
+
 // Update takes in what the table has gained.
 func (l *Line) Update(t *table, column string, a Axis, smoothing float64) {
-	unit := smoothingUnit(t)
-	if l.table != t || l.rewrote != t.rewrote || l.axis != a || l.Smoothing != smoothing || l.ema.unit != unit {
+	if l.void(t, a, smoothing) {
 		l.Raw.Reset()
 		l.smooth.Reset()
-		*l = Line{Raw: l.Raw, smooth: l.smooth, version: l.version + 1, axis: a, rewrote: t.rewrote, table: t, Smoothing: smoothing, ema: ema{weight: smoothing, unit: unit}}
+		average := ema{weight: smoothing, unit: smoothingUnit(t)}
+		*l = Line{Raw: l.Raw, smooth: l.smooth, version: l.version + 1, axis: a, rewrote: t.rewrote, table: t, Smoothing: smoothing, ema: average}
 	}
 	c := t.Column(column)
 	for i := l.rows; i < len(c); i++ {

@@ -28,7 +28,8 @@ type Run struct {
 	LastWords string // of an engine that is gone: the end of log.txt
 	OnlyDraws bool   // of a run without an engine that trains: one that draws works on it
 
-	batches chan Followed // what was read and not yet taken
+	batches chan Followed     // what was read and not yet taken
+	spent   chan []core.Event // of batches that were taken
 	ctx     context.Context
 	cancel  context.CancelFunc
 }
@@ -55,7 +56,7 @@ type Snapshot struct {
 
 // Open begins to read a run.
 func Open(f run.Folder) *Run {
-	o := &Run{Folder: f, Store: NewStore(), batches: make(chan Followed, 1)}
+	o := &Run{Folder: f, Store: NewStore(), batches: make(chan Followed, 1), spent: make(chan []core.Event, 1)}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	go o.read()
 	return o
@@ -89,6 +90,11 @@ func (o *Run) read() {
 	}
 	defer follower.Close() //nolint:errcheck // it was only read
 	for err == nil {
+		select {
+		case events := <-o.spent:
+			follower.Reuse(events)
+		default:
+		}
 		msg := Followed{Run: o}
 		msg.Batch, msg.err = follower.Next(o.ctx)
 		err = msg.err
@@ -134,10 +140,16 @@ func (o *Run) Take(msg Followed) bool {
 	}
 	o.Behind = msg.Batch.Behind
 	o.Store.Lost += msg.Batch.Lost
-	for i := range msg.Batch.Events {
-		o.Store.Add(&msg.Batch.Events[i])
-	}
+	o.Store.AddAll(msg.Batch.Events)
 	return true
+}
+
+// Done is to be called when nobody looks at the events of a batch any more.
+func (o *Run) Done(msg Followed) {
+	select {
+	case o.spent <- msg.Batch.Events:
+	default:
+	}
 }
 
 // LogTail is the last lines of the engine's log, at most so many bytes of it.

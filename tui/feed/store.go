@@ -128,25 +128,72 @@ func withoutDigits(text string) string {
 	}, text)
 }
 
+// blockSteps is how many steps are taken into the columns at once: their numbers fit the nearest cache.
+const blockSteps = 64
+
+// AddAll takes events in.
+func (s *Store) AddAll(events []core.Event) {
+	for len(events) > 0 {
+		n := s.sameSteps(events[:min(len(events), blockSteps)])
+		if n > 0 {
+			s.changes += n
+			s.addSteps(events[:n])
+		} else {
+			n = 1
+			s.Add(&events[0])
+		}
+		events = events[n:]
+	}
+}
+
+// sameSteps is how many of the first events are steps that need nothing but a row each: no new columns, and no older rows
+// that make room or are void.
+func (s *Store) sameSteps(events []core.Event) int {
+	rows := s.Steps.Rows()
+	if rows == 0 {
+		return 0
+	}
+	last := s.Steps.Step[rows-1]
+	for i := range events {
+		e := &events[i]
+		if e.Kind != "step" || e.Train == nil || float64(e.Step) <= last || rows+i >= maxRows || !s.sinksFit(e.Train.Aspects) {
+			return i
+		}
+		last = float64(e.Step)
+	}
+	return len(events)
+}
+
 func (s *Store) addStep(e *core.Event) {
-	t := e.Train
 	if n := s.Steps.Rows(); n > 0 && float64(e.Step) <= s.Steps.Step[n-1] {
 		s.dropPictures(e.Step)
 	}
-	s.Train, s.trained = t, e.Time
-	s.Steps.begin(e.Step, e.Time)
-	if !s.sinksFit(t.Aspects) {
-		s.noteAspects(t.Aspects)
-		s.makeSinks(t)
+	if !s.sinksFit(e.Train.Aspects) {
+		s.noteAspects(e.Train.Aspects)
+		s.makeSinks(e.Train)
 	}
-	s.numbers = t.Values(s.numbers[:0])
-	for i := range t.Aspects {
-		g := gains(&t.Aspects[i])
-		s.numbers = append(s.numbers, g[:]...)
+	s.addSteps([]core.Event{*e})
+}
+
+// addSteps adds a row for each step and fills in its numbers, column by column.
+func (s *Store) addSteps(steps []core.Event) {
+	s.numbers = s.numbers[:0]
+	for i := range steps {
+		e := &steps[i]
+		s.Step, s.Train, s.trained = e.Step, e.Train, e.Time
+		s.Steps.begin(e.Step, e.Time)
+		s.numbers = e.Train.Values(s.numbers)
+		for a := range e.Train.Aspects {
+			g := gains(&e.Train.Aspects[a])
+			s.numbers = append(s.numbers, g[:]...)
+		}
 	}
-	rows := s.Steps.Rows()
-	for i, v := range s.numbers {
-		s.sinks[i].set(rows, v*s.sinks[i].scale)
+	first := s.Steps.Rows() - len(steps) + 1
+	for at := range s.sinks {
+		to := &s.sinks[at]
+		for i := range steps {
+			to.set(first+i, s.numbers[i*len(s.sinks)+at]*to.scale)
+		}
 	}
 }
 

@@ -64,7 +64,7 @@ func (t *table) set(name string, v float64) { t.column(name).set(len(t.Step), v)
 
 // set makes v the value of the last of so many rows, if it is known.
 func (c *column) set(rows int, v float64) {
-	if math.IsInf(v, 0) || math.IsNaN(v) {
+	if v-v != 0 { // not finite
 		return
 	}
 	for len(c.values) < rows-1 {
@@ -135,6 +135,9 @@ func (t *table) thin() {
 
 // extremes are the smallest and the largest of four values, in the order in which they came.
 func extremes(g []float64) (a, b float64) {
+	if a, b, c, d := g[0], g[1], g[2], g[3]; a <= b && b <= c && c <= d || a >= b && b >= c && c >= d { // none is NaN
+		return a, d
+	}
 	lo, hi := -1, -1
 	for i, v := range g {
 		if v != v {
