@@ -26,10 +26,10 @@ while [ $# -gt 0 ]; do
 done
 slow=${SLOW:-1} deadline=$((minutes * 60 * ${SLOW:-1}))
 
-out=${OUT:-build/gpu-results} steps=${STEPS:-12} images=30 few=10 many=60 tests='' # all of them
+out=${OUT:-build/gpu-results} steps=${STEPS:-12} images=30 few=10 many=60 denoise='' tests='' # all of them, and as the preset has it
 if [ -n "${FNF_STAND_IN:-}" ]; then
   export OMP_NUM_THREADS=1
-  steps=${STEPS:-1} images=4 few=2 many=6
+  steps=${STEPS:-1} images=4 few=2 many=6 denoise=6
   tests='Recompute|FirstStep|LossScale|Matches|TwoDevices|Gradient|Images|GPU|Meter'
 fi
 mkdir -p "$out" && out=$(cd "$out" && pwd)
@@ -98,7 +98,7 @@ PY
 train() { # NAME SETTINGS...: a training of the violence preset, or of PRESET
   local name=$1
   shift
-  "$fnf" train "${PRESET:-violence}" --run "$work/$name" "$@" --set model.device=cuda || return 1
+  "$fnf" train "${PRESET:-violence}" --run "$work/$name" "$@" ${denoise:+--set "sample.num_steps=$denoise"} --set model.device=cuda || return 1
   cp "$work/$name/events.jsonl" "$out/events-$name.jsonl"
   python3 - "$work/$name/events.jsonl" <<'PY'
 import json, sys
@@ -195,7 +195,7 @@ done
 [ -d "$bin" ] || { echo "gpu.sh: no build/gpu.tar.xz: run 'make gpu-bundle' where Go is, and carry it here" >&2 && exit 1; }
 # Functions run in a process of their own, under a time limit.
 export -f compare train resume follow tests passed gradients peak_of full peer single
-export out work steps images few many tests fnf bin
+export out work steps images few many denoise tests fnf bin
 call() { local name=$1 limit=$2; shift 2; step "$name" "$limit" bash -c '"$@"' step "$@"; }
 program() { [ ! -x "$fnf" ] || call "$@"; } # a step that needs it
 
