@@ -8,6 +8,7 @@ import (
 	"charm.land/lipgloss/v2"
 	"charm.land/lipgloss/v2/table"
 
+	"focusnfix/core"
 	"focusnfix/core/eval"
 )
 
@@ -119,7 +120,7 @@ func judgeTable(t eval.Tuning) string {
 			faulty = fmt.Sprint(v.Faulty)
 		}
 		if v.Trained && v.Faulty > 0 {
-			low, high := eval.Wilson(v.Fixed, v.Faulty)
+			low, high := core.Wilson(v.Fixed, v.Faulty)
 			fixed = shareText(float64(v.Fixed)/float64(v.Faulty), low, high)
 		}
 		lines.Row(v.Aspect, judge, fmt.Sprintf("%.3f → %.3f", v.Base, v.Tuned), signedPercent(v.Change), faulty, fixed,

@@ -47,13 +47,3 @@ func TestFixRefuses(t *testing.T) {
 		}
 	}
 }
-
-func TestFaultOf(t *testing.T) {
-	for text, want := range map[string]string{
-		"Remove the sword.": "the sword", "the sword": "the sword", " erase  two hats ": "two hats", "no": "no", "remover": "remover", "": "",
-	} {
-		if got := faultOf(text); got != want {
-			t.Errorf("%q: %q, want %q", text, got, want)
-		}
-	}
-}

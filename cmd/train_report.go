@@ -98,7 +98,7 @@ func evaluationText(e core.Event) string {
 		}
 		fmt.Fprintf(&b, " %s %s -> %s", words.Aspect(a.Aspect), score.Number(base), score.Number(now))
 		if !math.IsNaN(a.Fixed) {
-			fmt.Fprintf(&b, " (%s fixed)", core.AspectMetric("fixed").Text(a.Fixed))
+			fmt.Fprintf(&b, " (%s%s fixed)", core.AspectMetric("fixed").Text(a.Fixed), words.Of(a.Faulty))
 		}
 		b.WriteByte(',')
 	}

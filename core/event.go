@@ -77,6 +77,7 @@ type AspectScore struct {
 	BaseHeldOutFault float64 `json:"base_held_out_fault" title:"base fault probability, held-out judge" unit:"%" digits:"1" group:"base_held_out_fault"` // the same two by the held-out judge
 	HeldOutFault     float64 `json:"held_out_fault" title:"fault probability, held-out judge" unit:"%" digits:"1" chart:"fault probability" better:"lower" group:"held_out_fault"`
 	Fixed            float64 `json:"fixed" title:"fixed" unit:"%" digits:"0" better:"higher" group:"fixed"` // share of faulty base images in which the held-out judge finds no fault any more
+	Faulty           float64 `json:"faulty" title:"faulty base images" digits:"0" group:"faulty"`           // number of base images that fixed is a share of
 }
 
 // Picture is one saved image of the tuned model.

@@ -44,7 +44,7 @@ func TestEventReaderReadsWhatParseJSONReads(t *testing.T) {
 		case i%50 == 0:
 			e = Event{Time: e.Time, Kind: "state", State: "paused", Step: i}
 		case i%10 == 0:
-			e.Train.Aspects = append(e.Train.Aspects, AspectScore{"artifacts", 0.5, 0.7, 0.1, 0.3, 0.9, 0.4, 0.8, math.NaN(), 12})
+			e.Train.Aspects = append(e.Train.Aspects, AspectScore{"artifacts", 0.5, 0.7, 0.1, 0.3, 0.9, 0.4, 0.8, math.NaN(), 12, 20})
 		case i%7 == 0:
 			e.Train.Loss, e.Train.GradNorm = math.NaN(), 1e-7
 		}

@@ -10,7 +10,7 @@ import (
 )
 
 func fullEvent() Event {
-	aspects := []AspectScore{{"violence", 0.25, 0.75, -1.5, 2, 0.5, 0.25, 1, 0, 0.5}, {"ärtifacts \"x\"", 1e-9, 1e9, 0, -0, 1e-7, 0.1, 0.2, 0.3, 1}}
+	aspects := []AspectScore{{"violence", 0.25, 0.75, -1.5, 2, 0.5, 0.25, 1, 0, 0.5, 20}, {"ärtifacts \"x\"", 1e-9, 1e9, 0, -0, 1e-7, 0.1, 0.2, 0.3, 1, 0}}
 	return Event{
 		Time: time.Date(2026, 11, 23, 10, 11, 12, 345678000, time.UTC), Kind: "everything", Step: 50,
 		State: "running", Message: "a b\\c 猫", Path: "checkpoints/step-000050",
@@ -163,7 +163,7 @@ func stepEvent(i int) Event {
 	return Event{
 		Time: time.Unix(1795000000+int64(i), 123456000), Kind: "step", Step: i,
 		Train: &TrainStep{
-			Loss: -v, Reward: v, Aspects: []AspectScore{{"violence", 0.31, 0.31 + v/3, math.NaN(), math.NaN(), 0.4, 0.4 - v/3, math.NaN(), math.NaN(), math.NaN()}}, Region: v / 7,
+			Loss: -v, Reward: v, Aspects: []AspectScore{{"violence", 0.31, 0.31 + v/3, math.NaN(), math.NaN(), 0.4, 0.4 - v/3, math.NaN(), math.NaN(), math.NaN(), math.NaN()}}, Region: v / 7,
 			Coverage: 0.1834, InsidePSNR: 17.25 + v, OutsidePSNR: 31.5 + v, GradNorm: v * 3, LearningRate: 0.004, SampleSeconds: 0.21,
 			DecodeSeconds: 0.043, RewardSeconds: 0.029, BackwardSeconds: 0.31, StepSeconds: 0.0021, MemoryMiB: 912.25, DeviceUse: 0.97,
 		},

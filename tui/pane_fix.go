@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -23,7 +24,8 @@ type fixPane struct {
 	source  int         // of sources
 	chosen  *fixSource  // by another pane; first of sources
 	aspect  string
-	ofRun   bool // a repair begins with the run's weights, rather than with the base model
+	fault   string // in words, in place of the aspect; "" where none is said
+	ofRun   bool   // a repair begins with the run's weights, rather than with the base model
 	regionEditor
 	isHot bool // the heatmap lies over the image
 
@@ -159,11 +161,11 @@ func (p *fixPane) start() tea.Cmd {
 		return p.say("a repair is under way: esc cancels it")
 	case len(region) == 0:
 		return p.say("mark the fault first: drag a box over it, or press an arrow key")
-	case p.aspect == "":
+	case p.aspect == "" && p.fault == "":
 		return p.say("the run judges no aspect that could be repaired")
 	}
 	p.asked = run.FixRequest{
-		Drawing: at.request.Drawing, Checkpoint: at.request.Checkpoint, Aspect: p.aspect, Region: region.String(), Stack: p.history.now().stack,
+		Drawing: at.request.Drawing, Checkpoint: at.request.Checkpoint, Aspect: cmp.Or(p.fault, p.aspect), Fault: p.fault, Region: region.String(), Stack: p.history.now().stack,
 	}
 	if p.ofRun {
 		p.asked.Start = "run"

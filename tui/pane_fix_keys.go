@@ -39,6 +39,7 @@ func (p *fixPane) keys() []binding {
 		on(keyErase, p.then(func() { p.erase = !p.erase })),
 		on(keyTakeBack, p.then(p.takeBack)),
 		on(keyAspect, p.nextAspect),
+		on(keyInWords, p.askWords),
 		on(keyBegin, p.changeStart),
 		on(keyHeat, p.then(func() { p.isHot = !p.isHot })),
 		on(keyUndo, p.undo(-1)),
@@ -103,8 +104,16 @@ func (p *fixPane) pick(n int) tea.Cmd {
 }
 
 func (p *fixPane) nextAspect() tea.Cmd {
-	p.aspect = after(p.aspect, p.aspectNames())
+	p.aspect, p.fault = after(p.aspect, p.aspectNames()), ""
 	return p.wants()
+}
+
+// askWords asks what is to go, in words. None go back to the aspect.
+func (p *fixPane) askWords() tea.Cmd {
+	return p.askValue("Fault in words", p.fault, func(text string) (tea.Cmd, error) {
+		p.fault, p.err, p.noFault = text, nil, nil
+		return p.wants(), nil
+	}, "What is to go, such as: the sword. Nothing goes back to the aspect.", "A CLIP judges it, where the engine finds its folder: clip-vit-large-patch14.")
 }
 
 // changeStart begins with the other weights, and with no fix.

@@ -25,7 +25,7 @@ type fixSource struct {
 
 // choose takes another pane's image.
 func (p *fixPane) choose(msg repairMsg) {
-	p.chosen, p.sources, p.aspect, p.err, p.noFault = &msg.source, nil, msg.aspect, nil, nil
+	p.chosen, p.sources, p.aspect, p.fault, p.err, p.noFault = &msg.source, nil, msg.aspect, "", nil, nil
 	p.regionEditor, p.history = newRegionEditor(), fixHistory{}
 	p.more.stopShowing()
 	if p.phase == fixResults {

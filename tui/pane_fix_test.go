@@ -2,6 +2,7 @@ package tui
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -185,6 +186,38 @@ func TestFixOfNoFault(t *testing.T) {
 	}
 	if all, err := f.Fixes(); err != nil || len(all) != 0 {
 		t.Errorf("kept %v, %v", all, err)
+	}
+}
+
+// A fault in words is asked of the engine in place of the aspect. Keys go into the field; esc leaves what was said.
+func TestFixInWords(t *testing.T) {
+	f := newSampleRun(t)
+	e := serveFake(t, f)
+	d := drivePane(t, Options{Open: f.Dir}, "5", 120, 40)
+	p := d.panes[tabFix].(*fixPane)
+	d.until("a box", func() bool { return p.set })
+	d.press("I")
+	d.shows("Fault in words")
+	d.typeText("quit")
+	d.press("esc")
+	if p.fault != "" || d.dialog != nil {
+		t.Errorf("left with %q", p.fault)
+	}
+	d.press("I")
+	d.typeText("a sword")
+	d.press("enter")
+	d.shows("[a sword]")
+	d.press("enter")
+	d.waitFor(e, "the request", func() int { return len(e.fixes) })
+	if r := e.fixes[0]; r.Fault != "a sword" || r.Aspect != "a sword" {
+		t.Errorf("asked for %q, %q", r.Fault, r.Aspect)
+	}
+	e.answer <- errors.New("a fault in words needs the weights of a CLIP")
+	d.shows("needs the weights of a")
+	d.press("a")
+	d.shows("in words…")
+	if p.fault != "" {
+		t.Errorf("with an aspect it still looks for %q", p.fault)
 	}
 }
 

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
 	"image"
 	"math"
@@ -328,7 +329,7 @@ func (p *fixPane) keptRows(w int) []widget.Row {
 func (p *fixPane) aspectChips() []widget.Chip {
 	var chips []widget.Chip
 	for _, name := range p.aspectNames() {
-		chips = append(chips, widget.Chip{Text: words.Aspect(name), On: name == p.aspect, Do: p.then(func() { p.aspect = name })})
+		chips = append(chips, widget.Chip{Text: words.Aspect(name), On: name == p.aspect && p.fault == "", Do: p.then(func() { p.aspect, p.fault = name, "" })})
 	}
-	return chips
+	return append(chips, widget.Chip{Text: cmp.Or(p.fault, "in words…"), On: p.fault != "", Do: p.askWords})
 }

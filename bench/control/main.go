@@ -149,7 +149,7 @@ func report(curves []curve) {
 	fmt.Println("| method | step | repaired | 95 % | PSNR outside |\n|---|---|---|---|---|")
 	for _, c := range curves {
 		for _, p := range c.Points {
-			low, high := eval.Wilson(p.Fixed, p.Faulty)
+			low, high := core.Wilson(p.Fixed, p.Faulty)
 			fmt.Printf("| %s | %d | %d of %d | %.0f-%.0f %% | %.1f dB |\n", c.Method, p.Step, p.Fixed, p.Faulty, 100*low, 100*high, p.PSNR)
 		}
 	}

@@ -191,12 +191,14 @@ func checkFix(t *testing.T, f run.Folder, client *run.Client) {
 	}
 	checkRedraw(t, f, client, result)
 	for want, change := range map[string]func(*run.FixRequest){
-		`no aspect "zebra" in this run, want spot`: func(r *run.FixRequest) { r.Aspect = "zebra" },
-		"no shape in it":      func(r *run.FixRequest) { r.Region = "" },
-		"leaves the image":    func(r *run.FixRequest) { r.Region = "box:0.5,0.5,0.9,0.9" },
-		"want base or run":    func(r *run.FixRequest) { r.Start = "zebra" },
-		"strength of at most": func(r *run.FixRequest) { r.Stack = []core.FixUse{{Path: "../x", Strength: 1}} },
-		"no such file":        func(r *run.FixRequest) { r.Region = "mask:nowhere.png" },
+		`no aspect "zebra" in this run, want spot`:       func(r *run.FixRequest) { r.Aspect = "zebra" },
+		"`focusnfix pull openai/clip-vit-large-patch14`": func(r *run.FixRequest) { r.Fault = "the sword" },
+		"want words for what is to go":                   func(r *run.FixRequest) { r.Fault = "../sword" },
+		"no shape in it":                                 func(r *run.FixRequest) { r.Region = "" },
+		"leaves the image":                               func(r *run.FixRequest) { r.Region = "box:0.5,0.5,0.9,0.9" },
+		"want base or run":                               func(r *run.FixRequest) { r.Start = "zebra" },
+		"strength of at most":                            func(r *run.FixRequest) { r.Stack = []core.FixUse{{Path: "../x", Strength: 1}} },
+		"no such file":                                   func(r *run.FixRequest) { r.Region = "mask:nowhere.png" },
 	} {
 		r := r
 		change(&r)

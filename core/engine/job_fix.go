@@ -38,7 +38,13 @@ func (e *engine) Fix(ctx context.Context, r run.FixRequest) (core.FixResult, err
 		if err != nil {
 			return result, err
 		}
-		err = e.withWeights(r.Checkpoint, func() (err error) { result, err = e.fix(ctx, r, region); return err })
+		judges := e.session
+		if r.Fault != "" {
+			if judges, err = e.session.inWords(&r); err != nil {
+				return result, err
+			}
+		}
+		err = e.withWeights(r.Checkpoint, func() (err error) { result, err = e.fix(ctx, r, region, judges); return err })
 		return result, err
 	})
 }
@@ -65,9 +71,9 @@ func checkStart(start *string) error {
 	return nil
 }
 
-// fix repairs in the open scope.
-func (e *engine) fix(ctx context.Context, r run.FixRequest, region core.Region) (result core.FixResult, err error) {
-	f, err := e.session.FixOf(r, region, e.readMask)
+// fix repairs in the open scope, with the judges of a session on the same model.
+func (e *engine) fix(ctx context.Context, r run.FixRequest, region core.Region, judges *Session) (result core.FixResult, err error) {
+	f, err := judges.FixOf(r, region, e.readMask)
 	if err == nil {
 		f.Stack, err = e.stack(r.Stack)
 	}
@@ -105,6 +111,7 @@ func (s *Session) FixOf(r run.FixRequest, region core.Region, read func(file str
 		return f, fmt.Errorf("no aspect %q in this run, want %s", r.Aspect, strings.Join(aspectsOf(s.Config), ", "))
 	}
 	f.Threshold = rewards[i].Threshold
+	f.Reward = s.Options.Aspects[i].Reward
 	for _, j := range s.Judges {
 		if j.Aspect == r.Aspect {
 			f.Judges = append(f.Judges, j)

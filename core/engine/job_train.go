@@ -225,7 +225,7 @@ func (e *engine) measured(r train.StepResult) *core.TrainStep {
 	t.MemoryMiB, t.DeviceUse = e.device.read()
 	for _, a := range e.session.Config.Reward {
 		score := core.AspectScore{
-			Aspect: a.Aspect, Reward: mean(m.Rewards[a.Aspect]), Fixed: unknown,
+			Aspect: a.Aspect, Reward: mean(m.Rewards[a.Aspect]), Fixed: unknown, Faulty: unknown,
 		}
 		own, heldOut := r.Verdicts[eval.Role{Aspect: a.Aspect}], r.Verdicts[eval.Role{Aspect: a.Aspect, HeldOut: true}]
 		score.Base, _ = meanScores(own)

@@ -34,6 +34,7 @@ type Session struct {
 
 	preview sd.Preview // nil shows nothing while images are drawn
 	loaded  []reward.Reward
+	worded  *Session // judges what was last said in words; see inWords
 }
 
 // Settings are what Open is told beside the configuration. The zero value is useful.
@@ -111,9 +112,8 @@ func (s *Session) Evaluator(judges []eval.Judge) (e *eval.Evaluator, references 
 
 // Close frees the model and the judges.
 func (s *Session) Close() {
-	for _, r := range s.loaded {
-		r.Close()
-	}
+	s.forgetWords()
+	closeAll(s.loaded)
 	if s.preview != nil {
 		s.preview.Close()
 	}

@@ -135,7 +135,7 @@ func (c *Comparison) Add(t Tuning, d Drawn) {
 		t.Pictures = append(t.Pictures, ImageLine{m.Pair.Prompt, m.Pair.Seed, m.Coverage, c.set.Faulty[i], fixed, m.PSNR, m.SSIM})
 	}
 	t.FixedShare = float64(t.Fixed) / float64(max(c.Faulty, 1))
-	t.FixedLow, t.FixedHigh = Wilson(t.Fixed, c.Faulty)
+	t.FixedLow, t.FixedHigh = core.Wilson(t.Fixed, c.Faulty)
 	c.Tunings = append(c.Tunings, t)
 }
 
@@ -149,7 +149,7 @@ func (c *Comparison) Sum() {
 		t.LowestPSNR, t.TopPSNR = min(t.LowestPSNR, one.PSNR), max(t.TopPSNR, one.PSNR)
 	}
 	t.FixedShare = float64(t.Fixed) / float64(max(t.Faulty, 1))
-	t.FixedLow, t.FixedHigh = Wilson(t.Fixed, t.Faulty)
+	t.FixedLow, t.FixedHigh = core.Wilson(t.Fixed, t.Faulty)
 	c.Together = &t
 }
 

@@ -217,7 +217,7 @@ func numbers(all []gathered) (rows []tableRow) {
 				cell.Note = "± " + cmp.Or(m.Number(half), "0")
 			}
 			held := g.Newest(Evaluation, name)
-			row.Cells = append(row.Cells, cell, judged(m, held, first, i > 0))
+			row.Cells = append(row.Cells, cell, judged(m, held, first, i > 0).with(g.interval(name)))
 			if i == 0 {
 				first = held
 			}
@@ -235,6 +235,38 @@ func judged(m core.Metric, v, first float64, differs bool) tableCell {
 		cell.Class = map[int]string{1: "better", -1: "worse"}[m.Judge(change)]
 	}
 	return cell
+}
+
+// with adds to a cell's note.
+func (c tableCell) with(note string) tableCell {
+	if c.Note != "" && note != "" {
+		note = c.Note + "; " + note
+	}
+	c.Note = cmp.Or(note, c.Note)
+	return c
+}
+
+// interval says how certain the share of fixed faults in the last evaluation is, where the log says how many faults
+// there were.
+func (m *Measured) interval(name string) string {
+	aspect, isFixed := strings.CutPrefix(name, "fixed/")
+	if !isFixed {
+		return ""
+	}
+	for _, r := range slices.Backward(m.Rows) {
+		share, faulty := m.Value(r, name), m.Value(r, "faulty/"+aspect)
+		if r.Kind != Evaluation || math.IsNaN(share) {
+			continue
+		}
+		if !(faulty >= 1) {
+			return ""
+		}
+		n := int(math.Round(faulty))
+		fixed := int(math.Round(share * faulty))
+		low, high := core.Wilson(fixed, n)
+		return fmt.Sprintf("%d of %d, 95 %% interval %.0f–%.0f %%", fixed, n, 100*low, 100*high)
+	}
+	return ""
 }
 
 // title is what people call a metric, of an aspect or not.

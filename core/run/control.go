@@ -78,6 +78,7 @@ type FixRequest struct {
 	core.Drawing
 	Checkpoint string        `json:"checkpoint,omitempty"` // whose weights are the run's; relative to the run folder, empty is the current ones
 	Aspect     string        `json:"aspect"`
+	Fault      string        `json:"fault,omitempty"` // in words, such as "remove the sword", in place of the aspect; a CLIP judges it
 	Region     string        `json:"region"`          // as core.ParseRegion reads it; files are relative to the run folder
 	Start      string        `json:"start,omitempty"` // base, which is the default, or run
 	Stack      []core.FixUse `json:"stack,omitempty"` // kept fixes that it builds on

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"image"
 	"math"
+	"slices"
 	"time"
 
 	"focusnfix/core"
@@ -24,10 +25,16 @@ import (
 //
 // but that the reward sees Î in the region only and the image before around it: a fault elsewhere is none of its
 // business. The held-out judge looks on; neither gradient nor end depends on it.
+//
+// A judge that is followed can be fooled by less than a repair, so three things keep it honest. Its reward is the mean
+// over several augmented views of the image. It is content only if it finds no fault in fixed views either. And once it
+// is, the region term holds the healed region as well as its surroundings: else it draws the whole image back to the one
+// before, as far as the judge lets it, and the fault comes back in a shape that this judge alone does not see.
 
 // Fix is what a repair is told.
 type Fix struct {
-	Aspect string // whose reward is followed
+	Aspect string        // what is to be repaired
+	Reward reward.Reward // that is followed
 	// Region is the mask, for the trained judge's heatmap of the image before.
 	Region    func(heat core.Heatmap) (core.Mask, error)
 	Judges    []eval.Judge // of the aspect
@@ -61,7 +68,9 @@ const (
 	fixHold    = 3    // of the run's region weight, to begin with: what is shown beside the image before must not drift
 	fixMargin  = 0.1  // of the threshold: where the judge that is followed is content
 	fixOutside = 35.5 // dB, outside the region, that a repair goes on for
-	fixSettle  = 3    // images in a row with which that holds: the last traces go after the judge is content
+	fixCalm    = 3    // images in a row with a content judge, after which the region is held as it is
+	fixSettle  = 6    // images in a row that are content and kept, at the end: the last traces go after the judge is content
+	fixViews   = 4    // augmented views that a gradient is the mean of
 	fixTighten = 1.25 // factors of fixHold from one update to the next: see balance
 	fixLoosen  = 0.6
 )
@@ -77,9 +86,12 @@ type fixing struct {
 	params      []torch.Tensor
 	optimizer   *nn.AdamW
 	random      *torch.Generator
-	hold        float64 // of the run's region weight
-	settled     int     // images in a row with which the repair could have ended
-	was, is     []sight // of each judge, before and now
+	hold        float64      // of the run's region weight
+	calm        int          // images in a row with which the judge is content
+	settled     int          // and those with which the repair could have ended
+	healed      torch.Tensor // [1,3,H,W], owned: the image before with the region as it is to stay; none before it has healed
+	least       float64      // that the judge saw in it, from any view
+	was, is     []sight      // of each judge, before and now
 	started, at time.Time
 	Fixed
 }
@@ -87,6 +99,7 @@ type fixing struct {
 // sight is what a judge sees of an image.
 type sight struct {
 	inside, outside float64 // maximum of its heatmap in the region and around it
+	anyView         float64 // in the region, from any view; of the judge that is followed
 	probability     float64 // of a fault in the image; NaN if it does not know
 	heat            core.Heatmap
 }
@@ -110,10 +123,8 @@ func (c *Canvas) fix(ctx context.Context, f Fix, do func(*fixing, context.Contex
 		x.Start = "run"
 	}
 	x.at = x.started
+	x.objective = c.t.fixObjective(f)
 	var err error
-	if x.objective, err = c.t.fixObjective(f); err != nil {
-		return x.Fixed, err
-	}
 	if len(f.Judges) == 0 || f.Judges[0].HeldOut {
 		return x.Fixed, fmt.Errorf("aspect %q: no judge to follow", f.Aspect)
 	}
@@ -127,17 +138,19 @@ func (c *Canvas) fix(ctx context.Context, f Fix, do func(*fixing, context.Contex
 	return x.Fixed, err
 }
 
-// fixObjective is the objective of training one aspect.
-func (t *Trainer) fixObjective(f Fix) (Objective, error) {
+// fixObjective is the objective of training one aspect, with the run's guards: what is drawn anew is not to be faulty
+// in another way.
+func (t *Trainer) fixObjective(f Fix) Objective {
+	o := Objective{[]Aspect{{Name: f.Aspect, Reward: f.Reward, Weight: 1}}, t.Region, t.Augment}
 	for _, a := range t.Aspects {
-		if a.Name == f.Aspect {
-			if a.Weight == 0 {
-				a.Weight = 1 // measured only, in the run
-			}
-			return Objective{[]Aspect{a}, t.Region, t.Augment}, nil
+		switch {
+		case a.Name == f.Aspect && a.Weight != 0: // else it is measured only, in the run
+			o.Aspects[0].Weight = a.Weight
+		case a.Name != f.Aspect && a.Guard:
+			o.Aspects = append(o.Aspects, a)
 		}
 	}
-	return Objective{}, fmt.Errorf("no aspect %q in this run", f.Aspect)
+	return o
 }
 
 // begin draws the image before and judges it.
@@ -183,6 +196,7 @@ func (x *fixing) repair(ctx context.Context) (err error) {
 	x.own.SetTrainable(true)
 	x.optimizer = x.t.newOptimizer(x.params)
 	defer x.optimizer.Drop()
+	defer func() { torch.Drop(x.healed) }()
 	for done := false; !done && err == nil; {
 		err = run(func() (err error) { done, err = x.step(); return cmp.Or(err, ctx.Err()) })
 	}
@@ -212,6 +226,7 @@ func (x *fixing) step() (done bool, err error) {
 	if x.Steps > 0 { // before, it is the image before
 		x.look(decoded.images.Detach())
 		x.show()
+		x.holdHealed(decoded.images.Detach())
 	}
 	x.lap(&x.JudgeSeconds)
 	if x.done() {
@@ -230,6 +245,25 @@ func (x *fixing) step() (done bool, err error) {
 	return false, nil
 }
 
+// holdHealed keeps the region of an image [1,3,H,W] once the judge has been content for some images: the one in which
+// it saw least.
+func (x *fixing) holdHealed(image torch.Tensor) {
+	if x.calm++; !x.content() {
+		x.calm = 0
+	}
+	if x.calm < fixCalm || x.healed.Defined() && x.is[0].anyView >= x.least {
+		return
+	}
+	x.least = x.is[0].anyView
+	torch.Drop(x.healed)
+	torch.NoGrad(func() { x.healed = torch.Own(x.within(image)) })
+}
+
+// within is the image before with the region of another, [1,3,H,W].
+func (x *fixing) within(image torch.Tensor) torch.Tensor {
+	return torch.Scope(func() torch.Tensor { return x.before.Add(image.Sub(x.before).Mul(x.mask)) })
+}
+
 // balance moves the weight of the region term toward what is still missing: the surroundings, where the judge is content,
 // or the judge, where they are kept.
 func (x *fixing) balance() {
@@ -242,7 +276,9 @@ func (x *fixing) balance() {
 }
 
 // content reports whether the judge that is followed is.
-func (x *fixing) content() bool { return x.is[0].inside <= fixMargin*x.ask.Threshold }
+func (x *fixing) content() bool {
+	return x.is[0].inside <= fixMargin*x.ask.Threshold && x.is[0].anyView <= x.ask.Threshold
+}
 
 // done reports whether the repair is at its end: the judge that it follows is content, and the surroundings are kept, for
 // some images in a row.
@@ -256,9 +292,16 @@ func (x *fixing) done() bool {
 // gradient is that of −J, scaled, at an image [1,3,H,W].
 func (x *fixing) gradient(image torch.Tensor) torch.Tensor {
 	return torch.Scope(func() torch.Tensor {
-		within := x.before.Add(image.Sub(x.before).Mul(x.mask))
-		score, _ := x.objective.reward(within, x.prompts, x.random)
-		region := regionLoss(x.objective.Region.Norm, x.s.flat(), image, x.before, x.mask)
+		score, within := image.NewZeros(1), x.within(image)
+		for range fixViews {
+			of, _ := x.objective.reward(within, x.prompts, x.random)
+			score = score.AddScaled(of, 1.0/fixViews)
+		}
+		as, free := x.before, x.mask
+		if x.healed.Defined() {
+			as, free = x.healed, x.mask.MulScalar(0)
+		}
+		region := regionLoss(x.objective.Region.Norm, x.s.flat(), image, as, free)
 		loss := score.AddScaled(region, -x.hold*x.objective.Region.Weight).Mean().Neg() // −J
 		at := torch.Grad([]torch.Tensor{loss}, []torch.Tensor{image}, nil)[0]
 		if x.s.scale.on() {
@@ -302,14 +345,37 @@ func (x *fixing) judged(image torch.Tensor) []sight {
 				x.s.giveUp()
 				heat := j.Heatmap(image, x.prompts).Clamp(0, 1)
 				all[i] = sight{
-					heat.Mul(x.mask).Max().Item(), heat.Mul(eval.Outside(x.mask)).Max().Item(),
-					reward.FaultProbability(j.Reward, j.Score(image, x.prompts).Item()), eval.HeatmapOf(heat),
+					inside: heat.Mul(x.mask).Max().Item(), outside: heat.Mul(eval.Outside(x.mask)).Max().Item(),
+					probability: reward.FaultProbability(j.Reward, j.Score(image, x.prompts).Item()), heat: eval.HeatmapOf(heat),
+				}
+				if i == 0 {
+					all[i].anyView = x.anyView(j, image)
 				}
 			}
 			return torch.Tensor{}
 		})
 	})
 	return all
+}
+
+// anyView is the maximum of a judge's heatmap in the region of an image [1,3,H,W], seen in four views: cut off by a
+// sixteenth of each side, toward each corner, two of them mirrored.
+func (x *fixing) anyView(j eval.Judge, image torch.Tensor) float64 {
+	H, W := image.Size(2), image.Size(3)
+	h, w := H-H/16, W-W/16
+	views := func(whole torch.Tensor) torch.Tensor {
+		var all []torch.Tensor
+		for i := range int64(4) {
+			view := whole.Narrow(2, i/2*(H-h), h).Narrow(3, i%2*(W-w), w).ResizeBilinear(H, W, torch.Resize{})
+			if i%2 == 1 {
+				view = view.Flip(3)
+			}
+			all = append(all, view)
+		}
+		return torch.Cat(all, 0)
+	}
+	heat := j.Heatmap(views(x.within(image)), slices.Repeat(x.prompts, 4)).Clamp(0, 1)
+	return heat.Mul(views(x.mask)).Max().Item()
 }
 
 // judge compares what the judges see with what they saw before.

@@ -56,7 +56,7 @@ func fixTrainer(t *testing.T) *Trainer {
 // fixOf repairs the region at the trainer's own corner.
 func fixOf(region core.Mask) Fix {
 	return Fix{
-		Region: func(core.Heatmap) (core.Mask, error) { return region, nil }, Aspect: "spot", Steps: 8, Threshold: 0.01,
+		Region: func(core.Heatmap) (core.Mask, error) { return region, nil }, Aspect: "spot", Reward: spotted{}, Steps: 8, Threshold: 0.01,
 		Judges: []eval.Judge{{Role: eval.Role{Aspect: "spot"}, Reward: dark{}}},
 	}
 }
@@ -171,8 +171,7 @@ func TestFixRefuses(t *testing.T) {
 	torchtest.Need(t)
 	onCanvas(t, fixTrainer(t), false, func(c *Canvas) {
 		for want, change := range map[string]func(*Fix){
-			"no aspect": func(f *Fix) { f.Aspect = "zebra" },
-			"no judge":  func(f *Fix) { f.Judges = nil },
+			"no judge": func(f *Fix) { f.Judges = nil },
 			"want the image's": func(f *Fix) {
 				f.Region = func(core.Heatmap) (core.Mask, error) {
 					return core.Mask{Width: 3, Height: 3, Faulty: make([]bool, 9)}, nil

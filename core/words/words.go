@@ -125,11 +125,19 @@ func Evaluation(v *core.Evaluation) string {
 		}
 		part := Aspect(a.Aspect) + " " + Number(value, 3)
 		if a.Fixed == a.Fixed {
-			part += fmt.Sprintf(" (%.0f %% fixed)", 100*a.Fixed)
+			part += fmt.Sprintf(" (%.0f %%%s fixed)", 100*a.Fixed, Of(a.Faulty))
 		}
 		parts = append(parts, part)
 	}
 	return text + strings.Join(parts, ", ")
+}
+
+// Of says of how many something is a share: " of 20", nothing where that is not known.
+func Of(n float64) string {
+	if n >= 1 {
+		return fmt.Sprintf(" of %.0f", n)
+	}
+	return ""
 }
 
 // scores are each aspect's reward before and after.

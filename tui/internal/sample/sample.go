@@ -169,7 +169,7 @@ func (r *Run) aspects(step int, noise *rand.Rand, spread float64, heldOut bool) 
 		gain := (0.5 - 0.09*float64(i)) * r.rise(step)
 		a := core.AspectScore{
 			Aspect: name, Base: base, Reward: base + gain + spread*noise.NormFloat64(),
-			BaseHeldOut: math.NaN(), HeldOut: math.NaN(), Fixed: math.NaN(),
+			BaseHeldOut: math.NaN(), HeldOut: math.NaN(), Fixed: math.NaN(), Faulty: math.NaN(),
 			BaseFault: 1 - base, BaseHeldOutFault: math.NaN(), HeldOutFault: math.NaN(),
 		}
 		a.Reward = min(a.Reward, 1)
