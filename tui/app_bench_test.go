@@ -114,11 +114,11 @@ func BenchmarkKey(b *testing.B) {
 	k := &keyTerminal{make(chan time.Time, 1)}
 	screen := picture.NewScreenOn(k, d.deck.shelf, func() (int, int, bool) { return 200, 60, true })
 	in, hold := io.Pipe()
-	defer hold.Close() //nolint:errcheck // a pipe
+	defer hold.Close()
 	p := tea.NewProgram(d.app, tea.WithInput(in), tea.WithOutput(screen), tea.WithFPS(framesPerSecond), tea.WithWindowSize(200, 60), tea.WithoutSignals(),
 		tea.WithEnvironment([]string{"TERM=xterm-256color", "TTY_FORCE=1", "COLORTERM=truecolor"}))
 	d.pace.program = p
-	go p.Run()              //nolint:errcheck // it is quit below
+	go p.Run()
 	time.Sleep(time.Second) // the first frames
 	var took []time.Duration
 	for b.Loop() {
@@ -128,7 +128,7 @@ func BenchmarkKey(b *testing.B) {
 		default:
 		}
 		start := time.Now()
-		hold.Write([]byte("?")) //nolint:errcheck // a pipe
+		hold.Write([]byte("?"))
 		took = append(took, (<-k.wrote).Sub(start))
 	}
 	p.Quit()

@@ -192,9 +192,12 @@ func sequence(s string) int {
 
 // alone reports whether a rune has one cell, and is a cluster by itself among ASCII and other such runes.
 func alone(r rune) bool {
-	return r >= 0x2500 && r < 0x25a0 || // lines, blocks, quadrants
-		r >= 0x2800 && r < 0x2900 || // braille
-		r >= 0x1fb00 && r < 0x1fb3c || // sextants
-		r >= firstCell && r <= lastCell || // cells of pictures
-		r == '·' || r == '…' || r == '›' || r == '×' || r == '°' || r == '▸' || r == '●' || r == '−' || r == '–'
+	switch {
+	case r >= 0x2500 && r < 0x25a0, // lines, blocks, quadrants
+		r >= 0x2800 && r < 0x2900,       // braille
+		r >= 0x1fb00 && r < 0x1fb3c,     // sextants
+		r >= firstCell && r <= lastCell: // cells of pictures
+		return true
+	}
+	return strings.ContainsRune("·…›×°▸●−–", r)
 }
