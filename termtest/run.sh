@@ -19,7 +19,7 @@ pic=$tmp/picture.png # what the demo encoded last
 demo="$tmp/demo -dump $pic"
 
 # What is on the screen. The picture's cells are 35,1 to 64,10 in 100x24; #101010 is the background.
-there="expect-image $pic @35,1"
+there="expect-image $pic @35,1 within=10"
 gone="expect-no-image $pic
 expect-color 35,2 #101010
 expect-color 50,5 #101010
