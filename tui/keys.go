@@ -120,7 +120,7 @@ var (
 	keyRedo     = key("R", "", "Redo the repair that was undone")
 	keyKeep     = key("K", "keep", "Keep the repair in the run's set of fixes, or take it out")
 	keyBegin    = key("B", "", "Begin with the base model's weights, or with the run's")
-	keyInWords  = key("I", "in words", "Say the fault in words, such as: the sword")
+	keyInWords  = key("I", "", "Say the fault in words, such as: the sword")
 	keyTry      = key("V", "try", "Try the repair on other seeds and prompts")
 	keyMasks    = key("6", "", "Look at the masks of the training images, and change them")
 	keyApply    = key("A", "apply", "Make the rule of the sliders the run's, for all masks")

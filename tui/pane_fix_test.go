@@ -215,7 +215,7 @@ func TestFixInWords(t *testing.T) {
 	e.answer <- errors.New("a fault in words needs the weights of a CLIP")
 	d.shows("needs the weights of a")
 	d.press("a")
-	d.shows("in words…")
+	d.shows("words…")
 	if p.fault != "" {
 		t.Errorf("with an aspect it still looks for %q", p.fault)
 	}

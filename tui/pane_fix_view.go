@@ -331,5 +331,5 @@ func (p *fixPane) aspectChips() []widget.Chip {
 	for _, name := range p.aspectNames() {
 		chips = append(chips, widget.Chip{Text: words.Aspect(name), On: name == p.aspect && p.fault == "", Do: p.then(func() { p.aspect, p.fault = name, "" })})
 	}
-	return append(chips, widget.Chip{Text: cmp.Or(p.fault, "in words…"), On: p.fault != "", Do: p.askWords})
+	return append(chips, widget.Chip{Text: cmp.Or(p.fault, "words…"), On: p.fault != "", Do: p.askWords})
 }
