@@ -248,6 +248,7 @@ func (v *presetValues) read(name string) {
 
 var defaultValues = sync.OnceValue(func() map[string]string { return values(core.Default()) })
 
+// values are the settings of a configuration by name.
 func values(c core.Config) map[string]string {
 	all := map[string]string{}
 	for _, k := range c.Keys() {
