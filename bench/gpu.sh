@@ -10,7 +10,7 @@
 # step: ok, FAILED or skipped, its name, seconds, and what it found. Ends with 1 if a step failed.
 #
 # A dry run, on a machine without a GPU, with a shim of libtorch 2.9 or newer: FNF_STAND_IN=compute bench/gpu.sh. It takes
-# fewer steps, and of the tests those that are quick where every operator is computed by itself. SLOW=4 gives every step,
+# fewer steps and prompts, and of the tests those that are quick where every operator is computed by itself. SLOW=4 gives every step,
 # and the whole, four times as long, for a machine that has other work.
 # shellcheck disable=SC2317 # steps are called by their names
 set -uo pipefail
@@ -26,15 +26,19 @@ while [ $# -gt 0 ]; do
 done
 slow=${SLOW:-1} deadline=$((minutes * 60 * ${SLOW:-1}))
 
-out=${OUT:-build/gpu-results} steps=${STEPS:-12} images=30 few=10 many=60 denoise='' tests='' # all of them, and as the preset has it
+out=${OUT:-build/gpu-results} steps=${STEPS:-12} images=30 few=10 many=60 prompts='' tests='' # all of them, and the preset's
 if [ -n "${FNF_STAND_IN:-}" ]; then
   export OMP_NUM_THREADS=1
-  steps=${STEPS:-1} images=4 few=2 many=6 denoise=6
+  steps=${STEPS:-1} images=4 few=2 many=6
   tests='Recompute|FirstStep|LossScale|Matches|TwoDevices|Gradient|Images|GPU|Meter'
 fi
 mkdir -p "$out" && out=$(cd "$out" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+if [ -n "${FNF_STAND_IN:-}" ]; then
+  prompts=$work/prompts.txt # few base images to draw, and few for the gate
+  printf '%s\n' 'a chef in the park' 'a wizard and a cat in the snow' 'a guard in the city' '[held out]' 'a singer in the desert' >"$prompts"
+fi
 export FNF_TORCH_SHIM=${FNF_TORCH_SHIM:-$PWD/build/libfnf_torch.so} FNF_WEIGHTS=$PWD/model FNF_TEST_DEVICE=cuda:0 FNF_REQUIRE_TORCH=1
 export XDG_CACHE_HOME=$work/cache OMP_WAIT_POLICY=passive PYTORCH_CUDA_ALLOC_CONF=${PYTORCH_CUDA_ALLOC_CONF:-expandable_segments:True}
 bin=$PWD/build/gpu fnf=$PWD/build/gpu/focusnfix failed=0
@@ -98,7 +102,7 @@ PY
 train() { # NAME SETTINGS...: a training of the violence preset, or of PRESET
   local name=$1
   shift
-  "$fnf" train "${PRESET:-violence}" --run "$work/$name" "$@" ${denoise:+--set "sample.num_steps=$denoise"} --set model.device=cuda || return 1
+  "$fnf" train "${PRESET:-violence}" --run "$work/$name" "$@" ${prompts:+--set "train.prompts=$prompts"} --set model.device=cuda || return 1
   cp "$work/$name/events.jsonl" "$out/events-$name.jsonl"
   python3 - "$work/$name/events.jsonl" <<'PY'
 import json, sys
@@ -195,7 +199,7 @@ done
 [ -d "$bin" ] || { echo "gpu.sh: no build/gpu.tar.xz: run 'make gpu-bundle' where Go is, and carry it here" >&2 && exit 1; }
 # Functions run in a process of their own, under a time limit.
 export -f compare train resume follow tests passed gradients peak_of full peer single
-export out work steps images few many denoise tests fnf bin
+export out work steps images few many prompts tests fnf bin
 call() { local name=$1 limit=$2; shift 2; step "$name" "$limit" bash -c '"$@"' step "$@"; }
 program() { [ ! -x "$fnf" ] || call "$@"; } # a step that needs it
 

@@ -61,8 +61,8 @@ var mayImport = map[string][]string{
 	"tui/find":                {},
 	"tui/picture":             {"core", "render"},
 	"tui/feed":                {"core", "core/run", "core/words", "render", "tui/picture"},
-	"tui/chart":               {"core/words", "render", "tui/feed", "tui/widget"},
-	"tui/widget":              {"render"},
+	"tui/chart":               {"core/words", "render", "tui/feed", "tui/picture", "tui/widget"},
+	"tui/widget":              {"render", "tui/picture"},
 	"tui/internal/demo":       {"tui/picture"}, // the programs of the terminal tests
 	"tui/internal/sample":     {"core", "core/run"},
 	"tui/internal/watch":      {"core/run", "tui", "tui/internal/sample"},

@@ -3,10 +3,12 @@ package tui
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"focusnfix/core"
 	"focusnfix/core/run"
 	"focusnfix/tui/internal/sample"
+	"focusnfix/tui/picture"
 )
 
 // benchStep is a step of training with every number known.
@@ -91,6 +94,48 @@ func BenchmarkMouseMove(b *testing.B) {
 		d.send(tea.MouseMotionMsg(tea.Mouse{X: 10 + x%100, Y: 10}))
 		d.content()
 	}
+}
+
+// keyTerminal notes when it is written to.
+type keyTerminal struct{ wrote chan time.Time }
+
+func (k *keyTerminal) Write(p []byte) (int, error) {
+	select {
+	case k.wrote <- time.Now():
+	default:
+	}
+	return len(p), nil
+}
+
+// BenchmarkKey is from a key to the frame's bytes: the whole program on a dashboard of 200x60 over 100,000 steps.
+func BenchmarkKey(b *testing.B) {
+	d := benchDashboard(b, 100_000)
+	d.content()
+	k := &keyTerminal{make(chan time.Time, 1)}
+	screen := picture.NewScreenOn(k, d.deck.shelf, func() (int, int, bool) { return 200, 60, true })
+	in, hold := io.Pipe()
+	defer hold.Close()
+	p := tea.NewProgram(d.app, tea.WithInput(in), tea.WithOutput(screen), tea.WithFPS(framesPerSecond), tea.WithWindowSize(200, 60), tea.WithoutSignals(),
+		tea.WithEnvironment([]string{"TERM=xterm-256color", "TTY_FORCE=1", "COLORTERM=truecolor"}))
+	d.pace.program = p
+	go p.Run()
+	time.Sleep(time.Second) // the first frames
+	var took []time.Duration
+	for b.Loop() {
+		time.Sleep(150 * time.Millisecond) // at rest again
+		select {
+		case <-k.wrote:
+		default:
+		}
+		start := time.Now()
+		hold.Write([]byte("?"))
+		took = append(took, (<-k.wrote).Sub(start))
+	}
+	p.Quit()
+	slices.Sort(took)
+	b.ReportMetric(took[len(took)/2].Seconds()*1e3, "ms/median")
+	b.ReportMetric(took[len(took)*99/100].Seconds()*1e3, "ms/p99")
+	b.ReportMetric(0, "ns/op")
 }
 
 // BenchmarkAttach is a run of a million events: until its dashboard shows steps, and until all are in.

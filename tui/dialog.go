@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
-	"charm.land/lipgloss/v2"
 
+	"focusnfix/tui/picture"
 	"focusnfix/tui/widget"
 )
 
@@ -53,7 +53,8 @@ func (a *app) dialogUpdate(msg tea.Msg) tea.Cmd {
 // dialogBlock is the dialog in its frame, and where it lies.
 func (a *app) dialogBlock() (string, image.Rectangle) {
 	block := a.frame(a.dialog.title(), a.dialog.view())
-	size := image.Pt(lipgloss.Width(block), lipgloss.Height(block))
+	top, _, _ := strings.Cut(block, "\n")
+	size := image.Pt(picture.Width(top), strings.Count(block, "\n")+1)
 	at := image.Pt((a.w-size.X)/2, max((a.h-size.Y)/2, 1))
 	return block, image.Rectangle{at, at.Add(size)}
 }
@@ -61,12 +62,12 @@ func (a *app) dialogBlock() (string, image.Rectangle) {
 // frame draws a border with a title around lines.
 func (s *shared) frame(title, inside string) string {
 	lines := strings.Split(inside, "\n")
-	w := lipgloss.Width(title) + 2
+	w := picture.Width(title) + 2
 	for _, line := range lines {
-		w = max(w, lipgloss.Width(line))
+		w = max(w, picture.Width(line))
 	}
 	rule := s.styles.AccentText
-	out := []string{rule.Render("╭─ ") + s.styles.Bold.Render(title) + rule.Render(" "+strings.Repeat("─", max(w-lipgloss.Width(title)-1, 0))+"╮")}
+	out := []string{rule.Render("╭─ ") + s.styles.Bold.Render(title) + rule.Render(" "+strings.Repeat("─", max(w-picture.Width(title)-1, 0))+"╮")}
 	for _, line := range lines {
 		out = append(out, rule.Render("│")+" "+widget.FitLine(line, w)+" "+rule.Render("│"))
 	}

@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
-	"charm.land/lipgloss/v2"
-	"github.com/charmbracelet/x/ansi"
 
 	"focusnfix/tui/picture"
 	"focusnfix/tui/widget"
@@ -88,7 +86,7 @@ func (a *app) tabBar() string {
 	}
 	left := b.String()
 	for _, label := range a.runLabels() {
-		if lipgloss.Width(left)+lipgloss.Width(label) < a.w {
+		if picture.Width(left)+picture.Width(label) < a.w {
 			return widget.Spread(left, label+" ", a.w)
 		}
 	}
@@ -117,7 +115,7 @@ func (a *app) footer() string {
 		return widget.FitLine(a.keyHints(a.panes[a.tab].keys(), a.w), a.w)
 	}
 	right := a.keyHints([]binding{on(keyPalette, nil), on(keyHelp, nil), on(keyQuit, nil)}, a.w)
-	left := a.keyHints(a.panes[a.tab].keys(), a.w-lipgloss.Width(right)-2)
+	left := a.keyHints(a.panes[a.tab].keys(), a.w-picture.Width(right)-2)
 	return widget.Spread(left, right+" ", a.w)
 }
 
@@ -147,7 +145,7 @@ func (a *app) keyHints(table []binding, w int) string {
 		if k.short == "" {
 			continue
 		}
-		n := ansi.StringWidth(k.keys[0]) + len(k.short) + 3
+		n := picture.Width(k.keys[0]) + len(k.short) + 3
 		if used+n > w {
 			break
 		}

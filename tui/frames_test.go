@@ -107,7 +107,8 @@ func TestGoldenFrames(t *testing.T) {
 			d.press("esc")
 		}
 		d.press("8")
-		d.shows("model.path", "engine log")
+		d.shows("model.path", "engine log", "free; the run has")
+		d.panes[tabDetails].(*detailsPane).space = run.Space{Used: 300 << 20, Free: 75 << 30, Total: 100 << 30}
 		check(d, "details")
 		d.press("1", "home", "m", "down", "m", "7")
 		d.until("both marked runs", func() bool {

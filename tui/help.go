@@ -4,8 +4,8 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
-	"charm.land/lipgloss/v2"
 
+	"focusnfix/tui/picture"
 	"focusnfix/tui/widget"
 )
 
@@ -59,7 +59,7 @@ func (h *helpDialog) update(msg tea.Msg) (bool, tea.Cmd) {
 func (h *helpDialog) resize(w, rows int) {
 	width := 0
 	for _, line := range h.lines {
-		width = max(width, lipgloss.Width(line))
+		width = max(width, picture.Width(line))
 	}
 	h.w, h.h = min(w, width), min(rows, len(h.lines))
 	h.scroll = max(min(h.scroll, len(h.lines)-h.h), 0)

@@ -8,6 +8,7 @@ import (
 	"focusnfix/core"
 	"focusnfix/core/run"
 	"focusnfix/core/words"
+	"focusnfix/tui/picture"
 	"focusnfix/tui/widget"
 )
 
@@ -15,7 +16,7 @@ import (
 func (s *shared) logLine(e *core.Event, w int) string {
 	text, style := s.logText(e)
 	head := fmt.Sprintf(" %s  %6d  ", e.Time.Local().Format("15:04:05"), e.Step)
-	return widget.FitLine(s.styles.FaintText.Render(head)+style.Render(widget.FitLine(text, max(w-lipgloss.Width(head), 1))), w)
+	return widget.FitLine(s.styles.FaintText.Render(head)+style.Render(widget.FitLine(text, max(w-picture.Width(head), 1))), w)
 }
 
 // logText is what an event says, and its style.

@@ -5,8 +5,8 @@ import (
 
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
-	"charm.land/lipgloss/v2"
 
+	"focusnfix/tui/picture"
 	"focusnfix/tui/widget"
 )
 
@@ -114,7 +114,7 @@ func (m *menu) scroll() { m.top = min(max(m.top, m.at-m.rows+1), max(m.at, 0)) }
 func (m *menu) view() string {
 	names, notes := 0, 0
 	for _, item := range m.items {
-		names, notes = max(names, lipgloss.Width(item.name)), max(notes, lipgloss.Width(item.note))
+		names, notes = max(names, picture.Width(item.name)), max(notes, picture.Width(item.note))
 	}
 	names = min(names, m.w*2/3)
 	width := max(min(names+2+notes+2, m.w), 40)

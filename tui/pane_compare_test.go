@@ -111,7 +111,7 @@ func TestDetails(t *testing.T) {
 	for _, size := range [][2]int{{160, 45}, {80, 24}, {60, 18}} {
 		d := drive(t, Options{Runs: filepath.Dir(f.Dir), Open: f.Dir}, size[0], size[1])
 		d.press("8")
-		d.shows("warning:", "engine log", "H100", "50 % busy")
+		d.shows("warning:", "engine log", "H100", "50 % busy", "free; the run has")
 		d.checkSize()
 		d.press("/")
 		d.typeText("region.*")

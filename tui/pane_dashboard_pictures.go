@@ -8,12 +8,12 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
-	"charm.land/lipgloss/v2"
 
 	"focusnfix/core"
 	"focusnfix/core/words"
 	"focusnfix/render"
 	"focusnfix/tui/feed"
+	"focusnfix/tui/picture"
 	"focusnfix/tui/widget"
 )
 
@@ -136,7 +136,7 @@ func (p *dashboardPane) viewPictures() string {
 	lines = append(lines, widget.Wrap(pic.Prompt, w, 1)...)
 	about := st.FaintText.Render(fmt.Sprintf("seed %d   %d of %d", pic.Seed, number+1, of))
 	if p.overlay == feed.Heat {
-		scale := render.Colors("heat").Legend(min(w-lipgloss.Width(about)-3, 24), "0", "1 faulty", p.s.probe.Terminal().Profile)
+		scale := render.Colors("heat").Legend(min(w-picture.Width(about)-3, 24), "0", "1 faulty", p.s.probe.Terminal().Profile)
 		about = widget.Spread(about, scale, w)
 	}
 	lines = append(lines, about)

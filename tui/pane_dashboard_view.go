@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"charm.land/lipgloss/v2"
-
 	"focusnfix/core"
 	"focusnfix/core/run"
 	"focusnfix/core/words"
@@ -17,6 +15,7 @@ import (
 	"focusnfix/tui/chart"
 	"focusnfix/tui/feed"
 	"focusnfix/tui/find"
+	"focusnfix/tui/picture"
 	"focusnfix/tui/widget"
 )
 
@@ -95,7 +94,7 @@ func (p *dashboardPane) viewHeader(w int) string {
 			right += "   " + words.Memory(t.MemoryMiB)
 		}
 	}
-	bar := w - lipgloss.Width(left) - lipgloss.Width(right) - 1
+	bar := w - picture.Width(left) - picture.Width(right) - 1
 	return widget.FitLine(left+p.s.styles.Progress(share, min(bar, 40), p.s.probe.Terminal().Profile)+right, w) + "\n" + widget.FitLine(" "+p.headline(), w)
 }
 

@@ -7,11 +7,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
 	"focusnfix/core"
+	"focusnfix/core/run"
+	"focusnfix/core/words"
 	"focusnfix/presets"
 	"focusnfix/tui/feed"
 	"focusnfix/tui/find"
@@ -22,15 +25,17 @@ import (
 // which is followed.
 type detailsPane struct {
 	*shared
-	w, h    int
-	visible bool
-	top     int  // first visible setting
-	changed bool // only settings that are not the program's defaults
-	filter  string
-	log     []string // the end of log.txt
-	reading bool
-	back    int // lines of the log below the last visible one
-	preset  presetValues
+	w, h     int
+	visible  bool
+	top      int  // first visible setting
+	changed  bool // only settings that are not the program's defaults
+	filter   string
+	log      []string // the end of log.txt
+	reading  bool
+	back     int // lines of the log below the last visible one
+	space    run.Space
+	measured time.Time // when space was
+	preset   presetValues
 }
 
 // presetValues are a preset's settings. Reading one takes longer than everything else in a frame.
@@ -39,10 +44,11 @@ type presetValues struct {
 	of   map[string]string // by name; nil before the first is read
 }
 
-// logTailMsg is the end of the engine's log.
+// logTailMsg is the end of the engine's log, and now and then the room on the disk.
 type logTailMsg struct {
 	run   *feed.Run
 	lines []string
+	space run.Space // zero: not measured
 }
 
 func newDetailsPane(s *shared) *detailsPane { return &detailsPane{shared: s} }
@@ -87,7 +93,7 @@ func (p *detailsPane) update(msg tea.Msg) tea.Cmd {
 		p.visible = bool(msg)
 		return p.read()
 	case openedMsg:
-		p.log, p.top, p.back, p.reading = nil, 0, 0, false
+		p.log, p.top, p.back, p.reading, p.space, p.measured = nil, 0, 0, false, run.Space{}, time.Time{}
 		return p.read()
 	case tickMsg:
 		return p.read()
@@ -97,7 +103,9 @@ func (p *detailsPane) update(msg tea.Msg) tea.Cmd {
 			if more := len(msg.lines) - len(p.log); p.back > 0 && more > 0 { // what is being read stays
 				p.back += more
 			}
-			p.log = msg.lines
+			if p.log = msg.lines; msg.space.Total > 0 {
+				p.space = msg.space
+			}
 		}
 	case widget.Mouse:
 		if p.w >= wideDetails && msg.X > p.split() {
@@ -121,14 +129,27 @@ func (p *detailsPane) bound() {
 // maxLogTail is how much of the end of the engine's log is shown, in bytes.
 const maxLogTail = 256 << 10
 
-// read reads the end of the engine's log.
+// measureEvery is how often the room on the disk is measured, for which every file of the run is looked at.
+const measureEvery = 10 * time.Second
+
+// read reads the end of the engine's log and measures the room on the disk.
 func (p *detailsPane) read() tea.Cmd {
 	if p.run == nil || !p.visible || p.reading {
 		return nil
 	}
 	p.reading = true
 	opened := p.run
-	return func() tea.Msg { return logTailMsg{opened, opened.LogTail(maxLogTail)} }
+	measure := p.now().Sub(p.measured) >= measureEvery
+	if measure {
+		p.measured = p.now()
+	}
+	return func() tea.Msg {
+		msg := logTailMsg{run: opened, lines: opened.LogTail(maxLogTail)}
+		if measure {
+			msg.space, _ = opened.Folder.Space() // of a folder that is gone, nothing is known
+		}
+		return msg
+	}
 }
 
 // found are the lines of the log that the filter leaves.
@@ -227,6 +248,7 @@ func (v *presetValues) read(name string) {
 
 var defaultValues = sync.OnceValue(func() map[string]string { return values(core.Default()) })
 
+// values are the settings of a configuration by name.
 func values(c core.Config) map[string]string {
 	all := map[string]string{}
 	for _, k := range c.Keys() {
@@ -298,7 +320,7 @@ func (p *detailsPane) viewRest(w int) []string {
 // logFile is the whole path of the engine's log.
 func (p *detailsPane) logFile() string { return whole(filepath.Join(p.run.Folder.Dir, "log.txt")) }
 
-// deviceLines are the GPUs as the newest event has them, or what training measures of the device.
+// deviceLines are the GPUs as the newest event has them, or what training measures of the device, and the disk.
 func (p *detailsPane) deviceLines(w int) []string {
 	if p.run == nil {
 		return nil
@@ -325,6 +347,11 @@ func (p *detailsPane) deviceLines(w int) []string {
 		if !math.IsNaN(t.MemoryMiB) {
 			text += fmt.Sprintf("   %.0f MiB", t.MemoryMiB)
 		}
+		lines = append(lines, widget.FitLine(text, w))
+	}
+	if s := p.space; s.Total > 0 {
+		text := " disk  " + st.Progress(1-float64(s.Free)/float64(s.Total), bar, p.probe.Terminal().Profile) +
+			fmt.Sprintf("  %s free; the run has %s", words.Memory(float64(s.Free)/(1<<20)), words.Memory(float64(s.Used)/(1<<20)))
 		lines = append(lines, widget.FitLine(text, w))
 	}
 	if len(lines) == 1 {

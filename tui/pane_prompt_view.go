@@ -6,12 +6,11 @@ import (
 	"path"
 	"strings"
 
-	"github.com/charmbracelet/x/ansi"
-
 	"focusnfix/core"
 	"focusnfix/core/words"
 	"focusnfix/render"
 	"focusnfix/tui/feed"
+	"focusnfix/tui/picture"
 	"focusnfix/tui/widget"
 )
 
@@ -136,7 +135,7 @@ func (p *promptPane) numberParts() []part {
 		parts = append(parts, part{field: i, text: text, width: len(fieldNames[i]) + 1 + w})
 	}
 	word := func(text string, click func()) {
-		parts = append(parts, part{field: noField, text: text, click: click, width: ansi.StringWidth(text)})
+		parts = append(parts, part{field: noField, text: text, click: click, width: picture.Width(text)})
 	}
 	field(fieldSeed)
 	word(p.styles.KeyCap.Render(p.form.seed.String())+"  ", func() { p.form.seed = (p.form.seed + 1) % seedModes })

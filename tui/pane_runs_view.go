@@ -14,6 +14,7 @@ import (
 	"focusnfix/presets"
 	"focusnfix/render"
 	"focusnfix/tui/feed"
+	"focusnfix/tui/picture"
 	"focusnfix/tui/widget"
 )
 
@@ -157,7 +158,7 @@ func (p *runsPane) runLine(r feed.ListedRun, chosen bool, c runColumns, w int) s
 		swatch = on(st.Text.Foreground(st.Curve(color))).Render("━ ")
 	}
 	name := runTitle(r)
-	if lipgloss.Width(name) >= c.name {
+	if picture.Width(name) >= c.name {
 		name = shortName(name)
 	}
 	if r.Name() == p.s.settings.Baseline {
@@ -180,7 +181,7 @@ func (p *runsPane) runLine(r feed.ListedRun, chosen bool, c runColumns, w int) s
 		line += on(st.Text.Foreground(st.Curve(0))).Render(widget.FitLine(" "+strings.ReplaceAll(spark, "█", "▇"), c.spark))
 	}
 	line += on(st.FaintText).Render(widget.FitLine(r.Info.Model, c.model) + fmt.Sprintf("%*s", c.age, r.Info.Age(p.s.now())))
-	return line + on(st.Text).Render(strings.Repeat(" ", max(w-lipgloss.Width(line), 0)))
+	return line + on(st.Text).Render(strings.Repeat(" ", max(w-picture.Width(line), 0)))
 }
 
 func (p *runsPane) viewPresets(w, h int) string {

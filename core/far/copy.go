@@ -200,7 +200,7 @@ func (c *copied) empty() error {
 // state takes in how the run is.
 func (c *copied) state(s state) {
 	c.far.Folder, c.far.State, c.far.OnlyDraws, c.far.Checkpoints = s.Folder, s.State, s.OnlyDraws, s.Checkpoints
-	c.engine = s.Engine
+	c.far.Space, c.engine = s.Space, s.Engine
 }
 
 // publish writes run.json of the copy: theirs, with the process that keeps it as the engine.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"focusnfix/core"
+	"focusnfix/core/run"
 )
 
 // protocol is the version of what the two ends speak. It grows when an older end would misunderstand a newer.
@@ -75,11 +76,12 @@ type (
 		Text []byte `json:"text"`
 	}
 	state struct {
-		Folder      string `json:"folder"` // of the run, absolute
-		State       string `json:"state"`
-		Engine      bool   `json:"engine"` // one works on the run
-		OnlyDraws   bool   `json:"only_draws,omitempty"`
-		Checkpoints []int  `json:"checkpoints,omitempty"` // steps
+		Folder      string    `json:"folder"` // of the run, absolute
+		State       string    `json:"state"`
+		Engine      bool      `json:"engine"` // one works on the run
+		OnlyDraws   bool      `json:"only_draws,omitempty"`
+		Checkpoints []int     `json:"checkpoints,omitempty"` // steps
+		Space       run.Space `json:"space,omitzero"`
 	}
 	verify struct {
 		Log  int    `json:"log"`

@@ -29,6 +29,9 @@ func TestMirror(t *testing.T) {
 	if err != nil || f.State(info) != run.Running || info.Far == nil || info.Far.Host != "gpu" || info.ID != r.info.ID || f.Name() != r.Name() {
 		t.Fatalf("%+v, %v", info, err)
 	}
+	if there, err := f.Space(); err != nil || there.Used == 0 || there.Free == 0 || there.Total < there.Free {
+		t.Errorf("the disk there: %+v, %v", there, err)
+	}
 	r.steps(10)
 	wantSame(t, m, r, "events.jsonl")
 

@@ -18,6 +18,9 @@ var followed = [2]string{"run.json", "config.toml"}
 const (
 	maxFollowed    = 512 << 10 // bytes of one
 	mostCheckpoint = 1000      // checkpoints that are told of
+
+	measureEvery = 30 * time.Second // how much room there is on the disk
+	roomChange   = 64 << 20         // bytes from which a change of it is told
 )
 
 // lookout finds what has changed in a run folder besides its logs.
@@ -27,6 +30,8 @@ type lookout struct {
 	last        frame
 	checkpoints []int
 	written     time.Time // the folder of checkpoints
+	space       run.Space // as it was told
+	measured    time.Time
 }
 
 // changes are the frames that bring the near end up to date. run.json comes before the state that it explains.
@@ -47,7 +52,7 @@ func (l *lookout) changes() (frames []frame) {
 	if err != nil {
 		return frames
 	}
-	now := state{Folder: dir, State: l.folder.State(info), OnlyDraws: l.folder.OnlyDraws(info), Checkpoints: l.steps()}
+	now := state{Folder: dir, State: l.folder.State(info), OnlyDraws: l.folder.OnlyDraws(info), Checkpoints: l.steps(), Space: l.room()}
 	if client, err := l.folder.Dial(); err == nil {
 		now.Engine = true
 		client.Close()
@@ -74,6 +79,19 @@ func (l *lookout) steps() []int {
 		l.checkpoints = append(l.checkpoints, c.Step)
 	}
 	return l.checkpoints
+}
+
+// room is the space on the disk; small changes are not worth a message.
+func (l *lookout) room() run.Space {
+	if time.Since(l.measured) < measureEvery {
+		return l.space
+	}
+	l.measured = time.Now()
+	far := func(a, b int64) bool { return max(a-b, b-a) >= roomChange }
+	if now, err := l.folder.Space(); err == nil && (l.space.Total == 0 || far(now.Used, l.space.Used) || far(now.Free, l.space.Free)) {
+		l.space = now
+	}
+	return l.space
 }
 
 func readFollowed(f run.Folder, name string) ([]byte, error) {

@@ -67,6 +67,7 @@ type Far struct {
 	Checkpoints []int     `json:"checkpoints,omitempty"` // their steps; the files stay there
 	Link        string    `json:"link,omitempty"`        // why there is no link; empty while there is one
 	Behind      int64     `json:"behind,omitempty"`      // bytes of the log that have not come yet
+	Space       Space     `json:"space,omitzero"`        // on the disk there
 	Seen        time.Time `json:"seen"`                  // when there was a link last
 	Socket      string    `json:"socket,omitempty"`      // of the process that keeps the copy, for its other screens
 }

@@ -12,6 +12,7 @@ import (
 	"focusnfix/core/words"
 	"focusnfix/render"
 	"focusnfix/tui/feed"
+	"focusnfix/tui/picture"
 	"focusnfix/tui/widget"
 )
 
@@ -346,10 +347,10 @@ func (c *Curves) legend(spec Spec, style Style, beyond, w, rows int) string {
 // wrapLegend puts the entries behind the title into as many rows of w cells as they need, with names of at most so
 // many cells.
 func wrapLegend(title string, entries []entry, st widget.Styles, most, w int) []string {
-	lines, used := []string{title}, ansi.StringWidth(title)
+	lines, used := []string{title}, picture.Width(title)
 	for _, e := range entries {
 		text := e.text(st, most)
-		n := ansi.StringWidth(text)
+		n := picture.Width(text)
 		if used+n > w {
 			lines, used = append(lines, ""), 0
 		}

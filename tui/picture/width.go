@@ -22,13 +22,13 @@ func Steady(s string) string {
 		unchanged = len(s) - len(rest)
 	}
 	for len(rest) > 0 {
-		if rest[0] < utf8.RuneSelf && (len(rest) == 1 || rest[1] < utf8.RuneSelf) || rest[0] == leadByte {
-			_, n := utf8.DecodeRune(rest) // ASCII, or a cell of a picture
+		r, n := utf8.DecodeRune(rest)
+		if rest[0] == leadByte || (r < utf8.RuneSelf || alone(r)) && startsAlone(rest[n:]) {
 			rest = rest[n:]
 			continue
 		}
 		cluster, width := ansi.FirstGraphemeCluster(rest, ansi.GraphemeWidth)
-		n := max(len(cluster), 1)
+		n = max(len(cluster), 1)
 		if text := agreed(string(rest[:n]), width); text != string(rest[:n]) {
 			flush()
 			out.WriteString(text)
@@ -41,6 +41,15 @@ func Steady(s string) string {
 	}
 	flush()
 	return out.String()
+}
+
+// startsAlone reports whether nothing in b joins what is before it.
+func startsAlone(b []byte) bool {
+	if len(b) == 0 || b[0] < utf8.RuneSelf {
+		return true
+	}
+	r, _ := utf8.DecodeRune(b)
+	return alone(r)
 }
 
 func onlyASCII(s string) bool {
@@ -111,4 +120,84 @@ func steady(line uv.Line) {
 			line[at] = uv.Cell{Content: rest[:1], Width: 1, Style: style, Link: link}
 		}
 	}
+}
+
+// Width is how many cells a terminal gives text with escape sequences: what ansi.StringWidth says, of which half of a
+// frame's time went. Nearly all text of the screen is letters, lines, blocks and pixels of a cell each that never join
+// into a cluster; what else is in it is left to ansi.
+func Width(s string) int {
+	n := 0
+	for i := 0; i < len(s); {
+		size, cells := nextAlone(s[i:])
+		if size == 0 {
+			return ansi.StringWidth(s)
+		}
+		i, n = i+size, n+cells
+	}
+	return n
+}
+
+// Cut is the cells of text from one up to another and all its escape sequences, as ansi.Cut has them.
+func Cut(s string, from, to int) string {
+	if to <= from {
+		return ""
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	n := 0
+	for i := 0; i < len(s); {
+		size, cells := nextAlone(s[i:])
+		if size == 0 {
+			return ansi.Cut(s, from, to)
+		}
+		if cells == 0 || n >= from && n < to {
+			b.WriteString(s[i : i+size])
+		}
+		i, n = i+size, n+cells
+	}
+	return b.String()
+}
+
+// nextAlone is the length in bytes of the character of a cell, or of the escape sequence without a cell, that s begins
+// with. The length is 0 where it may be anything else.
+func nextAlone(s string) (size, cells int) {
+	switch c := s[0]; {
+	case c >= ' ' && c < 0x7f:
+		return 1, 1
+	case c == 0x1b:
+		return sequence(s), 0
+	}
+	r, size := utf8.DecodeRuneInString(s)
+	if !alone(r) {
+		return 0, 0
+	}
+	return size, 1
+}
+
+// sequence is the length of the CSI sequence that s begins with, as colors are set by; 0 where it is another one.
+func sequence(s string) int {
+	if len(s) < 3 || s[1] != '[' {
+		return 0
+	}
+	for i := 2; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= 0x40 && c < 0x7f:
+			return i + 1
+		case c < '0' || c > ';':
+			return 0
+		}
+	}
+	return 0
+}
+
+// alone reports whether a rune has one cell, and is a cluster by itself among ASCII and other such runes.
+func alone(r rune) bool {
+	switch {
+	case r >= 0x2500 && r < 0x25a0, // lines, blocks, quadrants
+		r >= 0x2800 && r < 0x2900,       // braille
+		r >= 0x1fb00 && r < 0x1fb3c,     // sextants
+		r >= firstCell && r <= lastCell: // cells of pictures
+		return true
+	}
+	return strings.ContainsRune("·…›×°▸●−–", r)
 }

@@ -3,8 +3,9 @@ package widget
 import (
 	"strings"
 
+	"focusnfix/tui/picture"
+
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/x/ansi"
 )
 
 // Chip is a word that can be clicked: a choice that is made or not, or a button.
@@ -19,9 +20,9 @@ const chipGap = 1
 
 func (c Chip) width() int {
 	if c.Do == nil {
-		return ansi.StringWidth(c.Text)
+		return picture.Width(c.Text)
 	}
-	return ansi.StringWidth(c.Text) + 2
+	return picture.Width(c.Text) + 2
 }
 
 // chipRow draws chips next to each other, as many as fit into w cells.

@@ -3,6 +3,8 @@ package widget
 import (
 	"strings"
 
+	"focusnfix/tui/picture"
+
 	"github.com/charmbracelet/x/ansi"
 )
 
@@ -24,10 +26,10 @@ func FitLine(s string, w int) string {
 	if w <= 0 {
 		return ""
 	}
-	n := ansi.StringWidth(s)
+	n := picture.Width(s)
 	if n > w {
 		s = ansi.Truncate(s, w, "…")
-		n = ansi.StringWidth(s)
+		n = picture.Width(s)
 	}
 	return s + strings.Repeat(" ", max(w-n, 0))
 }
@@ -63,8 +65,8 @@ func Over(base, top string, x, y int) string {
 	rows := strings.Split(base, "\n")
 	for i, line := range strings.Split(top, "\n") {
 		if at := y + i; at >= 0 && at < len(rows) {
-			n := ansi.StringWidth(line)
-			rows[at] = ansi.Cut(rows[at], 0, x) + line + ansi.Cut(rows[at], x+n, ansi.StringWidth(rows[at]))
+			n := picture.Width(line)
+			rows[at] = picture.Cut(rows[at], 0, x) + line + picture.Cut(rows[at], x+n, picture.Width(rows[at]))
 		}
 	}
 	return strings.Join(rows, "\n")
@@ -72,7 +74,7 @@ func Over(base, top string, x, y int) string {
 
 // Spread puts left and right at the ends of a line of w cells; right gives way.
 func Spread(left, right string, w int) string {
-	gap := w - ansi.StringWidth(left) - ansi.StringWidth(right)
+	gap := w - picture.Width(left) - picture.Width(right)
 	if gap < 1 {
 		return FitLine(left, w)
 	}
@@ -83,7 +85,7 @@ func Spread(left, right string, w int) string {
 func Message(w, h int, lines ...string) string {
 	out := make([]string, max((h-len(lines))/2, 0), max(h, 0)+len(lines))
 	for _, line := range lines {
-		out = append(out, strings.Repeat(" ", max((w-ansi.StringWidth(line))/2, 0))+line)
+		out = append(out, strings.Repeat(" ", max((w-picture.Width(line))/2, 0))+line)
 	}
 	return FitBlock(out, w, h)
 }

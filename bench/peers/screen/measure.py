@@ -2,7 +2,7 @@
 """Measures a terminal program on a run that is there: start to first frame and to the last byte, key to first and last
 byte, processor time at rest and while following, memory.
 
-    measure.py [--keys '?,ESC'] [--follow COMMAND] [--seconds 10] [--out FILE] -- PROGRAM ARGUMENT...
+    measure.py [--keys '?,ESC'] [--live COMMAND] [--follow COMMAND] [--seconds 10] [--out FILE] -- PROGRAM ARGUMENT...
 
 The program runs in a pseudoterminal of 200x60 cells that answers queries as xterm does: no window, so that nothing but
 the program is measured. With --out it runs in the terminal that this is started in, which draws it and answers, and the
@@ -110,11 +110,21 @@ def milliseconds(values):
     return {"median": round(1e3 * statistics.median(values), 1), "p99": round(1e3 * values[min(int(0.99 * len(values)), len(values) - 1)], 1)}
 
 
+def writer(command):
+    return subprocess.Popen(command, shell=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+
+def end(process):
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait()
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--keys", default="?,ESC")
     p.add_argument("--rounds", type=int, default=40)
     p.add_argument("--open", default="", help="keys pressed before anything is measured")
+    p.add_argument("--live", default="", help="command that writes to the run while keys are pressed")
     p.add_argument("--follow", action="append", default=[], help="command that writes to the run while it is watched")
     p.add_argument("--seconds", type=float, default=10)
     p.add_argument("--out", default="", help="write the numbers here, and run in this terminal")
@@ -131,6 +141,7 @@ def main():
     before, begun = t.cpu(), time.perf_counter()
     _, _, idle, _ = t.read(1e9, o.seconds)
     r["idle"] = {"cpu_percent": round(100 * (t.cpu() - before) / (time.perf_counter() - begun), 1), "bytes_per_s": round(idle / o.seconds)}
+    live = writer(o.live) if o.live else None
     firsts, lasts, missed = [], [], 0
     for _ in range(o.rounds):
         for key in o.keys.split(","):
@@ -142,16 +153,17 @@ def main():
                 continue
             firsts.append(first - sent)
             lasts.append(last - sent)
+    if live:
+        end(live)
     if firsts:
         r["key_to_first_byte_ms"], r["key_to_last_byte_ms"], r["keys_without_answer"] = milliseconds(firsts), milliseconds(lasts), missed
     for command in o.follow:
-        writer = subprocess.Popen(command, shell=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        following = writer(command)
         t.read(1e9, 2)
         before, begun = t.cpu(), time.perf_counter()
         _, _, n, _ = t.read(1e9, o.seconds)
         r.setdefault("follow", []).append({"cpu_percent": round(100 * (t.cpu() - before) / (time.perf_counter() - begun), 1), "bytes_per_s": round(n / o.seconds), "with": command.split()[-1]})
-        os.killpg(writer.pid, signal.SIGTERM)
-        writer.wait()
+        end(following)
     r["memory_mib"] = round(t.memory())
     os.write(t.fd, b"q")
     t.read(1, 3)

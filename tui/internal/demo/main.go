@@ -13,6 +13,7 @@ import (
 	"image/png"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -76,13 +77,21 @@ func (m *model) encode() tea.Cmd {
 	return func() tea.Msg {
 		img := photo(image.Pt(cols*cell.X, rows*cell.Y/6*6), number)
 		if dump != "" {
-			if f, err := os.Create(dump); err == nil {
-				_ = png.Encode(f, img)
-				_ = f.Close()
-			}
+			writeImage(dump, img)
 		}
 		return encoded{"main", pics.Encode(img, cols, rows)}
 	}
+}
+
+// writeImage puts a whole image where the test reads it, perhaps at the same time.
+func writeImage(name string, img image.Image) {
+	f, err := os.CreateTemp(filepath.Dir(name), "*.png")
+	if err != nil {
+		return
+	}
+	_ = png.Encode(f, img)
+	_ = f.Close()
+	_ = os.Rename(f.Name(), name)
 }
 
 func (m *model) encodeSecond() tea.Cmd {
