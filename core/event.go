@@ -125,6 +125,9 @@ type PromptResult struct {
 	Unknown     string        `json:"unknown_words"` // words of the prompt that the model never saw: dragon, nebula
 }
 
+// Folder is where the result lies, relative to the run folder.
+func (r PromptResult) Folder() string { return r.Path }
+
 var eventCodec = newStructCodec(reflect.TypeFor[Event]())
 
 // AppendJSON appends the event as one JSON object, without a newline.

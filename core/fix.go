@@ -35,6 +35,9 @@ type FixResult struct {
 	LearnSeconds   float64 `json:"learn_seconds"`   // gradients and updates
 }
 
+// Folder is where the repair lies, relative to the run folder.
+func (r FixResult) Folder() string { return r.Path }
+
 // FixUse is a kept fix and how strongly it acts.
 type FixUse struct {
 	Path     string  `json:"path"`     // folder of the fix: fixes/0007

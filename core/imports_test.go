@@ -52,6 +52,7 @@ var mayImport = map[string][]string{
 	"bench/peer":              {},
 	"bench/unet":              {"model/torch", "model/nn", "model/sd", "bench/peer"},
 	"bench/loop":              {"core", "core/engine", "core/train", "model/...", "presets", "bench/peer"},
+	"bench/call":              {"bench/peer", "model/mmdit", "model/nn", "model/torch", "model/weights", "model/zimage"},
 	"bench/fix":               {"core", "core/engine", "core/run", "core/train", "model/torch", "presets"},
 	"bench/fullsize":          {"bench/fullsize/replica", "model/backbone", "model/families", "model/torch"},
 	"bench/fullsize/replica":  {"model/..."},

@@ -53,38 +53,38 @@ terminal() {
 		wait 2
 		$there
 		key Tab
-		wait 0.7
+		wait 1.5
 		shot $file-page
 		$gone
 		key Tab
-		wait 0.7
+		wait 1.5
 		$there
 		key h
-		wait 0.7
+		wait 1.5
 		$gone
 		key h
-		wait 0.7
+		wait 1.5
 		$there
 		key m
-		wait 0.7
+		wait 1.5
 		shot $file-modal
 		expect-color 43,5 #101010
 		expect-color 52,7 #101010
 		steady 41,5,15x4 2 $pct
 		key m
-		wait 0.7
+		wait 1.5
 		$there
 		key Right Right Right
-		wait 0.7
+		wait 1.5
 		expect-image $pic @38,1
 		key Left Left Left n
-		wait 0.7
+		wait 1.5
 		$there
 		key m n
-		wait 0.7
+		wait 1.5
 		steady 41,5,15x4 1 $pct
 		key m
-		wait 0.7
+		wait 1.5
 		$there
 	STEPS
 	steps "$label: resized" -t "$t" --alive -- sh -c "$demo" <<-STEPS
@@ -94,7 +94,7 @@ terminal() {
 		shot $file-resized
 		expect-image $pic @25,1
 		resize 40x8
-		wait 0.7
+		wait 1.5
 		expect-no-image $pic
 		resize 120x30
 		wait 1
@@ -105,7 +105,7 @@ terminal() {
 		wait 2
 		$there
 		key q
-		wait 0.7
+		wait 1.5
 		shot $file-quit
 		$gone
 	STEPS

@@ -181,14 +181,13 @@ func (p *comparePane) table() []compareRow {
 // differences are the settings in which the runs differ.
 func (p *comparePane) differences() []compareRow {
 	var names []string
-	values := make([]map[string]string, len(p.marked))
+	settings := make([]map[string]string, len(p.marked))
 	for i, o := range p.marked {
-		values[i] = map[string]string{}
 		if !o.HasConfig {
 			continue
 		}
-		for _, k := range o.Config.Keys() {
-			values[i][k.Name] = fmt.Sprint(k.Value)
+		settings[i] = values(o.Config)
+		for _, k := range o.Config.Keys() { // in their order
 			if !slices.Contains(names, k.Name) {
 				names = append(names, k.Name)
 			}
@@ -197,12 +196,12 @@ func (p *comparePane) differences() []compareRow {
 	var rows []compareRow
 	for _, name := range names {
 		row, differ := compareRow{head: name}, false
-		for i := range values {
-			v, has := values[i][name]
+		for _, of := range settings {
+			v, has := of[name]
 			if !has {
 				v = "–"
 			}
-			differ = differ || v != values[0][name]
+			differ = differ || v != settings[0][name]
 			row.cells, row.judge = append(row.cells, v), append(row.judge, 0)
 		}
 		if differ {

@@ -248,6 +248,7 @@ func (v *presetValues) read(name string) {
 
 var defaultValues = sync.OnceValue(func() map[string]string { return values(core.Default()) })
 
+// values are the settings of a configuration by name.
 func values(c core.Config) map[string]string {
 	all := map[string]string{}
 	for _, k := range c.Keys() {
@@ -339,7 +340,7 @@ func (p *detailsPane) deviceLines(w int) []string {
 		}
 	}
 	if t := store.Train; t != nil && len(store.GPUs) == 0 {
-		text := " " + p.run.Info.Device
+		text := fmt.Sprintf(" %-4s", p.run.Info.Device)
 		if !math.IsNaN(t.DeviceUse) {
 			text += "  " + st.Progress(t.DeviceUse, bar, p.probe.Terminal().Profile) + fmt.Sprintf("  %.0f %%", 100*t.DeviceUse)
 		}
@@ -350,7 +351,7 @@ func (p *detailsPane) deviceLines(w int) []string {
 	}
 	if s := p.space; s.Total > 0 {
 		text := " disk  " + st.Progress(1-float64(s.Free)/float64(s.Total), bar, p.probe.Terminal().Profile) +
-			fmt.Sprintf("  %s free; the run has %s", words.Memory(float64(s.Free)/(1<<20)), words.Memory(float64(s.Used)/(1<<20)))
+			fmt.Sprintf("  %s free; the run has %s", words.Memory(float64(s.Free)/(1<<20)), words.Memory(math.Ceil(float64(s.Used)/(1<<20))))
 		lines = append(lines, widget.FitLine(text, w))
 	}
 	if len(lines) == 1 {

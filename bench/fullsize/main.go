@@ -3,6 +3,7 @@
 // bench/peers/fullsize.py does the same with diffusers.
 //
 //	go run ./bench/fullsize -make /tmp/sd15 -kind sd15 [-dtype float32]     also sd21, sdxl, sd35, sd35-t5, zimage
+//	go run ./bench/fullsize -make /tmp/z -kind zimage -part transformer      one network alone, for bench/call
 //	go run ./bench/fullsize -make /tmp/sd15 -kind sd15 -hollow              sizes alone, for focusnfix plan
 //	go run ./bench/fullsize -load /tmp/sd15 [-dtype float32] [-side 256] [-steps 2]
 //

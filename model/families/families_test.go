@@ -133,6 +133,10 @@ func TestOpenRefuses(t *testing.T) {
 			write(`{"_class_name":"FluxPipeline"}`, dir, "model_index.json")
 			return dir
 		}, `"FluxPipeline" is a model of FLUX, want one of`},
+		"a FLUX.2 folder": {func(dir string) string {
+			write(`{"_class_name":"Flux2KleinPipeline","is_distilled":true}`, dir, "model_index.json")
+			return dir
+		}, `"Flux2KleinPipeline" is a model of FLUX.2, want one of`},
 		"a GGUF file": {func(dir string) string {
 			write("GGUF\x03\x00\x00\x00", dir, "x.gguf")
 			return filepath.Join(dir, "x.gguf")

@@ -18,20 +18,13 @@ import (
 // programs and ComfyUI if it ends in .safetensors, else a new diffusers folder. Weights are mapped and converted
 // while they are written.
 func Convert(from, to string, o sd.ConvertOptions) error {
-	if _, err := os.Stat(to); err == nil {
-		return fmt.Errorf("%s: is there already", to)
-	}
 	load := backbone.LoadOptions{Config: o.Config, Variant: o.Variant, VAE: o.VAE, Prediction: o.Prediction, ZeroSNR: o.ZeroSNR}
 	source, err := openFiles(from, load)
 	if err != nil {
 		return err
 	}
 	if _, err = familyOf(from, source, load); err == nil {
-		if strings.HasSuffix(to, ".safetensors") {
-			err = source.writeSingle(to, o.DType)
-		} else {
-			err = sd.WriteFolder(to, func(dir string) error { return source.writeParts(dir, o) })
-		}
+		err = o.WriteModel(to, source.writeSingle, source.writeParts)
 	}
 	if err = errors.Join(err, source.close()); err != nil {
 		return fmt.Errorf("convert %s: %w", from, err)
@@ -41,7 +34,7 @@ func Convert(from, to string, o sd.ConvertOptions) error {
 
 // writeSingle writes transformer and autoencoder, and the text encoders that such files have a place for: of Stable
 // Diffusion 3.
-func (f files) writeSingle(to string, dtype weights.DType) (err error) {
+func (f files) writeSingle(to string, o sd.ConvertOptions) error {
 	class, err := className(f.path)
 	if err != nil {
 		return err
@@ -66,7 +59,7 @@ func (f files) writeSingle(to string, dtype weights.DType) (err error) {
 	if err != nil {
 		return err
 	}
-	if entries, err = weights.CastAll(entries, dtype); err != nil {
+	if entries, err = weights.CastAll(entries, o.DType); err != nil {
 		return err
 	}
 	return weights.Write(to, map[string]string{"format": "pt"}, entries)

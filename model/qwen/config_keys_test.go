@@ -21,9 +21,25 @@ func TestEveryKeyIsKnown(t *testing.T) {
 	}
 }
 
-func FuzzParseConfig(f *testing.F) {
-	configtest.FuzzOneLine(f, func(text []byte) error {
-		_, err := ParseConfig("f", text)
-		return err
+func parse(text []byte) error {
+	_, err := ParseConfig("config.json", text)
+	return err
+}
+
+func TestConfigErrors(t *testing.T) {
+	configtest.Refuses(t, parse, map[string][2]string{
+		"not JSON": {`{`, "config.json: not JSON"},
+		"another":  {`{"model_type":"qwen2"}`, `model_type "qwen2", want qwen3`},
+		"groups":   {`{"num_key_value_heads":5}`, "num_attention_heads 32, want a multiple of num_key_value_heads, 5"},
+		"rope":     {`{"rope_scaling":{"rope_type":"yarn"}}`, `rope_scaling: rope_type "yarn", want default`},
+		"theta":    {`{"rope_parameters":{"rope_theta":0.5,"rope_type":"default"}}`, "rope_theta 0.5, want more than 1"},
+		"stretch":  {`{"rope_scaling":{"rope_type":"default","factor":4}}`, "rope_scaling: factor 4 is not supported"},
+		"unknown":  {`{"num_experts":8}`, "num_experts: unknown key"},
+		"layers":   {`{"layer_types":["full_attention","sliding_attention"]}`, "layer_types: "},
+		"window":   {`{"use_sliding_window":true}`, "use_sliding_window is not supported"},
 	})
+}
+
+func FuzzParseConfig(f *testing.F) {
+	configtest.FuzzOneLine(f, parse)
 }

@@ -33,24 +33,36 @@ type ConvertOptions struct {
 // ldm and sgm layouts if it ends in .safetensors, else a new diffusers folder. Weights are mapped and
 // converted while they are written, never held in memory as a whole.
 func Convert(from, to string, o ConvertOptions) error {
-	if _, err := os.Stat(to); err == nil {
-		return fmt.Errorf("%s: is there already", to)
-	}
 	c, err := openCheckpoint(from, backbone.LoadOptions{
 		Config: o.Config, Variant: o.Variant, VAE: o.VAE, Prediction: o.Prediction, ZeroSNR: o.ZeroSNR, Warn: o.Warn,
 	})
 	if err != nil {
 		return err
 	}
-	if strings.HasSuffix(to, ".safetensors") {
-		err = c.writeSingle(to, o)
-	} else {
-		err = WriteFolder(to, func(dir string) error { return c.writeParts(dir, o) })
-	}
+	err = o.WriteModel(to, c.writeSingle, c.writeParts)
 	if err = errors.Join(err, c.close()); err != nil {
 		return fmt.Errorf("convert %s: %w", from, err)
 	}
 	return nil
+}
+
+// WriteModel writes a model to to, which must not be there: by single if it ends in .safetensors, else by parts into a
+// folder beside it, which gets the name when it is whole.
+func (o ConvertOptions) WriteModel(to string, single, parts func(to string, o ConvertOptions) error) error {
+	if _, err := os.Stat(to); err == nil {
+		return fmt.Errorf("%s: is there already", to)
+	}
+	if strings.HasSuffix(to, ".safetensors") {
+		return single(to, o)
+	}
+	unfinished := filepath.Clean(to) + ".unfinished"
+	if err := os.MkdirAll(unfinished, 0o755); err != nil {
+		return err
+	}
+	if err := parts(unfinished, o); err != nil {
+		return errors.Join(err, os.RemoveAll(unfinished))
+	}
+	return os.Rename(unfinished, to)
 }
 
 // partNames lists the folders below the configuration's.
@@ -147,18 +159,6 @@ func (c *checkpoint) family(unet UNetConfig) (weights.Kind, error) {
 		return weights.SD2, nil
 	}
 	return weights.SD1, nil
-}
-
-// WriteFolder has a new folder filled beside to and gives it its name when it is whole.
-func WriteFolder(to string, fill func(dir string) error) error {
-	unfinished := filepath.Clean(to) + ".unfinished"
-	if err := os.MkdirAll(unfinished, 0o755); err != nil {
-		return err
-	}
-	if err := fill(unfinished); err != nil {
-		return errors.Join(err, os.RemoveAll(unfinished))
-	}
-	return os.Rename(unfinished, to)
 }
 
 func (c *checkpoint) writeParts(to string, o ConvertOptions) error {

@@ -21,9 +21,26 @@ func TestEveryKeyIsKnown(t *testing.T) {
 	}
 }
 
-func FuzzParseConfig(f *testing.F) {
-	configtest.FuzzOneLine(f, func(text []byte) error {
-		_, err := ParseConfig("f", text)
-		return err
+func parse(text []byte) error {
+	_, err := ParseConfig("config.json", text)
+	return err
+}
+
+func TestConfigErrors(t *testing.T) {
+	configtest.Refuses(t, parse, map[string][2]string{
+		"not JSON":    {`{`, "config.json: not JSON"},
+		"another":     {`{"model_type":"umt5"}`, `model_type "umt5", want t5`},
+		"activation":  {`{"feed_forward_proj":"gated-silu"}`, `feed_forward_proj "gated-silu", want gated-gelu or relu`},
+		"no layers":   {`{"num_layers":0}`, "num_layers 0, want 1 to 4096"},
+		"distances":   {`{"relative_attention_max_distance":3}`, "relative_attention_max_distance 3, want 9"},
+		"unknown key": {`{"rope_theta":1}`, "rope_theta: unknown key"},
+		"not gated":   {`{"feed_forward_proj":"gated-gelu","is_gated_act":false}`, "is_gated_act false, want true"},
+		"another act": {`{"dense_act_fn":"silu"}`, `dense_act_fn "silu", want relu`},
+		"fraction":    {`{"num_layers":1.5}`, "num_layers: 1.5, want a whole number"},
+		"two at once": {`{"d_kv":0,"d_ff":-1}`, "d_ff -1"},
 	})
+}
+
+func FuzzParseConfig(f *testing.F) {
+	configtest.FuzzOneLine(f, parse)
 }

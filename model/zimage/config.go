@@ -46,7 +46,7 @@ func ParseConfig(file string, text []byte) (Config, error) {
 	if err := config.Parse(file, text, &cfg, configKeys); err != nil {
 		return Config{}, err
 	}
-	if err := cfg.Validate(); err != nil {
+	if err := cfg.validate(); err != nil {
 		return Config{}, fmt.Errorf("%s: %w", file, err)
 	}
 	return cfg, nil
@@ -58,8 +58,8 @@ const (
 	maxLayers = 1 << 10
 )
 
-// Validate reports every size that no network of this kind can have.
-func (c Config) Validate() error {
+// validate reports every size that no network of this kind can have.
+func (c Config) validate() error {
 	var errs []error
 	bound := func(key string, value, least, most int64) {
 		if value < least || value > most {

@@ -2,7 +2,6 @@ package feed
 
 import (
 	"math"
-	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -12,10 +11,7 @@ import (
 )
 
 // Results are the prompts that were tried in a run, the oldest first.
-type Results struct {
-	List []core.PromptResult
-	At   int // the one that is shown
-}
+type Results struct{ History[core.PromptResult] }
 
 // ResultsRead is the results that lie in the run folder.
 type ResultsRead struct {
@@ -32,46 +28,14 @@ func (o *Run) ReadResults() tea.Cmd {
 	}
 }
 
-// Add takes results in. Who looked at the newest one looks at the newest one still.
+// Add takes the results among events in.
 func (r *Results) Add(events []core.Event) {
-	follow := r.At == len(r.List)-1 || len(r.List) == 0
 	for _, e := range events {
-		if e.Prompt == nil || e.Prompt.Fix || e.Prompt.Path == "" {
-			continue
-		}
-		i, known := slices.BinarySearchFunc(r.List, e.Prompt.Path, func(r core.PromptResult, path string) int { return comparePaths(r.Path, path) })
-		if known {
-			continue
-		}
-		r.List = slices.Insert(r.List, i, *e.Prompt)
-		if i <= r.At && len(r.List) > 1 {
-			r.At++
-		}
-	}
-	if follow {
-		r.At = max(len(r.List)-1, 0)
-	}
-}
-
-// comparePaths orders results by their folders' numbers, which may have more than four digits.
-func comparePaths(a, b string) int {
-	if len(a) != len(b) {
-		return len(a) - len(b)
-	}
-	return strings.Compare(a, b)
-}
-
-// Show goes to the result with that path.
-func (r *Results) Show(path string) {
-	for i := range r.List {
-		if r.List[i].Path == path {
-			r.At = i
+		if e.Prompt != nil && !e.Prompt.Fix {
+			r.add(*e.Prompt)
 		}
 	}
 }
-
-// Move goes n results on; it stops at the first and the last.
-func (r *Results) Move(n int) { r.At = min(max(r.At+n, 0), max(len(r.List)-1, 0)) }
 
 // Find goes to the nearest earlier result whose prompt matches, and from the first on to the newest. It returns how many
 // match.
@@ -87,14 +51,6 @@ func (r *Results) Find(match func(prompt string) bool) (matches int) {
 		}
 	}
 	return matches
-}
-
-// Current is the result that is shown.
-func (r *Results) Current() (core.PromptResult, bool) {
-	if r.At >= len(r.List) {
-		return core.PromptResult{}, false
-	}
-	return r.List[r.At], true
 }
 
 // ResultFiles are a result's files, with the heatmaps that a judge makes of both images.

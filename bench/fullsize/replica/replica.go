@@ -3,6 +3,7 @@
 package replica
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/binary"
 	"encoding/json"
@@ -23,6 +24,7 @@ import (
 type Replica struct {
 	Kind   string // one of Kinds
 	DType  string // float32, bfloat16 or float16
+	Part   string // the only network to write, or "" for all
 	Hollow bool   // files of the right size with nothing on the disk, for focusnfix plan
 	Model  string // the repository's folder model, for configurations and tokenizers of its tests
 }
@@ -43,6 +45,7 @@ func Main(arguments []string) error {
 func (r *Replica) Flags(f *flag.FlagSet) {
 	f.StringVar(&r.Kind, "kind", "sd15", Kinds)
 	f.StringVar(&r.DType, "dtype", "float32", "element type: float32, bfloat16 or float16")
+	f.StringVar(&r.Part, "part", "", "write this network alone, such as transformer, and no others")
 	f.BoolVar(&r.Hollow, "hollow", false, "write files without weights, of the right size but with nothing on the disk")
 	f.StringVar(&r.Model, "model", "model", "the repository's folder model, for configurations and tokenizers of its tests")
 }
@@ -64,6 +67,9 @@ func (r Replica) Write(dir string) error {
 		index[folder] = []string{"transformers", t.class}
 	}
 	for _, p := range m.parts {
+		if r.Part != "" && p.name != r.Part {
+			continue
+		}
 		if err := r.writePart(dir, p); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
@@ -109,18 +115,70 @@ func writeFile(text string, path ...string) error {
 	return os.WriteFile(file, []byte(text), 0o644)
 }
 
-// rows gives every parameter one random row, repeated: real sizes on disk, little memory to make them.
-type rows struct{ generator *torch.Generator }
+// blockSize is the number of values that are drawn for a matrix. Larger ones repeat them, each time from another place
+// on: real sizes in the time of writing, and no two rows alike.
+const blockSize = 1 << 18
 
-func (rows) Has(string) bool { return false }
+// blocks makes up small parameters at once, and those with rows while they are written.
+type blocks struct {
+	generator *torch.Generator
+	inits     map[string]nn.Init // of the latter, by name
+}
 
-func (r rows) Param(_ string, init nn.Init, shape []int64) torch.Tensor {
+func (blocks) Has(string) bool { return false }
+
+func (b blocks) Param(name string, init nn.Init, shape []int64) torch.Tensor {
 	return torch.Own(torch.Scope(func() torch.Tensor {
 		if len(shape) < 2 {
-			return init(r.generator, shape)
+			return init(b.generator, shape)
 		}
-		return init(r.generator, append([]int64{1}, shape[1:]...)).Expand(shape...)
+		b.inits[name] = init
+		return torch.Zeros(torch.Float32, torch.CPU, 1).Expand(shape...)
 	}))
+}
+
+// entry is a parameter in the element type of the file.
+func (b blocks) entry(e weights.Entry, to weights.DType) (weights.Entry, error) {
+	init := b.inits[e.Name]
+	if init == nil {
+		return weights.Cast(e, to)
+	}
+	e.DType = to
+	e.Data = func(w io.Writer) error {
+		rowSize, width := int64(1), int64(2)
+		for _, n := range e.Shape[1:] {
+			rowSize *= n
+		}
+		if to == weights.F32 {
+			width = 4
+		}
+		block, err := b.block(init, append([]int64{min(e.Shape[0], max(1, blockSize/rowSize))}, e.Shape[1:]...), to)
+		if err != nil {
+			return err
+		}
+		const stride = 4099 // values, prime: rows begin elsewhere in each repetition
+		left := e.Shape[0] * rowSize * width
+		for at := int64(0); left > 0 && err == nil; at = (at + stride*width) % int64(len(block)) {
+			part := block[at:min(int64(len(block)), at+left)]
+			_, err = w.Write(part)
+			left -= int64(len(part))
+		}
+		return err
+	}
+	return e, nil
+}
+
+// block is a tensor's values as they are written.
+func (b blocks) block(init nn.Init, shape []int64, to weights.DType) ([]byte, error) {
+	var out bytes.Buffer
+	var failed error
+	err := torch.Run(func() {
+		var e weights.Entry
+		if e, failed = weights.Cast(nn.Entry("", init(b.generator, shape)), to); failed == nil {
+			failed = e.Data(&out)
+		}
+	})
+	return out.Bytes(), errors.Join(err, failed)
 }
 
 func (r Replica) writePart(dir string, m part) error {
@@ -132,7 +190,8 @@ func (r Replica) writePart(dir string, m part) error {
 		return err
 	}
 	defer generator.Close()
-	p := nn.NewParams(rows{generator})
+	source := blocks{generator, map[string]nn.Init{}}
+	p := nn.NewParams(source)
 	defer p.Drop()
 	var failed error
 	if err := torch.Run(func() { failed = m.build([]byte(m.config), p) }); err != nil || failed != nil {
@@ -148,7 +207,7 @@ func (r Replica) writePart(dir string, m part) error {
 		return writeHollow(filepath.Join(dir, m.name, stem+".safetensors"), entries, to)
 	}
 	for i := range entries {
-		if entries[i], err = weights.Cast(entries[i], to); err != nil {
+		if entries[i], err = source.entry(entries[i], to); err != nil {
 			return err
 		}
 	}
