@@ -367,9 +367,10 @@ func TestReadOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := client.Status(t.Context()); err != nil {
-			t.Errorf("status: %v", err)
-		}
+		eventually(t, "status", func() bool { // the link is made while the copy is there already
+			_, err := client.Status(t.Context())
+			return err == nil
+		})
 		if err := client.Pause(t.Context()); err == nil || !strings.Contains(err.Error(), "read-only") || e.paused > 0 {
 			t.Errorf("pause: %v", err)
 		}
