@@ -27,18 +27,16 @@ done
 slow=${SLOW:-1} deadline=$((minutes * 60 * ${SLOW:-1}))
 
 out=${OUT:-build/gpu-results} steps=${STEPS:-12} images=30 few=10 many=60 prompts='' tests='' # all of them, and the preset's
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 if [ -n "${FNF_STAND_IN:-}" ]; then
   export OMP_NUM_THREADS=1
   steps=${STEPS:-1} images=4 few=2 many=6
   tests='Recompute|FirstStep|LossScale|Matches|TwoDevices|Gradient|Images|GPU|Meter'
-fi
-mkdir -p "$out" && out=$(cd "$out" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-if [ -n "${FNF_STAND_IN:-}" ]; then
   prompts=$work/prompts.txt # few base images to draw, and few for the gate
   printf '%s\n' 'a chef in the park' 'a wizard and a cat in the snow' 'a guard in the city' '[held out]' 'a singer in the desert' >"$prompts"
 fi
+mkdir -p "$out" && out=$(cd "$out" && pwd)
 export FNF_TORCH_SHIM=${FNF_TORCH_SHIM:-$PWD/build/libfnf_torch.so} FNF_WEIGHTS=$PWD/model FNF_TEST_DEVICE=cuda:0 FNF_REQUIRE_TORCH=1
 export XDG_CACHE_HOME=$work/cache OMP_WAIT_POLICY=passive PYTORCH_CUDA_ALLOC_CONF=${PYTORCH_CUDA_ALLOC_CONF:-expandable_segments:True}
 bin=$PWD/build/gpu fnf=$PWD/build/gpu/focusnfix failed=0

@@ -64,12 +64,14 @@ func run() error {
 	var wall, cpu [2][]float64 // ours, theirs
 	var out [2][]float64
 	for round := range *rounds + 1 {
-		started, before := time.Now(), cpuSeconds()
+		started := time.Now()
+		before, _ := peer.Usage()
 		values, err := compute(network)
 		if err != nil {
 			return err
 		}
-		ours := [2]float64{time.Since(started).Seconds(), cpuSeconds() - before}
+		after, _ := peer.Usage()
+		ours := [2]float64{time.Since(started).Seconds(), after - before}
 		theirs, other, err := ask(python)
 		if err != nil {
 			return err
@@ -172,12 +174,6 @@ func ask(python *peer.Process) (seconds [2]float64, first []float64, err error) 
 	}
 	err = json.Unmarshal([]byte(strings.Join(answer, " ")), &reply)
 	return [2]float64{reply.Wall, reply.CPU}, reply.First, err
-}
-
-// cpuSeconds is the processor time of all threads.
-func cpuSeconds() float64 {
-	seconds, _ := peer.Usage()
-	return seconds
 }
 
 // apart is the largest difference, and the largest value.

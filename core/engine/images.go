@@ -166,14 +166,12 @@ func (e *engine) scores(all []eval.Image) []core.AspectScore {
 	for _, r := range e.session.Config.Reward {
 		ownRole, heldOutRole := eval.Role{Aspect: r.Aspect}, eval.Role{Aspect: r.Aspect, HeldOut: true}
 		own, heldOut := judges[ownRole], judges[heldOutRole]
+		score := core.AspectScore{Aspect: r.Aspect, Base: own.Base, Reward: own.Tuned, BaseHeldOut: unknown, HeldOut: unknown, Fixed: unknown}
 		judge := own
 		if r.HeldOut != "" {
-			judge = heldOut
+			score.BaseHeldOut, score.HeldOut, judge = heldOut.Base, heldOut.Tuned, heldOut
 		}
-		score := core.AspectScore{Aspect: r.Aspect, Base: own.Base, Reward: own.Tuned, BaseHeldOut: unknown, HeldOut: unknown, Fixed: unknown, Faulty: float64(judge.Faulty)}
-		if r.HeldOut != "" {
-			score.BaseHeldOut, score.HeldOut = heldOut.Base, heldOut.Tuned
-		}
+		score.Faulty = float64(judge.Faulty)
 		score.BaseFault, score.Fault = meanProbabilities(verdictsOf(all, ownRole))
 		score.BaseHeldOutFault, score.HeldOutFault = meanProbabilities(verdictsOf(all, heldOutRole))
 		if judge.Faulty > 0 {

@@ -168,8 +168,7 @@ func (w *Follower) read() (b Batch, err error) {
 	}
 	started := time.Now()
 	if info, err := w.file.Stat(); err == nil && info.Size()-w.at > chunkBytes {
-		b.Events, w.spare = w.spare[:0], nil
-		b.Events = slices.Grow(b.Events, chunkEvents)
+		b.Events, w.spare = slices.Grow(w.spare[:0], chunkEvents), nil
 		w.block = slices.Grow(w.block[:0], chunkBytes*len(w.readers))[:chunkBytes*len(w.readers)]
 	}
 	for len(b.Events) < chunkEvents && time.Since(started) < chunkTime {
@@ -234,10 +233,14 @@ func (w *Follower) lines(block []byte, b *Batch, started time.Time) (used int) {
 func (w *Follower) linesBeside(block []byte, b *Batch) (used int, ok bool) {
 	used = bytes.LastIndexByte(block, '\n') + 1
 	room := chunkEvents - len(b.Events)
-	if used < besideBytes || w.skip || len(w.readers) == 1 || bytes.Count(block[:used], []byte{'\n'}) > room {
+	if used < besideBytes || w.skip || len(w.readers) == 1 {
 		return 0, false
 	}
-	b.Events = slices.Grow(b.Events, room)
+	count := bytes.Count(block[:used], []byte{'\n'})
+	if count > room {
+		return 0, false
+	}
+	b.Events = slices.Grow(b.Events, count)
 	parts := make([]Batch, len(w.readers))
 	var all sync.WaitGroup
 	for i, at := 0, len(b.Events); i < len(parts); i++ {

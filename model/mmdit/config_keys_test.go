@@ -11,13 +11,8 @@ func TestEveryKeyIsKnown(t *testing.T) {
 	configtest.EveryKeyIsKnown(t, "SD3Transformer2DModel", configKeys, config.Used(&Config{}))
 }
 
-func parse(text []byte) error {
-	_, err := ParseConfig("config.json", text)
-	return err
-}
-
 func TestConfigErrors(t *testing.T) {
-	configtest.Refuses(t, parse, map[string][2]string{
+	configtest.Refuses(t, ParseConfig, map[string][2]string{
 		"not JSON":      {`[`, "config.json: not JSON"},
 		"another class": {`{"_class_name":"FluxTransformer2DModel"}`, `_class_name: "FluxTransformer2DModel" is not supported, want "SD3Transformer2DModel"`},
 		"unknown key":   {`{"rope_axes":[1]}`, "rope_axes: unknown key"},
@@ -29,5 +24,8 @@ func TestConfigErrors(t *testing.T) {
 }
 
 func FuzzParseConfig(f *testing.F) {
-	configtest.FuzzOneLine(f, parse, `{"qk_norm":null,"dual_attention_layers":null}`)
+	for _, arch := range readGolden(f).Configs {
+		f.Add([]byte(arch))
+	}
+	configtest.FuzzOneLine(f, ParseConfig, `{"qk_norm":null,"dual_attention_layers":null}`)
 }

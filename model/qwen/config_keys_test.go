@@ -21,13 +21,8 @@ func TestEveryKeyIsKnown(t *testing.T) {
 	}
 }
 
-func parse(text []byte) error {
-	_, err := ParseConfig("config.json", text)
-	return err
-}
-
 func TestConfigErrors(t *testing.T) {
-	configtest.Refuses(t, parse, map[string][2]string{
+	configtest.Refuses(t, ParseConfig, map[string][2]string{
 		"not JSON": {`{`, "config.json: not JSON"},
 		"another":  {`{"model_type":"qwen2"}`, `model_type "qwen2", want qwen3`},
 		"groups":   {`{"num_key_value_heads":5}`, "num_attention_heads 32, want a multiple of num_key_value_heads, 5"},
@@ -41,5 +36,5 @@ func TestConfigErrors(t *testing.T) {
 }
 
 func FuzzParseConfig(f *testing.F) {
-	configtest.FuzzOneLine(f, parse)
+	configtest.FuzzOneLine(f, ParseConfig)
 }

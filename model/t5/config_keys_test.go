@@ -21,13 +21,8 @@ func TestEveryKeyIsKnown(t *testing.T) {
 	}
 }
 
-func parse(text []byte) error {
-	_, err := ParseConfig("config.json", text)
-	return err
-}
-
 func TestConfigErrors(t *testing.T) {
-	configtest.Refuses(t, parse, map[string][2]string{
+	configtest.Refuses(t, ParseConfig, map[string][2]string{
 		"not JSON":    {`{`, "config.json: not JSON"},
 		"another":     {`{"model_type":"umt5"}`, `model_type "umt5", want t5`},
 		"activation":  {`{"feed_forward_proj":"gated-silu"}`, `feed_forward_proj "gated-silu", want gated-gelu or relu`},
@@ -42,5 +37,5 @@ func TestConfigErrors(t *testing.T) {
 }
 
 func FuzzParseConfig(f *testing.F) {
-	configtest.FuzzOneLine(f, parse)
+	configtest.FuzzOneLine(f, ParseConfig)
 }

@@ -11,13 +11,8 @@ func TestEveryKeyIsKnown(t *testing.T) {
 	configtest.EveryKeyIsKnown(t, "ZImageTransformer2DModel", configKeys, config.Used(&Config{}))
 }
 
-func parse(text []byte) error {
-	_, err := ParseConfig("config.json", text)
-	return err
-}
-
 func TestConfigErrors(t *testing.T) {
-	configtest.Refuses(t, parse, map[string][2]string{
+	configtest.Refuses(t, ParseConfig, map[string][2]string{
 		"not JSON":      {`[`, "config.json: not JSON"},
 		"another class": {`{"_class_name":"FluxTransformer2DModel"}`, `want "ZImageTransformer2DModel"`},
 		"unknown key":   {`{"guidance_embeds":true}`, "guidance_embeds: unknown key"},
@@ -29,5 +24,8 @@ func TestConfigErrors(t *testing.T) {
 }
 
 func FuzzParseConfig(f *testing.F) {
-	configtest.FuzzOneLine(f, parse, `{"axes_dims":[],"all_patch_size":null,"n_heads":-1}`)
+	for _, arch := range readGolden(f).Configs {
+		f.Add([]byte(arch))
+	}
+	configtest.FuzzOneLine(f, ParseConfig, `{"axes_dims":[],"all_patch_size":null,"n_heads":-1}`)
 }

@@ -82,21 +82,24 @@ func (c *Curves) Refresh(s *feed.Store, specs []Spec) {
 	for _, spec := range specs {
 		for _, l := range spec.Lines {
 			line, t, smoothing := c.made(l), s.Steps, c.Smoothing
+			if seen[line] { // in another chart, too
+				continue
+			}
+			seen[line] = true
 			if l.Evaluations {
 				t, smoothing = s.Evaluations, 0
 			}
 			update := func() { line.Update(t, l.Column, c.Axis, smoothing) }
 			if line.Pending(t, c.Axis, smoothing) < manyRows {
 				update()
-			} else if !seen[line] {
-				seen[line] = true
+			} else {
 				beside.Go(update)
 			}
 		}
 	}
 	beside.Wait()
 	end := math.Inf(-1)
-	for _, line := range c.lines {
+	for line := range seen {
 		if n := line.Raw.Len(); n > 0 {
 			x, _ := line.Raw.At(n - 1)
 			end = max(end, x)

@@ -36,22 +36,22 @@ func EveryKeyIsKnown(t *testing.T, class string, keys config.Keys, used []string
 }
 
 // Refuses checks the errors of a reader of configurations: each case is a text, and what its error says.
-func Refuses(t *testing.T, parse func(text []byte) error, cases map[string][2]string) {
+func Refuses[C any](t *testing.T, parse func(file string, text []byte) (C, error), cases map[string][2]string) {
 	t.Helper()
 	for name, c := range cases {
-		if err := parse([]byte(c[0])); err == nil || !strings.Contains(err.Error(), c[1]) {
+		if _, err := parse("config.json", []byte(c[0])); err == nil || !strings.Contains(err.Error(), c[1]) {
 			t.Errorf("%s: got %v, want %s", name, err, c[1])
 		}
 	}
 }
 
 // FuzzOneLine checks that however much is wrong with a configuration, the error of its reader is one line.
-func FuzzOneLine(f *testing.F, parse func(text []byte) error, seeds ...string) {
+func FuzzOneLine[C any](f *testing.F, parse func(file string, text []byte) (C, error), seeds ...string) {
 	for _, seed := range append(seeds, `{}`, `{"num_layers":-1,"d_kv":0,"head_dim":3}`, `{"rope_parameters":{"rope_theta":1e6,"type":null},"layer_types":[]}`) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if err := parse(text); err != nil && strings.Contains(err.Error(), "\n") {
+		if _, err := parse("config.json", text); err != nil && strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v", err)
 		}
 	})
